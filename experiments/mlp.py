@@ -1,0 +1,49 @@
+"""Trains MLPs on a table: every seed under every setting, in one program.
+
+    scripts/run experiments/mlp.py
+
+trains 128 of them (32 seeds x 4 learning rates) on scikit-learn's digits. Every flag below that
+is shown with dots takes a list; hyper-parameters are swept inside one program, config fields get
+one program each.
+
+    scripts/run experiments/mlp.py --learning-rate 1e-3 1e-2 --hidden 64 128x128 --seeds 64
+    scripts/run experiments/mlp.py --data table.csv --target price
+    scripts/run experiments/mlp.py --preset article
+"""
+
+from pathlib import Path
+from typing import Any
+
+from research.mlp import PRESETS, make_problem
+from research.report.show import show_run
+from research.sweep.command_line import arguments_type, make_experiment, run_main
+from research.sweep.experiment import run_experiment
+
+_DEFAULT = PRESETS["digits"]
+Arguments: Any = arguments_type(_DEFAULT.config, _DEFAULT.hparams)
+
+
+def arguments(preset: str, **changes: Any) -> Any:
+    """The arguments of a preset, with changes: `arguments("digits", seeds=("8",))`."""
+    chosen = PRESETS[preset]
+    single = {**vars(chosen.config), **vars(chosen.hparams)}
+    values = {name: (value,) for name, value in single.items()}
+    return Arguments(**values | {"steps": chosen.steps} | changes)
+
+
+RECIPES = {
+    "digits": arguments("digits", learning_rate=(1e-3, 3e-3, 1e-2, 3e-2)),
+    "article": arguments("article", learning_rate=(1e-3, 3e-3, 1e-2, 3e-2)),
+}
+
+
+def main(args: Any) -> Path:
+    """Trains, prints the result table, draws the learning curve, returns the run folder."""
+    experiment = make_experiment("mlp", make_problem, _DEFAULT.config, _DEFAULT.hparams, args)
+    folder = run_experiment(experiment, args.out, args.name)
+    show_run(folder)
+    return folder
+
+
+if __name__ == "__main__":
+    run_main(main, RECIPES, __doc__ or "")

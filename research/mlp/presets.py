@@ -1,0 +1,26 @@
+"""Named settings of the MLP."""
+
+from typing import NamedTuple
+
+from research.mlp.task import Config, HParams
+
+
+class Preset(NamedTuple):
+    """A config, the values its hyper-parameters start from, and how long to train."""
+
+    config: Config
+    hparams: HParams
+    steps: int
+
+
+PRESETS = {
+    # 64-128-10 on 8 x 8 pictures of digits.
+    "digits": Preset(Config(), HParams(), steps=1_500),
+    # The two-layer net 10 -> 5 -> 1 with ReLU, on a table with ten features and one number to
+    # predict.
+    "article": Preset(
+        Config(data="diabetes", hidden=(5,), activation="relu"),
+        HParams(learning_rate=1e-2),
+        steps=1_000,
+    ),
+}

@@ -1,0 +1,65 @@
+"""The learning curve of every setting as a picture."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from research.report.read import RunFolderData
+from research.report.settings import Setting, settings
+from research.report.statistics import iqm_interval
+
+MOST_CURVES = 10  # more are told apart by nobody; the best are drawn
+
+
+def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
+    """Draws interquartile mean and 95% interval over seeds against steps.
+
+    Args:
+      run: the run folder; the picture is put into it.
+      metric: a column of its metrics; the key metric if not given.
+
+    Returns:
+      The path of the PNG.
+    """
+    metric = metric or str(run.manifest["key_metric"])
+    figure = Figure(figsize=(8, 4.8), layout="constrained", dpi=150)
+    axes = figure.subplots()
+    found = [setting for setting in settings(run) if setting.rows[metric].count() > 0]
+    shown = _best(found, metric, run.manifest["higher_is_better"])
+    palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, max(1, len(shown))))
+    for setting, colour in zip(shown, palette, strict=False):
+        step, values = curve(setting, metric)
+        middle, low, high = iqm_interval(values)
+        seeds = f"{setting.seeds - setting.left_out} seeds"
+        left_out = f", {setting.left_out} left out" if setting.left_out else ""
+        axes.plot(step, middle, color=colour, label=f"{setting.label} ({seeds}{left_out})")
+        axes.fill_between(step, low, high, color=colour, alpha=0.25, linewidth=0)
+    axes.set_xlabel("step")
+    axes.set_ylabel(metric.replace("_", " "))
+    note = f", best {len(shown)} of {len(found)} settings" if len(shown) < len(found) else ""
+    axes.set_title(
+        f"{run.path.name}: interquartile mean, 95% bootstrap interval{note}", fontsize=10
+    )
+    axes.grid(alpha=0.3)
+    if shown:
+        axes.legend(fontsize=8, frameon=False)
+    path = run.path / f"{metric}.png"
+    figure.savefig(path)
+    return path
+
+
+def curve(setting: Setting, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps [T] and values [S, T] of the runs of a setting, at the steps that all of them have."""
+    wide = setting.rows.pivot(index="run", columns="step", values=metric)
+    wide = wide.dropna(axis="columns", how="any")
+    return wide.columns.to_numpy(), wide.to_numpy(np.float64)
+
+
+def _best(found: list[Setting], metric: str, higher_is_better: bool) -> list[Setting]:
+    """The best settings by their last value, in the order in which they were given."""
+    sign = -1 if higher_is_better else 1
+    last = [sign * float(np.median(curve(setting, metric)[1][:, -1])) for setting in found]
+    keep = sorted(np.argsort(last, kind="stable")[:MOST_CURVES])
+    return [found[index] for index in keep]

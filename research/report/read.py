@@ -1,0 +1,63 @@
+"""A run folder, read back."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from research.errors import UserError
+
+
+class RunFolderData(NamedTuple):
+    """A run folder in memory.
+
+    Attributes:
+      path: of the folder.
+      manifest: what was run, on what, and how it went.
+      metrics: one row a run and logged step; NaN is a number that was not finite, null (NA) one
+        that was not measured.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    metrics: pd.DataFrame
+
+
+def read_run_folder(path: str | Path) -> RunFolderData:
+    """Reads the manifest and the metrics.
+
+    Raises:
+      UserError: if it is no run folder, or a file in it is damaged or holds nothing yet.
+    """
+    path = Path(path)
+    manifest_file = path / "manifest.json"
+    if not manifest_file.is_file():
+        raise UserError(f"{path} is no run folder: it has no manifest.json")
+    try:
+        manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
+        parts = sorted((path / "metrics").glob("part-*.parquet"))
+        table = ds.dataset([str(part) for part in parts]).to_table() if parts else None
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    if table is None:
+        raise UserError(f"{path} has no metrics yet")
+    return RunFolderData(path, manifest, table.to_pandas(types_mapper=_nullable))
+
+
+def swept(manifest: dict[str, Any]) -> list[str]:
+    """The columns that tell one setting from another."""
+    return [*manifest["config_axes"], *manifest["hparams_axes"]]
+
+
+def diverged_runs(manifest: dict[str, Any]) -> set[int]:
+    """The runs that became non-finite, in all groups."""
+    results = manifest.get("results", [])
+    return {diverged["run"] for result in results for diverged in result["diverged"]}
+
+
+def _nullable(dtype: pa.DataType) -> Any:
+    """Keeps null apart from NaN, which pandas' own floats confuse."""
+    return pd.ArrowDtype(dtype) if pa.types.is_floating(dtype) else None

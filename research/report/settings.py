@@ -1,0 +1,63 @@
+"""How each setting did at the end, over its seeds."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from research.report.read import RunFolderData, diverged_runs, swept
+from research.report.statistics import Interval, iqm_interval
+
+
+class Setting(NamedTuple):
+    """The runs of one setting.
+
+    Attributes:
+      values: swept field -> value.
+      rows: the metrics of its finite runs.
+      seeds: how many runs it has.
+      left_out: how many of them became non-finite and are in no statistic.
+    """
+
+    values: dict[str, Any]
+    rows: Any  # pd.DataFrame
+    seeds: int
+    left_out: int
+
+    @property
+    def label(self) -> str:
+        return ", ".join(f"{name} {show(value)}" for name, value in self.values.items()) or "all"
+
+
+class Score(NamedTuple):
+    """A metric of one setting at the last step, over the finite runs."""
+
+    median: float
+    iqm: Interval
+
+
+def settings(run: RunFolderData) -> Iterator[Setting]:
+    """The settings in the order in which they were given."""
+    names = swept(run.manifest)
+    bad = diverged_runs(run.manifest)
+    groups: Any = run.metrics.groupby(names, sort=False) if names else [((), run.metrics)]
+    for values, rows in groups:
+        finite = rows[~rows["run"].isin(list(bad))]
+        seeds = rows["run"].nunique()
+        left_out = seeds - finite["run"].nunique()
+        yield Setting(dict(zip(names, values, strict=True)), finite, seeds, left_out)
+
+
+def final_score(setting: Setting, metric: str) -> Score | None:
+    """The metric at the last step at which it was measured; None if no run is finite."""
+    measured = setting.rows[setting.rows[metric].notna()]
+    if not len(measured):
+        return None
+    last = measured[measured["step"] == measured["step"].max()]
+    values = last[metric].to_numpy(np.float64)
+    return Score(float(np.median(values)), iqm_interval(values))
+
+
+def show(value: Any) -> str:
+    """A number in four digits, anything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,55 @@
+"""What `scripts/show RUN` does: print the result table, draw the learning curve."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from research.errors import UserError, plain_exit, shortlist
+from research.report.curves import draw_curves
+from research.report.read import read_run_folder
+from research.report.table import print_table
+
+
+def show_run(path: str | Path, metric: str | None = None, console: Console | None = None) -> Path:
+    """Prints the table of a run folder and draws its learning curve.
+
+    Args:
+      path: of the run folder.
+      metric: to draw; the key metric if not given.
+      console: to print to.
+
+    Returns:
+      The path of the picture.
+
+    Raises:
+      UserError: if it is no run folder, or has no such metric.
+    """
+    console = console or Console()
+    run = read_run_folder(path)
+    columns = list(run.metrics.columns)
+    metrics = columns[columns.index("work") + 1 :]
+    if metric is not None and metric not in metrics:
+        raise UserError(f"--metric {metric}: {path} has {shortlist(metrics, 20)}")
+    print_table(run, console)
+    picture = draw_curves(run, metric)
+    console.print(f"learning curve: {picture}", highlight=False, soft_wrap=True)
+    return picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Prints the result table of a run folder and draws its learning curve."""
+
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder")]
+    metric: Annotated[
+        str | None, tyro.conf.arg(help="what to draw; the key metric if not given")
+    ] = None
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        given = tyro.cli(Arguments, prog="scripts/show")
+        show_run(given.run, given.metric)

@@ -1,0 +1,59 @@
+"""The result table in the terminal."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from research.report.read import RunFolderData, swept
+from research.report.settings import Score, Setting, final_score, settings, show
+
+
+def print_table(run: RunFolderData, console: Console) -> None:
+    """One line a setting, the best by the key metric on top."""
+    manifest = run.manifest
+    metric, sign = manifest["key_metric"], -1 if manifest["higher_is_better"] else 1
+    found = list(settings(run))
+    scores = {setting.label: final_score(setting, metric) for setting in found}
+
+    def rank(setting: Setting) -> float:
+        score = scores[setting.label]
+        return float("inf") if score is None else sign * float(score.iqm.estimate)
+
+    metrics = headline_metrics(run)
+    table = Table(title=f"{run.path.name} at the last step", box=box.SIMPLE_HEAD, padding=0)
+    for name in [*swept(manifest), "seeds"]:
+        table.add_column(name, justify="right")
+    for name in metrics:
+        table.add_column(f"{name}\nmedian IQM [95%]", justify="right")
+    for setting in sorted(found, key=rank):
+        cells = [show(value) for value in setting.values.values()]
+        finite = setting.seeds - setting.left_out
+        cells.append(f"{finite} of {setting.seeds}" if setting.left_out else str(finite))
+        cells += [_cell(final_score(setting, name)) for name in metrics]
+        table.add_row(*cells)
+    console.print(table)
+    console.print(
+        f"IQM: interquartile mean over seeds, its 95% bootstrap interval. Ordered by {metric}."
+    )
+    if left_out := sum(setting.left_out for setting in found):
+        console.print(
+            f"Left out: {left_out} runs that became non-finite; manifest.json names them."
+        )
+    if manifest["status"] != "finished":
+        console.print(f"This run is {manifest['status']}: the table shows how far it has come.")
+
+
+def headline_metrics(run: RunFolderData) -> Sequence[str]:
+    """The key metric, and the same on the test part where there is one."""
+    key = run.manifest["key_metric"]
+    twin = key.replace("validation_", "test_")
+    return [key, twin] if twin != key and twin in run.metrics else [key]
+
+
+def _cell(score: Score | None) -> str:
+    if score is None:
+        return "none finite"
+    median, (iqm, low, high) = score
+    return f"{median:.4g} {float(iqm):.3g} [{float(low):.3g}, {float(high):.3g}]"

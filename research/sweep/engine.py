@@ -1,0 +1,159 @@
+"""The host loop around the compiled chunks: the one place where a sweep meets the outside."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from research.sweep import metrics as tidy
+from research.sweep.axes import make_runs
+from research.sweep.metrics import Diverged, Record
+from research.sweep.plan import Cadence, Chunk, plan_chunks
+from research.sweep.program import (
+    Block,
+    Program,
+    compile_program,
+    gather_states,
+    join_blocks,
+    start_blocks,
+)
+from research.task import HParams, Problem, Shared, Task
+
+
+def train(
+    program: Program,
+    blocks: Sequence[Block],
+    chunks: Iterable[Chunk],
+    on_record: Callable[[Record], None],
+) -> list[Block]:
+    """Takes all blocks through the chunks and hands each chunk's record to `on_record`.
+
+    A record is fetched only after the next chunk has been dispatched, so that the devices do not
+    wait for the host.
+
+    Returns:
+      The blocks after the last chunk. The states of those given are consumed.
+    """
+    began = time.perf_counter()
+    blocks = list(blocks)
+    pending = None
+    for chunk in chunks:
+        results = []
+        for index, block in enumerate(blocks):
+            blocks[index], result = _dispatch(program, block, chunk)
+            results.append(result)
+        if pending:
+            on_record(_fetch(program, *pending, began))
+        pending = chunk, results
+    if pending:
+        on_record(_fetch(program, *pending, began))
+    return blocks
+
+
+class Swept(NamedTuple):
+    """What a sweep without files gives.
+
+    Attributes:
+      metrics: one row a run and logged step, with seed and hyper-parameters as columns.
+      states: the final states, a pytree of host arrays [R, ...].
+      diverged: the runs that became non-finite.
+    """
+
+    metrics: pd.DataFrame
+    states: Any
+    diverged: list[Diverged]
+
+
+def sweep(
+    task: Task,
+    shared: Shared,
+    hparams: HParams,
+    seeds: int | Sequence[int],
+    steps: int,
+    *,
+    axes: dict[str, Sequence[Any]] | None = None,
+    cadence: Cadence | None = None,
+    start: int = 0,
+    states: Any = None,
+    devices: Sequence[Any] | None = None,
+    most_lanes: int | None = None,
+) -> Swept:
+    """Trains every seed under every setting of `axes` at once; the engine without files.
+
+    Args:
+      task: what a run is.
+      shared: what all runs read.
+      hparams: the values of the hyper-parameters that `axes` does not name.
+      seeds: a count, or the seeds themselves.
+      steps: up to which step to train.
+      axes: hyper-parameter -> its values; the grid is their product.
+      cadence: when to log and evaluate.
+      start: the step that `states` have reached.
+      states: to go on from, as an earlier sweep of the same runs returned them.
+      devices: to shard the runs over; all local ones if not given.
+      most_lanes: runs in lockstep on one device at most.
+
+    Returns:
+      Metrics, final states and the runs that diverged. The same bits whatever the chunk length,
+      and whether in one go or in parts.
+
+    Raises:
+      UserError: for an unknown axis, a value out of range, or cadences that do not divide.
+    """
+    seeds = range(seeds) if isinstance(seeds, int) else seeds
+    runs = make_runs(hparams, axes or {}, seeds)
+    problem = Problem(task, shared)
+    chunks = plan_chunks(steps, cadence or Cadence.of(steps), start)
+    program = compile_program(problem, runs, chunks, devices=devices, most_lanes=most_lanes)
+    records: list[Record] = []
+    blocks = train(program, start_blocks(program, runs, states), chunks, records.append)
+    names = dict.fromkeys(
+        name for record in records for name in (*record.logged, *record.evaluated)
+    )
+    schema = tidy.table_schema(runs.hparams, {}, tuple(names))
+    tables = [
+        tidy.record_table(record, runs, schema, work_per_step=task.work_per_step)
+        for record in records
+    ]
+    return Swept(
+        pa.concat_tables(tables or [schema.empty_table()]).to_pandas(),
+        gather_states(program, blocks),
+        first_divergences(records),
+    )
+
+
+def first_divergences(records: Iterable[Record]) -> list[Diverged]:
+    """Each diverged run once, at the first step that any record names."""
+    first: dict[int, Diverged] = {}
+    for record in records:
+        for diverged in tidy.diverged_runs(record):
+            first.setdefault(diverged.run, diverged)
+    return [first[run] for run in sorted(first)]
+
+
+def _dispatch(program: Program, block: Block, chunk: Chunk) -> tuple[Block, tuple[Any, Any]]:
+    """Starts a chunk of one block; its results are not waited for."""
+    replicated = NamedSharding(program.sharding.mesh, P())
+    start = jax.device_put(jnp.int32(chunk.start), replicated)
+    run_chunk = program.train[chunk.logs, chunk.log_every]
+    states, logged = run_chunk(program.shared, block.hparams, block.states, block.keys.step, start)
+    evaluated = {}
+    if chunk.evaluate:
+        end = jax.device_put(jnp.int32(chunk.end), replicated)
+        keys = block.keys.evaluate
+        evaluated = program.evaluate(program.shared, block.hparams, states, keys, end)
+    return block._replace(states=states), (logged, evaluated)
+
+
+def _fetch(program: Program, chunk: Chunk, results: Sequence[Any], began: float) -> Record:
+    """Waits for a chunk of all blocks and joins it over the runs."""
+    logged, evaluated = join_blocks(program.layout, jax.device_get(results))
+    by_step = jax.tree.map(np.transpose, logged.metrics)
+    return Record(chunk, by_step, evaluated, logged.diverged, time.perf_counter() - began)

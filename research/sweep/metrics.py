@@ -1,0 +1,131 @@
+"""From the arrays a chunk logs to tidy rows: one a run and logged step."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from research.errors import UserError, shortlist
+from research.sweep.axes import Runs
+from research.sweep.chunk import NEVER
+from research.sweep.plan import Chunk
+from research.task import Mean
+
+
+class Record(NamedTuple):
+    """A chunk, on the host.
+
+    Attributes:
+      chunk: which steps it took.
+      logged: name -> `Mean` with float32 fields [logs, R].
+      evaluated: name -> `Mean` with float32 fields [R]; empty where there was no evaluation.
+      diverged: int32 [R], the first step at which a run was not finite, or `NEVER`.
+      seconds: wall time since training began, when the host had it.
+    """
+
+    chunk: Chunk
+    logged: dict[str, Mean]
+    evaluated: dict[str, Mean]
+    diverged: np.ndarray
+    seconds: float
+
+
+class Diverged(NamedTuple):
+    """A run that became non-finite, and after which step."""
+
+    run: int
+    step: int
+
+
+def value(mean: Mean) -> np.ndarray:
+    """total / weight, and NaN where there is nothing to average."""
+    weight = np.asarray(mean.weight)
+    nothing = np.full(weight.shape, np.nan, np.float32)
+    return np.divide(mean.total, weight, out=nothing, where=weight > 0)
+
+
+def as_typed(column: np.ndarray) -> np.ndarray:
+    """Hyper-parameters as a person typed them: float32 0.1 is 0.1, not 0.10000000149."""
+    if column.dtype == np.float32:
+        return np.array([float(str(value)) for value in column])
+    return column
+
+
+def diverged_runs(record: Record) -> list[Diverged]:
+    """The runs that this record shows to be non-finite; evaluation counts as its last step."""
+    step = record.diverged.astype(np.int64)
+    for mean in record.evaluated.values():
+        bad = (np.asarray(mean.weight) > 0) & ~np.isfinite(mean.total)
+        step = np.where(bad, np.minimum(step, record.chunk.end - 1), step)
+    return [Diverged(int(run), int(step[run])) for run in np.flatnonzero(step < NEVER)]
+
+
+def table_schema(
+    hparams: Any, config_columns: Mapping[str, Any], metrics: Sequence[str]
+) -> pa.Schema:
+    """The columns of the metrics of an experiment, in order.
+
+    Raises:
+      UserError: if a metric is named like a hyper-parameter or like another column.
+    """
+    columns = [("run", pa.int32()), ("seed", pa.int64())]
+    columns += [(name, pa.array([sample]).type) for name, sample in config_columns.items()]
+    for field in dataclasses.fields(hparams):
+        columns.append((field.name, pa.array(as_typed(getattr(hparams, field.name))).type))
+    columns += [("step", pa.int64()), ("work", pa.int64())]
+    taken = {name for name, _ in columns}
+    if both := sorted(taken & set(metrics)):
+        raise UserError(f"metrics named like other columns: {shortlist(both)}; rename them")
+    return pa.schema(columns + [(name, pa.float32()) for name in metrics])
+
+
+def record_table(
+    record: Record,
+    runs: Runs,
+    schema: pa.Schema,
+    *,
+    first_run: int = 0,
+    config_columns: Mapping[str, Any] = {},
+    work_per_step: int = 1,
+) -> pa.Table:
+    """The record as rows, ordered by step, then run. What was not measured is null."""
+    logs, count = record.chunk.logs, len(runs)
+    step = record.chunk.start + record.chunk.log_every * (1 + np.arange(logs))
+    step = np.minimum(step, record.chunk.end).repeat(count)
+    columns = {
+        "run": np.tile(first_run + np.arange(count), logs),
+        "seed": np.tile(runs.seeds, logs),
+        "step": step,
+        "work": step * work_per_step,
+        **{name: [sample] * len(step) for name, sample in config_columns.items()},
+    }
+    for field in dataclasses.fields(runs.hparams):
+        columns[field.name] = np.tile(as_typed(getattr(runs.hparams, field.name)), logs)
+    arrays = []
+    for field in schema:
+        if field.name in columns:
+            arrays.append(pa.array(columns[field.name], field.type))
+        elif field.name in record.logged:
+            arrays.append(_nullable(record.logged[field.name]))
+        elif field.name in record.evaluated:
+            arrays.append(_in_last_log(record.evaluated[field.name], logs))
+        else:
+            arrays.append(pa.nulls(len(step), field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _nullable(mean: Mean) -> pa.Array:
+    absent = np.asarray(mean.weight) == 0
+    return pa.array(value(mean).ravel(), pa.float32(), mask=absent.ravel())
+
+
+def _in_last_log(mean: Mean, logs: int) -> pa.Array:
+    """Evaluated values [R] as [logs, R] with nothing before the last log."""
+
+    def pad(leaf):
+        leaf = np.asarray(leaf)
+        return np.concatenate([np.zeros((logs - 1, *leaf.shape), leaf.dtype), leaf[None]])
+
+    return _nullable(Mean(pad(mean.total), pad(mean.weight)))

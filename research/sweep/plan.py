@@ -1,0 +1,136 @@
+"""When the host looks at the program, and how runs are laid out over devices and blocks."""
+
+from typing import NamedTuple
+
+from research.errors import UserError
+
+
+class Cadence(NamedTuple):
+    """How often, in steps. Every interval is a multiple of `log_every`.
+
+    Attributes:
+      log_every: the steps that one logged value is the mean of.
+      eval_every: the steps between evaluations; there is one at the end in any case.
+      chunk_every: the most steps that one call of the program takes.
+    """
+
+    log_every: int
+    eval_every: int
+    chunk_every: int
+
+    @classmethod
+    def of(
+        cls,
+        steps: int,
+        log_every: int | None = None,
+        eval_every: int | None = None,
+        chunk_every: int | None = None,
+    ) -> "Cadence":
+        """What is not given: about 100 logs, 20 evaluations and 100 chunks a run.
+
+        Raises:
+          UserError: if an interval is below 1, or no multiple of `log_every`. It is refused, not
+            rounded: a cadence that silently became another would be a different experiment.
+        """
+        given = {
+            "steps": steps,
+            "log-every": log_every,
+            "eval-every": eval_every,
+            "chunk-every": chunk_every,
+        }
+        for flag, value in given.items():
+            if value is not None and value < 1:
+                raise UserError(f"--{flag} {value}: must be at least 1")
+        log = log_every or max(1, steps // 100)
+        for flag in ("eval-every", "chunk-every"):
+            if (value := given[flag]) is not None and value % log:
+                near = max(log, round(value / log) * log)
+                raise UserError(
+                    f"--{flag} {value}: must be a multiple of --log-every {log}, such as {near}"
+                )
+        return cls(
+            log_every=log,
+            eval_every=eval_every or log * max(1, steps // 20 // log),
+            chunk_every=chunk_every or log * max(1, steps // 100 // log),
+        )
+
+
+class Chunk(NamedTuple):
+    """`logs` x `log_every` steps from step `start` on, in one call of the program."""
+
+    start: int
+    logs: int
+    log_every: int
+    evaluate: bool  # once the chunk has ended
+
+    @property
+    def end(self) -> int:
+        return self.start + self.logs * self.log_every
+
+
+def plan_chunks(steps: int, cadence: Cadence, start: int = 0) -> list[Chunk]:
+    """The chunks that take a sweep from step `start` to step `steps`.
+
+    Logs, evaluations and chunks fall on multiples of their intervals, wherever the sweep starts;
+    what is left before the end is one shorter log.
+    """
+    chunks = []
+    at = start
+    while at < steps:
+        stop = min(_next(at, cadence.eval_every), _next(at, cadence.chunk_every), steps)
+        first_log = min(_next(at, cadence.log_every), stop)
+        if at % cadence.log_every:  # only where a sweep goes on from between two logs
+            stop, logs, log_every = first_log, 1, first_log - at
+        elif stop - at < cadence.log_every:
+            logs, log_every = 1, stop - at
+        else:
+            logs, log_every = (stop - at) // cadence.log_every, cadence.log_every
+            stop = at + logs * log_every
+        evaluate = stop % cadence.eval_every == 0 or stop == steps
+        chunks.append(Chunk(at, logs, log_every, evaluate))
+        at = stop
+    return chunks
+
+
+class Layout(NamedTuple):
+    """R runs as `blocks` calls of one program over `devices` x `lanes` runs.
+
+    Attributes:
+      devices: how many devices the run axis is sharded over.
+      lanes: how many runs advance in lockstep on each device.
+      blocks: how many such blocks take turns, chunk by chunk.
+      runs: R; the lanes beyond it repeat the last run and are never reported.
+    """
+
+    devices: int
+    lanes: int
+    blocks: int
+    runs: int
+
+    @property
+    def width(self) -> int:
+        """Runs in one call."""
+        return self.devices * self.lanes
+
+    @property
+    def padding(self) -> int:
+        return self.width * self.blocks - self.runs
+
+
+def plan_layout(runs: int, devices: int, most_lanes: int | None = None) -> Layout:
+    """The fewest blocks of at most `most_lanes` lanes a device, evened out to pad least."""
+    devices = min(devices, runs)
+    per_device = -(-runs // devices)
+    blocks = 1 if most_lanes is None else -(-per_device // most_lanes)
+    return Layout(devices, -(-per_device // blocks), blocks, runs)
+
+
+def cache_lanes(params_bytes: int, cache_bytes: int = 2**21) -> int:
+    """How many runs to advance in lockstep on one CPU core so that their params, gradients and
+    two Adam moments stay in its second-level cache between steps."""
+    return max(1, cache_bytes // max(1, 4 * params_bytes))
+
+
+def _next(step: int, interval: int) -> int:
+    """The first multiple of `interval` after `step`."""
+    return (step // interval + 1) * interval

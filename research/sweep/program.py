@@ -1,0 +1,241 @@
+"""From a task and its runs to compiled programs, with what they cost."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from research.errors import UserError, shortlist
+from research.sweep.axes import Runs
+from research.sweep.chunk import evaluate_runs, init_runs, train_chunk
+from research.sweep.plan import Chunk, Layout, cache_lanes, plan_layout
+from research.task import Problem, Task
+
+
+class Cost(NamedTuple):
+    """What the compiler says of the training program.
+
+    Attributes:
+      compile_seconds: tracing and compiling all programs of the group, wall time.
+      cache_hits: how many of them came from the compilation cache.
+      flops_per_step: of one step of one run, counted on the step outside the scan, before
+        optimization: the compiler's count of a loop takes its body once. None where it has none.
+      argument_bytes: arguments of one call on one device: data, states, hyper-parameters.
+      temp_bytes: what one call needs beside arguments and results, on one device.
+    """
+
+    compile_seconds: float
+    cache_hits: int
+    flops_per_step: float | None
+    argument_bytes: int
+    temp_bytes: int
+
+
+class Block(NamedTuple):
+    """The runs of one call, on the devices; every leaf is [layout.width, ...]."""
+
+    hparams: Any
+    keys: Any
+    states: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The compiled programs of one group of runs.
+
+    Attributes:
+      init: `(shared, hparams, seeds) -> (states, keys)`.
+      train: (logs, log_every) -> `(shared, hparams, states, keys, start) -> (states, Logged)`;
+        the states given are consumed.
+      evaluate: `(shared, hparams, states, keys, t) -> metrics`.
+      shared: on every device.
+    """
+
+    task: Task
+    shared: Any
+    layout: Layout
+    sharding: NamedSharding
+    init: Callable[..., Any]
+    train: dict[tuple[int, int], Callable[..., Any]]
+    evaluate: Callable[..., Any]
+    cost: Cost
+
+
+def compile_program(
+    problem: Problem,
+    runs: Runs,
+    chunks: Sequence[Chunk],
+    *,
+    devices: Sequence[Any] | None = None,
+    most_lanes: int | None = None,
+) -> Program:
+    """Compiles, ahead of time, all that `runs` need to go through `chunks`.
+
+    Args:
+      devices: to shard the runs over; all local ones if not given.
+      most_lanes: runs that advance in lockstep on one device at most. If not given: all of them
+        on an accelerator, as many as fit its cache on a CPU core.
+
+    Raises:
+      UserError: if the key metric is none of those that the task evaluates.
+    """
+    began = time.perf_counter()
+    task = problem.task
+    devices = jax.local_devices() if devices is None else devices
+    shapes = _shapes_of_one_run(problem, runs)
+    if most_lanes is None and devices[0].platform == "cpu":
+        most_lanes = cache_lanes(_bytes(shapes.state.params))
+    layout = plan_layout(len(runs), len(devices), most_lanes)
+    mesh = Mesh(np.asarray(devices[: layout.devices]), ("run",))
+    sharding = NamedSharding(mesh, P("run"))
+    shared = jax.device_put(problem.shared, NamedSharding(mesh, P()))
+    hparams, seeds = jax.device_put(_block_of(runs, layout, 0), sharding)
+
+    # shard_map, not a sharded vmap: each device runs the plain program on its own lanes, so no
+    # collective can arise.
+    def compile_one(function, *args, donate=()):
+        specs = [P(), P("run"), P("run"), P("run"), P()][: len(args)]
+        mapped = jax.shard_map(
+            function, mesh=mesh, in_specs=tuple(specs), out_specs=P("run"), check_vma=False
+        )
+        return jax.jit(mapped, donate_argnums=donate).lower(*args).compile()
+
+    with _CacheHits() as cache:
+        init = compile_one(partial(init_runs, task), shared, hparams, seeds)
+        states, keys = init(shared, hparams, seeds)
+        zero = jax.device_put(jnp.int32(0), NamedSharding(mesh, P()))
+        train = {}
+        for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
+            function = partial(_train_by_run, task, *shape)
+            args = (shared, hparams, states, keys.step, zero)
+            train[shape] = compile_one(function, *args, donate=2)
+        args = (shared, hparams, states, keys.evaluate, zero)
+        evaluate = compile_one(partial(evaluate_runs, task), *args)
+    memory = max((program.memory_analysis() for program in train.values()), key=_temp_bytes)
+    return Program(
+        task=task,
+        shared=shared,
+        layout=layout,
+        sharding=sharding,
+        init=init,
+        train=train,
+        evaluate=evaluate,
+        cost=Cost(
+            compile_seconds=time.perf_counter() - began,
+            cache_hits=cache.hits,
+            flops_per_step=shapes.flops,
+            argument_bytes=getattr(memory, "argument_size_in_bytes", 0),
+            temp_bytes=_temp_bytes(memory),
+        ),
+    )
+
+
+def start_blocks(program: Program, runs: Runs, states: Any = None) -> list[Block]:
+    """All runs at their beginning; or with `states`, a pytree of host arrays [R, ...], there."""
+    blocks = []
+    for index in range(program.layout.blocks):
+        hparams, seeds = jax.device_put(_block_of(runs, program.layout, index), program.sharding)
+        new_states, keys = program.init(program.shared, hparams, seeds)
+        if states is not None:
+            rows = _rows(program.layout, index)
+            new_states = jax.device_put(
+                jax.tree.map(lambda leaf: np.asarray(leaf)[rows], states),  # noqa: B023
+                program.sharding,
+            )
+        blocks.append(Block(hparams, keys, new_states))
+    return blocks
+
+
+def gather_states(program: Program, blocks: Sequence[Block]) -> Any:
+    """The states of all runs as host arrays [R, ...], padding left out."""
+    return join_blocks(program.layout, [jax.device_get(block.states) for block in blocks])
+
+
+def join_blocks(layout: Layout, parts: Sequence[Any]) -> Any:
+    """Concatenates what each block gave along the run axis and drops the padding lanes."""
+
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: layout.runs], *parts)
+
+
+def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names that `step` and `evaluate` report, found without compiling.
+
+    Raises:
+      UserError: if they overlap, or the key metric is not among the evaluated ones.
+    """
+    shapes = _shapes_of_one_run(problem, runs)
+    return tuple(shapes.step_metrics), tuple(shapes.evaluate_metrics)
+
+
+class _Shapes(NamedTuple):
+    state: Any
+    step_metrics: Any
+    evaluate_metrics: Any
+    flops: float | None
+
+
+def _shapes_of_one_run(problem: Problem, runs: Runs) -> _Shapes:
+    task, shared = problem.task, problem.shared
+    hparams = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), runs.hparams)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    t = jax.ShapeDtypeStruct((), jnp.int32)
+    state = jax.eval_shape(task.init, shared, hparams, key)
+    lowered = jax.jit(task.step).lower(shared, hparams, state, key, t)
+    _, step_metrics = lowered.out_info
+    evaluate_metrics = jax.eval_shape(task.evaluate, shared, hparams, state, key)
+    if both := sorted(set(step_metrics) & set(evaluate_metrics)):
+        raise UserError(f"step and evaluate both report {shortlist(both)}: rename one")
+    if task.key_metric not in evaluate_metrics:
+        known = shortlist(evaluate_metrics)
+        raise UserError(f"the key metric {task.key_metric!r} is not evaluated; there are {known}")
+    flops = (lowered.cost_analysis() or {}).get("flops")
+    return _Shapes(state, step_metrics, evaluate_metrics, flops)
+
+
+def _train_by_run(task, logs, log_every, shared, hparams, states, keys, start):
+    """`train_chunk` with the run axis first in everything it returns, as `shard_map` cuts it."""
+    states, logged = train_chunk(task, logs, log_every, shared, hparams, states, keys, start)
+    by_run = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), logged.metrics)
+    return states, logged._replace(metrics=by_run)
+
+
+def _rows(layout: Layout, index: int) -> np.ndarray:
+    """Which runs a block holds; the last run again where there are no more."""
+    rows = index * layout.width + np.arange(layout.width)
+    return np.minimum(rows, layout.runs - 1)
+
+
+def _block_of(runs: Runs, layout: Layout, index: int) -> tuple[Any, np.ndarray]:
+    rows = _rows(layout, index)
+    return jax.tree.map(lambda leaf: leaf[rows], runs.hparams), runs.seeds[rows]
+
+
+def _bytes(shapes: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+
+
+def _temp_bytes(memory: Any) -> int:
+    return getattr(memory, "temp_size_in_bytes", 0)  # some backends give no analysis
+
+
+class _CacheHits:
+    """Counts, while open, the programs that the compilation cache gave."""
+
+    def __enter__(self):
+        self.hits = 0
+        jax.monitoring.register_event_listener(self._listen)
+        return self
+
+    def __exit__(self, *_):
+        jax.monitoring.unregister_event_listener(self._listen)
+
+    def _listen(self, event: str, **_):
+        self.hits += event == "/jax/compilation_cache/cache_hits"

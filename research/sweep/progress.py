@@ -1,0 +1,82 @@
+"""One live line while a sweep trains; plain lines where there is no terminal."""
+
+import time
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from scipy.stats import trim_mean
+
+from research.sweep.chunk import NEVER
+from research.sweep.metrics import Record, value
+from research.sweep.terminal import human
+from research.task import Task
+
+PLAIN_EVERY = 5.0  # seconds between lines where there is no terminal
+
+
+class SweepProgress:
+    """Shows done/total, time left, throughput and the key metric of the runs.
+
+    Use as a context manager; call `update` with every record.
+    """
+
+    def __init__(self, console: Console, task: Task, runs: int, steps: int, label: str):
+        self.console, self.task, self.runs, self.steps, self.label = (
+            console, task, runs, steps, label,
+        )  # fmt: skip
+        self.key_metric = ""
+        self._diverged = np.zeros(runs, bool)
+        self._said = time.perf_counter()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,}/{task.total:,} steps"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[facts]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._line = self._bar.add_task(label, total=steps, facts="")
+
+    def __enter__(self) -> "SweepProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.stop()
+
+    def update(self, record: Record) -> None:
+        """Takes note of a chunk that has ended."""
+        done, rate = record.chunk.end, record.chunk.end * self.runs / record.seconds
+        self._diverged |= record.diverged < NEVER
+        if self.task.key_metric in record.evaluated:
+            self.key_metric = summary(self.task, record, self._diverged)
+        facts = f"{human(rate)} steps/s  {self.key_metric}"
+        self._bar.update(self._line, completed=done, facts=facts)
+        now = time.perf_counter()
+        if self.console.is_terminal or (now - self._said < PLAIN_EVERY and done < self.steps):
+            return
+        self._said = now
+        left = record.seconds * (self.steps - done) / done
+        self.console.out(
+            f"{self.label}  {done:,}/{self.steps:,} steps  {left:.0f} s left  {facts}",
+            highlight=False,
+        )
+
+
+def summary(task: Task, record: Record, diverged: np.ndarray) -> str:
+    """The key metric's interquartile mean over the runs that are finite.
+
+    Args:
+      task: names the metric.
+      record: of a chunk that was evaluated.
+      diverged: bool [R], the runs to leave out.
+    """
+    values = value(record.evaluated[task.key_metric])
+    values = values[~diverged & np.isfinite(values)]
+    left_out = len(diverged) - len(values)
+    note = f"{len(values)} runs" + (f", {left_out} left out" if left_out else "")
+    if not len(values):
+        return f"{task.key_metric} finite in no run"
+    return f"{task.key_metric} {trim_mean(values, 0.25):.4g} (IQM of {note})"

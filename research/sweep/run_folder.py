@@ -1,0 +1,73 @@
+"""What is kept of a sweep, in formats that other tools read without this package.
+
+    runs/NAME/manifest.json            what was run, on what, how long it took, what diverged
+    runs/NAME/metrics/part-*.parquet   one row a run and logged step; one data set
+    runs/NAME/params-G.safetensors     final params of group G, every tensor [runs, ...]
+
+A file appears whole or not at all, so that a kill at any instant leaves nothing half-written.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from research.errors import UserError
+from research.sweep.atomic import write_bytes
+from research.sweep.tensors import save_tree
+
+FORMAT = 1
+
+
+class RunFolder:
+    """The folder of one sweep, for the process that runs it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.manifest: dict[str, Any] = {"format": FORMAT}
+        self._parts = 0
+
+    @classmethod
+    def create(cls, parent: str | os.PathLike[str], name: str) -> "RunFolder":
+        """Makes `parent/name`, which must not be there yet.
+
+        Raises:
+          UserError: if it is, or cannot be made.
+        """
+        path = Path(parent) / name
+        if Path(name).name != name:
+            raise UserError(f"--name {name!r}: give a plain name, and the folder with --out")
+        try:
+            Path(parent).mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+            (path / "metrics").mkdir()
+        except FileExistsError:
+            raise UserError(
+                f"{path} is there already and is not overwritten: give another --name"
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {path}: {error.strerror}; give another folder with --out"
+            ) from error
+        return cls(path)
+
+    def record(self, **facts: Any) -> None:
+        """Adds facts to the manifest and writes it."""
+        self.manifest.update(facts)
+        text = json.dumps(self.manifest, indent=1, allow_nan=False)
+        write_bytes(self.path / "manifest.json", text.encode() + b"\n")
+
+    def append_metrics(self, table: pa.Table) -> None:
+        """Adds rows to the metrics, as a file of their own."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        name = f"part-{self._parts:06}.parquet"
+        write_bytes(self.path / "metrics" / name, sink.getvalue().to_pybytes())
+        self._parts += 1
+
+    def save_params(self, group: int, params: Any, **facts: Any) -> None:
+        """Writes the final params of a group, every leaf [runs, ...]."""
+        save_tree(self.path / f"params-{group}.safetensors", params, facts)

@@ -1,0 +1,73 @@
+"""Pytrees of arrays to and from safetensors: numbers and names only, so reading runs no code."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from research.errors import UserError
+from research.sweep.atomic import write_bytes
+
+
+def save_tree(path: str | os.PathLike[str], tree: Any, facts: dict[str, Any] | None = None) -> None:
+    """Writes every leaf under its path in the tree, such as `params/Dense_0/kernel`.
+
+    Args:
+      path: of the file, replaced atomically.
+      tree: a pytree of arrays, without typed keys.
+      facts: JSON values, kept as the file's metadata.
+    """
+    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in named_leaves(tree).items()}
+    metadata = {name: json.dumps(value) for name, value in (facts or {}).items()}
+    write_bytes(path, save(tensors, metadata))
+
+
+def load_tree(path: str | os.PathLike[str], template: Any) -> Any:
+    """Reads what `save_tree` wrote, bit for bit, into the structure of `template`.
+
+    Args:
+      path: of the file.
+      template: a pytree of arrays or `jax.ShapeDtypeStruct`.
+
+    Raises:
+      UserError: if the file is missing or damaged, or a name, shape or dtype differs.
+    """
+    tensors = load_tensors(path)
+    expected = named_leaves(template)
+    if odd := sorted(set(tensors) ^ set(expected)):
+        where = "is not in" if odd[0] in expected else "should not be in"
+        raise UserError(f"{odd[0]} {where} {path}: it belongs to another configuration")
+    for name, leaf in expected.items():
+        found = tensors[name]
+        if found.shape != leaf.shape or found.dtype != leaf.dtype:
+            raise UserError(
+                f"{name} in {path} is {found.dtype}{list(found.shape)}, "
+                f"not {leaf.dtype}{list(leaf.shape)}: it belongs to another configuration"
+            )
+    return jax.tree.unflatten(jax.tree.structure(template), [tensors[name] for name in expected])
+
+
+def load_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """All tensors of a safetensors file by name.
+
+    Raises:
+      UserError: if the file is missing, cut short or altered.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"no file {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
+
+
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """The leaves by path, in the tree's own order."""
+    leaves, _ = jax.tree.flatten_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}

@@ -1,0 +1,87 @@
+"""The contract between a workload and the engine: a `Task` is three pure functions.
+
+Everything that is a `Task` can be swept over seeds and hyper-parameters in one compiled program,
+sharded, split, measured, recorded and reported, and has to know nothing about any of it.
+
+    config   static: a frozen dataclass. Another value is another program.
+    hparams  traced: a `flax.struct` dataclass of scalars. Another value is another lane.
+    shared   what all runs read (data, environment parameters). Passed in, never closed over:
+             a closed-over array is compiled into the program as a constant.
+    state    what a run carries: a pytree with a field `params`; optimizer state and data beside
+             it. No functions, no keys, and no counter that a branch depends on.
+    key      comes from the engine, a fresh one for every step: `fold_in(run_key, t)`. So a run
+             depends neither on the chunk length, nor on where it was stopped, nor on neighbours.
+    t        the step, counted by the engine and the same for all runs. Schedules, epochs and
+             write positions follow from it. A branch on `t` stays a branch under `vmap`; a branch
+             on anything in the state becomes a `select` that computes both sides.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Shared = Any
+HParams = Any
+State = Any
+Metrics = Mapping[str, "jax.Array | Mean"]
+
+
+class Task(NamedTuple):
+    """Three pure functions, and the few facts that the engine prints.
+
+    Attributes:
+      init: `(shared, hparams, key) -> state`.
+      step: `(shared, hparams, state, key, t) -> (state, metrics)`, one update. `t` is an int32
+        scalar that counts from 0. Metrics are scalars, or `Mean` where there may be none.
+      evaluate: `(shared, hparams, state, key) -> metrics`. It changes nothing.
+      key_metric: the metric by which settings are compared; one of those `evaluate` returns.
+      higher_is_better: whether a larger `key_metric` is the better one.
+      work_unit: what a step works through, in the plural: examples, env steps, tokens.
+      work_per_step: how many of them one step of one run works through.
+    """
+
+    init: Callable[[Shared, HParams, jax.Array], State]
+    step: Callable[[Shared, HParams, State, jax.Array, jax.Array], tuple[State, Metrics]]
+    evaluate: Callable[[Shared, HParams, State, jax.Array], Metrics]
+    key_metric: str = "loss"
+    higher_is_better: bool = False
+    work_unit: str = "steps"
+    work_per_step: int = 1
+
+
+class Mean(NamedTuple):
+    """A metric that is not defined at every step, such as the return of an episode.
+
+    The engine adds up both fields over the steps it logs together and records total / weight, or
+    nothing where weight is 0. With `done` and `returns` over the environments of one run:
+    `Mean(jnp.sum(returns * done), jnp.sum(done))`.
+    """
+
+    total: Any  # float32 scalar
+    weight: Any  # scalar, integer or float, >= 0
+
+    @classmethod
+    def of(cls, metric: "jax.Array | Mean") -> "Mean":
+        """`metric` itself if it is a `Mean`, else one observation of it."""
+        if isinstance(metric, Mean):
+            return cls(jnp.float32(metric.total), jnp.float32(metric.weight))
+        return cls(jnp.float32(metric), jnp.float32(1))
+
+
+class Problem(NamedTuple):
+    """A task, the arrays its runs share, and facts about those for the record (JSON types)."""
+
+    task: Task
+    shared: Shared
+    facts: Mapping[str, Any] = {}
+
+
+def field(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
+    """A field of a config or hparams dataclass, with its help text and legal range, ends included.
+
+    The range is checked on the host before anything compiles: under `vmap` it could not be.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
