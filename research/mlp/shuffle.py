@@ -34,19 +34,28 @@ def at_positions(order: jax.Array, positions: jax.Array, n: int) -> jax.Array:
     Returns:
       int32 [B], each in [0, n); over all n positions every example stands exactly once.
     """
-    side = jnp.uint32(math.isqrt(n - 1) + 1)
+    side = jnp.uint32(math.isqrt(n - 1) + 1)  # below 2**16
 
-    def network(cell):
-        left, right = cell // side, cell % side
+    def network(left, right):
         for round_key in order:
-            left, right = right, (left + _mix(right ^ round_key) % side) % side
-        return left * side + right
+            # The upper half of the hash, scaled to [0, side): a division would cost more than
+            # all the rest.
+            shift = ((_mix(right ^ round_key) >> 16) * side) >> 16
+            moved = left + shift
+            left, right = right, jnp.where(moved < side, moved, moved - side)
+        return left, right
+
+    def outside(cell):
+        left, right = cell
+        return left * side + right >= n
 
     def walk(cell):
-        return jnp.where(cell < n, cell, network(cell))
+        return tuple(map(lambda new, old: jnp.where(outside(cell), new, old), network(*cell), cell))
 
-    cells = network(positions.astype(jnp.uint32))
-    return lax.while_loop(lambda cell: jnp.any(cell >= n), walk, cells).astype(jnp.int32)
+    start = positions.astype(jnp.uint32)
+    cell = network(start // side, start % side)
+    left, right = lax.while_loop(lambda cell: jnp.any(outside(cell)), walk, cell)
+    return (left * side + right).astype(jnp.int32)
 
 
 def _mix(word: jax.Array) -> jax.Array:

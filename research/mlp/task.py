@@ -18,6 +18,7 @@ from research.mlp import loss as losses
 from research.mlp.data import DATA_HELP, Dataset, Split, load_dataset
 from research.mlp.model import ACTIVATIONS, MLP
 from research.mlp.shuffle import at_positions, draw_order
+from research.optimizer import adamw, sgd
 from research.task import Metrics, Problem, Task, field
 
 OPTIMIZERS = ("adam", "sgd")
@@ -73,17 +74,11 @@ class State(NamedTuple):
 
 
 def make_optimizer(config: Config, hparams: HParams) -> optax.GradientTransformation:
-    """SGD with momentum, or AdamW (Loshchilov and Hutter, 2019); the decay is decoupled in both
-    and spares biases."""
+    """What `config.optimizer` names, with the run's own hyper-parameters."""
+    rate, decay = hparams.learning_rate, hparams.weight_decay
     if config.optimizer == "sgd":
-        scale = optax.trace(decay=hparams.momentum)
-    else:
-        scale = optax.scale_by_adam(b1=hparams.momentum, b2=hparams.beta2)
-    return optax.chain(
-        scale,
-        optax.add_decayed_weights(hparams.weight_decay, mask=_kernels),
-        optax.scale_by_learning_rate(hparams.learning_rate),
-    )
+        return sgd(rate, decay, hparams.momentum)
+    return adamw(rate, decay, hparams.momentum, hparams.beta2)
 
 
 def init(config: Config, shared: Dataset, hparams: HParams, key: jax.Array) -> State:
@@ -123,7 +118,7 @@ def next_batch(
     order = jnp.where(batch_in_epoch == 0, draw_order(key), order)
     positions_B = batch_in_epoch * config.batch_size + jnp.arange(config.batch_size)
     rows_B = at_positions(order, positions_B, n)
-    take = lambda leaf: leaf.at[rows_B].get(mode="promise_in_bounds")
+    take = lambda leaf: jnp.asarray(leaf).at[rows_B].get(mode="promise_in_bounds")
     return order, Split(take(train.x), take(train.y))
 
 
@@ -189,10 +184,6 @@ def make_problem(config: Config) -> Problem:
 def _model(config: Config, shared: Dataset) -> MLP:
     outputs = shared.classes if shared.classes > 2 else 1
     return MLP(config.hidden, outputs, config.activation)
-
-
-def _kernels(params: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
 def _bind(function: Callable[..., Any], config: Config) -> Callable[..., Any]:

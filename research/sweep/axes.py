@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ import numpy as np
 from research.errors import UserError, shortlist
 from research.task import HParams
 
-Axes = Mapping[str, Sequence[Any]]  # field name -> the values it takes
+Axes = dict[str, Sequence[Any]]  # field name -> the values it takes
 
 
 class Runs(NamedTuple):
@@ -96,7 +96,7 @@ def make_runs(hparams: HParams, axes: Axes, seeds: Sequence[int]) -> Runs:
 
     Runs of one setting are neighbours: run = setting x len(seeds) + place of the seed.
     """
-    check_axes(hparams, axes)
+    check_axes(hparams, _single(hparams) | axes)
     settings = [dataclasses.replace(hparams, **values) for values in product(axes)]
     stacked = jax.tree.map(lambda *leaves: np.repeat(_column(leaves), len(seeds)), *settings)
     return Runs(np.tile(np.asarray(seeds, np.uint32), len(settings)), stacked)
@@ -106,10 +106,15 @@ def make_groups(
     config: Any, config_axes: Axes, hparams: HParams, hparams_axes: Axes, seeds: Sequence[int]
 ) -> list[Group]:
     """One group a combination of config values, each with the whole grid of hparams and seeds."""
-    check_axes(config, config_axes)
+    check_axes(config, _single(config) | config_axes)
     runs = make_runs(hparams, hparams_axes, seeds)
     configs = [dataclasses.replace(config, **values) for values in product(config_axes)]
     return [Group(config, runs) for config in configs]
+
+
+def _single(dataclass: Any) -> dict[str, Sequence[Any]]:
+    """Every field as an axis of one value."""
+    return {name: [value] for name, value in vars(dataclass).items()}
 
 
 def _column(values: Sequence[Any]) -> np.ndarray:

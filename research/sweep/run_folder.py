@@ -40,14 +40,12 @@ class RunFolder:
         path = Path(parent) / name
         if Path(name).name != name:
             raise UserError(f"--name {name!r}: give a plain name, and the folder with --out")
+        if path.exists():
+            raise UserError(f"{path} is there already and is not overwritten: give another --name")
         try:
             Path(parent).mkdir(parents=True, exist_ok=True)
             path.mkdir()
             (path / "metrics").mkdir()
-        except FileExistsError:
-            raise UserError(
-                f"{path} is there already and is not overwritten: give another --name"
-            ) from None
         except OSError as error:
             raise UserError(
                 f"cannot write to {path}: {error.strerror}; give another folder with --out"

@@ -22,7 +22,7 @@ def save_tree(path: str | os.PathLike[str], tree: Any, facts: dict[str, Any] | N
       tree: a pytree of arrays, without typed keys.
       facts: JSON values, kept as the file's metadata.
     """
-    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in named_leaves(tree).items()}
+    tensors = {name: np.asarray(leaf, order="C") for name, leaf in named_leaves(tree).items()}
     metadata = {name: json.dumps(value) for name, value in (facts or {}).items()}
     write_bytes(path, save(tensors, metadata))
 

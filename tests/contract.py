@@ -1,0 +1,156 @@
+"""What must hold of every workload under the engine. Each workload's tests call all of these.
+
+A workload is given as a `Case`: small enough that every check takes seconds.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import numpy as np
+
+from research.sweep import Cadence, Swept, sweep
+from research.sweep.tensors import load_tree, save_tree
+from research.task import Problem, Task
+
+
+class Case(NamedTuple):
+    """A workload, and runs of it to try the engine on.
+
+    Attributes:
+      problem: task and data.
+      hparams: its hyper-parameters.
+      axes: at least one of them, with two values or more.
+    """
+
+    problem: Problem
+    hparams: Any
+    axes: dict[str, list[float]]
+
+
+def run(case: Case, steps: int, seeds: Any = 3, **options: Any) -> Swept:
+    """Sweeps the case; on one device and logging every step, if not told otherwise."""
+    options.setdefault("devices", jax.local_devices()[:1])
+    options.setdefault("cadence", Cadence(log_every=1, eval_every=steps, chunk_every=steps))
+    options.setdefault("axes", case.axes)
+    task, shared = case.problem.task, case.problem.shared
+    return sweep(task, shared, case.hparams, seeds, steps, **options)
+
+
+def check_a_lane_is_a_lone_run(case: Case, steps: int, atol: float) -> None:
+    """Every run of a sweep ends, to a tolerance, where it ends when it is run alone."""
+    together = run(case, steps)
+    ((name, values),) = list(case.axes.items())[:1]
+    others = {axis: [values[0]] for axis, values in case.axes.items()}
+    for setting, value in enumerate(values):
+        for seed in range(3):
+            alone = run(case, steps, seeds=[seed], axes=others | {name: [value]})
+            index = setting * 3 * _settings_after_first(case) + seed
+            lane = jax.tree.map(lambda leaf: leaf[index], together.states)  # noqa: B023
+            chex.assert_trees_all_close(_only(alone.states), lane, atol=atol, rtol=0)
+
+
+def check_place_changes_no_bit(case: Case, steps: int) -> None:
+    """A run ends at the same bits wherever it stands among as many others."""
+    forward = run(case, steps, seeds=[0, 1, 2, 3])
+    backward = run(case, steps, seeds=[3, 2, 1, 0])
+    settings = len(forward.metrics["run"].unique()) // 4
+    mirror = np.arange(4 * settings).reshape(settings, 4)[:, ::-1].ravel()
+    chex.assert_trees_all_equal(forward.states, jax.tree.map(lambda x: x[mirror], backward.states))
+
+
+def check_resumes_bit_for_bit(case: Case, folder: Path) -> None:
+    """10 steps are 5 steps, a file, and 5 more: states and metrics."""
+    whole = run(case, 10)
+    half = run(case, 5)
+    save_tree(folder / "states.safetensors", half.states)
+    states = load_tree(folder / "states.safetensors", half.states)
+    cadence = Cadence(log_every=1, eval_every=10, chunk_every=5)
+    resumed = run(case, 10, start=5, states=states, cadence=cadence)
+    chex.assert_trees_all_equal(resumed.states, whole.states)
+    later = whole.metrics[whole.metrics["step"] > 5].reset_index(drop=True)
+    assert resumed.metrics.equals(later)
+
+
+def check_chunk_length_changes_no_bit(case: Case, steps: int, lengths: tuple[int, ...]) -> None:
+    """States and logged metrics are the same however often the host looks."""
+    swept = [
+        run(case, steps, cadence=Cadence(log_every=1, eval_every=steps, chunk_every=length))
+        for length in lengths
+    ]
+    for other in swept[1:]:
+        chex.assert_trees_all_equal(other.states, swept[0].states)
+        assert other.metrics.equals(swept[0].metrics)
+
+
+def check_sharded_is_unsharded(case: Case, steps: int, atol: float) -> None:
+    """Eight devices end, to a tolerance, where one does; with runs to spare on none of them."""
+    one = run(case, steps, seeds=5)
+    eight = run(case, steps, seeds=5, devices=jax.local_devices()[:8])
+    chex.assert_trees_all_close(eight.states, one.states, atol=atol, rtol=0)
+
+
+def check_seeds_differ_and_repeat(case: Case, steps: int) -> None:
+    """Another seed starts from other params and learns from other data; the same seed repeats."""
+    first, again = run(case, steps), run(case, steps)
+    chex.assert_trees_all_equal(first.states, again.states)
+    start = _initial_params(case, seeds=(0, 1, 2))
+    kernels = [leaf for leaf in jax.tree.leaves(start) if leaf.ndim > 2]
+    assert kernels
+    for leaf in kernels:
+        assert len(np.unique(leaf.reshape(len(leaf), -1), axis=0)) == 3
+
+
+def check_traced_once(case: Case) -> None:
+    """Neither another learning rate nor more chunks trace the task again."""
+    task = case.problem.task
+    counts = []
+    for steps, chunk in ((8, 8), (64, 8)):
+        count = _Counter(task.step)
+        counted = Case(case.problem._replace(task=task._replace(step=count)), *case[1:])
+        run(counted, steps, cadence=Cadence(1, steps, chunk))
+        counts.append(count.traces)
+    assert counts[0] == counts[1]
+
+
+def check_keys_are_used_once(case: Case) -> None:
+    """No key is used twice inside a function of the task (`jax_debug_key_reuse` raises)."""
+    task, shared = case.problem.task, case.problem.shared
+    assert jax.config.jax_debug_key_reuse
+    state = jax.jit(task.init)(shared, case.hparams, jax.random.key(0))
+    t = np.int32(0)
+    state, _ = jax.jit(task.step)(shared, case.hparams, state, jax.random.key(1), t)
+    jax.jit(task.evaluate)(shared, case.hparams, state, jax.random.key(2))
+
+
+class _Counter:
+    """A function that counts how often it is traced."""
+
+    def __init__(self, function):
+        self.function, self.traces = function, 0
+
+    def __call__(self, *args):
+        self.traces += 1
+        return self.function(*args)
+
+
+def _initial_params(case: Case, seeds: tuple[int, ...]) -> Any:
+    def init(seed):
+        return case.problem.task.init(case.problem.shared, case.hparams, jax.random.key(seed))
+
+    states = [init(seed) for seed in seeds]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *[state.params for state in states])
+
+
+def _settings_after_first(case: Case) -> int:
+    return int(np.prod([len(values) for values in list(case.axes.values())[1:]], dtype=int))
+
+
+def _only(states: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], states)
+
+
+def task_of(case: Case) -> Task:
+    """The task of the case."""
+    return case.problem.task

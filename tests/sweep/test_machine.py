@@ -1,0 +1,56 @@
+"""The compilation cache is code: only its owner may write there."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from research.sweep import machine
+
+
+def test_a_new_cache_folder_is_private(tmp_path):
+    folder = machine.private_folder(tmp_path / "a" / "b")
+    assert folder is not None
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_open_to_others_is_closed_to_them(tmp_path):
+    tmp_path.chmod(0o777)
+    assert machine.private_folder(tmp_path) == tmp_path
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_link_is_not_followed(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert machine.private_folder(tmp_path / "link") is None
+
+
+def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert machine.private_folder(tmp_path) is None
+
+
+@pytest.mark.parametrize(("setting", "folder"), [("off", "None"), ("{}/cache", "{}/cache")])
+def test_the_cache_is_where_the_variable_says(tmp_path, setting, folder):
+    code = (
+        "import jax; from research.sweep import machine; machine.configure_jax();"
+        "print(jax.config.jax_compilation_cache_dir, len(jax.local_devices()))"
+    )
+    env = {**os.environ, "SEEDBED_CACHE": setting.format(tmp_path), "XLA_FLAGS": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [folder.format(tmp_path), str(machine.usable_cores())]
+
+
+def test_the_record_names_the_packages_that_numbers_depend_on():
+    versions = machine.versions()
+    assert {"python", "jax", "jaxlib", "flax", "optax", "numpy"} <= set(versions)
+    facts = machine.device_facts()
+    assert (facts["platform"], facts["count"]) == ("cpu", 8)
+
+
+def test_no_commit_is_named_where_there_is_no_checkout(tmp_path):
+    assert machine.git_commit(tmp_path) is None

@@ -1,0 +1,94 @@
+"""Records as rows."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from research.errors import UserError
+from research.sweep.axes import make_runs
+from research.sweep.chunk import NEVER
+from research.sweep.metrics import (
+    Diverged,
+    Record,
+    diverged_runs,
+    record_table,
+    table_schema,
+    value,
+)
+from research.sweep.plan import Chunk
+from research.task import Mean
+from tests.toy import ToyHParams
+
+RUNS = make_runs(ToyHParams(), {"rate": [0.1, 0.2]}, [7])
+
+
+def mean(total, weight):
+    return Mean(np.float32(total), np.float32(weight))
+
+
+def record(**changes):
+    default = Record(
+        chunk=Chunk(start=10, logs=2, log_every=5, evaluate=True),
+        logged={
+            "loss": mean([[5, 10], [15, np.nan]], [[5, 5], [5, 5]]),
+            "event": mean([[0, 3], [0, 0]], [[0, 2], [0, 0]]),
+        },
+        evaluated={"score": mean([1, 2], [1, 1])},
+        diverged=np.array([NEVER, 17], np.int32),
+        seconds=1.0,
+    )
+    return default._replace(**changes)
+
+
+def table(config_columns=None, metrics=("loss", "event", "score"), **options):
+    config_columns = config_columns or {}
+    schema = table_schema(RUNS.hparams, config_columns, metrics)
+    return record_table(record(), RUNS, schema, config_columns=config_columns, **options)
+
+
+def test_there_is_a_row_a_run_and_log_ordered_by_step():
+    rows = table(first_run=4, work_per_step=3)
+    assert rows["run"].to_pylist() == [4, 5, 4, 5]
+    assert rows["seed"].to_pylist() == [7, 7, 7, 7]
+    assert rows["step"].to_pylist() == [15, 15, 20, 20]
+    assert rows["work"].to_pylist() == [45, 45, 60, 60]
+    assert rows["rate"].to_pylist() == [0.1, 0.2, 0.1, 0.2]
+
+
+def test_what_was_not_measured_is_null_and_what_was_not_finite_is_nan():
+    rows = table()
+    assert rows["event"].to_pylist() == [None, 1.5, None, None]
+    assert rows["score"].to_pylist() == [None, None, 1, 2]
+    loss = rows["loss"].to_pylist()
+    assert loss[:3] == [1, 2, 3]
+    assert np.isnan(loss[3])
+    assert rows["loss"].null_count == 0
+
+
+def test_a_metric_of_another_group_is_null():
+    assert table(metrics=("loss", "other"))["other"].null_count == 4
+
+
+def test_swept_config_fields_are_columns():
+    rows = table(config_columns={"width": 64, "kind": "relu"})
+    assert rows["width"].to_pylist() == [64] * 4
+    assert rows["kind"].to_pylist() == ["relu"] * 4
+    assert rows.schema.field("width").type == pa.int64()
+
+
+@pytest.mark.parametrize("name", ["rate", "step", "seed"])
+def test_a_metric_named_like_a_column_is_refused(name):
+    with pytest.raises(UserError, match=name):
+        table_schema(RUNS.hparams, {}, ("loss", name))
+
+
+def test_value_is_total_over_weight_without_a_warning_where_there_is_none():
+    np.testing.assert_array_equal(value(mean([3, 0, np.inf], [2, 0, 1])), [1.5, np.nan, np.inf])
+
+
+def test_diverged_runs_are_those_of_training_and_of_evaluation():
+    assert diverged_runs(record()) == [Diverged(run=1, step=17)]
+    both = record(evaluated={"score": mean([np.nan, np.nan], [1, 1])})
+    assert diverged_runs(both) == [Diverged(run=0, step=19), Diverged(run=1, step=17)]
+    absent = record(evaluated={"score": mean([np.nan, 0], [0, 0])})
+    assert diverged_runs(absent) == [Diverged(run=1, step=17)]

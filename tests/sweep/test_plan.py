@@ -1,0 +1,74 @@
+"""Cadences, chunks and layouts."""
+
+import itertools
+
+import pytest
+
+from research.errors import UserError
+from research.sweep.plan import Cadence, Chunk, cache_lanes, plan_chunks, plan_layout
+
+CASES = list(
+    itertools.product(
+        (1, 2, 7, 10, 99, 100, 101, 1234),
+        (Cadence(1, 1, 1), Cadence(1, 4, 3), Cadence(5, 10, 20), Cadence(7, 14, 7)),
+        (0, 1, 5, 7),
+    )
+)
+
+
+@pytest.mark.parametrize(("steps", "cadence", "start"), CASES)
+def test_chunks_cover_every_step_once_and_stop_where_they_must(steps, cadence, start):
+    chunks = plan_chunks(steps, cadence, start)
+    at = start
+    for chunk in chunks:
+        assert chunk.start == at
+        assert chunk.logs >= 1
+        assert chunk.end - chunk.start <= cadence.chunk_every
+        first_log_end = chunk.start + chunk.log_every
+        assert first_log_end % cadence.log_every == 0 or chunk.end == steps
+        passed = range(chunk.start + 1, chunk.end)
+        assert not any(step % cadence.eval_every == 0 for step in passed)
+        assert chunk.evaluate == (chunk.end % cadence.eval_every == 0 or chunk.end == steps)
+        at = chunk.end
+    assert at == max(steps, start)
+
+
+def test_a_usual_plan_needs_one_program_and_an_odd_end_one_more():
+    assert len({(c.logs, c.log_every) for c in plan_chunks(1000, Cadence.of(1000))}) == 1
+    assert plan_chunks(25, Cadence(10, 20, 20)) == [Chunk(0, 2, 10, True), Chunk(20, 1, 5, True)]
+
+
+def test_defaults_are_about_a_hundred_logs_and_twenty_evaluations():
+    assert Cadence.of(10_000) == Cadence(log_every=100, eval_every=500, chunk_every=100)
+    assert Cadence.of(1) == Cadence(1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "says"),
+    [
+        ({"steps": 0}, "--steps 0"),
+        ({"steps": 10, "log_every": 0}, "--log-every 0"),
+        ({"steps": 100, "log_every": 10, "eval_every": 25}, "--eval-every 25.*such as 20"),
+        ({"steps": 100, "log_every": 10, "chunk_every": 3}, "--chunk-every 3.*such as 10"),
+    ],
+)
+def test_an_interval_that_does_not_divide_is_refused(intervals, says):
+    with pytest.raises(UserError, match=says):
+        Cadence.of(**intervals)
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3, 8, 13, 128, 1000])
+@pytest.mark.parametrize("devices", [1, 2, 8])
+@pytest.mark.parametrize("most_lanes", [None, 1, 6, 16])
+def test_a_layout_holds_all_runs_with_little_padding(runs, devices, most_lanes):
+    layout = plan_layout(runs, devices, most_lanes)
+    assert layout.width * layout.blocks >= runs
+    assert layout.padding < layout.devices * layout.blocks
+    assert layout.devices <= min(devices, runs)
+    assert most_lanes is None or layout.lanes <= most_lanes
+
+
+def test_large_models_advance_one_run_at_a_time_and_small_ones_together():
+    assert cache_lanes(100_000_000) == 1
+    assert cache_lanes(0) > 1000
+    assert cache_lanes(40_000) == 2**21 // 160_000

@@ -1,0 +1,78 @@
+"""Compiled programs: layout, cost, padding, and no communication."""
+
+import jax
+import numpy as np
+import pytest
+
+from research.errors import UserError
+from research.sweep.axes import make_runs
+from research.sweep.plan import Cadence, plan_chunks
+from research.sweep.program import compile_program, gather_states, metric_names, start_blocks
+from tests import toy
+
+CHUNKS = plan_chunks(10, Cadence(5, 10, 10))
+
+
+def compiled(seeds, **options):
+    runs = make_runs(toy.ToyHParams(), {}, range(seeds))
+    return compile_program(toy.problem(), runs, CHUNKS, **options), runs
+
+
+def test_padding_lanes_are_never_reported(one_device):
+    program, runs = compiled(5, devices=one_device, most_lanes=2)
+    assert (program.layout.blocks, program.layout.lanes, program.layout.padding) == (3, 2, 1)
+    states = gather_states(program, start_blocks(program, runs))
+    alone, runs = compiled(5, devices=one_device, most_lanes=5)
+    np.testing.assert_array_equal(states.draw, gather_states(alone, start_blocks(alone, runs)).draw)
+
+
+def test_states_are_put_back_where_they_came_from():
+    program, runs = compiled(13, devices=jax.local_devices()[:4], most_lanes=2)
+    states = gather_states(program, start_blocks(program, runs))
+    other = states._replace(draw=np.arange(13, dtype=np.float32))
+    again = gather_states(program, start_blocks(program, runs, other))
+    np.testing.assert_array_equal(again.draw, other.draw)
+
+
+def test_the_training_program_has_no_collective():
+    program, _ = compiled(16, devices=jax.local_devices()[:8])
+    (train,) = program.train.values()
+    text = train.as_text()
+    assert "while" in text  # the text is the program's
+    for collective in ("all-reduce", "all-gather", "collective-permute", "all-to-all"):
+        assert collective not in text
+
+
+def test_cost_counts_one_step_of_one_run():
+    program, _ = compiled(4)
+    assert 1 <= program.cost.flops_per_step < 1000
+    assert program.cost.compile_seconds > 0
+    assert program.cost.argument_bytes > 0
+
+
+def test_flops_of_a_matrix_product_are_counted_once_whatever_the_runs_and_steps():
+    def step(shared, hparams, state, key, t):
+        del hparams, key, t
+        return state, {"loss": (shared["m"] @ shared["m"]).sum()}
+
+    problem = toy.problem()
+    task = problem.task._replace(step=step)
+    shared = {**problem.shared, "m": np.ones((64, 64), np.float32)}
+    problem = problem._replace(task=task, shared=shared)
+    runs = make_runs(toy.ToyHParams(), {}, range(7))
+    program = compile_program(problem, runs, CHUNKS)
+    assert program.cost.flops_per_step == pytest.approx(2 * 64**3, rel=0.05)
+
+
+def test_metric_names_are_known_before_anything_compiles():
+    runs = make_runs(toy.ToyHParams(), {}, [0])
+    step, evaluate = metric_names(toy.problem(), runs)
+    assert set(step) == {"loss", "event"}
+    assert set(evaluate) == {"score", "noise"}
+
+
+def test_a_key_metric_that_is_not_evaluated_is_refused():
+    problem = toy.problem()
+    problem = problem._replace(task=problem.task._replace(key_metric="loss"))
+    with pytest.raises(UserError, match="'loss' is not evaluated; there are noise, score"):
+        metric_names(problem, make_runs(toy.ToyHParams(), {}, [0]))

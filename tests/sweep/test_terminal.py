@@ -1,0 +1,38 @@
+"""Lines for people."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from research.sweep.terminal import human, print_diverged, say
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (7, "7"), (999, "999"), (1000, "1k"), (12_345, "12.3k"), (4.56e6, "4.56M"),
+     (999_600, "1M"), (1e18, "1e+03P"), (0.25, "0.25")],
+)  # fmt: skip
+def test_numbers_have_three_digits_and_a_letter(number, text):
+    assert human(number) == text
+
+
+def printed(function, *args):
+    file = io.StringIO()
+    function(Console(file=file, width=40), *args)
+    return file.getvalue()
+
+
+def test_a_line_is_printed_as_it_is():
+    line = "a folder [red]named[/red] like markup, and longer than the terminal is wide"
+    assert printed(say, line) == line + "\n"
+
+
+def test_diverged_runs_are_named_and_the_rest_counted():
+    runs = [{"run": run, "seed": run, "step": 3, "kind": "a", "rate": 0.1} for run in range(12)]
+    text = printed(print_diverged, runs, 20)
+    assert text.startswith("12 of 20 runs became non-finite")
+    assert "  run 9  seed 9  step 3  kind a  rate 0.1\n" in text
+    assert "run 10" not in text
+    assert text.endswith("and 2 more, named in manifest.json\n")
+    assert printed(print_diverged, [], 20) == ""
