@@ -1,0 +1,155 @@
+"""Setting up: what is called, with what, and what a person is told when a piece is missing.
+
+A copy of scripts/ runs with stand-ins for uv, Python and nvidia-smi: no network, no waiting.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GOOD_UV = """
+echo "$@" >>"$CALLS"
+mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"
+printf '#!/bin/sh\\necho ran "$@"\\n' >"$UV_PROJECT_ENVIRONMENT/bin/python"
+chmod +x "$UV_PROJECT_ENVIRONMENT/bin/python"
+"""
+
+
+class Machine:
+    """A clone in a folder of its own, and a PATH that holds what the test put there."""
+
+    def __init__(self, folder):
+        self.root, self.bin = folder / "clone", folder / "bin"
+        self.calls = folder / "calls"
+        self.bin.mkdir()
+        shutil.copytree(ROOT / "scripts", self.root / "scripts")
+        shutil.copytree(ROOT / "experiments", self.root / "experiments")
+        for name in ("uv.lock", "pyproject.toml"):
+            shutil.copy(ROOT / name, self.root)
+        for tool in ("sh", "dirname", "cat", "cksum", "rm", "mkdir", "chmod", "env"):
+            (self.bin / tool).symlink_to(shutil.which(tool) or tool)
+        self.command("python3", "exit 0")
+        self.command("uv", GOOD_UV)
+
+    def command(self, name, body):
+        path = self.bin / name
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+
+    def run(self, *words, **variables):
+        env = {"PATH": str(self.bin), "CALLS": str(self.calls), **variables}
+        command = [str(self.root / "scripts" / "run"), *words]
+        return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True)
+
+    def uv_calls(self):
+        return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+def fails_with(done, says):
+    assert done.returncode == 2
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
+    assert says in lines[-1]
+
+
+def test_the_first_call_sets_up_from_the_lock_and_runs_the_file(machine):
+    done = machine.run("experiments/mlp.py", "--seeds", "3 4")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "ran experiments/mlp.py --seeds 3 4\n"
+    (call,) = machine.uv_calls()
+    assert call.startswith("sync --locked")
+    assert "--no-dev" in call
+    assert "--extra" not in call
+
+
+def test_the_second_call_does_nothing_but_run(machine):
+    machine.run("experiments/mlp.py")
+    done = machine.run("experiments/mlp.py")
+    assert done.stdout == "ran experiments/mlp.py\n"
+    assert done.stderr == ""
+    assert len(machine.uv_calls()) == 1
+
+
+@pytest.mark.parametrize("name", ["uv.lock", "pyproject.toml"])
+def test_another_lock_sets_up_again(machine, name):
+    machine.run("experiments/mlp.py")
+    with (machine.root / name).open("a") as file:
+        file.write("# changed\n")
+    machine.run("experiments/mlp.py")
+    assert len(machine.uv_calls()) == 2
+
+
+def test_a_set_up_that_failed_is_tried_again(machine):
+    machine.command("uv", "exit 1")
+    fails_with(machine.run("experiments/mlp.py"), "uv could not set up")
+    machine.command("uv", GOOD_UV)
+    assert machine.run("experiments/mlp.py").returncode == 0
+
+
+def test_what_tests_need_is_kept_when_an_experiment_is_run(machine):
+    machine.run("experiments/mlp.py")
+    stamp = machine.root / ".venv" / "seedbed-stamp"
+    stamp.write_text(stamp.read_text().replace("run ", "dev ", 1))
+    machine.run("experiments/mlp.py")
+    assert len(machine.uv_calls()) == 1
+
+
+@pytest.mark.parametrize(
+    ("driver", "extra"), [("12.8", "cuda12"), ("13.0", "cuda13"), ("14.1", "cuda13")]
+)
+def test_cuda_follows_the_driver(machine, driver, extra):
+    machine.command("nvidia-smi", f"echo '| NVIDIA-SMI 1  CUDA Version: {driver} |'")
+    machine.run("experiments/mlp.py")
+    assert f"--extra {extra}" in machine.uv_calls()[0]
+
+
+def test_a_driver_that_does_not_answer_is_none(machine):
+    machine.command("nvidia-smi", "exit 9")
+    machine.run("experiments/mlp.py")
+    assert "--extra" not in machine.uv_calls()[0]
+
+
+@pytest.mark.parametrize(("variable", "given"), [("cpu", ""), ("tpu", "--extra tpu")])
+def test_a_variable_overrides_what_is_found(machine, variable, given):
+    machine.command("nvidia-smi", "echo 'CUDA Version: 12.8'")
+    machine.run("experiments/mlp.py", SEEDBED_EXTRA=variable)
+    call = machine.uv_calls()[0]
+    assert given in call
+    assert ("--extra" in call) == bool(given)
+
+
+def test_a_missing_piece_is_one_clear_line(machine):
+    fails_with(machine.run(), "usage: scripts/run FILE")
+    fails_with(machine.run("experiments/nonesuch.py"), "there are: experiments/mlp.py")
+    fails_with(machine.run("experiments/mlp.py", SEEDBED_EXTRA="rocm"), "SEEDBED_EXTRA=rocm")
+    fails_with(
+        machine.run("experiments/mlp.py", SEEDBED_PYTHON="/no/python"), "Python 3.11 or newer"
+    )
+    machine.command("python3", "exit 1")  # too old
+    fails_with(machine.run("experiments/mlp.py"), "Python 3.11 or newer is needed")
+
+
+def test_no_venv_module_is_one_clear_line(machine):
+    (machine.bin / "uv").unlink()
+    machine.command("python3", 'case "$*" in *venv*) exit 1 ;; esac')
+    fails_with(machine.run("experiments/mlp.py"), "python3-venv")
+
+
+def test_no_network_is_one_clear_line(machine):
+    (machine.bin / "uv").unlink()
+    pip = "#!/bin/sh\\nexit 1\\n"
+    machine.command(
+        "python3",
+        f'case "$*" in *venv*) for last; do :; done; mkdir -p "$last/bin";'
+        f' printf \'{pip}\' >"$last/bin/python"; chmod +x "$last/bin/python" ;; esac',
+    )
+    fails_with(machine.run("experiments/mlp.py"), "pip could not install uv")

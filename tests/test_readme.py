@@ -1,0 +1,43 @@
+"""What the README shows runs, and what it names is there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", CODE, ids=["sweep", "workload"])
+def test_its_python_runs(code, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    settings = re.findall(r"^([\d.]+) ", done.stdout, re.MULTILINE)
+    assert settings in (["0.001", "0.010"], ["0.01", "0.10", "0.50"])
+
+
+def test_the_first_sweep_and_a_new_task_are_as_short_as_it_says():
+    sweep, workload = CODE
+    assert len(sweep.strip().splitlines()) <= 10
+    lines = [line for line in workload.splitlines() if line.strip()]
+    assert len(lines) < 40
+
+
+def test_the_files_it_names_exist():
+    for name in re.findall(r"^(\S+/\S*|  \w+\.py) {2,}\S", README, re.MULTILINE):
+        path = ROOT / "research" / "sweep" / name.strip() if name.startswith(" ") else ROOT / name
+        assert path.exists() or name.startswith("runs/"), name
+
+
+def test_every_command_it_shows_starts_a_script_that_exists():
+    commands = re.findall(r"^scripts/(\w+)(?: (\S+\.py))?", README, re.MULTILINE)
+    assert len(commands) >= 5
+    for script, file in commands:
+        assert (ROOT / "scripts" / script).is_file()
+        assert not file or (ROOT / file).is_file()
