@@ -29,7 +29,7 @@ find_uv() {
         echo "setting up: uv" >&2
         "$1" -m venv --clear "$root/.venv-uv" >/dev/null 2>&1 ||
             fail "$1 cannot make a virtual environment: install its venv module (Debian: python3-venv), or uv"
-        "$root/.venv-uv/bin/python" -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1' >&2 ||
+        "$root/.venv-uv/bin/python" -m pip install -qq --disable-pip-version-check 'uv>=0.9,<1' >&2 ||
             fail "pip could not install uv: is there a network? uv may also be installed by hand"
     fi
     echo "$root/.venv-uv/bin/uv"

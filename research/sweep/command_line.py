@@ -33,7 +33,8 @@ class SweepFlags:
         int | None, tyro.conf.arg(help="steps between evaluations; 5% of the steps if not given")
     ] = None
     chunk_every: Annotated[
-        int | None, tyro.conf.arg(help="steps between returns to the host; 1% if not given")
+        int | None,
+        tyro.conf.arg(help="most steps between returns to the host; --eval-every if not given"),
     ] = None
     lanes: Annotated[
         int | None, tyro.conf.arg(help="most runs in lockstep on one device; the engine's choice")

@@ -5,12 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from jax.sharding import NamedSharding
-from jax.sharding import PartitionSpec as P
 
 from research.sweep import metrics as tidy
 from research.sweep.axes import make_runs
@@ -45,10 +42,7 @@ def train(
     blocks = list(blocks)
     pending = None
     for chunk in chunks:
-        results = []
-        for index, block in enumerate(blocks):
-            blocks[index], result = _dispatch(program, block, chunk)
-            results.append(result)
+        results = _dispatch(program, blocks, chunk)
         if pending:
             on_record(_fetch(program, *pending, began))
         pending = chunk, results
@@ -138,18 +132,21 @@ def first_divergences(records: Iterable[Record]) -> list[Diverged]:
     return [first[run] for run in sorted(first)]
 
 
-def _dispatch(program: Program, block: Block, chunk: Chunk) -> tuple[Block, tuple[Any, Any]]:
-    """Starts a chunk of one block; its results are not waited for."""
-    replicated = NamedSharding(program.sharding.mesh, P())
-    start = jax.device_put(jnp.int32(chunk.start), replicated)
+def _dispatch(program: Program, blocks: list[Block], chunk: Chunk) -> list[Any]:
+    """Starts a chunk of every block and puts its states in the block's place; nothing is waited
+    for."""
+    start = jax.device_put(np.int32(chunk.start), program.replicated)
+    end = jax.device_put(np.int32(chunk.end), program.replicated)
     run_chunk = program.train[chunk.logs, chunk.log_every]
-    states, logged = run_chunk(program.shared, block.hparams, block.states, block.keys.step, start)
-    evaluated = {}
-    if chunk.evaluate:
-        end = jax.device_put(jnp.int32(chunk.end), replicated)
-        keys = block.keys.evaluate
-        evaluated = program.evaluate(program.shared, block.hparams, states, keys, end)
-    return block._replace(states=states), (logged, evaluated)
+    results = []
+    for index, (hparams, keys, states) in enumerate(blocks):
+        states, logged = run_chunk(program.shared, hparams, states, keys.step, start)
+        blocks[index] = Block(hparams, keys, states)
+        evaluated = {}
+        if chunk.evaluate:
+            evaluated = program.evaluate(program.shared, hparams, states, keys.evaluate, end)
+        results.append((logged, evaluated))
+    return results
 
 
 def _fetch(program: Program, chunk: Chunk, results: Sequence[Any], began: float) -> Record:

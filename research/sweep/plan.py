@@ -26,7 +26,7 @@ class Cadence(NamedTuple):
         eval_every: int | None = None,
         chunk_every: int | None = None,
     ) -> "Cadence":
-        """What is not given: about 100 logs, 20 evaluations and 100 chunks a run.
+        """What is not given: about 100 logs and 20 evaluations a run, and a chunk between those.
 
         Raises:
           UserError: if an interval is below 1, or no multiple of `log_every`. It is refused, not
@@ -48,11 +48,8 @@ class Cadence(NamedTuple):
                 raise UserError(
                     f"--{flag} {value}: must be a multiple of --log-every {log}, such as {near}"
                 )
-        return cls(
-            log_every=log,
-            eval_every=eval_every or log * max(1, steps // 20 // log),
-            chunk_every=chunk_every or log * max(1, steps // 100 // log),
-        )
+        evaluate = eval_every or log * max(1, steps // 20 // log)
+        return cls(log, evaluate, chunk_every or evaluate)
 
 
 class Chunk(NamedTuple):

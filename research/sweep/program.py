@@ -57,12 +57,15 @@ class Program:
         the states given are consumed.
       evaluate: `(shared, hparams, states, keys, t) -> metrics`.
       shared: on every device.
+      sharding: of what has a run axis.
+      replicated: the sharding of what has none.
     """
 
     task: Task
     shared: Any
     layout: Layout
     sharding: NamedSharding
+    replicated: NamedSharding
     init: Callable[..., Any]
     train: dict[tuple[int, int], Callable[..., Any]]
     evaluate: Callable[..., Any]
@@ -95,8 +98,8 @@ def compile_program(
         most_lanes = cache_lanes(_bytes(shapes.state.params))
     layout = plan_layout(len(runs), len(devices), most_lanes)
     mesh = Mesh(np.asarray(devices[: layout.devices]), ("run",))
-    sharding = NamedSharding(mesh, P("run"))
-    shared = jax.device_put(problem.shared, NamedSharding(mesh, P()))
+    sharding, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
+    shared = jax.device_put(problem.shared, replicated)
     hparams, seeds = jax.device_put(_block_of(runs, layout, 0), sharding)
 
     # shard_map, not a sharded vmap: each device runs the plain program on its own lanes, so no
@@ -111,7 +114,7 @@ def compile_program(
     with _CacheHits() as cache:
         init = compile_one(partial(init_runs, task), shared, hparams, seeds)
         states, keys = init(shared, hparams, seeds)
-        zero = jax.device_put(jnp.int32(0), NamedSharding(mesh, P()))
+        zero = jax.device_put(np.int32(0), replicated)
         train = {}
         for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
             function = partial(_train_by_run, task, *shape)
@@ -125,6 +128,7 @@ def compile_program(
         shared=shared,
         layout=layout,
         sharding=sharding,
+        replicated=replicated,
         init=init,
         train=train,
         evaluate=evaluate,

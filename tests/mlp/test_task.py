@@ -15,6 +15,7 @@ from research.errors import UserError
 from research.mlp import PRESETS, Config, HParams, make_problem
 from research.mlp.data import Split
 from research.mlp.model import MLP
+from research.mlp.shuffle import ROUNDS
 from research.mlp.task import State, make_optimizer, next_batch
 from research.sweep import Cadence, sweep
 from tests import contract
@@ -92,7 +93,7 @@ def test_the_articles_net_learns_as_in_pytorch(optimizer):
     if optimizer == "sgd":
         hparams = hparams.replace(weight_decay=0.0)
     opt_state = make_optimizer(config, hparams).init(params)
-    state = State(params, opt_state, jnp.zeros(6, jnp.uint32))
+    state = State(params, opt_state, jnp.zeros(ROUNDS, jnp.uint32))
     step = jax.jit(task.step)
     for t in range(GOLDEN["steps"]):
         state, metrics = step(shared, hparams, state, jax.random.key(t), jnp.int32(t))
@@ -108,7 +109,7 @@ def test_the_articles_gradient_is_pytorchs():
     hparams = hparams.replace(weight_decay=0.0, momentum=0.0, learning_rate=1.0)
     task = make_problem(config).task
     opt_state = make_optimizer(config, hparams).init(params)
-    state = State(params, opt_state, jnp.zeros(6, jnp.uint32))
+    state = State(params, opt_state, jnp.zeros(ROUNDS, jnp.uint32))
     after, _ = jax.jit(task.step)(shared, hparams, state, jax.random.key(0), jnp.int32(0))
     gradients = jax.tree.map(jnp.subtract, params, after.params)
     chex.assert_trees_all_close(gradients, arrays("gradients"), atol=1e-6, rtol=1e-4)
@@ -131,7 +132,7 @@ def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
     config = dataclasses.replace(CONFIG, batch_size=5)
     n = 20
     train = Split(jnp.arange(n, dtype=jnp.float32)[:, None], jnp.arange(n))
-    order, epochs = jnp.zeros(6, jnp.uint32), []
+    order, epochs = jnp.zeros(ROUNDS, jnp.uint32), []
     for t in range(12):
         key = jax.random.key(t)
         order, batch = next_batch(config, train, order, key, jnp.int32(t))

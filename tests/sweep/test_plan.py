@@ -39,7 +39,7 @@ def test_a_usual_plan_needs_one_program_and_an_odd_end_one_more():
 
 
 def test_defaults_are_about_a_hundred_logs_and_twenty_evaluations():
-    assert Cadence.of(10_000) == Cadence(log_every=100, eval_every=500, chunk_every=100)
+    assert Cadence.of(10_000) == Cadence(log_every=100, eval_every=500, chunk_every=500)
     assert Cadence.of(1) == Cadence(1, 1, 1)
 
 

@@ -1,0 +1,60 @@
+"""An order as a function of the position."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from research.mlp.shuffle import at_positions, draw_order
+
+
+def orders(n, keys, seed=0):
+    """int32 [keys, n]: whole orders of n examples."""
+    drawn = jax.vmap(draw_order)(jax.random.split(jax.random.key(seed), keys))
+    return np.asarray(jax.vmap(lambda order: at_positions(order, jnp.arange(n), n))(drawn))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 16, 17, 150, 1437, 65_537])
+def test_every_example_stands_exactly_once(n):
+    given = orders(n, 3)
+    assert given.dtype == np.int32
+    np.testing.assert_array_equal(np.sort(given, axis=1), np.tile(np.arange(n), (3, 1)))
+
+
+def test_the_largest_n_stays_in_range():
+    n = 2**31 - 1
+    positions = jnp.asarray([0, 1, 12345, n - 2, n - 1])
+    rows = at_positions(draw_order(jax.random.key(0)), positions, n)
+    assert len(set(rows.tolist())) == 5
+    assert min(rows.tolist()) >= 0
+
+
+def test_a_part_of_the_positions_gives_that_part_of_the_order():
+    order = draw_order(jax.random.key(0))
+    whole = at_positions(order, jnp.arange(100), 100)
+    chex.assert_trees_all_equal(at_positions(order, jnp.arange(30, 40), 100), whole[30:40])
+
+
+def test_other_keys_give_other_orders():
+    assert len(np.unique(orders(100, 50), axis=0)) == 50
+
+
+def test_small_sets_take_all_their_orders():
+    assert len(np.unique(orders(4, 2000), axis=0)) == 24
+
+
+@pytest.mark.parametrize("n", [7, 50])
+def test_an_example_stands_anywhere_with_the_same_probability(n):
+    given = orders(n, 20_000)
+    for position in (0, n // 2, n - 1):
+        assert chisquare(np.bincount(given[:, position], minlength=n)).pvalue > 1e-4
+
+
+def test_neighbours_are_any_pair_with_the_same_probability():
+    n = 12
+    given = orders(n, 40_000)
+    pairs = np.bincount(given[:, 3] * n + given[:, 4], minlength=n * n).reshape(n, n)
+    assert not np.diag(pairs).any()
+    assert chisquare(pairs[~np.eye(n, dtype=bool)]).pvalue > 1e-4

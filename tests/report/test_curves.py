@@ -1,0 +1,60 @@
+"""The picture."""
+
+import numpy as np
+
+from research.report import curves
+from research.report.read import read_run_folder
+from research.report.settings import settings
+
+
+def test_a_curve_has_the_finite_runs_at_the_measured_steps(make_run):
+    _, second = settings(read_run_folder(make_run()))
+    steps, values = curves.curve(second, "validation_score")
+    np.testing.assert_array_equal(steps, [1, 3])
+    np.testing.assert_array_equal(values, [[14, 34], [15, 35], [16, 36]])
+
+
+def drawn(monkeypatch, run, metric=None):
+    """The path of the picture and the labels of its curves."""
+    labels = []
+    plot = curves.Figure.savefig
+
+    def savefig(figure, path):
+        labels.extend(line.get_label() for line in figure.axes[0].get_lines())
+        plot(figure, path)
+
+    monkeypatch.setattr(curves.Figure, "savefig", savefig)
+    return curves.draw_curves(run, metric), labels
+
+
+def test_every_setting_is_drawn_into_the_folder(make_run, monkeypatch):
+    run = read_run_folder(make_run())
+    path, labels = drawn(monkeypatch, run)
+    assert path == run.path / "validation_score.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert labels == ["rate 0.1 (4 seeds)", "rate 0.2 (3 seeds, 1 left out)"]
+
+
+def test_another_metric_can_be_drawn(make_run, monkeypatch):
+    path, labels = drawn(monkeypatch, read_run_folder(make_run()), "loss")
+    assert path.name == "loss.png"
+    assert len(labels) == 2
+
+
+def test_of_too_many_settings_the_best_are_drawn(make_run, monkeypatch):
+    monkeypatch.setattr(curves, "MOST_CURVES", 1)
+    run = read_run_folder(make_run())
+    assert drawn(monkeypatch, run)[1] == ["rate 0.2 (3 seeds, 1 left out)"]
+
+
+def test_a_lower_best_is_told_from_a_higher(make_run, monkeypatch):
+    monkeypatch.setattr(curves, "MOST_CURVES", 1)
+    run = read_run_folder(make_run(higher_is_better=False))
+    assert drawn(monkeypatch, run)[1] == ["rate 0.1 (4 seeds)"]
+
+
+def test_nothing_finite_is_an_empty_picture(make_run, monkeypatch):
+    diverged = [{"diverged": [{"run": run} for run in range(8)]}]
+    path, labels = drawn(monkeypatch, read_run_folder(make_run(results=diverged)))
+    assert labels == []
+    assert path.is_file()

@@ -1,0 +1,49 @@
+"""Run folders, whole and damaged."""
+
+import numpy as np
+import pytest
+
+from research.errors import UserError
+from research.report.read import diverged_runs, read_run_folder, swept
+
+
+def test_all_parts_are_read_and_null_is_not_nan(make_run):
+    run = read_run_folder(make_run())
+    assert len(run.metrics) == 24
+    scores = run.metrics.set_index(["run", "step"])["validation_score"]
+    assert scores[(3, 1)] == 13
+    assert scores.isna().sum() == 8  # those of step 2, not the NaN of run 7
+    assert np.isnan(float(scores[(7, 3)]))
+
+
+def test_swept_fields_and_diverged_runs_come_from_the_manifest():
+    manifest = {
+        "config_axes": {"hidden": ["8"]},
+        "hparams_axes": {"rate": [1, 2]},
+        "results": [{"diverged": []}, {"diverged": [{"run": 9}, {"run": 4}]}],
+    }
+    assert swept(manifest) == ["hidden", "rate"]
+    assert diverged_runs(manifest) == {4, 9}
+    assert diverged_runs({"status": "running"}) == set()
+
+
+def test_what_is_no_run_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nothing is no run folder: it has no manifest\.json"):
+        read_run_folder(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "metrics/part-000001.parquet"])
+@pytest.mark.parametrize("keep", [0, 20])
+def test_a_damaged_file_is_named(make_run, name, keep):
+    path = make_run()
+    (path / name).write_bytes((path / name).read_bytes()[:keep])
+    with pytest.raises(UserError, match="is damaged"):
+        read_run_folder(path)
+
+
+def test_a_folder_without_metrics_yet_says_so(make_run):
+    path = make_run()
+    for part in (path / "metrics").iterdir():
+        part.unlink()
+    with pytest.raises(UserError, match="no metrics yet"):
+        read_run_folder(path)

@@ -1,0 +1,44 @@
+"""Settings and their final scores."""
+
+import pytest
+
+from research.report.read import read_run_folder
+from research.report.settings import final_score, settings, show
+
+
+def test_diverged_runs_are_left_out_and_counted(make_run):
+    first, second = settings(read_run_folder(make_run()))
+    assert (first.label, first.seeds, first.left_out) == ("rate 0.1", 4, 0)
+    assert (second.label, second.seeds, second.left_out) == ("rate 0.2", 4, 1)
+    assert set(second.rows["run"]) == {4, 5, 6}
+
+
+def test_the_final_score_is_of_the_last_step_that_was_measured(make_run):
+    first, second = settings(read_run_folder(make_run()))
+    score = final_score(first, "validation_score")
+    assert score is not None
+    assert score.median == 31.5  # runs 0 to 3 at step 3
+    assert score.iqm.estimate == 31.5
+    assert 30 <= score.iqm.low < 31.5 < score.iqm.high <= 33
+    score = final_score(second, "validation_score")
+    assert score is not None
+    assert score.median == 35  # runs 4 to 6; run 7 diverged
+
+
+def test_a_setting_with_no_finite_run_has_no_score(make_run):
+    diverged = [{"diverged": [{"run": run} for run in range(4)]}]
+    first, _ = settings(read_run_folder(make_run(results=diverged)))
+    assert final_score(first, "validation_score") is None
+    assert first.left_out == 4
+
+
+def test_without_an_axis_there_is_one_setting(make_run):
+    (only,) = settings(read_run_folder(make_run(hparams_axes={})))
+    assert (only.label, only.seeds) == ("all", 8)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.1, "0.1"), (1e-5, "1e-05"), (3, "3"), ("8x8", "8x8")]
+)
+def test_values_are_shown_short(value, text):
+    assert show(value) == text

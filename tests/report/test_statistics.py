@@ -1,0 +1,57 @@
+"""Interquartile mean and its interval."""
+
+import numpy as np
+import pytest
+
+from research.report.statistics import interquartile_mean, iqm_interval
+
+
+@pytest.mark.parametrize("n", [4, 5, 8, 11, 32])
+def test_the_interquartile_mean_leaves_out_a_quarter_at_either_end(n):
+    values = np.random.default_rng(n).permutation(np.arange(n) ** 2.0)
+    expected = np.sort(values)[n // 4 : n - n // 4].mean()
+    np.testing.assert_allclose(interquartile_mean(values), expected)
+
+
+def test_outliers_do_not_move_it():
+    assert interquartile_mean(np.array([1.0, 2, 3, 1e9])) == 2.5
+
+
+def test_the_interval_holds_the_estimate_and_narrows_with_more_seeds():
+    values = np.random.default_rng(0).normal(size=400)
+    few, many = iqm_interval(values[:20]), iqm_interval(values)
+    assert few.low < few.estimate < few.high
+    assert many.high - many.low < 0.5 * (few.high - few.low)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    values = np.random.default_rng(0).normal(size=20)
+    assert iqm_interval(values, seed=1) == iqm_interval(values, seed=1)
+    assert iqm_interval(values, seed=1) != iqm_interval(values, seed=2)
+
+
+def test_columns_are_resampled_alike_and_apart():
+    values = np.random.default_rng(0).normal(size=(16, 3))
+    together = iqm_interval(values)
+    for column in range(3):
+        estimate, low, high = iqm_interval(values[:, column])
+        np.testing.assert_allclose(together.estimate[column], estimate)
+        assert together.low[column] == pytest.approx(low, abs=0.15)
+        assert together.high[column] == pytest.approx(high, abs=0.15)
+
+
+def test_one_seed_has_no_interval():
+    estimate, low, high = iqm_interval(np.array([0.25]))
+    assert estimate == low == high == 0.25
+
+
+@pytest.mark.parametrize("draw", ["normal", "exponential"])
+def test_the_interval_covers_the_truth_about_as_often_as_it_says(draw):
+    """Measured: 0.930 (normal) and 0.937 (exponential) of 300 trials of 32 seeds."""
+    rng = np.random.default_rng(0)
+    truth = interquartile_mean(getattr(rng, draw)(size=1_000_000))
+    hits = 0
+    for _ in range(300):
+        _, low, high = iqm_interval(getattr(rng, draw)(size=32))
+        hits += low <= truth <= high
+    assert 0.90 <= hits / 300 <= 0.98

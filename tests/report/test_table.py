@@ -1,0 +1,49 @@
+"""The table a person reads."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from research.report.read import read_run_folder
+from research.report.table import headline_metrics, print_table
+
+
+def printed(path):
+    file = io.StringIO()
+    print_table(read_run_folder(path), Console(file=file, width=100))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("higher_is_better", "first"), [(True, "0.2"), (False, "0.1")])
+def test_the_best_setting_is_on_top(make_run, higher_is_better, first):
+    text = printed(make_run(higher_is_better=higher_is_better))
+    other = "0.1" if first == "0.2" else "0.2"
+    assert text.index(f" {first} ") < text.index(f" {other} ")
+
+
+def test_numbers_and_what_was_left_out_are_there(make_run):
+    text = printed(make_run())
+    assert "31.5 31.5 [30, 33]" in text
+    assert "3 of 4" in text
+    assert "Left out: 1 runs that became non-finite" in text
+    assert "test_score" in text
+    assert "loss" not in text
+
+
+def test_a_setting_without_a_finite_run_comes_last(make_run):
+    diverged = [{"diverged": [{"run": run} for run in range(4, 8)]}]
+    text = printed(make_run(results=diverged))
+    assert text.index(" 0.1 ") < text.index(" 0.2 ") < text.index("none finite")
+    assert "0 of 4" in text
+
+
+def test_a_run_that_has_not_finished_says_so(make_run):
+    assert "This run is stopped" in printed(make_run(status="stopped"))
+
+
+def test_a_key_metric_without_a_twin_stands_alone(make_run):
+    run = read_run_folder(make_run(key_metric="loss"))
+    assert headline_metrics(run) == ["loss"]
+    run.manifest["key_metric"] = "validation_score"
+    assert headline_metrics(run) == ["validation_score", "test_score"]
