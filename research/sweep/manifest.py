@@ -65,14 +65,18 @@ def describe_result(
         "layout": program.layout._asdict(),
         "cost": program.cost._asdict(),
         "train_seconds": seconds,
-        "throughput": throughput(writer.clock, runs, steps, work),
+        "throughput": throughput(writer.clock, runs, steps, work, program.cost.flops_per_step),
         "clock": writer.clock,
         "diverged": [_name(part, diverged) for diverged in sorted(writer.diverged)],
     }
 
 
 def throughput(
-    clock: Sequence[tuple[int, float]], runs: int, steps: int, work_per_step: int
+    clock: Sequence[tuple[int, float]],
+    runs: int,
+    steps: int,
+    work_per_step: int,
+    flops_per_step: float | None,
 ) -> dict[str, float] | None:
     """Of all runs together, between the ends of the first and the last chunk, evaluations and
     host included; None where there was a single chunk.
@@ -82,16 +86,19 @@ def throughput(
       runs: how many.
       steps: that one run takes in all.
       work_per_step: of one run.
+      flops_per_step: of one run, if known. FLOP/s are these times the steps, so that evaluations
+        lower them.
     """
     (first_step, first), (last_step, last) = clock[0], clock[-1]
     if last <= first:
         return None
     rate = (last_step - first_step) * runs / (last - first)
-    return {
+    speed = {
         "steps_per_second": rate,
         "work_per_second": rate * work_per_step,
         "runs_per_second": rate / steps,
     }
+    return speed if flops_per_step is None else speed | {"flops_per_second": rate * flops_per_step}
 
 
 def now() -> str:

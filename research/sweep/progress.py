@@ -22,9 +22,8 @@ class SweepProgress:
     """
 
     def __init__(self, console: Console, task: Task, runs: int, steps: int, label: str):
-        self.console, self.task, self.runs, self.steps, self.label = (
-            console, task, runs, steps, label,
-        )  # fmt: skip
+        self.console, self.task, self.label = console, task, label
+        self.runs, self.steps = runs, steps
         self.key_metric = ""
         self._diverged = np.zeros(runs, bool)
         self._said = time.perf_counter()
@@ -33,6 +32,7 @@ class SweepProgress:
             BarColumn(bar_width=24),
             TextColumn("{task.completed:,}/{task.total:,} steps"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             TextColumn("{task.fields[facts]}"),
             console=console,
             disable=not console.is_terminal,

@@ -53,8 +53,11 @@ def trained_line(result: Mapping[str, Any], task: Task) -> str:
         line += (
             f"; in the steady state {human(speed['steps_per_second'])} steps/s, "
             f"{human(speed['work_per_second'])} {task.work_unit}/s, "
-            f"{speed['runs_per_second']:.3g} runs/s, all runs together"
+            f"{speed['runs_per_second']:.3g} runs/s"
         )
+        if "flops_per_second" in speed:
+            line += f", {human(speed['flops_per_second'])} FLOP/s"
+        line += ", all runs together"
     return line
 
 

@@ -1,0 +1,29 @@
+"""Throughput, as recorded."""
+
+import pytest
+
+from research.sweep.manifest import now, throughput
+
+CLOCK = [(10, 1.0), (20, 1.5), (30, 3.0)]
+
+
+def test_throughput_is_of_all_runs_between_the_first_and_the_last_chunk():
+    assert throughput(CLOCK, runs=4, steps=40, work_per_step=8, flops_per_step=100.0) == {
+        "steps_per_second": 40.0,  # 20 steps of 4 runs in 2 seconds
+        "work_per_second": 320.0,
+        "runs_per_second": 1.0,
+        "flops_per_second": 4000.0,
+    }
+
+
+def test_what_the_compiler_does_not_say_is_left_out():
+    assert "flops_per_second" not in throughput(CLOCK, 4, 40, 8, None)
+
+
+@pytest.mark.parametrize("clock", [CLOCK[:1], [(10, 1.0), (20, 1.0)]])
+def test_a_single_chunk_has_no_steady_state(clock):
+    assert throughput(clock, 4, 40, 8, 100.0) is None
+
+
+def test_times_are_utc():
+    assert now().endswith("+00:00")
