@@ -17,7 +17,7 @@ from typing import Any
 from research.mlp import PRESETS, make_problem
 from research.report.show import show_run
 from research.sweep.command_line import arguments_type, make_experiment, run_main
-from research.sweep.experiment import run_experiment
+from research.sweep.runner import run_experiment
 
 _DEFAULT = PRESETS["digits"]
 Arguments: Any = arguments_type(_DEFAULT.config, _DEFAULT.hparams)

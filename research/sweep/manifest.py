@@ -6,19 +6,17 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from research.errors import UserError
 from research.sweep import machine
+from research.sweep.experiment import Experiment, Part
 from research.sweep.metrics import Diverged, as_typed
 from research.sweep.metrics_writer import MetricsWriter
 from research.sweep.program import Program
 
-if TYPE_CHECKING:
-    from research.sweep.experiment import Experiment, Part
 
-
-def describe(experiment: "Experiment", parts: Sequence["Part"]) -> dict[str, Any]:
+def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
     """All that is known before anything runs, in JSON types.
 
     Raises:
@@ -57,7 +55,7 @@ def describe(experiment: "Experiment", parts: Sequence["Part"]) -> dict[str, Any
 
 
 def describe_result(
-    part: "Part", program: Program, writer: MetricsWriter, steps: int, seconds: float
+    part: Part, program: Program, writer: MetricsWriter, steps: int, seconds: float
 ) -> dict[str, Any]:
     """How one group went, in JSON types."""
     runs, work = len(part.group.runs), part.problem.task.work_per_step
@@ -106,7 +104,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _name(part: "Part", diverged: Diverged) -> dict[str, Any]:
+def _name(part: Part, diverged: Diverged) -> dict[str, Any]:
     """A diverged run with its seed, its hyper-parameters and, counted from 0, the step."""
     run, step = diverged
     columns = vars(part.group.runs.hparams)

@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
 from research.sweep import machine
+from research.sweep.experiment import Experiment, Part
 from research.sweep.program import Program
 from research.task import Task
-
-if TYPE_CHECKING:
-    from research.sweep.experiment import Experiment, Part
 
 MOST_NAMED = 10  # diverged runs
 
@@ -21,7 +19,7 @@ def say(console: Console, line: str) -> None:
     console.out(line, highlight=False)
 
 
-def experiment_line(experiment: "Experiment", parts: Sequence["Part"], folder: Path) -> str:
+def experiment_line(experiment: Experiment, parts: Sequence[Part], folder: Path) -> str:
     """How many runs, of what, where."""
     runs, seeds = sum(len(part.group.runs) for part in parts), len(experiment.seeds)
     facts = machine.device_facts()

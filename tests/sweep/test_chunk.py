@@ -79,7 +79,9 @@ def test_evaluation_has_keys_of_its_own_that_follow_the_step():
         return evaluate_runs(problem.task, problem.shared, hparams, states, keys.evaluate, t)
 
     first, later = noise(0)["noise"].total, noise(1)["noise"].total
-    assert len({*first.tolist(), *later.tolist(), *states.draw.tolist()}) == 6
+    stepped, _ = train(1, 1, {}, (0, 1))  # its draw is from the key of step 0
+    drawn = (first, later, states.draw, stepped.draw)
+    assert len(np.unique(np.concatenate(drawn))) == 8
     chex.assert_trees_all_equal(first, noise(0)["noise"].total)
 
 

@@ -1,129 +1,76 @@
-"""A whole experiment on the toy: its folder, its manifest, its groups."""
+"""Groups of runs."""
 
 import dataclasses
-import io
-import json
 
-import numpy as np
-import pandas as pd
 import pytest
-from rich.console import Console
 
 from research.errors import UserError
-from research.sweep.experiment import Experiment, cell, run_experiment
+from research.sweep.experiment import Experiment, cell, make_parts, make_schema
 from research.sweep.plan import Cadence
-from research.sweep.tensors import load_tensors
+from research.task import field
 from tests import toy
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    start: float = 0.0
-    widths: tuple[int, ...] = (4, 2)
+    size: int = field(1, "a number", low=1)
+    kind: str = field("a", "a word")
 
 
 def experiment(**changes):
     default = Experiment(
         name="toy",
-        make_problem=lambda config: toy.problem(config.start),
+        make_problem=lambda config: toy.problem(config.size),
         config=Config(),
         hparams=toy.ToyHParams(),
-        config_axes={"start": [0.0, 100.0]},
-        hparams_axes={"rate": [1.0, 2.0]},
-        seeds=(4, 5),
+        config_axes={"size": (1, 2), "kind": ("a", "b")},
+        hparams_axes={"rate": (1.0, 2.0)},
+        seeds=(4, 5, 6),
         steps=6,
-        cadence=Cadence(log_every=2, eval_every=6, chunk_every=2),
+        cadence=Cadence.of(6),
     )
     return default._replace(**changes)
 
 
-def run(tmp_path, **changes):
-    file = io.StringIO()
-    path = run_experiment(experiment(**changes), str(tmp_path), "run", Console(file=file))
-    return path, json.loads((path / "manifest.json").read_text()), file.getvalue()
+def test_runs_are_counted_through_all_groups():
+    parts = make_parts(experiment())
+    assert [part.first_run for part in parts] == [0, 6, 12, 18]
+    assert [part.name for part in parts] == [
+        "size=1 kind=a",
+        "size=1 kind=b",
+        "size=2 kind=a",
+        "size=2 kind=b",
+    ]
+    assert float(parts[2].problem.shared["start"]) == 2
 
 
-def test_groups_follow_each_other_in_one_table(tmp_path):
-    path, _, _ = run(tmp_path)
-    metrics = pd.read_parquet(path / "metrics")
-    last = metrics[metrics["step"] == 6].sort_values("run")
-    assert list(last["run"]) == list(range(8))
-    assert list(last["seed"]) == [4, 5] * 4
-    assert list(last["start"]) == [0.0] * 4 + [100.0] * 4
-    assert list(last["score"]) == [6, 6, 12, 12, 106, 106, 112, 112]
-    assert len(metrics) == 3 * 8
-
-
-def test_the_manifest_says_what_was_run_and_how_it_went(tmp_path):
-    _, manifest, _ = run(tmp_path)
-    assert manifest["status"] == "finished"
-    assert manifest["config_axes"] == {"start": [0.0, 100.0]}
-    assert manifest["hparams_axes"] == {"rate": [1.0, 2.0]}
-    assert manifest["seeds"] == [4, 5]
-    assert manifest["key_metric"] == "score"
-    assert manifest["data"] == [{"start": 0.0}, {"start": 100.0}]
-    assert [group["first_run"] for group in manifest["groups"]] == [0, 4]
-    result = manifest["results"][1]
-    assert result["cost"]["flops_per_step"] > 0
-    assert result["throughput"]["work_per_second"] == pytest.approx(
-        3 * result["throughput"]["steps_per_second"]
-    )
-    assert [step for step, _ in result["clock"]] == [2, 4, 6]
-
-
-def test_final_params_of_all_runs_are_kept(tmp_path):
-    path, _, _ = run(tmp_path)
-    np.testing.assert_array_equal(
-        load_tensors(path / "params-1.safetensors")["w"], np.float32([106, 106, 112, 112])
-    )
-
-
-def test_diverged_runs_are_named_with_seed_step_and_hyperparameters(tmp_path):
-    _, manifest, text = run(
-        tmp_path, hparams_axes={"fail_at": [-1, 3]}, config_axes={"start": [5.0]}
-    )
-    named = {"seed": 4, "step": 3, "start": 5.0, "rate": 1.0, "fail_at": 3}
-    assert manifest["results"][0]["diverged"][0] == {"run": 2, **named}
-    assert "2 of 4 runs became non-finite" in text
-    assert "seed 4  step 3  start 5  rate 1  fail_at 3" in text
-
-
-def test_cost_and_throughput_are_printed(tmp_path):
-    _, _, text = run(tmp_path)
-    assert "8 runs = 4 settings x 2 seeds, 6 steps each, on 8 x cpu" in text
-    assert "start=100.0: compiled in" in text
-    assert "FLOP a step and run" in text
-    assert "sums/s" in text
-
-
-def test_an_existing_folder_is_refused_before_anything_is_compiled(tmp_path, monkeypatch):
-    (tmp_path / "run").mkdir()
-    monkeypatch.setattr("research.sweep.experiment.compile_program", None)
-    with pytest.raises(UserError, match="is there already"):
-        run_experiment(experiment(), str(tmp_path), "run", Console(file=io.StringIO()))
-
-
-def test_a_sweep_that_is_stopped_says_so_and_keeps_what_it_has(tmp_path, monkeypatch):
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("research.sweep.experiment.gather_states", stop)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path)
-    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert manifest["status"] == "stopped"
-    assert len(pd.read_parquet(tmp_path / "run" / "metrics")) == 3 * 4
-
-
-def test_groups_that_are_judged_by_different_metrics_are_refused(tmp_path):
+def test_one_schema_holds_what_any_group_reports():
     def make_problem(config):
-        problem = toy.problem(config.start)
-        key_metric = "noise" if config.start else "score"
-        return problem._replace(task=problem.task._replace(key_metric=key_metric))
+        problem = toy.problem()
+        if config.size == 1:
+            return problem
 
-    with pytest.raises(UserError, match="judged by noise and score"):
-        run(tmp_path, make_problem=make_problem)
-    assert not list(tmp_path.iterdir())
+        def evaluate(*args):
+            return {**toy.evaluate(*args), "extra": args[2].params["w"]}
+
+        return problem._replace(task=problem.task._replace(evaluate=evaluate))
+
+    schema = make_schema(make_parts(experiment(make_problem=make_problem)))
+    names = ["run", "seed", "size", "kind", "rate", "fail_at", "step", "work"]
+    assert schema.names == [*names, "event", "loss", "noise", "score", "extra"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"config": Config(size=0), "config_axes": {}}, "--size 0: must be at least 1"),
+        ({"config_axes": {"size": (1, 0)}}, "--size 0: must be at least 1"),
+        ({"hparams": toy.ToyHParams(rate=-1.0), "hparams_axes": {}}, "--rate -1.0"),
+    ],
+)
+def test_values_out_of_range_are_refused_whether_swept_or_not(changes, says):
+    with pytest.raises(UserError, match=says):
+        make_parts(experiment(**changes))
 
 
 @pytest.mark.parametrize(
