@@ -88,19 +88,19 @@ def compile_program(
         on an accelerator, as many as fit its cache on a CPU core.
 
     Raises:
-      UserError: if the key metric is none of those that the task evaluates.
+      UserError: as `metric_names`.
     """
     began = time.perf_counter()
     task = problem.task
     devices = jax.local_devices() if devices is None else devices
-    shapes = _shapes_of_one_run(problem, runs)
+    one = _look_at_one_run(problem, runs)
     if most_lanes is None and devices[0].platform == "cpu":
-        most_lanes = cache_lanes(_bytes(shapes.state.params))
+        most_lanes = cache_lanes(_bytes(one.state.params))
     layout = plan_layout(len(runs), len(devices), most_lanes)
     mesh = Mesh(np.asarray(devices[: layout.devices]), ("run",))
     sharding, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
     shared = jax.device_put(problem.shared, replicated)
-    hparams, seeds = jax.device_put(_block_of(runs, layout, 0), sharding)
+    hparams, seeds = _shapes(_block_of(runs, layout, 0), sharding)
 
     # shard_map, not a sharded vmap: each device runs the plain program on its own lanes, so no
     # collective can arise.
@@ -109,20 +109,21 @@ def compile_program(
         mapped = jax.shard_map(
             function, mesh=mesh, in_specs=tuple(specs), out_specs=P("run"), check_vma=False
         )
-        return jax.jit(mapped, donate_argnums=donate).lower(*args).compile()
+        lowered = jax.jit(mapped, donate_argnums=donate).lower(*args)
+        return lowered.compile(), _shapes(lowered.out_info, sharding)
 
     with _CacheHits() as cache:
-        init = compile_one(partial(init_runs, task), shared, hparams, seeds)
-        states, keys = init(shared, hparams, seeds)
-        zero = jax.device_put(np.int32(0), replicated)
+        init, (states, keys) = compile_one(partial(init_runs, task), shared, hparams, seeds)
+        t = jax.ShapeDtypeStruct((), np.int32, sharding=replicated)
         train = {}
         for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
             function = partial(_train_by_run, task, *shape)
-            args = (shared, hparams, states, keys.step, zero)
-            train[shape] = compile_one(function, *args, donate=2)
-        args = (shared, hparams, states, keys.evaluate, zero)
-        evaluate = compile_one(partial(evaluate_runs, task), *args)
-    memory = max((program.memory_analysis() for program in train.values()), key=_temp_bytes)
+            args = (shared, hparams, states, keys.step, t)
+            train[shape], _ = compile_one(function, *args, donate=2)
+        args = (shared, hparams, states, keys.evaluate, t)
+        evaluate, _ = compile_one(partial(evaluate_runs, task), *args)
+    analyses = [program.memory_analysis() for program in train.values()]
+    memory = max(analyses, key=_temp_bytes, default=None)
     return Program(
         task=task,
         shared=shared,
@@ -135,7 +136,7 @@ def compile_program(
         cost=Cost(
             compile_seconds=time.perf_counter() - began,
             cache_hits=cache.hits,
-            flops_per_step=shapes.flops,
+            flops_per_step=one.flops,
             argument_bytes=getattr(memory, "argument_size_in_bytes", 0),
             temp_bytes=_temp_bytes(memory),
         ),
@@ -173,35 +174,61 @@ def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[s
     """The names that `step` and `evaluate` report, found without compiling.
 
     Raises:
-      UserError: if they overlap, or the key metric is not among the evaluated ones.
+      UserError: if they overlap, the key metric is not among the evaluated ones, or a
+        hyper-parameter that takes several values is used nowhere.
     """
-    shapes = _shapes_of_one_run(problem, runs)
-    return tuple(shapes.step_metrics), tuple(shapes.evaluate_metrics)
+    one = _look_at_one_run(problem, runs)
+    return tuple(one.step_metrics), tuple(one.evaluate_metrics)
 
 
-class _Shapes(NamedTuple):
+class _OneRun(NamedTuple):
+    """Shapes of what one run carries and reports, and the FLOPs of its step."""
+
     state: Any
     step_metrics: Any
     evaluate_metrics: Any
     flops: float | None
 
 
-def _shapes_of_one_run(problem: Problem, runs: Runs) -> _Shapes:
+def _look_at_one_run(problem: Problem, runs: Runs) -> _OneRun:
     task, shared = problem.task, problem.shared
     hparams = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), runs.hparams)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    t = jax.ShapeDtypeStruct((), jnp.int32)
-    state = jax.eval_shape(task.init, shared, hparams, key)
-    lowered = jax.jit(task.step).lower(shared, hparams, state, key, t)
-    _, step_metrics = lowered.out_info
-    evaluate_metrics = jax.eval_shape(task.evaluate, shared, hparams, state, key)
+    t = jax.ShapeDtypeStruct((), np.int32)
+    init = jax.jit(task.init).trace(shared, hparams, key)
+    state = init.out_info
+    step = jax.jit(task.step).trace(shared, hparams, state, key, t)
+    evaluate = jax.jit(task.evaluate).trace(shared, hparams, state, key)
+    _check_swept_are_used(problem, runs, (init, step, evaluate))
+    step_metrics, evaluate_metrics = step.out_info[1], evaluate.out_info
     if both := sorted(set(step_metrics) & set(evaluate_metrics)):
         raise UserError(f"step and evaluate both report {shortlist(both)}: rename one")
     if task.key_metric not in evaluate_metrics:
         known = shortlist(evaluate_metrics)
         raise UserError(f"the key metric {task.key_metric!r} is not evaluated; there are {known}")
-    flops = (lowered.cost_analysis() or {}).get("flops")
-    return _Shapes(state, step_metrics, evaluate_metrics, flops)
+    flops = (step.lower().cost_analysis() or {}).get("flops")
+    return _OneRun(state, step_metrics, evaluate_metrics, flops)
+
+
+def _check_swept_are_used(problem: Problem, runs: Runs, traces: Sequence[Any]) -> None:
+    """A hyper-parameter that takes several values makes a difference somewhere.
+
+    Raises:
+      UserError: naming one that none of the task's functions reads.
+    """
+    before = len(jax.tree.leaves(problem.shared))
+    for index, (name, column) in enumerate(vars(runs.hparams).items()):
+        if len(np.unique(column)) > 1 and not any(_reads(t, before + index) for t in traces):
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{flag}: nothing uses it under this config; give it one value")
+
+
+def _reads(traced: Any, argument: int) -> bool:
+    """Whether a traced function has any use for its argument of that number, counting leaves."""
+    jaxpr = traced.jaxpr.jaxpr
+    variable = jaxpr.invars[argument]
+    readers = (*jaxpr.outvars, *(given for eqn in jaxpr.eqns for given in eqn.invars))
+    return any(given is variable for given in readers)
 
 
 def _train_by_run(task, logs, log_every, shared, hparams, states, keys, start):
@@ -220,6 +247,13 @@ def _rows(layout: Layout, index: int) -> np.ndarray:
 def _block_of(runs: Runs, layout: Layout, index: int) -> tuple[Any, np.ndarray]:
     rows = _rows(layout, index)
     return jax.tree.map(lambda leaf: leaf[rows], runs.hparams), runs.seeds[rows]
+
+
+def _shapes(tree: Any, sharding: NamedSharding) -> Any:
+    """What to compile for, instead of arrays that would take memory."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+    )
 
 
 def _bytes(shapes: Any) -> int:

@@ -87,6 +87,7 @@ def tables(tmp_path):
         ("--steps 0", "--steps 0"),
         ("--preset nonesuch", "--preset nonesuch"),
         ("--hidden 8xx", "--hidden 8xx"),
+        ("--optimizer sgd --beta2 0.9 0.99", "--beta2: nothing uses it"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(tables, monkeypatch, capsys, words, says):

@@ -78,6 +78,23 @@ def test_records_are_fetched_one_chunk_behind():
     assert seen == [2, 3, 4, 4]
 
 
+def test_the_states_given_are_consumed_not_copied():
+    runs = make_runs(toy.ToyHParams(), {}, [0])
+    chunks = plan_chunks(4, Cadence(1, 4, 4))
+    program = compile_program(toy.problem(), runs, chunks)
+    blocks = start_blocks(program, runs)
+    after = train(program, blocks, chunks, lambda _: None)
+    assert blocks[0].states.params["w"].is_deleted()
+    assert not after[0].states.params["w"].is_deleted()
+
+
+def test_no_steps_left_gives_the_states_back():
+    half = contract.run(CASE, 4)
+    same = contract.run(CASE, 4, start=4, states=half.states)
+    assert len(same.metrics) == 0
+    np.testing.assert_array_equal(same.states.params["w"], half.states.params["w"])
+
+
 def test_an_unknown_axis_is_refused():
     with pytest.raises(UserError, match="'learning'"):
         sweep(toy.TASK, toy.problem().shared, toy.ToyHParams(), 2, 4, axes={"learning": [1.0]})
