@@ -2,9 +2,10 @@
 
     scripts/run experiments/mlp.py
 
-trains 128 of them (32 seeds x 4 learning rates) on scikit-learn's digits. Every flag below that
-is shown with dots takes a list; hyper-parameters are swept inside one program, config fields get
-one program each.
+trains 128 of them (32 seeds x 4 learning rates) on scikit-learn's digits: about 15 s on 2 cores
+of an AMD EPYC (6 s of it training), with a median test accuracy of 0.972 at a rate of 0.003.
+Every flag below that is shown with dots takes a list; hyper-parameters are swept inside one
+program, config fields get one program each.
 
     scripts/run experiments/mlp.py --learning-rate 1e-3 1e-2 --hidden 64 128x128 --seeds 64
     scripts/run experiments/mlp.py --data table.csv --target price
