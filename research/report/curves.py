@@ -26,7 +26,8 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     metric = metric or str(run.manifest["key_metric"])
     figure = Figure(figsize=(8, 4.8), layout="constrained", dpi=150)
     axes = figure.subplots()
-    found = [setting for setting in settings(run) if setting.rows[metric].count() > 0]
+    every = list(settings(run))
+    found = [setting for setting in every if setting.rows[metric].count() > 0]
     shown = _best(found, metric, run.manifest["higher_is_better"])
     palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, max(1, len(shown))))
     for setting, colour in zip(shown, palette, strict=False):
@@ -39,6 +40,8 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     axes.set_xlabel("step")
     axes.set_ylabel(metric.replace("_", " "))
     note = f", best {len(shown)} of {len(found)} settings" if len(shown) < len(found) else ""
+    if missing := len(every) - len(found):
+        note += f"; {missing} without a finite run"
     axes.set_title(
         f"{run.path.name}: interquartile mean, 95% bootstrap interval{note}", fontsize=10
     )

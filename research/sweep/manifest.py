@@ -10,7 +10,7 @@ from typing import Any
 
 from research.errors import UserError
 from research.sweep import machine
-from research.sweep.experiment import Experiment, Part
+from research.sweep.experiment import Experiment, Part, cell
 from research.sweep.metrics import Diverged, as_typed
 from research.sweep.metrics_writer import MetricsWriter
 from research.sweep.program import Program
@@ -34,7 +34,8 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
         "config": dataclasses.asdict(experiment.config),
         "hparams": dataclasses.asdict(experiment.hparams),
         "config_axes": {
-            name: [part.labels[name] for part in parts] for name in experiment.config_axes
+            name: [cell(value) for value in values]
+            for name, values in experiment.config_axes.items()
         },
         "hparams_axes": {name: list(values) for name, values in experiment.hparams_axes.items()},
         "seeds": list(experiment.seeds),

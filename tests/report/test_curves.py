@@ -53,6 +53,16 @@ def test_a_lower_best_is_told_from_a_higher(make_run, monkeypatch):
     assert drawn(monkeypatch, run)[1] == ["rate 0.1 (4 seeds)"]
 
 
+def test_a_setting_without_a_finite_run_is_not_passed_over_in_silence(make_run, monkeypatch):
+    titles = []
+    monkeypatch.setattr(
+        curves.Figure, "savefig", lambda figure, _: titles.append(figure.axes[0].get_title())
+    )
+    diverged = [{"diverged": [{"run": run} for run in range(4)]}]
+    curves.draw_curves(read_run_folder(make_run(results=diverged)))
+    assert "1 without a finite run" in titles[0]
+
+
 def test_nothing_finite_is_an_empty_picture(make_run, monkeypatch):
     diverged = [{"diverged": [{"run": run} for run in range(8)]}]
     path, labels = drawn(monkeypatch, read_run_folder(make_run(results=diverged)))

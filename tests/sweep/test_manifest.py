@@ -1,8 +1,12 @@
-"""Throughput, as recorded."""
+"""What is recorded of a sweep before and after it."""
+
+import json
 
 import pytest
 
-from research.sweep.manifest import now, throughput
+from research.sweep.experiment import make_parts
+from research.sweep.manifest import describe, now, throughput
+from tests.sweep.test_experiment import experiment
 
 CLOCK = [(10, 1.0), (20, 1.5), (30, 3.0)]
 
@@ -27,3 +31,11 @@ def test_a_single_chunk_has_no_steady_state(clock):
 
 def test_times_are_utc():
     assert now().endswith("+00:00")
+
+
+def test_axes_list_each_value_once_and_groups_list_their_combination():
+    asked = experiment()
+    facts = describe(asked, make_parts(asked))
+    assert facts["config_axes"] == {"size": [1, 2], "kind": ["a", "b"]}
+    assert facts["groups"][2] == {"first_run": 12, "runs": 6, "size": 2, "kind": "a"}
+    json.dumps(facts, allow_nan=False)
