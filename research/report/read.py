@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -52,10 +53,23 @@ def swept(manifest: dict[str, Any]) -> list[str]:
     return [*manifest["config_axes"], *manifest["hparams_axes"]]
 
 
-def diverged_runs(manifest: dict[str, Any]) -> set[int]:
-    """The runs that became non-finite, in all groups."""
-    results = manifest.get("results", [])
-    return {diverged["run"] for result in results for diverged in result["diverged"]}
+def diverged_runs(run: RunFolderData) -> set[int]:
+    """The runs that became non-finite, in all groups: those that the manifest names, and, as it
+    names them only when a group has ended, those with a number in the metrics that is not finite.
+    """
+    results = run.manifest.get("results", [])
+    named = {diverged["run"] for result in results for diverged in result["diverged"]}
+    for name in metric_names(run):
+        # Column by column: a whole frame's to_numpy takes NaN for null.
+        finite = np.isfinite(run.metrics[name].to_numpy(np.float64, na_value=0.0))
+        named |= set(run.metrics["run"][~finite].tolist())
+    return named
+
+
+def metric_names(run: RunFolderData) -> list[str]:
+    """The columns that hold metrics."""
+    columns = list(run.metrics.columns)
+    return columns[columns.index("work") + 1 :]
 
 
 def _nullable(dtype: pa.DataType) -> Any:

@@ -39,7 +39,7 @@ class Score(NamedTuple):
 def settings(run: RunFolderData) -> Iterator[Setting]:
     """The settings in the order in which they were given."""
     names = swept(run.manifest)
-    bad = diverged_runs(run.manifest)
+    bad = diverged_runs(run)
     groups: Any = run.metrics.groupby(names, sort=False) if names else [((), run.metrics)]
     for values, rows in groups:
         finite = rows[~rows["run"].isin(list(bad))]

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from research.errors import UserError, plain_exit, shortlist
 from research.report.curves import draw_curves
-from research.report.read import read_run_folder
+from research.report.read import metric_names, read_run_folder
 from research.report.table import print_table
 
 
@@ -29,8 +29,7 @@ def show_run(path: str | Path, metric: str | None = None, console: Console | Non
     """
     console = console or Console()
     run = read_run_folder(path)
-    columns = list(run.metrics.columns)
-    metrics = columns[columns.index("work") + 1 :]
+    metrics = metric_names(run)
     if metric is not None and metric not in metrics:
         raise UserError(f"--metric {metric}: {path} has {shortlist(metrics, 20)}")
     print_table(run, console)

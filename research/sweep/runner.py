@@ -78,8 +78,10 @@ def _run_part(
             writer.add(record)
             progress.update(record)
 
-        blocks = train(program, start_blocks(program, runs), chunks, on_record)
-    writer.flush()
+        try:
+            blocks = train(program, start_blocks(program, runs), chunks, on_record)
+        finally:
+            writer.flush()
     seconds = time.perf_counter() - began
     params = gather_states(program, blocks).params
     folder.save_params(part.number, params, first_run=part.first_run, runs=len(runs))

@@ -16,15 +16,21 @@ def test_all_parts_are_read_and_null_is_not_nan(make_run):
     assert np.isnan(float(scores[(7, 3)]))
 
 
-def test_swept_fields_and_diverged_runs_come_from_the_manifest():
-    manifest = {
-        "config_axes": {"hidden": ["8"]},
-        "hparams_axes": {"rate": [1, 2]},
-        "results": [{"diverged": []}, {"diverged": [{"run": 9}, {"run": 4}]}],
-    }
+def test_swept_fields_come_from_the_manifest():
+    manifest = {"config_axes": {"hidden": ["8"]}, "hparams_axes": {"rate": [1, 2]}}
     assert swept(manifest) == ["hidden", "rate"]
-    assert diverged_runs(manifest) == {4, 9}
-    assert diverged_runs({"status": "running"}) == set()
+
+
+def test_diverged_runs_are_those_named_and_those_seen(make_run):
+    """The manifest names runs 0 and 1; run 7 is seen to be NaN; nulls are no divergence."""
+    results = [{"diverged": []}, {"diverged": [{"run": 0}, {"run": 1}]}]
+    assert diverged_runs(read_run_folder(make_run(results=results))) == {0, 1, 7}
+
+
+def test_before_a_group_has_ended_its_metrics_tell(make_run):
+    run = read_run_folder(make_run())
+    del run.manifest["results"]
+    assert diverged_runs(run) == {7}
 
 
 def test_what_is_no_run_folder_is_named(tmp_path):

@@ -12,6 +12,7 @@ from rich.console import Console
 from research.errors import UserError
 from research.sweep.experiment import Experiment
 from research.sweep.plan import Cadence
+from research.sweep.progress import SweepProgress
 from research.sweep.runner import run_experiment
 from research.sweep.tensors import load_tensors
 from tests import toy
@@ -105,15 +106,19 @@ def test_an_existing_folder_is_refused_before_anything_is_compiled(tmp_path, mon
 
 
 def test_a_sweep_that_is_stopped_says_so_and_keeps_what_it_has(tmp_path, monkeypatch):
-    def stop(*_):
-        raise KeyboardInterrupt
+    update = SweepProgress.update
 
-    monkeypatch.setattr("research.sweep.runner.gather_states", stop)
+    def stop(progress, record):
+        update(progress, record)
+        if record.chunk.end == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(SweepProgress, "update", stop)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["status"] == "stopped"
-    assert len(pd.read_parquet(tmp_path / "run" / "metrics")) == 3 * 4
+    assert len(pd.read_parquet(tmp_path / "run" / "metrics")) == 2 * 4
 
 
 def test_groups_that_are_judged_by_different_metrics_are_refused(tmp_path):
