@@ -34,7 +34,9 @@ class SweepFlags:
     ] = None
     chunk_every: Annotated[
         int | None,
-        tyro.conf.arg(help="most steps between returns to the host; --eval-every if not given"),
+        tyro.conf.arg(
+            help="most steps between returns to the host; about 1% of the steps if not given"
+        ),
     ] = None
     lanes: Annotated[
         int | None, tyro.conf.arg(help="most runs in lockstep on one device; the engine's choice")

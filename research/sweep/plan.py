@@ -5,6 +5,9 @@ from typing import NamedTuple
 from research.errors import UserError
 
 
+CHUNK_STEPS = 250  # fewer steps a call, and a small net waits for the host
+
+
 class Cadence(NamedTuple):
     """How often, in steps. Every interval is a multiple of `log_every`.
 
@@ -26,7 +29,8 @@ class Cadence(NamedTuple):
         eval_every: int | None = None,
         chunk_every: int | None = None,
     ) -> "Cadence":
-        """What is not given: about 100 logs and 20 evaluations a run, and a chunk between those.
+        """What is not given: about 100 logs and 20 evaluations a run; a chunk of one log, or of
+        as many as make `CHUNK_STEPS`, but no longer than from evaluation to evaluation.
 
         Raises:
           UserError: if an interval is below 1, or no multiple of `log_every`. It is refused, not
@@ -49,7 +53,9 @@ class Cadence(NamedTuple):
                     f"--{flag} {value}: must be a multiple of --log-every {log}, such as {near}"
                 )
         evaluate = eval_every or log * max(1, steps // 20 // log)
-        return cls(log, evaluate, chunk_every or evaluate)
+        logs = range(1, max(1, evaluate // log) + 1)
+        enough = (n for n in logs if evaluate % (n * log) == 0 and n * log >= CHUNK_STEPS)
+        return cls(log, evaluate, chunk_every or log * next(enough, logs[-1]))
 
 
 class Chunk(NamedTuple):

@@ -44,6 +44,16 @@ def test_defaults_are_about_a_hundred_logs_and_twenty_evaluations():
 
 
 @pytest.mark.parametrize(
+    ("steps", "chunk_every"), [(1_500, 75), (6_000, 300), (10_000, 500), (100_000, 1_000)]
+)
+def test_a_chunk_is_long_enough_for_the_host_and_short_enough_for_a_person(steps, chunk_every):
+    """By default; and it divides the way to the next evaluation, so that one program will do."""
+    cadence = Cadence.of(steps)
+    assert cadence.chunk_every == chunk_every
+    assert len({chunk.logs for chunk in plan_chunks(steps, cadence)}) == 1
+
+
+@pytest.mark.parametrize(
     ("intervals", "says"),
     [
         ({"steps": 0}, "--steps 0"),
