@@ -49,7 +49,8 @@ def settings(run: RunFolderData) -> Iterator[Setting]:
 
 
 def final_score(setting: Setting, metric: str) -> Score | None:
-    """The metric at the last step at which it was measured; None if no run is finite."""
+    """The metric at the last step at which it was measured; None if it was not, or no run is
+    finite."""
     measured = setting.rows[setting.rows[metric].notna()]
     if not len(measured):
         return None

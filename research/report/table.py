@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from research.report.read import RunFolderData, swept
-from research.report.settings import Score, Setting, final_score, settings, show
+from research.report.settings import Setting, final_score, settings, show
 
 
 def print_table(run: RunFolderData, console: Console) -> None:
@@ -31,7 +31,7 @@ def print_table(run: RunFolderData, console: Console) -> None:
         cells = [show(value) for value in setting.values.values()]
         finite = setting.seeds - setting.left_out
         cells.append(f"{finite} of {setting.seeds}" if setting.left_out else str(finite))
-        cells += [_cell(final_score(setting, name)) for name in metrics]
+        cells += [_cell(setting, name) for name in metrics]
         table.add_row(*cells)
     console.print(table)
     console.print(
@@ -52,8 +52,9 @@ def headline_metrics(run: RunFolderData) -> Sequence[str]:
     return [key, twin] if twin != key and twin in run.metrics else [key]
 
 
-def _cell(score: Score | None) -> str:
+def _cell(setting: Setting, metric: str) -> str:
+    score = final_score(setting, metric)
     if score is None:
-        return "none finite"
+        return "none finite" if setting.left_out == setting.seeds else "not measured"
     median, (iqm, low, high) = score
     return f"{median:.4g} {float(iqm):.3g} [{float(low):.3g}, {float(high):.3g}]"

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from research.errors import UserError
 
-
 CHUNK_STEPS = 250  # fewer steps a call, and a small net waits for the host
 
 

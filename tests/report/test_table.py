@@ -38,6 +38,15 @@ def test_a_setting_without_a_finite_run_comes_last(make_run):
     assert "0 of 4" in text
 
 
+def test_what_has_not_been_measured_yet_is_not_called_diverged(make_run):
+    path = make_run(status="running")
+    for part in sorted((path / "metrics").iterdir())[::2]:
+        part.unlink()  # steps 1 and 3; at step 2 there was no evaluation
+    text = printed(path)
+    assert "not measured" in text
+    assert "none finite" not in text
+
+
 def test_a_run_that_has_not_finished_says_so(make_run):
     assert "This run is stopped" in printed(make_run(status="stopped"))
 
