@@ -12,7 +12,7 @@ import numpy as np
 
 from research.sweep import Cadence, Swept, sweep
 from research.sweep.tensors import load_tree, save_tree
-from research.task import Problem, Task
+from research.task import Problem
 
 
 class Case(NamedTuple):
@@ -149,8 +149,3 @@ def _settings_after_first(case: Case) -> int:
 
 def _only(states: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[0], states)
-
-
-def task_of(case: Case) -> Task:
-    """The task of the case."""
-    return case.problem.task
