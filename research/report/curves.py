@@ -40,7 +40,7 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     axes.set_xlabel("step")
     axes.set_ylabel(metric.replace("_", " "))
     note = f", best {len(shown)} of {len(found)} settings" if len(shown) < len(found) else ""
-    if missing := len(every) - len(found):
+    if missing := sum(setting.all_diverged for setting in every):
         note += f"; {missing} without a finite run"
     axes.set_title(
         f"{run.path.name}: interquartile mean, 95% bootstrap interval{note}", fontsize=10

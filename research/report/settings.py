@@ -25,6 +25,11 @@ class Setting(NamedTuple):
     left_out: int
 
     @property
+    def all_diverged(self) -> bool:
+        """Whether it has no finite run; one that was not measured yet still may."""
+        return self.left_out == self.seeds
+
+    @property
     def label(self) -> str:
         return ", ".join(f"{name} {show(value)}" for name, value in self.values.items()) or "all"
 

@@ -55,6 +55,6 @@ def headline_metrics(run: RunFolderData) -> Sequence[str]:
 def _cell(setting: Setting, metric: str) -> str:
     score = final_score(setting, metric)
     if score is None:
-        return "none finite" if setting.left_out == setting.seeds else "not measured"
+        return "none finite" if setting.all_diverged else "not measured"
     median, (iqm, low, high) = score
     return f"{median:.4g} {float(iqm):.3g} [{float(low):.3g}, {float(high):.3g}]"

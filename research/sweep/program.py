@@ -136,7 +136,7 @@ def compile_program(
         cost=Cost(
             compile_seconds=time.perf_counter() - began,
             cache_hits=cache.hits,
-            flops_per_step=one.flops,
+            flops_per_step=(one.step.lower().cost_analysis() or {}).get("flops"),
             argument_bytes=getattr(memory, "argument_size_in_bytes", 0),
             temp_bytes=_temp_bytes(memory),
         ),
@@ -182,12 +182,12 @@ def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[s
 
 
 class _OneRun(NamedTuple):
-    """Shapes of what one run carries and reports, and the FLOPs of its step."""
+    """Shapes of what one run carries and reports, and its step, traced."""
 
     state: Any
     step_metrics: Any
     evaluate_metrics: Any
-    flops: float | None
+    step: Any
 
 
 def _look_at_one_run(problem: Problem, runs: Runs) -> _OneRun:
@@ -206,8 +206,7 @@ def _look_at_one_run(problem: Problem, runs: Runs) -> _OneRun:
     if task.key_metric not in evaluate_metrics:
         known = shortlist(evaluate_metrics)
         raise UserError(f"the key metric {task.key_metric!r} is not evaluated; there are {known}")
-    flops = (step.lower().cost_analysis() or {}).get("flops")
-    return _OneRun(state, step_metrics, evaluate_metrics, flops)
+    return _OneRun(state, step_metrics, evaluate_metrics, step)
 
 
 def _check_swept_are_used(problem: Problem, runs: Runs, traces: Sequence[Any]) -> None:
