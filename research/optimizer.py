@@ -7,6 +7,7 @@ the state would leak tracers from one chunk to the next.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 
@@ -16,23 +17,29 @@ def adamw(learning_rate: Any, weight_decay: Any, b1: Any, b2: Any) -> optax.Grad
     Args:
       learning_rate, weight_decay, b1, b2: float32 scalars, traced or not. Biases do not decay.
     """
-    return _descend(optax.scale_by_adam(b1=b1, b2=b2), learning_rate, weight_decay)
+    decay = optax.add_decayed_weights(weight_decay, mask=_kernels)
+    return _descend(learning_rate, optax.scale_by_adam(b1=b1, b2=b2), decay)
 
 
 def sgd(learning_rate: Any, weight_decay: Any, momentum: Any) -> optax.GradientTransformation:
     """Gradient descent with heavy-ball momentum (Polyak, 1964) and decay as in `adamw`."""
-    return _descend(optax.trace(decay=momentum), learning_rate, weight_decay)
+    decay = optax.add_decayed_weights(weight_decay, mask=_kernels)
+    return _descend(learning_rate, optax.trace(decay=momentum), decay)
 
 
-def _descend(
-    direction: optax.GradientTransformation, learning_rate: Any, weight_decay: Any
-) -> optax.GradientTransformation:
-    """Step along `direction`, and shrink the kernels."""
-    chain = optax.chain(
-        direction,
-        optax.add_decayed_weights(weight_decay, mask=_kernels),
-        optax.scale_by_learning_rate(learning_rate),
-    )
+def adam(learning_rate: Any, eps: Any, max_grad_norm: Any) -> optax.GradientTransformation:
+    """Adam (Kingma and Ba, 2015) on gradients shortened to a global norm (Pascanu et al., 2013).
+
+    Args:
+      learning_rate, eps: float32 scalars, traced or not.
+      max_grad_norm: the same; 0 leaves every gradient as it is.
+    """
+    return _descend(learning_rate, _shorten(max_grad_norm), optax.scale_by_adam(eps=eps))
+
+
+def _descend(learning_rate: Any, *parts: optax.GradientTransformation) -> Any:
+    """Transforms the gradient by `parts` and steps against it."""
+    chain = optax.chain(*parts, optax.scale_by_learning_rate(learning_rate))
 
     def update(updates, state, params=None, **extra):
         # Optax raises beta to the step count; with a traced beta that mixes float32 and int32.
@@ -40,6 +47,23 @@ def _descend(
             return chain.update(updates, state, params, **extra)
 
     return optax.GradientTransformation(chain.init, update)
+
+
+def _shorten(max_norm: Any) -> optax.GradientTransformation:
+    """`optax.clip_by_global_norm` for a traced bound, of which 0 is none."""
+
+    def update(updates, state, params=None):
+        del params
+        norm = optax.tree.norm(updates)
+        scale = jnp.where(max_norm > 0, jnp.minimum(1.0, max_norm / jnp.maximum(norm, 1e-12)), 1.0)
+        return jax.tree.map(lambda leaf: scale * leaf, updates), state
+
+    return optax.GradientTransformation(_stateless, update)
+
+
+def _stateless(params: Any) -> optax.EmptyState:
+    del params
+    return optax.EmptyState()
 
 
 def _kernels(params: Any) -> Any:
