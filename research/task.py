@@ -41,6 +41,9 @@ class Task(NamedTuple):
       higher_is_better: whether a larger `key_metric` is the better one.
       work_unit: what a step works through, in the plural: examples, env steps, tokens.
       work_per_step: how many of them one step of one run works through.
+      work_at_start: how many of them `init` has done.
+      steps: how many steps the config asks for; None leaves it to the command line.
+      goal: the value of `key_metric` at which a run counts as having solved its problem.
     """
 
     init: Callable[[Shared, HParams, jax.Array], State]
@@ -50,6 +53,13 @@ class Task(NamedTuple):
     higher_is_better: bool = False
     work_unit: str = "steps"
     work_per_step: int = 1
+    work_at_start: int = 0
+    steps: int | None = None
+    goal: float | None = None
+
+    def work_after(self, step: Any) -> Any:
+        """How much work is done after so many steps."""
+        return self.work_at_start + step * self.work_per_step
 
 
 class Mean(NamedTuple):

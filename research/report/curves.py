@@ -14,7 +14,8 @@ MOST_CURVES = 10  # more are told apart by nobody; the best are drawn
 
 
 def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
-    """Draws interquartile mean and 95% interval over seeds against steps.
+    """Draws interquartile mean and 95% interval over seeds against steps, or against work where
+    the experiment counts in it.
 
     Args:
       run: the run folder; the picture is put into it.
@@ -26,18 +27,19 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     metric = metric or str(run.manifest["key_metric"])
     figure = Figure(figsize=(8, 4.8), layout="constrained", dpi=150)
     axes = figure.subplots()
+    by = "work" if run.manifest["in_work"] else "step"
     every = list(settings(run))
     found = [setting for setting in every if setting.rows[metric].count() > 0]
     shown = _best(found, metric, run.manifest["higher_is_better"])
     palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, max(1, len(shown))))
     for setting, colour in zip(shown, palette, strict=False):
-        step, values = curve(setting, metric)
+        at, values = curve(setting, metric, by)
         middle, low, high = iqm_interval(values)
         seeds = f"{setting.seeds - setting.left_out} seeds"
         left_out = f", {setting.left_out} left out" if setting.left_out else ""
-        axes.plot(step, middle, color=colour, label=f"{setting.label} ({seeds}{left_out})")
-        axes.fill_between(step, low, high, color=colour, alpha=0.25, linewidth=0)
-    axes.set_xlabel("step")
+        axes.plot(at, middle, color=colour, label=f"{setting.label} ({seeds}{left_out})")
+        axes.fill_between(at, low, high, color=colour, alpha=0.25, linewidth=0)
+    axes.set_xlabel(run.manifest["work_unit"] if by == "work" else "step")
     axes.set_ylabel(metric.replace("_", " "))
     note = f", best {len(shown)} of {len(found)} settings" if len(shown) < len(found) else ""
     if missing := sum(setting.all_diverged for setting in every):
@@ -53,9 +55,15 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     return path
 
 
-def curve(setting: Setting, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps [T] and values [S, T] of the runs of a setting, at the steps that all of them have."""
-    wide = setting.rows.pivot(index="run", columns="step", values=metric)
+def curve(setting: Setting, metric: str, by: str = "step") -> tuple[np.ndarray, np.ndarray]:
+    """Steps [T] and values [S, T] of the runs of a setting, at the steps that all of them have.
+
+    Args:
+      setting: of a run folder.
+      metric: a column of its metrics.
+      by: "step", or "work" for the work done by then.
+    """
+    wide = setting.rows.pivot(index="run", columns=by, values=metric)
     wide = wide.dropna(axis="columns", how="any")
     return wide.columns.to_numpy(), wide.to_numpy(np.float64)
 

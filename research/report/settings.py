@@ -53,15 +53,23 @@ def settings(run: RunFolderData) -> Iterator[Setting]:
         yield Setting(dict(zip(names, values, strict=True)), finite, seeds, left_out)
 
 
-def final_score(setting: Setting, metric: str) -> Score | None:
-    """The metric at the last step at which it was measured; None if it was not, or no run is
-    finite."""
+def final_values(setting: Setting, metric: str) -> np.ndarray:
+    """The metric of each finite run at the last step at which it was measured: float64 [S]."""
     measured = setting.rows[setting.rows[metric].notna()]
-    if not len(measured):
-        return None
     last = measured[measured["step"] == measured["step"].max()]
-    values = last[metric].to_numpy(np.float64)
-    return Score(float(np.median(values)), iqm_interval(values))
+    return last[metric].to_numpy(np.float64)
+
+
+def final_score(setting: Setting, metric: str) -> Score | None:
+    """The metric at the last step; None if it was not measured, or no run is finite."""
+    values = final_values(setting, metric)
+    return Score(float(np.median(values)), iqm_interval(values)) if len(values) else None
+
+
+def reached(setting: Setting, metric: str, goal: float, higher_is_better: bool) -> int:
+    """How many runs are at the goal or beyond at the last step."""
+    values = final_values(setting, metric)
+    return int(np.sum(values >= goal if higher_is_better else values <= goal))
 
 
 def show(value: Any) -> str:

@@ -1,13 +1,14 @@
 """The result table in the terminal."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from research.report.read import RunFolderData, swept
-from research.report.settings import Setting, final_score, settings, show
+from research.report.settings import Setting, final_score, reached, settings, show
 
 
 def print_table(run: RunFolderData, console: Console) -> None:
@@ -21,17 +22,22 @@ def print_table(run: RunFolderData, console: Console) -> None:
         score = scores[setting.label]
         return float("inf") if score is None else sign * float(score.iqm.estimate)
 
-    metrics = headline_metrics(run)
+    metrics, goal = headline_metrics(run), common_goal(manifest)
     table = Table(title=f"{run.path.name} at the last step", box=box.SIMPLE_HEAD, padding=0)
     for name in [*swept(manifest), "seeds"]:
         table.add_column(name, justify="right")
     for name in metrics:
         table.add_column(f"{name}\nmedian IQM [95%]", justify="right")
+    if goal is not None:
+        table.add_column(f"reached\n{show(goal)}", justify="right")
     for setting in sorted(found, key=rank):
         cells = [show(value) for value in setting.values.values()]
         finite = setting.seeds - setting.left_out
         cells.append(f"{finite} of {setting.seeds}" if setting.left_out else str(finite))
         cells += [_cell(setting, name) for name in metrics]
+        if goal is not None:
+            count = reached(setting, metric, goal, manifest["higher_is_better"])
+            cells.append(f"{count} of {setting.seeds}")
         table.add_row(*cells)
     console.print(table)
     console.print(
@@ -50,6 +56,12 @@ def headline_metrics(run: RunFolderData) -> Sequence[str]:
     key = run.manifest["key_metric"]
     twin = key.replace("validation_", "test_")
     return [key, twin] if twin != key and twin in run.metrics else [key]
+
+
+def common_goal(manifest: dict[str, Any]) -> float | None:
+    """The value of the key metric that solves every group's problem, if there is one."""
+    goals = {group["goal"] for group in manifest["groups"]}
+    return goals.pop() if len(goals) == 1 else None
 
 
 def _cell(setting: Setting, metric: str) -> str:

@@ -13,7 +13,7 @@ from research.errors import UserError, plain_exit
 from research.sweep import machine
 from research.sweep.axes import parse_seeds
 from research.sweep.experiment import Experiment, cell
-from research.sweep.plan import Cadence
+from research.sweep.plan import Intervals
 from research.task import HParams, Problem
 
 
@@ -25,18 +25,16 @@ class SweepFlags:
         tuple[str, ...],
         tyro.conf.arg(metavar="N | SEED SEED...", help="64 means 0 to 63; two or more are a list"),
     ] = ("32",)
-    steps: Annotated[int, tyro.conf.arg(help="how long each run trains")] = 1_000
+    steps: Annotated[int | None, tyro.conf.arg(help="how long each run trains")] = 1_000
     log_every: Annotated[
-        int | None, tyro.conf.arg(help="steps a logged mean covers; 1% of the steps if not given")
+        int | None, tyro.conf.arg(help="{unit} a logged mean covers; 1% of all if not given")
     ] = None
     eval_every: Annotated[
-        int | None, tyro.conf.arg(help="steps between evaluations; 5% of the steps if not given")
+        int | None, tyro.conf.arg(help="{unit} between evaluations; 5% of all if not given")
     ] = None
     chunk_every: Annotated[
         int | None,
-        tyro.conf.arg(
-            help="most steps between returns to the host; about 1% of the steps if not given"
-        ),
+        tyro.conf.arg(help="most {unit} between returns to the host; about 1% if not given"),
     ] = None
     lanes: Annotated[
         int | None, tyro.conf.arg(help="most runs in lockstep on one device; the engine's choice")
@@ -47,16 +45,22 @@ class SweepFlags:
     ] = None
 
 
-def arguments_type(config: Any, hparams: Any) -> Any:
-    """A dataclass with a tuple for every field of both, then the fields of `SweepFlags`.
+def arguments_type(config: Any, hparams: Any, unit: str = "steps", more: type | None = None) -> Any:
+    """A dataclass with a tuple for every field of both, then flags.
 
     Args:
       config, hparams: dataclass instances, whose values become the defaults.
+      unit: what intervals count. Unless it is steps, the config says how long a run trains, and
+        there is no flag for it.
+      more: a dataclass of flags beside those of `SweepFlags`.
     """
     axes = [_axis(field, getattr(part, field.name))
             for part in (config, hparams) for field in dataclasses.fields(part)]  # fmt: skip
-    flags = [(field.name, field.type, field) for field in dataclasses.fields(SweepFlags)]
-    return dataclasses.make_dataclass("Arguments", [*axes, *flags], frozen=True)
+    others = [_flag(field, unit)
+              for part in (SweepFlags, more) if part is not None
+              for field in dataclasses.fields(part)
+              if field.name != "steps" or unit == "steps"]  # fmt: skip
+    return dataclasses.make_dataclass("Arguments", [*axes, *others], frozen=True)
 
 
 def make_experiment(
@@ -65,11 +69,15 @@ def make_experiment(
     config: Any,
     hparams: HParams,
     arguments: Any,
+    in_work: bool = False,
 ) -> Experiment:
     """The experiment that `arguments`, of the type above, ask for.
 
+    Args:
+      in_work: whether intervals count the task's unit of work, such as env steps, not steps.
+
     Raises:
-      UserError: for seeds or cadences that make no sense.
+      UserError: for seeds that make no sense.
     """
     if arguments.lanes is not None and arguments.lanes < 1:
         raise UserError(f"--lanes {arguments.lanes}: must be at least 1")
@@ -90,10 +98,9 @@ def make_experiment(
         config_axes=config_axes,
         hparams_axes=hparams_axes,
         seeds=parse_seeds(arguments.seeds),
-        steps=arguments.steps,
-        cadence=Cadence.of(
-            arguments.steps, arguments.log_every, arguments.eval_every, arguments.chunk_every
-        ),
+        steps=getattr(arguments, "steps", None),
+        intervals=Intervals(arguments.log_every, arguments.eval_every, arguments.chunk_every),
+        in_work=in_work,
         most_lanes=arguments.lanes,
     )
 
@@ -155,6 +162,15 @@ def _axis(field: dataclasses.Field, default: Any) -> tuple[str, Any, Any]:
     described = tyro.conf.arg(help=field.metadata.get("help", ""))
     several = Annotated[tuple[Annotated[kind, one], ...], described]
     return field.name, several, dataclasses.field(default=(default,))
+
+
+def _flag(field: dataclasses.Field, unit: str) -> tuple[str, Any, Any]:
+    """A flag that is no axis, with its help in the unit that it counts."""
+    kind: Any = field.type
+    (described,) = kind.__metadata__
+    text = (described.help or "").replace("{unit}", unit)
+    plain = Annotated[kind.__origin__, dataclasses.replace(described, help=text)]
+    return field.name, plain, dataclasses.field(default=field.default)
 
 
 def _read(kind: type, flag: str, words: Sequence[str]) -> Any:

@@ -113,8 +113,7 @@ def sweep(
     )
     schema = tidy.table_schema(runs.hparams, {}, tuple(names))
     tables = [
-        tidy.record_table(record, runs, schema, work_per_step=task.work_per_step)
-        for record in records
+        tidy.record_table(record, runs, schema, work_after=task.work_after) for record in records
     ]
     return Swept(
         pa.concat_tables(tables or [schema.empty_table()]).to_pandas(),

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from research.errors import UserError
 from research.sweep.axes import Axes, Group, make_groups
 from research.sweep.metrics import table_schema
-from research.sweep.plan import Cadence
+from research.sweep.plan import Cadence, Intervals
 from research.sweep.program import metric_names
-from research.task import HParams, Problem
+from research.task import HParams, Problem, Task
 
 
 class Experiment(NamedTuple):
@@ -21,8 +22,10 @@ class Experiment(NamedTuple):
       config, hparams: the values where there is no axis.
       config_axes, hparams_axes: field -> values.
       seeds: one run each, under every setting.
-      steps: how long a run trains.
-      cadence: when to log, evaluate and return to the host.
+      steps: how long a run trains; None asks the task.
+      intervals: when to log, evaluate and return to the host.
+      in_work: whether intervals, and what is shown to people, count the task's unit of work, such
+        as env steps, instead of steps.
       most_lanes: runs in lockstep on one device at most; None leaves it to the engine.
     """
 
@@ -33,8 +36,9 @@ class Experiment(NamedTuple):
     config_axes: Axes
     hparams_axes: Axes
     seeds: Sequence[int]
-    steps: int
-    cadence: Cadence
+    steps: int | None
+    intervals: Intervals = Intervals()
+    in_work: bool = False
     most_lanes: int | None = None
 
 
@@ -47,6 +51,8 @@ class Part(NamedTuple):
       group: its config and runs.
       problem: what its config makes.
       labels: swept config field -> value, fit for a table.
+      steps: how long its runs train.
+      cadence: when to log, evaluate and return to the host, in steps.
     """
 
     number: int
@@ -54,6 +60,8 @@ class Part(NamedTuple):
     group: Group
     problem: Problem
     labels: dict[str, Any]
+    steps: int
+    cadence: Cadence
 
     @property
     def name(self) -> str:
@@ -64,7 +72,7 @@ def make_parts(experiment: Experiment) -> list[Part]:
     """The groups of an experiment with their problems.
 
     Raises:
-      UserError: for an axis or value that is none, or what `make_problem` says.
+      UserError: for an axis, value or interval that is none, or what `make_problem` says.
     """
     groups = make_groups(
         experiment.config,
@@ -77,8 +85,32 @@ def make_parts(experiment: Experiment) -> list[Part]:
     for index, group in enumerate(groups):
         labels = {name: cell(getattr(group.config, name)) for name in experiment.config_axes}
         first_run = index * len(group.runs)
-        parts.append(Part(index, first_run, group, experiment.make_problem(group.config), labels))
+        problem = experiment.make_problem(group.config)
+        schedule = make_schedule(experiment, problem.task)
+        parts.append(Part(index, first_run, group, problem, labels, *schedule))
     return parts
+
+
+def make_schedule(experiment: Experiment, task: Task) -> tuple[int, Cadence]:
+    """How many steps, and when to look, in steps.
+
+    Raises:
+      UserError: for an interval that is no whole number of steps, or no multiple of another.
+    """
+    steps = task.steps if experiment.steps is None else experiment.steps
+    if steps is None:
+        raise UserError("--steps is missing: how long is a run to train?")
+    per = task.work_per_step if experiment.in_work else 1
+    given = {}
+    for name, value in experiment.intervals._asdict().items():
+        if value is not None and value % per:
+            flag, near = name.replace("_", "-"), max(per, round(value / per) * per)
+            raise UserError(
+                f"--{flag} {value}: must be a multiple of the {per} {task.work_unit} of one step, "
+                f"such as {near}"
+            )
+        given[name] = value if value is None else value // per
+    return steps, Cadence.of(steps, per=per, **given)
 
 
 def make_schema(parts: Sequence[Part]) -> pa.Schema:

@@ -39,15 +39,11 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
         },
         "hparams_axes": {name: list(values) for name, values in experiment.hparams_axes.items()},
         "seeds": list(experiment.seeds),
-        "steps": experiment.steps,
-        "cadence": experiment.cadence._asdict(),
         "key_metric": tasks[0].key_metric,
         "higher_is_better": tasks[0].higher_is_better,
         "work_unit": tasks[0].work_unit,
-        "groups": [
-            {"first_run": part.first_run, "runs": len(part.group.runs), **part.labels}
-            for part in parts
-        ],
+        "in_work": experiment.in_work,
+        "groups": [_describe_part(part) for part in parts],
         "data": [dict(part.problem.facts) for part in parts],
         "versions": machine.versions(),
         "device": machine.device_facts(),
@@ -55,8 +51,19 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
     }
 
 
+def _describe_part(part: Part) -> dict[str, Any]:
+    return {
+        "first_run": part.first_run,
+        "runs": len(part.group.runs),
+        "steps": part.steps,
+        "cadence": part.cadence._asdict(),
+        "goal": part.problem.task.goal,
+        **part.labels,
+    }
+
+
 def describe_result(
-    part: Part, program: Program, writer: MetricsWriter, steps: int, seconds: float
+    part: Part, program: Program, writer: MetricsWriter, seconds: float
 ) -> dict[str, Any]:
     """How one group went, in JSON types."""
     runs, work = len(part.group.runs), part.problem.task.work_per_step
@@ -64,7 +71,7 @@ def describe_result(
         "layout": program.layout._asdict(),
         "cost": program.cost._asdict(),
         "train_seconds": seconds,
-        "throughput": throughput(writer.clock, runs, steps, work, program.cost.flops_per_step),
+        "throughput": throughput(writer.clock, runs, part.steps, work, program.cost.flops_per_step),
         "clock": writer.clock,
         "diverged": [_name(part, diverged) for diverged in sorted(writer.diverged)],
     }

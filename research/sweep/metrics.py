@@ -1,7 +1,7 @@
 """From the arrays a chunk logs to tidy rows: one a run and logged step."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,7 +88,7 @@ def record_table(
     *,
     first_run: int = 0,
     config_columns: Mapping[str, Any] = {},
-    work_per_step: int = 1,
+    work_after: Callable[[Any], Any] = lambda step: step,
 ) -> pa.Table:
     """The record as rows, ordered by step, then run. What was not measured is null."""
     logs, count = record.chunk.logs, len(runs)
@@ -98,7 +98,7 @@ def record_table(
         "run": np.tile(first_run + np.arange(count), logs),
         "seed": np.tile(runs.seeds, logs),
         "step": step,
-        "work": step * work_per_step,
+        "work": work_after(step),
         **{name: [sample] * len(step) for name, sample in config_columns.items()},
     }
     for field in dataclasses.fields(runs.hparams):

@@ -9,6 +9,7 @@ from research.sweep.axes import Runs
 from research.sweep.engine import first_divergences
 from research.sweep.metrics import Diverged, Record, record_table
 from research.sweep.run_folder import RunFolder
+from research.task import Task
 
 FLUSH_EVERY = 2.0  # seconds; while chunks end, metrics reach the disk at least this often
 
@@ -28,7 +29,7 @@ class MetricsWriter:
         schema: pa.Schema,
         first_run: int,
         labels: Mapping[str, Any],
-        work_per_step: int,
+        task: Task,
     ):
         self.clock: list[tuple[int, float]] = []
         self.diverged: list[Diverged] = []
@@ -36,7 +37,7 @@ class MetricsWriter:
         self._columns: dict[str, Any] = {
             "first_run": first_run,
             "config_columns": labels,
-            "work_per_step": work_per_step,
+            "work_after": task.work_after,
         }
         self._tables: list[pa.Table] = []
         self._flushed = 0.0

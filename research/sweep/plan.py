@@ -7,6 +7,14 @@ from research.errors import UserError
 CHUNK_STEPS = 250  # fewer steps a call, and a small net waits for the host
 
 
+class Intervals(NamedTuple):
+    """How often, as a person asks for it; None leaves it to `Cadence.of`."""
+
+    log_every: int | None = None
+    eval_every: int | None = None
+    chunk_every: int | None = None
+
+
 class Cadence(NamedTuple):
     """How often, in steps. Every interval is a multiple of `log_every`.
 
@@ -27,9 +35,15 @@ class Cadence(NamedTuple):
         log_every: int | None = None,
         eval_every: int | None = None,
         chunk_every: int | None = None,
+        per: int = 1,
     ) -> "Cadence":
         """What is not given: about 100 logs and 20 evaluations a run; a chunk of one log, or of
         as many as make `CHUNK_STEPS`, but no longer than from evaluation to evaluation.
+
+        Args:
+          steps: that a run takes.
+          log_every, eval_every, chunk_every: in steps.
+          per: what errors count one step as; the intervals were divided by it.
 
         Raises:
           UserError: if an interval is below 1, or no multiple of `log_every`. It is refused, not
@@ -43,13 +57,14 @@ class Cadence(NamedTuple):
         }
         for flag, value in given.items():
             if value is not None and value < 1:
-                raise UserError(f"--{flag} {value}: must be at least 1")
+                raise UserError(f"--{flag} {value * per}: must be at least {per}")
         log = log_every or max(1, steps // 100)
         for flag in ("eval-every", "chunk-every"):
             if (value := given[flag]) is not None and value % log:
                 near = max(log, round(value / log) * log)
                 raise UserError(
-                    f"--{flag} {value}: must be a multiple of --log-every {log}, such as {near}"
+                    f"--{flag} {value * per}: must be a multiple of --log-every {log * per}, "
+                    f"such as {near * per}"
                 )
         evaluate = eval_every or log * max(1, steps // 20 // log)
         logs = range(1, max(1, evaluate // log) + 1)

@@ -21,23 +21,27 @@ class SweepProgress:
     Use as a context manager; call `update` with every record.
     """
 
-    def __init__(self, console: Console, task: Task, runs: int, steps: int, label: str):
+    def __init__(
+        self, console: Console, task: Task, runs: int, steps: int, label: str, in_work: bool = False
+    ):
         self.console, self.task, self.label = console, task, label
         self.runs, self.steps = runs, steps
+        self.unit = task.work_unit if in_work else "steps"
+        self.shown = task.work_after if in_work else (lambda step: step)
         self.key_metric = ""
         self._diverged = np.zeros(runs, bool)
         self._said = time.perf_counter()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed:,}/{task.total:,} steps"),
+            TextColumn("{task.completed:,}/{task.total:,} " + self.unit),
             TimeRemainingColumn(),
             TextColumn("left"),
             TextColumn("{task.fields[facts]}"),
             console=console,
             disable=not console.is_terminal,
         )
-        self._line = self._bar.add_task(label, total=steps, facts="")
+        self._line = self._bar.add_task(label, total=self.shown(steps), facts="")
 
     def __enter__(self) -> "SweepProgress":
         self._bar.start()
@@ -48,19 +52,20 @@ class SweepProgress:
 
     def update(self, record: Record) -> None:
         """Takes note of a chunk that has ended."""
-        done, rate = record.chunk.end, record.chunk.end * self.runs / record.seconds
+        done, total = self.shown(record.chunk.end), self.shown(self.steps)
+        rate = (done - self.shown(0)) * self.runs / record.seconds
         self._diverged |= record.diverged < NEVER
         if self.task.key_metric in record.evaluated:
             self.key_metric = summary(self.task, record, self._diverged)
-        facts = f"{human(rate)} steps/s  {self.key_metric}"
+        facts = f"{human(rate)} {self.unit}/s  {self.key_metric}"
         self._bar.update(self._line, completed=done, facts=facts)
         now = time.perf_counter()
-        if self.console.is_terminal or (now - self._said < PLAIN_EVERY and done < self.steps):
+        if self.console.is_terminal or (now - self._said < PLAIN_EVERY and done < total):
             return
         self._said = now
-        left = record.seconds * (self.steps - done) / done
+        left = record.seconds * (self.steps / record.chunk.end - 1)
         self.console.out(
-            f"{self.label}  {done:,}/{self.steps:,} steps  {left:.0f} s left  {facts}",
+            f"{self.label}  {done:,}/{total:,} {self.unit}  {left:.0f} s left  {facts}",
             highlight=False,
         )
 

@@ -66,13 +66,13 @@ def _run_part(
 ) -> dict[str, Any]:
     """Compiles and trains one group and returns its results for the manifest."""
     runs, task, label = part.group.runs, part.problem.task, part.name or experiment.name
-    chunks = plan_chunks(experiment.steps, experiment.cadence)
+    chunks = plan_chunks(part.steps, part.cadence)
     with console.status("compiling") if console.is_terminal else contextlib.nullcontext():
         program = compile_program(part.problem, runs, chunks, most_lanes=experiment.most_lanes)
     say(console, f"{label}: {cost_line(program)}")
-    writer = MetricsWriter(folder, runs, schema, part.first_run, part.labels, task.work_per_step)
+    writer = MetricsWriter(folder, runs, schema, part.first_run, part.labels, task)
     began = time.perf_counter()
-    with SweepProgress(console, task, len(runs), experiment.steps, label) as progress:
+    with SweepProgress(console, task, len(runs), part.steps, label, experiment.in_work) as progress:
 
         def on_record(record: Record) -> None:
             writer.add(record)
@@ -85,7 +85,7 @@ def _run_part(
     seconds = time.perf_counter() - began
     params = gather_states(program, blocks).params
     folder.save_params(part.number, params, first_run=part.first_run, runs=len(runs))
-    result = manifest.describe_result(part, program, writer, experiment.steps, seconds)
+    result = manifest.describe_result(part, program, writer, seconds)
     print_diverged(console, result["diverged"], len(runs))
     say(console, f"{label}: {trained_line(result, task)}")
     return result

@@ -23,12 +23,20 @@ def experiment_line(experiment: Experiment, parts: Sequence[Part], folder: Path)
     """How many runs, of what, where."""
     runs, seeds = sum(len(part.group.runs) for part in parts), len(experiment.seeds)
     facts = machine.device_facts()
+    lengths = sorted({_length(experiment, part) for part in parts})
+    length = " or ".join(f"{length:,}" for length in lengths)
+    unit = parts[0].problem.task.work_unit if experiment.in_work else "steps"
     kind = facts["processor"] if facts["platform"] == "cpu" else facts["kind"]
     return (
         f"{experiment.name}: {runs:,} runs = {runs // seeds} settings x {seeds} seeds, "
-        f"{experiment.steps:,} steps each, on {facts['count']} x {facts['platform']} ({kind})\n"
+        f"{length} {unit} each, on {facts['count']} x {facts['platform']} ({kind})\n"
         f"{experiment.name}: recorded in {folder}"
     )
+
+
+def _length(experiment: Experiment, part: Part) -> int:
+    task = part.problem.task
+    return task.work_after(part.steps) if experiment.in_work else part.steps
 
 
 def cost_line(program: Program) -> str:

@@ -12,6 +12,9 @@ MANIFEST = {
     "hparams_axes": {"rate": [0.1, 0.2]},
     "key_metric": "validation_score",
     "higher_is_better": True,
+    "work_unit": "examples",
+    "in_work": False,
+    "groups": [{"first_run": 0, "runs": 8, "goal": None}],
     "results": [{"diverged": [{"run": 7, "step": 3}]}],
 }
 

@@ -1,6 +1,7 @@
 """The picture."""
 
 import numpy as np
+import pytest
 
 from research.report import curves
 from research.report.read import read_run_folder
@@ -12,6 +13,26 @@ def test_a_curve_has_the_finite_runs_at_the_measured_steps(make_run):
     steps, values = curves.curve(second, "validation_score")
     np.testing.assert_array_equal(steps, [1, 3])
     np.testing.assert_array_equal(values, [[14, 34], [15, 35], [16, 36]])
+
+
+def test_a_curve_can_run_over_work(make_run):
+    first, _ = settings(read_run_folder(make_run()))
+    work, _ = curves.curve(first, "validation_score", by="work")
+    np.testing.assert_array_equal(work, [5, 15])
+
+
+@pytest.mark.parametrize(("in_work", "label"), [(False, "step"), (True, "examples")])
+def test_the_axis_names_what_the_experiment_counts(make_run, monkeypatch, in_work, label):
+    seen = []
+    monkeypatch.setattr(
+        curves.Figure,
+        "savefig",
+        lambda figure, _: seen.append(
+            (figure.axes[0].get_xlabel(), figure.axes[0].get_lines()[0].get_xdata()[-1])
+        ),
+    )
+    curves.draw_curves(read_run_folder(make_run(in_work=in_work)))
+    assert seen == [(label, 15 if in_work else 3)]
 
 
 def drawn(monkeypatch, run, metric=None):

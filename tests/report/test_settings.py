@@ -3,7 +3,7 @@
 import pytest
 
 from research.report.read import read_run_folder
-from research.report.settings import final_score, settings, show
+from research.report.settings import final_score, reached, settings, show
 
 
 def test_diverged_runs_are_left_out_and_counted(make_run):
@@ -30,6 +30,13 @@ def test_a_setting_with_no_finite_run_has_no_score(make_run):
     first, _ = settings(read_run_folder(make_run(results=diverged)))
     assert final_score(first, "validation_score") is None
     assert first.left_out == 4
+
+
+@pytest.mark.parametrize(("higher", "expected"), [(True, (2, 3)), (False, (3, 0))])
+def test_runs_that_reached_a_goal_are_counted(make_run, higher, expected):
+    first, second = settings(read_run_folder(make_run()))
+    assert reached(first, "validation_score", 32, higher) == expected[0]  # 30 to 33
+    assert reached(second, "validation_score", 32, higher) == expected[1]  # 34 to 36, and NaN
 
 
 def test_without_an_axis_there_is_one_setting(make_run):

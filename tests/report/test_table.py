@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from research.report.read import read_run_folder
-from research.report.table import headline_metrics, print_table
+from research.report.table import common_goal, headline_metrics, print_table
 
 
 def printed(path):
@@ -29,6 +29,21 @@ def test_numbers_and_what_was_left_out_are_there(make_run):
     assert "Left out: 1 runs that became non-finite" in text
     assert "test_score" in text
     assert "loss" not in text
+
+
+def test_a_goal_counts_the_runs_that_reached_it(make_run):
+    text = printed(make_run(groups=[{"goal": 32.0}]))
+    assert "reached" in text
+    assert "2 of 4" in text  # rate 0.1: 32 and 33
+
+
+def test_without_a_goal_nothing_is_said_of_reaching_it(make_run):
+    assert "reached" not in printed(make_run())
+
+
+def test_groups_of_different_goals_share_none():
+    assert common_goal({"groups": [{"goal": 1.0}, {"goal": 2.0}]}) is None
+    assert common_goal({"groups": [{"goal": 1.0}, {"goal": 1.0}]}) == 1.0
 
 
 def test_a_setting_without_a_finite_run_comes_last(make_run):

@@ -11,7 +11,7 @@ from research.sweep.command_line import (
     parse_arguments,
     run_main,
 )
-from research.sweep.plan import Cadence
+from research.sweep.plan import Intervals
 from research.task import field
 from tests import toy
 
@@ -76,7 +76,7 @@ def test_single_values_are_settings_and_several_are_axes():
     assert experiment.config_axes == {"kind": ("a", "b")}
     assert experiment.hparams_axes == {"rate": (1.0, 2.0)}
     assert experiment.seeds == (0, 1, 2)
-    assert experiment.cadence == Cadence.of(8, log_every=2)
+    assert experiment.intervals == Intervals(log_every=2)
 
 
 @pytest.mark.parametrize("lanes", ["0", "-3"])

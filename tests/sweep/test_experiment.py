@@ -6,7 +6,7 @@ import pytest
 
 from research.errors import UserError
 from research.sweep.experiment import Experiment, cell, make_parts, make_schema
-from research.sweep.plan import Cadence
+from research.sweep.plan import Intervals
 from research.task import field
 from tests import toy
 
@@ -27,7 +27,7 @@ def experiment(**changes):
         hparams_axes={"rate": (1.0, 2.0)},
         seeds=(4, 5, 6),
         steps=6,
-        cadence=Cadence.of(6),
+        intervals=Intervals(),
     )
     return default._replace(**changes)
 

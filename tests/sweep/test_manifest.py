@@ -37,5 +37,10 @@ def test_axes_list_each_value_once_and_groups_list_their_combination():
     asked = experiment()
     facts = describe(asked, make_parts(asked))
     assert facts["config_axes"] == {"size": [1, 2], "kind": ["a", "b"]}
-    assert facts["groups"][2] == {"first_run": 12, "runs": 6, "size": 2, "kind": "a"}
+    group = facts["groups"][2]
+    cadence = {"log_every": 1, "eval_every": 1, "chunk_every": 1}
+    assert group.pop("cadence") == cadence
+    assert group == {
+        "first_run": 12, "runs": 6, "steps": 6, "goal": None, "size": 2, "kind": "a"
+    }  # fmt: skip
     json.dumps(facts, allow_nan=False)

@@ -47,7 +47,7 @@ def table(config_columns=None, metrics=("loss", "event", "score"), **options):
 
 
 def test_there_is_a_row_a_run_and_log_ordered_by_step():
-    rows = table(first_run=4, work_per_step=3)
+    rows = table(first_run=4, work_after=lambda step: 3 * step)
     assert rows["run"].to_pylist() == [4, 5, 4, 5]
     assert rows["seed"].to_pylist() == [7, 7, 7, 7]
     assert rows["step"].to_pylist() == [15, 15, 20, 20]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from research.errors import UserError
 from research.sweep.experiment import Experiment
-from research.sweep.plan import Cadence
+from research.sweep.plan import Intervals
 from research.sweep.progress import SweepProgress
 from research.sweep.runner import run_experiment
 from research.sweep.tensors import load_tensors
@@ -34,7 +34,7 @@ def experiment(**changes):
         hparams_axes={"rate": [1.0, 2.0]},
         seeds=(4, 5),
         steps=6,
-        cadence=Cadence(log_every=2, eval_every=6, chunk_every=2),
+        intervals=Intervals(log_every=2, eval_every=6, chunk_every=2),
     )
     return default._replace(**changes)
 
