@@ -1,0 +1,46 @@
+"""Trains DQNs on a gymnax environment: every seed under every setting, in one program.
+
+    scripts/run experiments/dqn.py
+
+Every flag below that is shown with dots takes a list; hyper-parameters are swept inside one
+program, config fields get one program each. Intervals are in environment steps.
+
+    scripts/run experiments/dqn.py --learning-rate 1e-4 1e-3 --double False True
+    scripts/run experiments/dqn.py --preset minatar --env Breakout-MinAtar --seeds 30
+    scripts/run experiments/dqn.py --env-param length=0.5,1.0 --seeds 32
+"""
+
+from pathlib import Path
+from typing import Any
+
+from research.dqn import PRESETS, make_problem
+from research.dqn.env_params import EnvParamFlags, take_env_params
+from research.report.show import show_run
+from research.sweep.command_line import arguments_type, make_experiment, run_main
+from research.sweep.runner import run_experiment
+
+_DEFAULT = PRESETS["cartpole"]
+Arguments: Any = arguments_type(*_DEFAULT, unit="env steps", more=EnvParamFlags)
+
+
+def arguments(preset: str, **changes: Any) -> Any:
+    """The arguments of a preset, with changes: `arguments("cartpole", seeds=("8",))`."""
+    chosen = PRESETS[preset]
+    single = {**vars(chosen.config), **vars(chosen.hparams)}
+    return Arguments(**{name: (value,) for name, value in single.items()} | changes)
+
+
+RECIPES = {name: arguments(name, seeds=("64",)) for name in PRESETS}
+
+
+def main(args: Any) -> Path:
+    """Trains, prints the result table, draws the learning curve, returns the run folder."""
+    args, hparams = take_env_params(args, _DEFAULT.hparams)
+    experiment = make_experiment("dqn", make_problem, _DEFAULT.config, hparams, args, in_work=True)
+    folder = run_experiment(experiment, args.out, args.name)
+    show_run(folder)
+    return folder
+
+
+if __name__ == "__main__":
+    run_main(main, RECIPES, __doc__ or "")

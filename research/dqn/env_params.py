@@ -1,0 +1,102 @@
+"""Parameters of an environment as hyper-parameters: each run may have its own of them, too."""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cache
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from flax import struct
+
+from research.dqn.environments import Environment, make_environment
+from research.errors import UserError, shortlist
+from research.task import field
+
+PREFIX = "env_"
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvParamFlags:
+    """A flag for the environment's parameters."""
+
+    env_param: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="NAME=VALUE[,VALUE...]", help="of the environment; swept if several"),
+    ] = ()
+
+
+def take_env_params(arguments: Any, hparams: Any) -> tuple[Any, Any]:
+    """`--env-param gravity=9.8,20` as if there were a flag `--env-gravity 9.8 20`.
+
+    Args:
+      arguments: with `env`, `protocol` and `env_param`.
+      hparams: the hyper-parameters that there are flags for.
+
+    Returns:
+      The arguments with a tuple for each parameter given, and `hparams` with a field for it.
+
+    Raises:
+      UserError: for a name that is none of the environment's scalar parameters, a value that is no
+        number, or several environments.
+    """
+    if not arguments.env_param:
+        return arguments, hparams
+    if len(arguments.env) > 1:
+        raise UserError("--env-param: give one --env with it; others have other parameters")
+    env = make_environment(arguments.env[0], arguments.protocol[0])
+    axes = {}
+    for word in arguments.env_param:
+        name, _, values = word.partition("=")
+        default = _scalar_param(env, name)
+        axes[PREFIX + name] = tuple(_read(word, value, default) for value in values.split(","))
+    hparams = add_env_params(hparams, env, tuple(name.removeprefix(PREFIX) for name in axes))
+    return SimpleNamespace(**vars(arguments), **axes), hparams
+
+
+def add_env_params(hparams: Any, env: Environment, names: Sequence[str]) -> Any:
+    """`hparams` with a field `env_NAME` for each named parameter, at its default.
+
+    Raises:
+      UserError: for a name that is none of the environment's scalar parameters.
+    """
+    kinds = tuple((PREFIX + name, _scalar_param(env, name)) for name in names)
+    return _extended(type(hparams), kinds)(**vars(hparams))
+
+
+def with_env_params(params: Any, hparams: Any) -> Any:
+    """The environment's parameters, with those that `hparams` has a field for."""
+    given = {
+        field.name.removeprefix(PREFIX): getattr(hparams, field.name)
+        for field in dataclasses.fields(hparams)
+        if field.name.startswith(PREFIX)
+    }
+    typed = {name: jnp.asarray(value, getattr(params, name).dtype) for name, value in given.items()}
+    return params.replace(**typed) if typed else params
+
+
+def _scalar_param(env: Environment, name: str) -> Any:
+    """The default of a parameter as a Python number."""
+    scalars = {name: value for name, value in vars(env.params).items() if np.ndim(value) == 0}
+    if name not in scalars:
+        raise UserError(f"--env-param {name}: {env.name} has {shortlist(sorted(scalars), 20)}")
+    return scalars[name].item()
+
+
+def _read(word: str, value: str, default: Any) -> Any:
+    readers = {bool: {"True": True, "False": False}.__getitem__, int: int, float: float}
+    try:
+        return readers[type(default)](value)
+    except (ValueError, KeyError):
+        kind = {bool: "True or False", int: "a whole number", float: "a number"}[type(default)]
+        raise UserError(f"--env-param {word}: {value!r} is not {kind}") from None
+
+
+@cache
+def _extended(base: type, fields: tuple[tuple[str, Any], ...]) -> Any:
+    members = {name: field(value, "of the environment") for name, value in fields}
+    annotations = {name: type(value) for name, value in fields}
+    namespace = {**members, "__annotations__": annotations, "__module__": base.__module__}
+    return struct.dataclass(type(base.__name__, (base,), namespace))

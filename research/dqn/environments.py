@@ -1,0 +1,192 @@
+"""Gymnax environments with a discrete choice of actions, under one plain interface.
+
+What gymnax leaves to its users is settled here: observations in their smallest exact type, float32
+rewards, a state whose types do not change, and a time limit told apart from an end.
+
+gymnax is imported inside functions only: its modules make arrays as they load, and with the first
+array JAX fixes its devices, which a program has yet to choose when it imports this module.
+"""
+
+import difflib
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from research.errors import UserError, shortlist
+
+PROTOCOLS = ("gymnax", "original")
+STICKY_ACTIONS = 0.1  # Young and Tian (2019), section 2
+# Their games have no time limit but Freeway's, 2,500 frames; evaluation needs one.
+LONG_LIMIT = 10_000
+
+# Observations whose numbers are all 0 or 1, whatever type they come in; MinAtar's are, too.
+_BINARY = ("Catch-bsuite", "DeepSea-bsuite", "Pong-misc")
+_DOWNLOADS = ("MNISTBandit-bsuite",)
+
+
+class Outcome(NamedTuple):
+    """What one environment answers to one action.
+
+    Attributes:
+      observation: what the agent sees next; after an end, of the new episode.
+      final_observation: what this action led to, before any reset.
+      reward: float32 [].
+      terminated: bool [], the episode ended, and there is nothing after it.
+      truncated: bool [], a time limit cut the episode short. Never together with `terminated`.
+    """
+
+    observation: jax.Array
+    final_observation: jax.Array
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+
+
+class Environment(NamedTuple):
+    """One environment, not yet vectorized; its parameters are passed in and may be traced.
+
+    Attributes:
+      name: as gymnax knows it.
+      num_actions: A; actions are int32 from 0 to A - 1.
+      observation_shape: of what `reset` and `step` give.
+      observation_dtype: bool where every number is 0 or 1.
+      categories: how many values the observation takes, if it is one whole number; else 0.
+      params: the default parameters, a pytree of float32, int32 and bool arrays.
+      reset: `(params, key) -> (state, observation)`.
+      step: `(params, key, state, action) -> (state, Outcome)`; starts anew where an episode ended.
+      raw: the gymnax environment.
+    """
+
+    name: str
+    num_actions: int
+    observation_shape: tuple[int, ...]
+    observation_dtype: Any
+    categories: int
+    params: Any
+    reset: Callable[[Any, jax.Array], tuple[Any, jax.Array]]
+    step: Callable[[Any, jax.Array, Any, jax.Array], tuple[Any, Outcome]]
+    raw: Any
+
+
+@cache
+def make_environment(name: str, protocol: str = "gymnax") -> Environment:
+    """Makes an environment by its gymnax name.
+
+    Args:
+      name: such as CartPole-v1 or Breakout-MinAtar; one that was registered with gymnax, too.
+      protocol: `gymnax` takes the environment as it is. For MinAtar there is also `original`
+        (Young and Tian, 2019): with probability 0.1 the last action is repeated, all six actions
+        are there, and only Freeway has a short time limit.
+
+    Raises:
+      UserError: for an unknown name or protocol, an environment whose actions are continuous, or
+        one that downloads data.
+    """
+    from gymnax.environments import spaces
+
+    raw, params = _make_raw(name, protocol)
+    action_space = raw.action_space(params)
+    if not isinstance(action_space, spaces.Discrete):
+        raise UserError(
+            f"--env {name}: its actions are continuous; Q-learning needs a discrete choice, "
+            "as in CartPole-v1"
+        )
+    space = raw.observation_space(params)
+    binary = is_minatar(name) or name in _BINARY
+    reset, step = _reset(raw, binary), _step(raw, binary)
+    params = jax.tree.map(_array, params)
+    _, observation = jax.eval_shape(reset, params, jax.eval_shape(lambda: jax.random.key(0)))
+    return Environment(
+        name=name,
+        num_actions=action_space.n,
+        observation_shape=observation.shape,
+        observation_dtype=observation.dtype,
+        categories=space.n if isinstance(space, spaces.Discrete) else 0,
+        params=params,
+        reset=reset,
+        step=step,
+        raw=raw,
+    )
+
+
+def _make_raw(name: str, protocol: str) -> tuple[Any, Any]:
+    """The gymnax environment and its parameters under a protocol."""
+    import gymnax
+    from gymnax.registration import registered_envs
+    from gymnax.wrappers.purerl import StickyActionWrapper
+
+    if name not in registered_envs:
+        raise UserError(f"--env {name}: no such environment; {_nearest(name, registered_envs)}")
+    if name in _DOWNLOADS:
+        raise UserError(f"--env {name}: it downloads data when made, which is not supported")
+    if protocol not in PROTOCOLS:
+        raise UserError(f"--protocol {protocol}: there are {shortlist(PROTOCOLS)}")
+    if protocol == "gymnax":
+        return gymnax.make(name)
+    if not is_minatar(name):
+        raise UserError(f"--protocol original: it is MinAtar's, and {name} is none of its games")
+    raw, params = gymnax.make(name, use_minimal_action_set=False)
+    if name != "Freeway-MinAtar":
+        params = params.replace(max_steps_in_episode=LONG_LIMIT)
+    return StickyActionWrapper(raw, STICKY_ACTIONS), params
+
+
+def is_minatar(name: str) -> bool:
+    """Whether an environment is one of the games of Young and Tian (2019)."""
+    return name.endswith("-MinAtar")
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    lower = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.4)
+    if close:
+        return f"did you mean {' or '.join(lower[match] for match in close)}?"
+    return f"there are {shortlist(names, 40)}"
+
+
+def _reset(raw: Any, binary: bool) -> Callable[..., Any]:
+    def reset(params, key):
+        with jax.numpy_dtype_promotion("standard"):  # gymnax mixes types
+            observation, state = raw.reset(key, params)
+        return _fixed(state), _exact(observation, binary)
+
+    return reset
+
+
+def _step(raw: Any, binary: bool) -> Callable[..., Any]:
+    def step(params, key, state, action):
+        with jax.numpy_dtype_promotion("standard"):
+            observation, state, reward, terminated, truncated, info = raw.step(
+                key, state, action, params
+            )
+        terminated = jnp.asarray(terminated, bool)
+        outcome = Outcome(
+            observation=_exact(observation, binary),
+            final_observation=_exact(info["final_observation"], binary),
+            reward=jnp.asarray(reward, jnp.float32),
+            terminated=terminated,
+            truncated=jnp.asarray(truncated, bool) & ~terminated,
+        )
+        return _fixed(state), outcome
+
+    return step
+
+
+def _exact(observation: Any, binary: bool) -> jax.Array:
+    observation = jnp.asarray(observation)
+    return observation > 0.5 if binary else _fixed(observation)
+
+
+def _fixed(tree: Any) -> Any:
+    """Arrays of strong types: a Python number in a state would change its type along a scan."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), tree)
+
+
+def _array(value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    kinds = {"f": np.float32, "i": np.int32, "u": np.uint32, "b": np.bool_}
+    return array.astype(kinds[array.dtype.kind])

@@ -1,0 +1,119 @@
+"""Action values from observations: a torso for vectors or for images, and a head for each kind of
+value.
+
+Shape letters: B batch, A actions, M atoms, F features, H height, W width, C channels.
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from research.dqn.environments import Environment
+from research.errors import UserError, shortlist
+
+TORSOS = ("auto", "mlp", "flat", "conv")
+
+
+class QNetwork(nn.Module):
+    """Observations to a value, or `atoms` numbers, for each action.
+
+    Attributes:
+      num_actions: A.
+      torso: mlp, flat (an MLP on the flattened observation) or conv (16 filters of 3x3 before it).
+      hidden: widths of the dense layers.
+      atoms: M; 1 for plain action values.
+      dueling: whether to add a value of the state to advantages of the actions, each from a last
+        hidden layer of its own (Wang et al., 2016, eq. 9).
+      layer_norm: whether every layer but the last is normalized before its activation.
+      categories: where the observation is one whole number, how many values it takes.
+    """
+
+    num_actions: int
+    torso: str
+    hidden: tuple[int, ...]
+    atoms: int = 1
+    dueling: bool = False
+    layer_norm: bool = False
+    categories: int = 0
+
+    @nn.compact
+    def __call__(self, observation: jax.Array) -> jax.Array:
+        """[B, ...] of any type -> float32 [B, A, M]."""
+        if self.categories:
+            x = jax.nn.one_hot(observation, self.categories)
+        else:
+            x = observation.astype(jnp.float32)
+        if self.torso == "conv":
+            x = self._activate(Conv3x3(16)(x))
+        x_BxF = x.reshape(len(x), -1)
+        if not self.dueling:
+            return self._head(self._dense(x_BxF, self.hidden), self.num_actions, "action")
+        x_BxF = self._dense(x_BxF, self.hidden[:-1])
+        value_Bx1xM = self._head(self._dense(x_BxF, self.hidden[-1:]), 1, "value")
+        advantage_BxAxM = self._head(
+            self._dense(x_BxF, self.hidden[-1:]), self.num_actions, "advantage"
+        )
+        return value_Bx1xM + (advantage_BxAxM - advantage_BxAxM.mean(axis=1, keepdims=True))
+
+    def _dense(self, x_BxF: jax.Array, widths: tuple[int, ...]) -> jax.Array:
+        for width in widths:
+            x_BxF = self._activate(nn.Dense(width)(x_BxF))
+        return x_BxF
+
+    def _activate(self, x: jax.Array) -> jax.Array:
+        return nn.relu(nn.LayerNorm()(x) if self.layer_norm else x)
+
+    def _head(self, x_BxF: jax.Array, rows: int, name: str) -> jax.Array:
+        return nn.Dense(rows * self.atoms, name=name)(x_BxF).reshape(-1, rows, self.atoms)
+
+
+class Conv3x3(nn.Module):
+    """A convolution of stride 1 without padding, as one product over patches.
+
+    Under `vmap` over runs, every one with filters of its own, a convolution becomes a grouped one,
+    which is slow on every backend; this stays a batched matrix product.
+
+    Attributes:
+      filters: how many.
+    """
+
+    filters: int
+
+    @nn.compact
+    def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        """float32 [B, H, W, C] -> float32 [B, H - 2, W - 2, filters]."""
+        b, h, w, c = x_BxHxWxC.shape
+        shifts = [(i, j) for i in range(3) for j in range(3)]
+        patches = [x_BxHxWxC[:, i : i + h - 2, j : j + w - 2] for i, j in shifts]
+        patches_NxF = jnp.concatenate(patches, axis=-1).reshape(-1, 9 * c)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (9 * c, self.filters))
+        bias = self.param("bias", nn.initializers.zeros, (self.filters,))
+        return (patches_NxF @ kernel + bias[None, :]).reshape(b, h - 2, w - 2, self.filters)
+
+
+def choose_torso(torso: str, env: Environment) -> str:
+    """`auto` by the observation's shape, or the named one if it fits.
+
+    Raises:
+      UserError: for an unknown torso, or one that does not fit the observation.
+    """
+    shape = env.observation_shape
+    image = len(shape) == 3 and min(shape[:2]) >= 3
+    if torso == "auto":
+        return "conv" if image else "mlp" if len(shape) <= 1 else "flat"
+    if torso not in TORSOS:
+        raise UserError(f"--torso {torso}: there are {shortlist(TORSOS)}")
+    size = "x".join(map(str, shape))
+    if torso == "mlp" and len(shape) > 1:
+        fits = "conv (--preset minatar), or flat to have it flattened" if image else "flat"
+        raise UserError(f"--torso mlp: {env.name} shows {size}, no vector; use {fits}")
+    if torso == "conv" and not image:
+        raise UserError(f"--torso conv: {env.name} shows {size or 'one number'}; use mlp or flat")
+    return torso
+
+
+def features(env: Environment) -> int:
+    """How many numbers the first layer sees of an observation."""
+    return env.categories or math.prod(env.observation_shape)

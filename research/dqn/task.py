@@ -1,0 +1,318 @@
+"""The DQN as a task: `train_every` environment steps, then one update (Mnih et al., 2015).
+
+Shape letters: N environments, K rows a step, B batch, A actions.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from research.dqn import prioritized
+from research.dqn.acting import (
+    HELD,
+    Actors,
+    Finished,
+    Row,
+    epsilon_greedy,
+    linear_schedule,
+    start_actors,
+    step_actors,
+)
+from research.dqn.config import Config, HParams, check_intervals
+from research.dqn.env_params import with_env_params
+from research.dqn.environments import Environment, make_environment
+from research.dqn.evaluation import play_episodes
+from research.dqn.goals import GOALS
+from research.dqn.learner import action_values, make_network, make_optimizer, update
+from research.dqn.prioritized import SumTree
+from research.dqn.replay import Replay, empty_replay, read, uniform_slots, write
+from research.task import Mean, Metrics, Problem, Task
+
+PRIORITY_FLOOR = 1e-6  # epsilon of Schaul et al. (2016): no transition is never seen again
+
+
+class Priorities(NamedTuple):
+    """What prioritized replay adds.
+
+    Attributes:
+      tree: over priority**alpha of every slot; 0 where no transition can begin.
+      largest: float32 [], the largest so far, which new transitions get.
+    """
+
+    tree: SumTree
+    largest: jax.Array
+
+
+class State(NamedTuple):
+    """What a run carries.
+
+    Attributes:
+      params: of the network, float32.
+      target_params: of the target network.
+      opt_state: of Adam.
+      actors: the environments.
+      replay: what happened in them.
+      priorities: of the replay's slots; None if it is uniform.
+    """
+
+    params: Any
+    target_params: Any
+    opt_state: Any
+    actors: Actors
+    replay: Replay
+    priorities: Priorities | None
+
+
+def init(config: Config, env: Environment, shared: Any, hparams: HParams, key: jax.Array) -> State:
+    """A run before its first update: `learning_starts` environment steps at random are done."""
+    model_key, actors_key, warmup_key = jax.random.split(key, 3)
+    network = make_network(config, env)
+    nothing = jnp.zeros((1, *env.observation_shape), env.observation_dtype)
+    params = network.init(model_key, nothing)["params"]
+    env_params = with_env_params(shared, hparams)
+    actors = start_actors(env, env_params, actors_key, config.num_envs)
+    actors, replay = _warm_up(config, env, env_params, actors, warmup_key)
+    priorities = None
+    if config.replay == "prioritized":
+        priorities = _start_priorities(config, replay)
+    return State(
+        params=params,
+        target_params=jax.tree.map(jnp.copy, params),
+        opt_state=make_optimizer(hparams).init(params),
+        actors=actors,
+        replay=replay,
+        priorities=priorities,
+    )
+
+
+def step(
+    config: Config,
+    env: Environment,
+    shared: Any,
+    hparams: HParams,
+    state: State,
+    key: jax.Array,
+    t: jax.Array,
+) -> tuple[State, Metrics]:
+    """`train_every` environment steps, one update, and the target network moved where it is due."""
+    act_key, sample_key = jax.random.split(key)
+    row = config.warmup_rows + t * config.rows_per_step  # the first of those to come
+    actors, rows, finished = _explore(config, env, shared, hparams, state, act_key, row)
+    replay = write(state.replay, rows, _slot(config, row))
+    written = row + config.rows_per_step
+    priorities = state.priorities
+    if priorities is not None:
+        priorities = _admit(config, replay, priorities, row)
+    slots_B, weight_B = _sample(config, hparams, priorities, sample_key, written)
+    batch = read(env, replay, slots_B, config.num_envs, config.n_step, hparams.gamma)
+    network = make_network(config, env)
+    params, opt_state, learned = update(
+        config, network, hparams, state.params, state.target_params, state.opt_state, batch,
+        weight_B * batch.valid,
+    )  # fmt: skip
+    if priorities is not None:
+        priorities = _revise(hparams, priorities, slots_B, learned.priority)
+    due = written * config.num_envs % config.target_update_every == 0
+    target_params = optax.incremental_update(
+        params, state.target_params, jnp.where(due, hparams.tau, 0.0)
+    )
+    metrics = {
+        "loss": learned.loss,
+        "q_value": learned.q_value,
+        "training_return": Mean(finished.returns, finished.episodes),
+        "training_length": Mean(finished.lengths, finished.episodes),
+    }
+    return State(params, target_params, opt_state, actors, replay, priorities), metrics
+
+
+def evaluate(
+    config: Config, env: Environment, shared: Any, hparams: HParams, state: State, key: jax.Array
+) -> Metrics:
+    """Mean return and length of `eval_episodes` episodes in environments of their own."""
+    returns, lengths = play_episodes(
+        env,
+        with_env_params(shared, hparams),
+        lambda observation: _values(config, env, hparams, state.params, observation),
+        hparams.eval_epsilon,
+        key,
+        config.eval_episodes,
+    )
+    return {
+        "evaluation_return": jnp.mean(returns),
+        "evaluation_length": jnp.mean(lengths.astype(jnp.float32)),
+    }
+
+
+def epsilon_at(config: Config, hparams: HParams, row: Any) -> jax.Array:
+    """The probability of a random action in a row: linear over `epsilon_fraction` of the run."""
+    env_step = jnp.float32(row) * config.num_envs
+    duration = hparams.epsilon_fraction * config.env_steps
+    return linear_schedule(hparams.epsilon_start, hparams.epsilon_end, duration, env_step)
+
+
+@cache
+def make_task(config: Config) -> Task:
+    """The task of one config.
+
+    Raises:
+      UserError: for an environment, interval or torso that does not fit.
+    """
+    env = make_environment(config.env, config.protocol)
+    check_intervals(config)
+    make_network(config, env)
+    return Task(
+        init=_bind(init, config, env),
+        step=_bind(step, config, env),
+        evaluate=_bind(evaluate, config, env),
+        key_metric="evaluation_return",
+        higher_is_better=True,
+        work_unit="env steps",
+        work_per_step=config.train_every,
+        work_at_start=config.learning_starts,
+        steps=config.updates,
+        goal=GOALS.get(config.env),
+    )
+
+
+def make_problem(config: Config) -> Problem:
+    """The task, and the environment's parameters for all runs to share.
+
+    Raises:
+      UserError: as `make_task`.
+    """
+    task, env = make_task(config), make_environment(config.env, config.protocol)
+    return Problem(task, env.params, {"environment": config.env, "protocol": config.protocol})
+
+
+def _values(
+    config: Config, env: Environment, hparams: HParams, params: Any, observation: jax.Array
+) -> jax.Array:
+    """float32 [N, A]."""
+    outputs: Any = make_network(config, env).apply({"params": params}, observation)
+    return action_values(config, hparams, outputs)
+
+
+def _explore(
+    config: Config,
+    env: Environment,
+    shared: Any,
+    hparams: HParams,
+    state: State,
+    key: jax.Array,
+    first_row: jax.Array,
+) -> tuple[Actors, Row, Finished]:
+    """K rows of epsilon-greedy actions: actors, rows [K, N, ...], and the episodes that ended."""
+    env_params = with_env_params(shared, hparams)
+
+    def one_row(actors, row):
+        act_key, env_key = jax.random.split(jax.random.fold_in(key, row))
+        q_NxA = _values(config, env, hparams, state.params, actors.observation)
+        action_N = epsilon_greedy(q_NxA, epsilon_at(config, hparams, row), act_key)
+        actors, row, finished = step_actors(env, env_params, actors, action_N, env_key)
+        return actors, (row, finished)
+
+    rows_K = first_row + jnp.arange(config.rows_per_step, dtype=jnp.int32)
+    actors, (rows, finished) = _scan(one_row, state.actors, rows_K)
+    return actors, rows, jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), finished)
+
+
+def _warm_up(
+    config: Config, env: Environment, env_params: Any, actors: Actors, key: jax.Array
+) -> tuple[Actors, Replay]:
+    """The replay after `warmup_rows` rows of random actions, as far as it holds them."""
+
+    def one_row(carry, row):
+        actors, replay = carry
+        act_key, env_key = jax.random.split(jax.random.fold_in(key, row))
+        action_N = jax.random.randint(act_key, (config.num_envs,), 0, env.num_actions)
+        actors, rows, _ = step_actors(env, env_params, actors, action_N, env_key)
+        rows = jax.tree.map(lambda leaf: leaf[None], rows)
+        return (actors, write(replay, rows, _slot(config, row))), None
+
+    start = actors, empty_replay(env, config.buffer_size)
+    (actors, replay), _ = lax.scan(one_row, start, jnp.arange(config.warmup_rows, dtype=jnp.int32))
+    return actors, replay
+
+
+def _sample(
+    config: Config,
+    hparams: HParams,
+    priorities: Priorities | None,
+    key: jax.Array,
+    written: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Slots int32 [B] and importance weights float32 [B]."""
+    size, n_envs, n = config.buffer_size, config.num_envs, config.n_step
+    if priorities is None:
+        slots_B = uniform_slots(key, config.batch_size, size, n_envs, written, n)
+        return slots_B, jnp.ones(config.batch_size, jnp.float32)
+    tree = priorities.tree
+    slots_B = prioritized.draw(tree, key, config.batch_size)
+    count = (jnp.minimum(written, size // n_envs) - n) * n_envs
+    beta = linear_schedule(
+        hparams.importance_exponent, 1.0, config.env_steps, jnp.float32(written) * n_envs
+    )
+    weight_B = prioritized.importance_weights(
+        prioritized.get(tree, slots_B), tree.total, count.astype(jnp.float32), beta
+    )
+    return slots_B, weight_B
+
+
+def _start_priorities(config: Config, replay: Replay) -> Priorities:
+    """Of the warm-up's transitions, all alike."""
+    rows = config.buffer_size // config.num_envs
+    row = jnp.arange(config.buffer_size, dtype=jnp.int32) // config.num_envs
+    age = (config.warmup_rows - 1 - row) % rows  # 0 is the newest
+    begins = (age >= config.n_step) & (age < config.warmup_rows) & (replay.ends != HELD)
+    return Priorities(prioritized.build(begins.astype(jnp.float32)), jnp.float32(1))
+
+
+def _admit(config: Config, replay: Replay, priorities: Priorities, row: jax.Array) -> Priorities:
+    """After the rows from `row` on were written: their transitions are not complete before n more
+    rows, those of n rows ago now are."""
+    n, rows = config.n_step, config.buffer_size // config.num_envs
+    ages = jnp.arange(-n, config.rows_per_step, dtype=jnp.int32)
+    slots = _slots_of_rows(config, (row + ages) % rows)
+    complete = jnp.repeat(ages < config.rows_per_step - n, config.num_envs)
+    begins = complete & (replay.ends[slots] != HELD)
+    new = jnp.where(begins, priorities.largest, 0)
+    return priorities._replace(tree=prioritized.put(priorities.tree, slots, new))
+
+
+def _revise(
+    hparams: HParams, priorities: Priorities, slots_B: jax.Array, priority_B: jax.Array
+) -> Priorities:
+    """After an update: the transitions seen get the priority that their error deserves."""
+    powered_B = jnp.power(priority_B + PRIORITY_FLOOR, hparams.priority_exponent)
+    # A slot where none begins is drawn only if all are 0, and must stay 0.
+    powered_B = jnp.where(prioritized.get(priorities.tree, slots_B) > 0, powered_B, 0)
+    tree = prioritized.put(priorities.tree, slots_B, powered_B)
+    return Priorities(tree, jnp.maximum(priorities.largest, jnp.max(powered_B)))
+
+
+def _slots_of_rows(config: Config, rows_K: jax.Array) -> jax.Array:
+    """All slots of these rows of the ring, int32 [K * N]."""
+    slots_KxN = rows_K[:, None] * config.num_envs + jnp.arange(config.num_envs)[None, :]
+    return slots_KxN.reshape(-1)
+
+
+def _slot(config: Config, row: jax.Array) -> jax.Array:
+    """Where a row begins in the ring."""
+    return row % (config.buffer_size // config.num_envs) * config.num_envs
+
+
+def _scan(body: Callable[..., Any], carry: Any, xs: jax.Array) -> tuple[Any, Any]:
+    """`lax.scan`; written out where there is a single turn, which compiles to faster code."""
+    if len(xs) > 1:
+        return lax.scan(body, carry, xs)
+    carry, y = body(carry, xs[0])
+    return carry, jax.tree.map(lambda leaf: leaf[None], y)
+
+
+def _bind(function: Callable[..., Any], *static: Any) -> Callable[..., Any]:
+    return lambda *args: function(*static, *args)
