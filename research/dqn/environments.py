@@ -88,7 +88,8 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
     """
     from gymnax.environments import spaces
 
-    raw, params = _make_raw(name, protocol)
+    with jax.numpy_dtype_promotion("standard"):  # gymnax mixes types, here and below
+        raw, params = _make_raw(name, protocol)
     action_space = raw.action_space(params)
     if not isinstance(action_space, spaces.Discrete):
         raise UserError(
@@ -150,7 +151,7 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 
 def _reset(raw: Any, binary: bool) -> Callable[..., Any]:
     def reset(params, key):
-        with jax.numpy_dtype_promotion("standard"):  # gymnax mixes types
+        with jax.numpy_dtype_promotion("standard"):
             observation, state = raw.reset(key, params)
         return _fixed(state), _exact(observation, binary)
 

@@ -41,7 +41,7 @@ def play_episodes(
         keys = jax.random.split(step_key, episodes)
         env_state, outcome = vmap(env.step, (None, 0, 0, 0))(params, keys, env_state, action)
         returns = returns + jnp.where(alive, outcome.reward, 0)
-        lengths = lengths + alive
+        lengths = lengths + alive.astype(jnp.int32)
         alive = alive & ~outcome.terminated & ~outcome.truncated
         return t + 1, env_state, outcome.observation, alive, returns, lengths
 

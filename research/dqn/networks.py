@@ -4,8 +4,6 @@ value.
 Shape letters: B batch, A actions, M atoms, F features, H height, W width, C channels.
 """
 
-import math
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -112,8 +110,3 @@ def choose_torso(torso: str, env: Environment) -> str:
     if torso == "conv" and not image:
         raise UserError(f"--torso conv: {env.name} shows {size or 'one number'}; use mlp or flat")
     return torso
-
-
-def features(env: Environment) -> int:
-    """How many numbers the first layer sees of an observation."""
-    return env.categories or math.prod(env.observation_shape)

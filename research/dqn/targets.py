@@ -48,7 +48,7 @@ def n_step_return(reward_n: jax.Array, end_n: jax.Array, gamma: Any) -> NStep:
     steps = jnp.int32(0)
     for reward, end in zip(reward_n, end_n, strict=True):
         r_t = r_t + jnp.where(going, discount * reward, 0)
-        steps = steps + going
+        steps = steps + going.astype(jnp.int32)
         ends_here = jnp.where(end == TERMINATED, 0.0, gamma)
         discount = jnp.where(going, discount * ends_here, discount)
         going = going & (end != TERMINATED) & (end != TRUNCATED)

@@ -3,6 +3,7 @@
 Shape letters: N environments, K rows a step, B batch, A actions.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
@@ -112,8 +113,8 @@ def step(
     batch = read(env, replay, slots_B, config.num_envs, config.n_step, hparams.gamma)
     network = make_network(config, env)
     params, opt_state, learned = update(
-        config, network, hparams, state.params, state.target_params, state.opt_state, batch,
-        weight_B * batch.valid,
+        config, network, _decayed(config, hparams, t), state.params, state.target_params,
+        state.opt_state, batch, weight_B * batch.valid,
     )  # fmt: skip
     if priorities is not None:
         priorities = _revise(hparams, priorities, slots_B, learned.priority)
@@ -219,6 +220,12 @@ def _explore(
     rows_K = first_row + jnp.arange(config.rows_per_step, dtype=jnp.int32)
     actors, (rows, finished) = _scan(one_row, state.actors, rows_K)
     return actors, rows, jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), finished)
+
+
+def _decayed(config: Config, hparams: HParams, t: jax.Array) -> HParams:
+    """With the learning rate of step `t`."""
+    left = linear_schedule(1.0, hparams.learning_rate_end, config.updates, jnp.float32(t))
+    return dataclasses.replace(hparams, learning_rate=hparams.learning_rate * left)
 
 
 def _warm_up(

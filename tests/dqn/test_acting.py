@@ -1,0 +1,114 @@
+"""Environments stepped together: what becomes of an episode's end, and which action is taken."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.dqn.acting import (
+    CONTINUES,
+    HELD,
+    TERMINATED,
+    TRUNCATED,
+    epsilon_greedy,
+    linear_schedule,
+    start_actors,
+    step_actors,
+)
+from research.dqn.environments import make_environment
+from tests.dqn import worlds
+
+
+def play(name, n, steps, seed=0):
+    """Rows [steps, N, ...] of random actions, and the sums over finished episodes [steps]."""
+    assert name in worlds.WORLDS
+    env = make_environment(name)
+    params = jax.tree.map(jnp.asarray, env.params)
+
+    def body(actors, t):
+        act_key, key = jax.random.split(jax.random.fold_in(jax.random.key(seed), t))
+        action = jax.random.randint(act_key, (n,), 0, env.num_actions)
+        actors, row, finished = step_actors(env, params, actors, action, key)
+        return actors, (row, finished)
+
+    actors = start_actors(env, params, jax.random.key(seed + 1), n)
+    _, (rows, finished) = jax.jit(lambda actors: jax.lax.scan(body, actors, jnp.arange(steps)))(
+        actors
+    )
+    return jax.tree.map(np.asarray, (rows, finished))
+
+
+def test_after_an_observation_comes_its_successor_or_an_end():
+    """The diary tells its episode and place: (episode, place, last action)."""
+    rows, _ = play("Diary-test", n=4, steps=300)
+    episode, place, last_action = np.moveaxis(rows.observation, -1, 0)
+    end = rows.end
+    assert set(np.unique(end)) == {CONTINUES, TERMINATED, TRUNCATED, HELD}
+    goes_on = (end[:-1] == CONTINUES) | (end[:-1] == TRUNCATED)
+    np.testing.assert_array_equal(episode[1:][goes_on], episode[:-1][goes_on])
+    np.testing.assert_array_equal(place[1:][goes_on], place[:-1][goes_on] + 1)
+    np.testing.assert_array_equal(last_action[1:][goes_on], rows.action[:-1][goes_on])
+    anew = (end[:-1] == TERMINATED) | (end[:-1] == HELD)
+    np.testing.assert_array_equal(place[1:][anew], 0)
+    assert np.all(episode[1:][anew] != episode[:-1][anew])
+
+
+def test_a_cut_shows_the_last_observation_for_one_held_step():
+    rows, _ = play("Diary-test", n=4, steps=300)
+    cut = rows.end[:-1] == TRUNCATED
+    np.testing.assert_array_equal(rows.end[1:][cut], HELD)
+    np.testing.assert_array_equal(rows.observation[1:][cut][:, 1], 4)  # the limit
+    np.testing.assert_array_equal(cut, rows.end[1:] == HELD)
+    assert np.all(rows.reward[rows.end == HELD] == 0)
+    played = rows.end != HELD
+    np.testing.assert_array_equal(rows.reward[played], rows.observation[played][:, 1] + 1)
+
+
+def test_episodes_are_counted_with_their_returns_and_lengths():
+    rows, finished = play("Diary-test", n=3, steps=200)
+    returns, lengths = [], []
+    for n in range(3):
+        total, length = 0.0, 0
+        for t in range(200):
+            if rows.end[t, n] == HELD:
+                continue
+            total, length = total + rows.reward[t, n], length + 1
+            if rows.end[t, n] in (TERMINATED, TRUNCATED):
+                returns.append(total)
+                lengths.append(length)
+                total, length = 0.0, 0
+    assert finished.returns.sum() == sum(returns)
+    assert finished.lengths.sum() == sum(lengths)
+    assert finished.episodes.sum() == len(returns)
+    assert max(lengths) == 4
+
+
+def test_environments_of_a_run_differ():
+    rows, _ = play("Diary-test", n=4, steps=1)
+    assert len(np.unique(rows.observation[0, :, 0])) == 4
+
+
+@pytest.mark.parametrize("at", [0, 25, 50, 100, 1000])
+def test_a_schedule_is_a_line_and_then_flat(at):
+    value = linear_schedule(1.0, 0.1, 100.0, jnp.float32(at))
+    np.testing.assert_allclose(value, max(1 - 0.9 * at / 100, 0.1), rtol=1e-6)
+
+
+def test_a_schedule_without_duration_is_at_its_end():
+    assert linear_schedule(1.0, 0.1, 0.0, jnp.float32(1)) == pytest.approx(0.1)
+
+
+def test_epsilon_is_the_share_of_random_actions():
+    """Of 4 actions, a random one is the best in a quarter of cases."""
+    q = jnp.tile(jnp.array([0.0, 3.0, 1.0, 2.0]), (20_000, 1))
+    for epsilon in (0.0, 0.3, 1.0):
+        actions = epsilon_greedy(q, epsilon, jax.random.key(0))
+        shares = np.bincount(np.asarray(actions), minlength=4) / len(actions)
+        expected = np.full(4, epsilon / 4)
+        expected[1] += 1 - epsilon
+        np.testing.assert_allclose(shares, expected, atol=0.012)
+        assert actions.dtype == jnp.int32
+
+
+def test_of_equal_values_the_first_is_taken():
+    assert epsilon_greedy(jnp.zeros((3, 4)), 0.0, jax.random.key(0)).tolist() == [0, 0, 0]

@@ -1,0 +1,58 @@
+"""What a DQN may be told, and what is refused in one clear line."""
+
+import dataclasses
+
+import pytest
+
+from research.dqn import PRESETS, Config, make_problem
+from research.dqn.config import check_intervals
+from research.errors import UserError
+
+CONFIG = Config()
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_presets_make_sense(preset):
+    problem = make_problem(PRESETS[preset].config)
+    task, config = problem.task, PRESETS[preset].config
+    assert task.work_at_start + task.steps * task.work_per_step == config.env_steps
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"train_every": 15}, "--train-every 15: must be a multiple of --num-envs 10, such as 20"),
+        ({"target_update_every": 55}, "--target-update-every 55: must be a multiple"),
+        ({"learning_starts": 1005}, "--learning-starts 1005: must be a multiple of --train-every"),
+        ({"buffer_size": 10_004}, "--buffer-size 10004: must be a multiple of --train-every"),
+        ({"env_steps": 100_001}, "--env-steps 100001: must be a multiple of --train-every"),
+        ({"buffer_size": 100}, "--buffer-size 100: it holds less than one batch"),
+        ({"buffer_size": 200, "n_step": 20}, "--buffer-size 200: 10 environments fill it in 20"),
+        ({"learning_starts": 50, "n_step": 5}, "--learning-starts 50: there must be a transition"),
+        ({"env_steps": 10_000}, "--env-steps 10000: none is left to learn from"),
+    ],
+)  # fmt: skip
+def test_an_interval_that_does_not_fit_is_refused(changes, says):
+    """Refused, not rounded: it would be another experiment."""
+    config = dataclasses.replace(CONFIG, **{"learning_starts": 10_000} | changes)
+    with pytest.raises(UserError, match=says):
+        check_intervals(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"replay": "prioritised"}, "--replay prioritised: there are uniform, prioritized"),
+        ({"values": "c51"}, "--values c51: there are mean, categorical, quantile"),
+        ({"loss": "mse"}, "--loss mse: there are huber, squared"),
+        ({"hidden": (64, 0)}, "--hidden 64x0: each width must be at least 1"),
+        ({"hidden": (), "dueling": True}, "--dueling True --hidden none"),
+        ({"munchausen": True, "values": "categorical"}, "--munchausen True: it shifts"),
+        ({"munchausen": True, "double": True}, "--munchausen True --double True"),
+        ({"munchausen": True, "n_step": 3}, "--munchausen True --n-step 3"),
+        ({"values": "quantile", "loss": "huber"}, "--loss huber --values quantile"),
+    ],
+)
+def test_a_combination_that_makes_no_sense_says_so(changes, says):
+    with pytest.raises(UserError, match=says):
+        dataclasses.replace(CONFIG, **changes)

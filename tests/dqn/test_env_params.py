@@ -1,0 +1,60 @@
+"""Parameters of an environment set from the command line, swept in one program."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from research.dqn import HParams
+from research.dqn.env_params import add_env_params, take_env_params, with_env_params
+from research.dqn.environments import make_environment
+from research.errors import UserError
+
+
+def given(*words, env=("CartPole-v1",)):
+    return SimpleNamespace(env=env, protocol=("gymnax",), env_param=words)
+
+
+def test_without_any_nothing_changes():
+    arguments, hparams = given(), HParams()
+    assert take_env_params(arguments, hparams) == (arguments, hparams)
+    env = make_environment("CartPole-v1")
+    assert with_env_params(env.params, hparams) is env.params
+
+
+def test_values_become_an_axis_and_reach_the_environment():
+    arguments, hparams = take_env_params(given("gravity=9.8,20", "force_mag=5"), HParams())
+    assert arguments.env_gravity == (9.8, 20.0)
+    assert arguments.env_force_mag == (5.0,)
+    env = make_environment("CartPole-v1")
+    params = with_env_params(env.params, hparams.replace(env_gravity=20.0))
+    assert params.gravity.dtype == np.float32
+    assert (float(params.gravity), float(params.masscart)) == (20.0, 1.0)
+    assert hparams.learning_rate == HParams().learning_rate
+
+
+def test_a_whole_number_stays_one():
+    env = make_environment("CartPole-v1")
+    hparams = add_env_params(HParams(), env, ["max_steps_in_episode"])
+    params = with_env_params(env.params, hparams.replace(env_max_steps_in_episode=7))
+    assert params.max_steps_in_episode.dtype == np.int32
+    assert int(params.max_steps_in_episode) == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["graviti=1"], "--env-param graviti: CartPole-v1 has .*gravity"),
+        (["gravity"], "--env-param gravity: '' is not a number"),
+        (["gravity=low"], "--env-param gravity=low: 'low' is not a number"),
+        (["max_steps_in_episode=2.5"], "'2.5' is not a whole number"),
+    ],
+)
+def test_what_is_no_parameter_is_one_clear_line(words, says):
+    with pytest.raises(UserError, match=says):
+        take_env_params(given(*words), HParams())
+
+
+def test_several_environments_share_no_parameters():
+    with pytest.raises(UserError, match="give one --env"):
+        take_env_params(given("gravity=1", env=("CartPole-v1", "Acrobot-v1")), HParams())

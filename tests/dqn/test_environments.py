@@ -1,0 +1,165 @@
+"""Every gymnax environment that has discrete actions, under one interface."""
+
+import inspect
+
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnax.registration import registered_envs
+
+from research.dqn.environments import (
+    LONG_LIMIT,
+    STICKY_ACTIONS,
+    is_minatar,
+    make_environment,
+)
+from research.errors import UserError
+from tests.dqn.worlds import WORLDS
+
+CONTINUOUS = {
+    "Pendulum-v1", "MountainCarContinuous-v0", "PointRobot-misc", "Reacher-misc", "Swimmer-misc",
+}  # fmt: skip
+MINATAR = sorted(name for name in registered_envs if is_minatar(name))
+DISCRETE = sorted(set(registered_envs) - CONTINUOUS - {"MNISTBandit-bsuite"} - set(WORLDS))
+
+
+def test_there_are_five_games_of_minatar():
+    assert MINATAR == [
+        "Asterix-MinAtar", "Breakout-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar",
+        "SpaceInvaders-MinAtar",
+    ]  # fmt: skip
+    assert len(DISCRETE) >= 18
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_every_discrete_environment_steps_with_fixed_types(name):
+    """Reset and step give the promised types, strict about every promotion, inside a scan."""
+    env = make_environment(name)
+    params = jax.tree.map(jnp.asarray, env.params)
+
+    def walk(key):
+        reset_key, key = jax.random.split(key)
+        state, observation = env.reset(params, reset_key)
+
+        def body(state, t):
+            act_key, step_key = jax.random.split(jax.random.fold_in(key, t))
+            action = jax.random.randint(act_key, (), 0, env.num_actions)
+            return env.step(params, step_key, state, action)
+
+        return observation, *jax.lax.scan(body, state, jnp.arange(50))
+
+    first, _, outcome = jax.jit(walk)(jax.random.key(0))
+    assert first.shape == env.observation_shape
+    assert first.dtype == outcome.observation.dtype == env.observation_dtype
+    assert outcome.observation.shape[1:] == outcome.final_observation.shape[1:] == first.shape
+    assert outcome.final_observation.dtype == first.dtype
+    assert outcome.reward.dtype == jnp.float32
+    assert not np.any(outcome.terminated & outcome.truncated)
+    going = ~(outcome.terminated | outcome.truncated)
+    np.testing.assert_array_equal(outcome.observation[going], outcome.final_observation[going])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in DISCRETE if make_environment(name).observation_dtype == jnp.bool_]
+)
+def test_what_is_kept_as_bits_is_binary(name):
+    """For others, bits would be a loss."""
+    raw, params = gymnax.make(name)
+
+    def walk(key):
+        observation, state = raw.reset(key, params)
+
+        def body(carry, t):
+            observation, state = carry
+            step_key = jax.random.fold_in(key, t)
+            action = t % raw.num_actions
+            after, state, *_ = raw.step(step_key, state, action, params)
+            return (after, state), observation
+
+        return jax.lax.scan(body, (observation, state), jnp.arange(200, dtype=jnp.int32))[1]
+
+    with jax.numpy_dtype_promotion("standard"):
+        seen = jax.jit(walk)(jax.random.key(0))
+    assert set(np.unique(seen).tolist()) == {0.0, 1.0}
+
+
+def test_numbers_of_a_state_are_categories():
+    env = make_environment("FrozenLake-misc")
+    assert (env.categories, env.observation_shape) == (16, ())
+    assert env.observation_dtype == jnp.int32
+
+
+@pytest.mark.parametrize("name", MINATAR)
+def test_the_protocols_of_minatar(name):
+    """gymnax: fewer actions, 1,000 steps. Original: six actions, sticky, only Freeway is short."""
+    ours, original = make_environment(name), make_environment(name, "original")
+    assert original.num_actions == 6
+    assert ours.num_actions == dict(zip(MINATAR, (5, 3, 3, 6, 4), strict=True))[name]
+    default = gymnax.make(name)[1].max_steps_in_episode
+    limit = int(original.params.max_steps_in_episode)
+    assert int(ours.params.max_steps_in_episode) == default
+    assert limit == (default if name == "Freeway-MinAtar" else LONG_LIMIT)
+
+
+def test_actions_stick_in_one_of_ten_steps():
+    """In Breakout the paddle moves by the action, or by the last one."""
+    env = make_environment("Breakout-MinAtar", "original")
+    params = jax.tree.map(jnp.asarray, env.params)
+
+    def stuck(key):
+        reset_key, first_key, second_key = jax.random.split(key, 3)
+        state, _ = env.reset(params, reset_key)
+        state, _ = env.step(params, first_key, state, jnp.int32(1))  # left
+        before = state.env_state.pos
+        state, _ = env.step(params, second_key, state, jnp.int32(3))  # right
+        return state.env_state.pos < before
+
+    share = np.mean(jax.jit(jax.vmap(stuck))(jax.random.split(jax.random.key(0), 4000)))
+    assert share == pytest.approx(STICKY_ACTIONS * (1 - STICKY_ACTIONS), abs=0.02)
+
+
+def test_freeway_never_terminates():
+    env = make_environment("Freeway-MinAtar")
+    params = jax.tree.map(jnp.asarray, env.params)
+    state, _ = env.reset(params, jax.random.key(0))
+
+    def body(state, t):
+        return env.step(params, jax.random.fold_in(jax.random.key(1), t), state, jnp.int32(1))
+
+    _, outcome = jax.jit(lambda state: jax.lax.scan(body, state, jnp.arange(5000)))(state)
+    assert not outcome.terminated.any()
+    assert outcome.truncated.sum() == 5000 // int(env.params.max_steps_in_episode)
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol", "says"),
+    [
+        ("CartPole-v2", "gymnax", "--env CartPole-v2: no such environment; did you mean"),
+        ("breakout", "gymnax", "did you mean Breakout-MinAtar"),
+        ("Pendulum-v1", "gymnax", "--env Pendulum-v1: its actions are continuous"),
+        ("MNISTBandit-bsuite", "gymnax", "--env MNISTBandit-bsuite: it downloads"),
+        ("CartPole-v1", "original", "--protocol original: it is MinAtar's"),
+        ("Breakout-MinAtar", "sticky", "--protocol sticky: there are gymnax, original"),
+    ],
+)  # fmt: skip
+def test_an_environment_that_cannot_be_had_is_one_clear_line(name, protocol, says):
+    with pytest.raises(UserError, match=says):
+        make_environment(name, protocol)
+
+
+def test_making_an_environment_twice_makes_it_once():
+    assert make_environment("CartPole-v1") is make_environment("CartPole-v1")
+
+
+def test_gymnax_is_not_imported_before_it_is_needed():
+    """Its modules make arrays as they load, after which JAX's devices are fixed."""
+    import research.dqn.environments as module
+
+    top = [
+        line
+        for line in inspect.getsource(module).splitlines()
+        if line.startswith(("import", "from"))
+    ]
+    assert not any("gymnax" in line for line in top)

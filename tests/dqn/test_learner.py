@@ -1,0 +1,166 @@
+"""One update: against PyTorch, by finite differences, and what each option changes."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from research.dqn import Config, HParams
+from research.dqn.environments import make_environment
+from research.dqn.learner import (
+    Heads,
+    action_values,
+    make_atoms,
+    make_network,
+    make_optimizer,
+    transition_loss,
+    update,
+)
+from research.dqn.networks import QNetwork
+from research.dqn.replay import Batch
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "goldens" / "dqn.json").read_text())
+NET = QNetwork(num_actions=4, torso="mlp", hidden=(16,))
+CASES = {"squared": Config(hidden=(16,)), "huber_double": Config(loss="huber", double=True)}
+
+
+def arrays(tree):
+    return jax.tree.map(np.float32, tree, is_leaf=lambda x: isinstance(x, list))
+
+
+def golden_batch():
+    batch = {name: np.asarray(values, np.float32) for name, values in GOLDEN["batch"].items()}
+    batch["a_tm1"] = batch["a_tm1"].astype(np.int32)
+    return Batch(**jax.tree.map(jnp.asarray, batch), valid=jnp.ones(len(batch["a_tm1"])))
+
+
+def updated(config, hparams, batch, weights=None, params=None, target=None, network=NET):
+    params = arrays(GOLDEN["params"]) if params is None else params
+    target = arrays(GOLDEN["target_params"]) if target is None else target
+    opt_state = make_optimizer(hparams).init(params)
+    weights = jnp.ones(len(batch.r_t)) if weights is None else weights
+    learn = jax.jit(lambda *args: update(config, network, *args))
+    params, _, learned = learn(hparams, params, target, opt_state, batch, weights)
+    return params, learned
+
+
+def test_the_articles_net_computes_what_pytorch_computes():
+    outputs = NET.apply({"params": arrays(GOLDEN["params"])}, golden_batch().observation_tm1)
+    chex.assert_trees_all_close(outputs[:, :, 0], arrays(GOLDEN["outputs"]), atol=1e-6)
+    assert jnp.argmax(outputs[:, :, 0], axis=1).tolist() == GOLDEN["greedy"]
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_a_whole_update_is_pytorchs(case):
+    """Target, loss, gradient, clipping to a norm, and Adam."""
+    names = "learning_rate", "adam_eps", "max_grad_norm"
+    hparams = HParams(**{name: GOLDEN[name] for name in names})
+    after, learned = updated(CASES[case], hparams, golden_batch())
+    assert float(learned.loss) == pytest.approx(GOLDEN[case]["loss"], rel=1e-5)
+    chex.assert_trees_all_close(after, arrays(GOLDEN[case]["after"]), atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_the_gradient_is_pytorchs(case):
+    config, batch = CASES[case], golden_batch()
+    params, target = arrays(GOLDEN["params"]), arrays(GOLDEN["target_params"])
+
+    def loss(params):
+        apply = lambda params, seen: NET.apply({"params": params}, seen)
+        heads = Heads(
+            apply(params, batch.observation_tm1),
+            apply(target, batch.observation_t),
+            jax.lax.stop_gradient(apply(params, batch.observation_t)),
+        )
+        one = jax.vmap(lambda *args: transition_loss(config, HParams(), *args)[0])
+        return jnp.mean(one(heads, batch.a_tm1, batch.r_t, batch.discount_t))
+
+    chex.assert_trees_all_close(
+        jax.grad(loss)(params), arrays(GOLDEN[case]["gradients"]), atol=1e-6, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"loss": "huber"}, {"values": "categorical"}, {"values": "quantile"},
+     {"munchausen": True}, {"munchausen": True, "values": "quantile"}],
+)  # fmt: skip
+def test_the_gradient_is_the_slope_of_the_loss(changes):
+    config = Config(atoms=7, **changes)
+    m = 1 if config.values == "mean" else 7
+    head = lambda seed: jax.random.normal(jax.random.key(seed), (3, m))
+
+    def loss(online_tm1):
+        heads = Heads(online_tm1, head(1), head(2), head(3))
+        return transition_loss(config, HParams(), heads, jnp.int32(1), 0.5, 0.9)[0]
+
+    check_grads(loss, (head(0),), order=1, modes=["rev"], eps=1e-3, atol=2e-2, rtol=2e-2)
+
+
+def test_a_weight_of_nothing_leaves_a_transition_out():
+    """As if the batch were the others alone; the mean is over what is valid."""
+    batch = golden_batch()
+    valid = jnp.array([1.0] * 8 + [0.0] * 4)
+    first = jax.tree.map(lambda leaf: leaf[:8], batch)
+    alone, _ = updated(Config(), HParams(), first)
+    among, learned = updated(Config(), HParams(), batch._replace(valid=valid), weights=valid)
+    chex.assert_trees_all_close(among, alone, atol=1e-7)
+    assert learned.priority.shape == (12,)
+
+
+def test_a_priority_is_the_size_of_the_error():
+    batch = golden_batch()
+    _, learned = updated(Config(), HParams(), batch)
+    q_tm1 = arrays(GOLDEN["outputs"])[np.arange(12), batch.a_tm1]
+    q_t = NET.apply({"params": arrays(GOLDEN["target_params"])}, batch.observation_t)[:, :, 0]
+    target = batch.r_t + batch.discount_t * jnp.max(q_t, axis=1)
+    np.testing.assert_allclose(learned.priority, np.abs(target - q_tm1), rtol=1e-5, atol=1e-6)
+    assert float(learned.q_value) == pytest.approx(float(q_tm1.mean()), rel=1e-5)
+
+
+OPTIONS = [
+    {"double": True}, {"loss": "huber"}, {"munchausen": True}, {"values": "categorical"},
+    {"values": "quantile"}, {"dueling": True}, {"layer_norm": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", OPTIONS)
+def test_an_option_changes_the_update(changes):
+    env, batch = make_environment("CartPole-v1"), golden_batch()
+    batch = batch._replace(a_tm1=batch.a_tm1 % 2)
+    outcomes = []
+    for config in (Config(hidden=(16,)), Config(hidden=(16,), atoms=11, **changes)):
+        network = make_network(config, env)
+        fresh = lambda seed: network.init(jax.random.key(seed), batch.observation_t)["params"]  # noqa: B023
+        _, learned = updated(config, HParams(), batch, params=fresh(0), target=fresh(1),
+                             network=network)  # fmt: skip
+        outcomes.append(float(learned.loss))
+    assert abs(outcomes[0] - outcomes[1]) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["double", "munchausen"])
+def test_an_option_of_the_target_leaves_terminal_transitions_alone(name):
+    """Where nothing is bootstrapped, double says nothing, and without a bonus Munchausen neither."""
+    batch = golden_batch()
+    batch = batch._replace(discount_t=jnp.zeros(12))
+    hparams = HParams(munchausen_scale=0.0)
+    plain, _ = updated(Config(), hparams, batch)
+    other, _ = updated(dataclasses.replace(Config(), **{name: True}), hparams, batch)
+    chex.assert_trees_all_close(plain, other, atol=1e-7)
+
+
+def test_values_of_a_distribution_are_its_mean():
+    hparams = HParams(value_min=-2.0, value_max=2.0)
+    config = Config(values="categorical", atoms=5)
+    np.testing.assert_allclose(make_atoms(config, hparams), [-2, -1, 0, 1, 2])
+    logits = jnp.log(jnp.array([[[0.5, 0.5, 0, 0, 0], [0, 0, 0, 0.25, 0.75]]]) + 1e-9)
+    np.testing.assert_allclose(action_values(config, hparams, logits), [[-1.5, 1.75]], atol=1e-5)
+    quantiles = jnp.array([[[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]]])
+    config = Config(values="quantile", atoms=3)
+    np.testing.assert_allclose(action_values(config, hparams, quantiles), [[3, 1]])

@@ -1,0 +1,96 @@
+"""Shapes, the convolution against XLA's, dueling, and which torso an observation gets."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.dqn.environments import make_environment
+from research.dqn.networks import Conv3x3, QNetwork, choose_torso
+from research.errors import UserError
+
+
+def initialized(network, observation):
+    params = network.init(jax.random.key(0), observation)["params"]
+    return params, network.apply({"params": params}, observation)
+
+
+def test_a_convolution_is_xlas():
+    x = jax.random.normal(jax.random.key(0), (5, 10, 10, 4))
+    params, ours = initialized(Conv3x3(16), x)
+    params = {**params, "bias": jnp.arange(16.0)}
+    ours = Conv3x3(16).apply({"params": params}, x)
+    kernel = params["kernel"].reshape(3, 3, 4, 16)
+    expected = jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(ours, expected + params["bias"][None, None, None], atol=1e-5)
+
+
+@pytest.mark.parametrize("dueling", [False, True])
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("torso", ["conv", "flat"])
+def test_outputs_are_atoms_of_actions(dueling, layer_norm, torso):
+    seen = jax.random.bernoulli(jax.random.key(0), 0.5, (7, 10, 10, 4))
+    network = QNetwork(3, torso, (32, 16), atoms=5, dueling=dueling, layer_norm=layer_norm)
+    params, outputs = initialized(network, seen)
+    assert outputs.shape == (7, 3, 5)
+    assert outputs.dtype == jnp.float32
+    norms = [name for name in params if name.startswith("LayerNorm")]
+    layers = (3 if dueling else 2) + (torso == "conv")
+    assert len(norms) == (layers if layer_norm else 0)
+
+
+def test_minatars_network_is_the_published_one():
+    """16 filters of 3x3, then 128 units (Young and Tian, 2019): 4 channels, 6 actions."""
+    network = QNetwork(6, "conv", (128,))
+    params, _ = initialized(network, jnp.zeros((1, 10, 10, 4), bool))
+    sizes = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert sizes == (9 * 4 * 16 + 16) + (8 * 8 * 16 * 128 + 128) + (128 * 6 + 6)
+
+
+def test_dueling_advantages_sum_to_nothing():
+    """Wang et al. (2016), eq. 9: the mean over actions is the value alone."""
+    network = QNetwork(4, "mlp", (8,), dueling=True)
+    x = jax.random.normal(jax.random.key(1), (6, 3))
+    params, before = initialized(network, x)
+    shifted = {**params, "value": {**params["value"], "bias": jnp.array([2.0])}}
+    after = network.apply({"params": shifted}, x)
+    np.testing.assert_allclose(after, before + 2, rtol=1e-5)
+    moved = {**params, "advantage": {**params["advantage"], "bias": jnp.array([4.0, 0, 0, 0])}}
+    after = network.apply({"params": moved}, x)
+    np.testing.assert_allclose(after - before, np.tile([[[3], [-1], [-1], [-1]]], (6, 1, 1)),
+                               atol=1e-5)  # fmt: skip
+
+
+def test_a_number_is_seen_as_a_category():
+    network = QNetwork(4, "mlp", (), categories=16)
+    params, outputs = initialized(network, jnp.array([0, 15], jnp.int32))
+    kernel = params["action"]["kernel"]
+    assert kernel.shape == (16, 4)
+    np.testing.assert_allclose(outputs[:, :, 0], kernel[jnp.array([0, 15])], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("env", "torso"),
+    [("CartPole-v1", "mlp"), ("Breakout-MinAtar", "conv"), ("Catch-bsuite", "flat"),
+     ("FrozenLake-misc", "mlp")],
+)  # fmt: skip
+def test_the_torso_is_chosen_by_the_observation(env, torso):
+    assert choose_torso("auto", make_environment(env)) == torso
+    assert choose_torso("flat", make_environment(env)) == "flat"
+
+
+@pytest.mark.parametrize(
+    ("env", "torso", "says"),
+    [
+        ("Breakout-MinAtar", "mlp", "--torso mlp: Breakout-MinAtar shows 10x10x4, no vector"),
+        ("Catch-bsuite", "mlp", "--torso mlp: Catch-bsuite shows 10x5, no vector; use flat"),
+        ("CartPole-v1", "conv", "--torso conv: CartPole-v1 shows 4; use mlp or flat"),
+        ("FrozenLake-misc", "conv", "--torso conv: FrozenLake-misc shows one number"),
+        ("CartPole-v1", "resnet", "--torso resnet: there are auto, mlp, flat"),
+    ],
+)  # fmt: skip
+def test_a_torso_that_does_not_fit_is_one_clear_line(env, torso, says):
+    with pytest.raises(UserError, match=says):
+        choose_torso(torso, make_environment(env))

@@ -1,0 +1,126 @@
+"""The sum tree: sums are right after any writes, and draws follow them, statistically."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from research.dqn.prioritized import build, draw, get, importance_weights, put
+from tests.dqn.oracles import flashbax, lenient
+
+
+def check_sums(tree):
+    for level, above in zip(tree.levels, tree.levels[1:], strict=False):
+        sums = np.sum(np.asarray(level), axis=1)
+        np.testing.assert_allclose(np.asarray(above).ravel()[: len(sums)], sums, rtol=1e-6)
+        assert not np.asarray(above).ravel()[len(sums) :].any()
+
+
+@pytest.mark.parametrize("slots", [1, 15, 16, 17, 300, 5000])
+def test_a_tree_holds_its_numbers_and_their_sums(slots):
+    values = jax.random.uniform(jax.random.key(0), (slots,))
+    tree = build(values)
+    check_sums(tree)
+    np.testing.assert_array_equal(get(tree, jnp.arange(slots)), values)
+    assert float(tree.total) == pytest.approx(float(values.sum()), rel=1e-5)
+
+
+def test_sums_do_not_drift():
+    """After 2,000 writes over ten orders of magnitude they equal those of a tree built anew."""
+    rng = np.random.default_rng(0)
+    values = np.zeros(1000, np.float32)
+    tree, write = build(jnp.array(values)), jax.jit(put)
+    for _ in range(2000):
+        slots = rng.choice(1000, size=8, replace=False)
+        new = (10.0 ** rng.uniform(-5, 5, size=8)).astype(np.float32)
+        values[slots] = new
+        tree = write(tree, jnp.array(slots), jnp.array(new))
+    for ours, anew in zip(tree.levels, build(jnp.array(values)).levels, strict=True):
+        np.testing.assert_allclose(ours, anew, rtol=1e-6)
+    tree = write(tree, jnp.arange(1000), jnp.zeros(1000))
+    assert float(tree.total) == 0  # a tree that subtracts has something left here
+
+
+@pytest.mark.parametrize("slots", [20, 1000])
+def test_draws_follow_the_numbers(slots):
+    values = jax.random.uniform(jax.random.key(1), (slots,)) ** 3
+    tree = build(values)
+    keys = jax.random.split(jax.random.key(2), 5000)
+    drawn = jax.vmap(lambda key: draw(tree, key, 32))(keys)
+    counts = np.bincount(np.asarray(drawn).ravel(), minlength=slots)
+    expected = counts.sum() * np.asarray(values / values.sum())
+    enough = expected >= 5
+    # Stratified draws vary less than independent ones, so p is, if anything, large.
+    chi_squared = np.sum((counts[enough] - expected[enough]) ** 2 / expected[enough])
+    assert stats.chi2.sf(chi_squared, enough.sum() - 1) > 1e-3
+    np.testing.assert_allclose(counts, expected, atol=6 * np.sqrt(expected.max()))
+
+
+def test_each_draw_comes_from_its_own_part_of_the_total():
+    """Of equal numbers, a batch of 8 from 64 takes one of each eight."""
+    drawn = draw(build(jnp.ones(64)), jax.random.key(0), 8)
+    np.testing.assert_array_equal(np.asarray(drawn) // 8, np.arange(8))
+
+
+def test_what_has_no_priority_is_never_drawn():
+    rng = np.random.default_rng(1)
+    values = np.where(rng.random(700) < 0.02, 10.0 ** rng.uniform(-6, 6, size=700), 0)
+    tree = build(jnp.asarray(values, jnp.float32))
+    keys = jax.random.split(jax.random.key(3), 2000)
+    drawn = np.asarray(jax.vmap(lambda key: draw(tree, key, 32))(keys))
+    assert (values[drawn] > 0).all()
+
+
+def test_a_tree_of_zeros_gives_slots_that_exist():
+    drawn = draw(build(jnp.zeros(40)), jax.random.key(0), 16)
+    assert ((np.asarray(drawn) >= 0) & (np.asarray(drawn) < 40)).all()
+
+
+def test_probabilities_are_flashbaxs():
+    """Its priorities to the power alpha over their sum, on numbers it does not round."""
+    priorities = jnp.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    alpha = 0.6
+    with lenient():
+        buffer = flashbax.make_prioritised_flat_buffer(
+            max_length=8, min_length=2, sample_batch_size=7, add_sequences=False,
+            add_batch_size=None, priority_exponent=alpha,
+        )  # fmt: skip
+        state = buffer.init({"x": jnp.float32(0)})
+        for i in range(8):
+            state = buffer.add(state, {"x": jnp.float32(i)})
+        state = buffer.set_priorities(state, jnp.arange(7), priorities)
+        sample = buffer.sample(state, jax.random.key(0))
+    theirs = {
+        int(x): float(p)
+        for x, p in zip(sample.experience.first["x"], sample.probabilities, strict=True)
+    }
+    tree = build(jnp.power(priorities, alpha))
+    ours = np.asarray(get(tree, jnp.arange(7)) / tree.total)
+    assert len(theirs) >= 3
+    for slot, probability in theirs.items():
+        assert ours[slot] == pytest.approx(probability, rel=1e-4)
+
+
+def test_importance_weights_by_hand():
+    """Of 4 slots with 1, 1, 2, 4: N P is 1/2, 1/2, 1, 2."""
+    values = jnp.array([1.0, 1.0, 2.0, 4.0])
+    weights = importance_weights(values, 8.0, 4.0, 1.0)
+    np.testing.assert_allclose(weights, [1, 1, 0.5, 0.25], rtol=1e-6)
+    weights = importance_weights(values, 8.0, 4.0, 0.5)
+    np.testing.assert_allclose(weights, [1, 1, 0.5**0.5, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(importance_weights(values, 8.0, 4.0, 0.0), 1)
+
+
+def test_weights_undo_the_bias_of_the_draws():
+    """With beta 1 the weighted mean over draws is the plain mean over slots."""
+    rng = np.random.default_rng(4)
+    values = jnp.asarray(rng.random(50) + 0.05, jnp.float32)
+    payload = jnp.asarray(rng.normal(size=50), jnp.float32)
+    tree = build(values)
+    keys = jax.random.split(jax.random.key(5), 20_000)
+    drawn = jax.vmap(lambda key: draw(tree, key, 8))(keys).ravel()
+    weights = importance_weights(get(tree, drawn), tree.total, 50.0, 1.0)
+    estimate = float(jnp.sum(weights * payload[drawn]) / jnp.sum(weights))
+    assert estimate == pytest.approx(float(payload.mean()), abs=0.01)
+    assert abs(float(payload[drawn].mean()) - float(payload.mean())) > 0.03

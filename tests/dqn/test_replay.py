@@ -1,0 +1,165 @@
+"""The ring: what is written is read, of n steps and across episodes, each with equal chance."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from research.dqn.acting import HELD, TERMINATED, Row
+from research.dqn.environments import make_environment
+from research.dqn.replay import empty_replay, pack, read, uniform_slots, unpack, write
+from tests.dqn import worlds
+from tests.dqn.oracles import flashbax, lenient
+from tests.dqn.test_acting import play
+
+GAMMA = 0.5
+
+
+def filled(rows, env, slots):
+    """A ring after rows [T, N, ...] were written one by one, and how many they are."""
+    replay = empty_replay(env, slots)
+    steps, n = rows.reward.shape
+    put = jax.jit(write)
+    for t in range(steps):
+        row = jax.tree.map(lambda leaf: jnp.asarray(leaf[t : t + 1]), rows)  # noqa: B023
+        replay = put(replay, row, jnp.int32(t * n % slots))
+    return replay
+
+
+def starts(slots, n_envs, written, n):
+    """Every slot that may begin a transition of n steps, by listing them."""
+    rows = slots // n_envs
+    whole = range(max(0, written - rows), written - n)
+    return sorted(row % rows * n_envs + env for row in whole for env in range(n_envs))
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_what_is_read_is_what_happened(n):
+    """After the ring went round five times, each transition is one of the diary's, unbroken."""
+    assert "Diary-test" in worlds.WORLDS
+    env = make_environment("Diary-test")
+    n_envs, slots, steps = 4, 80, 103
+    rows, _ = play("Diary-test", n_envs, steps)
+    replay = filled(rows, env, slots)
+    slots_B = jnp.array(starts(slots, n_envs, steps, n))
+    batch = jax.tree.map(np.asarray, read(env, replay, slots_B, n_envs, n, GAMMA))
+    valid = batch.valid > 0
+    assert valid.sum() < len(valid)
+    np.testing.assert_array_equal(valid, np.asarray(replay.ends)[np.asarray(slots_B)] != HELD)
+    before, after = batch.observation_tm1[valid], batch.observation_t[valid]
+    discount = batch.discount_t[valid]
+    steps_taken = after[:, 1] - before[:, 1]
+    bootstraps = discount > 0
+    assert 0 < bootstraps.sum() < len(bootstraps)
+    np.testing.assert_array_equal(after[bootstraps][:, 0], before[bootstraps][:, 0])
+    np.testing.assert_allclose(discount[bootstraps], GAMMA ** steps_taken[bootstraps])
+    rewards = [
+        sum(GAMMA**k * (place + k + 1) for k in range(int(taken)))
+        for place, taken in zip(before[bootstraps][:, 1], steps_taken[bootstraps], strict=True)
+    ]
+    np.testing.assert_allclose(batch.r_t[valid][bootstraps], rewards, rtol=1e-6)
+    if n == 1:
+        np.testing.assert_array_equal(after[bootstraps][:, 2], batch.a_tm1[valid][bootstraps])
+    else:
+        assert set(np.unique(steps_taken[bootstraps])) == {1, 2, 3}
+
+
+def test_slots_that_may_be_drawn_are_all_and_only_those_that_begin_a_transition():
+    for slots, n_envs, written, n in (
+        (40, 4, 6, 1),
+        (40, 4, 10, 2),
+        (40, 4, 11, 3),
+        (36, 3, 40, 5),
+    ):
+        drawn = uniform_slots(jax.random.key(0), 4000, slots, n_envs, jnp.int32(written), n)
+        assert sorted(set(np.asarray(drawn).tolist())) == starts(slots, n_envs, written, n)
+
+
+def test_each_slot_is_drawn_equally_often():
+    drawn = uniform_slots(jax.random.key(1), 100_000, 120, 4, jnp.int32(77), 2)
+    counts = np.bincount(np.asarray(drawn), minlength=120)
+    counts = counts[starts(120, 4, 77, 2)]
+    assert counts.sum() == 100_000
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_a_transition_of_one_step_is_what_flashbax_gives():
+    """The same items in both; each pair that flashbax draws is one of ours, and all of ours are."""
+    env = make_environment("Diary-test")
+    n_envs, steps = 2, 30
+    rows, _ = play("Diary-test", n_envs, steps, seed=5)
+    replay = filled(rows, env, n_envs * steps)
+    slots_B = jnp.array(starts(n_envs * steps, n_envs, steps, 1))
+    ours = read(env, replay, slots_B, n_envs, 1, GAMMA)
+    with lenient():
+        buffer = flashbax.make_flat_buffer(
+            max_length=n_envs * steps, min_length=2, sample_batch_size=60,
+            add_sequences=False, add_batch_size=n_envs,
+        )  # fmt: skip
+        item = lambda t, n: {"seen": rows.observation[t, n], "reward": rows.reward[t, n]}
+        state = buffer.init(item(0, 0))
+        for t in range(steps):
+            items = [item(t, n) for n in range(n_envs)]
+            state = buffer.add(state, jax.tree.map(lambda *leaves: jnp.stack(leaves), *items))
+        sample = jax.vmap(lambda key: buffer.sample(state, key).experience)
+        pairs = sample(jax.random.split(jax.random.key(0), 40))
+        pairs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), pairs)
+    line = lambda *parts: [tuple(np.concatenate(row).tolist()) for row in zip(*parts, strict=True)]
+    theirs = line(pairs.first["seen"], pairs.first["reward"][:, None], pairs.second["seen"])
+    mine = line(ours.observation_tm1, ours.r_t[:, None], ours.observation_t)
+    assert set(theirs) == set(mine)
+
+
+@pytest.mark.parametrize("shape", [(3,), (10, 10, 4), (8,), (2, 2)])
+def test_bits_are_packed_without_loss(shape):
+    env = make_environment("Catch-bsuite")._replace(observation_shape=shape)
+    seen = jax.random.bernoulli(jax.random.key(0), 0.5, (5, *shape))
+    packed = pack(seen)
+    assert packed.dtype == jnp.uint8
+    assert packed.shape == (5, math.ceil(math.prod(shape) / 8))
+    np.testing.assert_array_equal(unpack(packed, env), seen)
+
+
+def test_what_a_transition_weighs():
+    """50 bytes of bits for 10 x 10 x 4, and 6 for action, reward and end: 5.6 MB for 100,000."""
+    env = make_environment("Breakout-MinAtar")
+    replay = jax.eval_shape(lambda: empty_replay(env, 100_000))
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(replay))
+    assert size == 100_000 * (50 + 1 + 4 + 1)
+
+
+def test_a_write_under_vmap_is_one_slice_and_no_scatter():
+    env = make_environment("CartPole-v1")
+    replay = jax.vmap(lambda _: empty_replay(env, 40))(jnp.arange(3))
+    rows = Row(
+        jnp.ones((3, 1, 4, 4)), jnp.ones((3, 1, 4), jnp.int32), jnp.ones((3, 1, 4)),
+        jnp.full((3, 1, 4), TERMINATED, jnp.uint8),
+    )  # fmt: skip
+    lowered = jax.jit(jax.vmap(write, (0, 0, None))).lower(replay, rows, jnp.int32(4))
+    text = lowered.compile().as_text()
+    assert text.count(" dynamic-update-slice(") == len(replay)
+    assert " scatter(" not in text
+    assert " while(" not in text  # a scatter written out as a loop over runs
+    np.testing.assert_array_equal(
+        np.flatnonzero(jax.vmap(write, (0, 0, None))(replay, rows, jnp.int32(4)).rewards[1]),
+        [4, 5, 6, 7],
+    )
+
+
+def test_reading_costs_what_a_batch_costs():
+    """FLOPs and bytes touched do not grow with the ring; only its own size does."""
+    env = make_environment("CartPole-v1")
+
+    def counted(slots):
+        replay = empty_replay(env, slots)
+
+        def draw(replay, key):
+            at = uniform_slots(key, 32, slots, 4, jnp.int32(50), 3)
+            return read(env, replay, at, 4, 3, GAMMA)
+
+        return jax.jit(draw).lower(replay, jax.random.key(0)).compile().cost_analysis()["flops"]
+
+    assert counted(80_000) == pytest.approx(counted(800), rel=0.02)
