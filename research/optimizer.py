@@ -37,6 +37,12 @@ def adam(learning_rate: Any, eps: Any, max_grad_norm: Any) -> optax.GradientTran
     return _descend(learning_rate, _shorten(max_grad_norm), optax.scale_by_adam(eps=eps))
 
 
+def radam(learning_rate: Any, max_grad_norm: Any) -> optax.GradientTransformation:
+    """Adam that waits until its second moment is known (Liu et al., 2020, algorithm 2), on
+    gradients shortened as in `adam`."""
+    return _descend(learning_rate, _shorten(max_grad_norm), optax.scale_by_radam())
+
+
 def _descend(learning_rate: Any, *parts: optax.GradientTransformation) -> Any:
     """Transforms the gradient by `parts` and steps against it."""
     chain = optax.chain(*parts, optax.scale_by_learning_rate(learning_rate))

@@ -95,3 +95,8 @@ def field(default: Any, help: str, low: float | None = None, high: float | None 
     The range is checked on the host before anything compiles: under `vmap` it could not be.
     """
     return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+def bind(function: Callable[..., Any], *static: Any) -> Callable[..., Any]:
+    """`function` with its first arguments, a config and what follows from it, filled in."""
+    return lambda *args: function(*static, *args)

@@ -1,7 +1,20 @@
-"""Deep Q-learning on gymnax environments."""
+"""Deep Q-learning on gymnax environments: DQN with its many variants, and PQN."""
 
 from research.dqn.config import Config, HParams
-from research.dqn.presets import PRESETS, Preset
+from research.dqn.pqn import make_pqn_problem
+from research.dqn.pqn_config import PQNConfig, PQNHParams
+from research.dqn.presets import PQN_PRESETS, PRESETS, Preset
 from research.dqn.task import make_problem, make_task
 
-__all__ = ["PRESETS", "Config", "HParams", "Preset", "make_problem", "make_task"]
+__all__ = [
+    "PQN_PRESETS",
+    "PRESETS",
+    "Config",
+    "HParams",
+    "PQNConfig",
+    "PQNHParams",
+    "Preset",
+    "make_pqn_problem",
+    "make_problem",
+    "make_task",
+]

@@ -1,6 +1,7 @@
 """What a DQN can be told: a static config, and hyper-parameters that each run has its own of."""
 
 import dataclasses
+from typing import Any
 
 from flax import struct
 
@@ -10,8 +11,13 @@ from research.dqn.targets import LOSSES
 from research.errors import UserError, shortlist
 from research.task import field
 
-REPLAYS = ("uniform", "prioritized")
-VALUES = ("mean", "categorical", "quantile")
+CHOICES = {
+    "protocol": PROTOCOLS,
+    "torso": TORSOS,
+    "replay": ("uniform", "prioritized"),
+    "values": ("mean", "categorical", "quantile"),
+    "loss": tuple(LOSSES),
+}
 ENV_HELP = "a gymnax environment with discrete actions, such as CartPole-v1 or Breakout-MinAtar"
 PROTOCOL_HELP = (
     "gymnax, or for MinAtar original: sticky actions, all six actions, no short time limit"
@@ -53,15 +59,7 @@ class Config:
     eval_episodes: int = field(10, "episodes an evaluation", low=1)
 
     def __post_init__(self):
-        for name, known in (
-            ("protocol", PROTOCOLS),
-            ("torso", TORSOS),
-            ("replay", REPLAYS),
-            ("values", VALUES),
-            ("loss", tuple(LOSSES)),
-        ):
-            if (given := getattr(self, name)) not in known:
-                raise UserError(f"--{name} {given}: there are {shortlist(known)}")
+        check_choices(self)
         check_hidden(self.hidden, self.dueling)
         self._check_combination()
 
@@ -128,6 +126,17 @@ class HParams:
     munchausen_scale: float = field(0.9, "alpha of Munchausen", low=0, high=1)
     munchausen_temperature: float = field(0.03, "of its softmax policy", low=1e-6)
     eval_epsilon: float = field(0.001, "random actions in evaluation", low=0, high=1)
+
+
+def check_choices(config: Any) -> None:
+    """Every field that is a word is one of those there are.
+
+    Raises:
+      UserError: if not.
+    """
+    for name, known in CHOICES.items():
+        if (given := getattr(config, name, known[0])) not in known:
+            raise UserError(f"--{name} {given}: there are {shortlist(known)}")
 
 
 def check_hidden(hidden: tuple[int, ...], dueling: bool = False) -> None:

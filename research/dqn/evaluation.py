@@ -52,3 +52,19 @@ def play_episodes(
     )  # fmt: skip
     carry = lax.while_loop(lambda carry: jnp.any(carry[3]), play, carry)
     return carry[4], carry[5]
+
+
+def evaluate_values(
+    env: Environment,
+    params: Any,
+    values: Callable[[jax.Array], jax.Array],
+    epsilon: Any,
+    key: jax.Array,
+    episodes: int,
+) -> dict[str, jax.Array]:
+    """Mean return and length of `play_episodes`, whose arguments these are."""
+    returns, lengths = play_episodes(env, params, values, epsilon, key, episodes)
+    return {
+        "evaluation_return": jnp.mean(returns),
+        "evaluation_length": jnp.mean(lengths.astype(jnp.float32)),
+    }

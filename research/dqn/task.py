@@ -4,7 +4,6 @@ Shape letters: N environments, K rows a step, B batch, A actions.
 """
 
 import dataclasses
-from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,25 +13,17 @@ import optax
 from jax import lax
 
 from research.dqn import prioritized
-from research.dqn.acting import (
-    HELD,
-    Actors,
-    Finished,
-    Row,
-    epsilon_greedy,
-    linear_schedule,
-    start_actors,
-    step_actors,
-)
+from research.dqn.acting import HELD, Actors, linear_schedule, start_actors, step_actors
 from research.dqn.config import Config, HParams, check_intervals
 from research.dqn.env_params import with_env_params
 from research.dqn.environments import Environment, make_environment
-from research.dqn.evaluation import play_episodes
+from research.dqn.evaluation import evaluate_values
+from research.dqn.exploring import epsilon_at, explore, training_metrics
 from research.dqn.goals import GOALS
 from research.dqn.learner import action_values, make_network, make_optimizer, update
 from research.dqn.prioritized import SumTree
 from research.dqn.replay import Replay, empty_replay, read, uniform_slots, write
-from research.task import Mean, Metrics, Problem, Task
+from research.task import Metrics, Problem, Task, bind
 
 PRIORITY_FLOOR = 1e-6  # epsilon of Schaul et al. (2016): no transition is never seen again
 
@@ -103,8 +94,16 @@ def step(
     """`train_every` environment steps, one update, and the target network moved where it is due."""
     act_key, sample_key = jax.random.split(key)
     row = config.warmup_rows + t * config.rows_per_step  # the first of those to come
-    actors, rows, finished = _explore(config, env, shared, hparams, state, act_key, row)
-    replay = write(state.replay, rows, _slot(config, row))
+    actors, explored = explore(
+        env,
+        with_env_params(shared, hparams),
+        lambda observation: _values(config, env, hparams, state.params, observation),
+        lambda row: epsilon_at(config, hparams, row),
+        state.actors,
+        act_key,
+        row + jnp.arange(config.rows_per_step, dtype=jnp.int32),
+    )
+    replay = write(state.replay, explored.rows, _slot(config, row))
     written = row + config.rows_per_step
     priorities = state.priorities
     if priorities is not None:
@@ -125,8 +124,7 @@ def step(
     metrics = {
         "loss": learned.loss,
         "q_value": learned.q_value,
-        "training_return": Mean(finished.returns, finished.episodes),
-        "training_length": Mean(finished.lengths, finished.episodes),
+        **training_metrics(explored.finished),
     }
     return State(params, target_params, opt_state, actors, replay, priorities), metrics
 
@@ -135,7 +133,7 @@ def evaluate(
     config: Config, env: Environment, shared: Any, hparams: HParams, state: State, key: jax.Array
 ) -> Metrics:
     """Mean return and length of `eval_episodes` episodes in environments of their own."""
-    returns, lengths = play_episodes(
+    return evaluate_values(
         env,
         with_env_params(shared, hparams),
         lambda observation: _values(config, env, hparams, state.params, observation),
@@ -143,17 +141,6 @@ def evaluate(
         key,
         config.eval_episodes,
     )
-    return {
-        "evaluation_return": jnp.mean(returns),
-        "evaluation_length": jnp.mean(lengths.astype(jnp.float32)),
-    }
-
-
-def epsilon_at(config: Config, hparams: HParams, row: Any) -> jax.Array:
-    """The probability of a random action in a row: linear over `epsilon_fraction` of the run."""
-    env_step = jnp.float32(row) * config.num_envs
-    duration = hparams.epsilon_fraction * config.env_steps
-    return linear_schedule(hparams.epsilon_start, hparams.epsilon_end, duration, env_step)
 
 
 @cache
@@ -167,9 +154,9 @@ def make_task(config: Config) -> Task:
     check_intervals(config)
     make_network(config, env)
     return Task(
-        init=_bind(init, config, env),
-        step=_bind(step, config, env),
-        evaluate=_bind(evaluate, config, env),
+        init=bind(init, config, env),
+        step=bind(step, config, env),
+        evaluate=bind(evaluate, config, env),
         key_metric="evaluation_return",
         higher_is_better=True,
         work_unit="env steps",
@@ -196,30 +183,6 @@ def _values(
     """float32 [N, A]."""
     outputs: Any = make_network(config, env).apply({"params": params}, observation)
     return action_values(config, hparams, outputs)
-
-
-def _explore(
-    config: Config,
-    env: Environment,
-    shared: Any,
-    hparams: HParams,
-    state: State,
-    key: jax.Array,
-    first_row: jax.Array,
-) -> tuple[Actors, Row, Finished]:
-    """K rows of epsilon-greedy actions: actors, rows [K, N, ...], and the episodes that ended."""
-    env_params = with_env_params(shared, hparams)
-
-    def one_row(actors, row):
-        act_key, env_key = jax.random.split(jax.random.fold_in(key, row))
-        q_NxA = _values(config, env, hparams, state.params, actors.observation)
-        action_N = epsilon_greedy(q_NxA, epsilon_at(config, hparams, row), act_key)
-        actors, row, finished = step_actors(env, env_params, actors, action_N, env_key)
-        return actors, (row, finished)
-
-    rows_K = first_row + jnp.arange(config.rows_per_step, dtype=jnp.int32)
-    actors, (rows, finished) = _scan(one_row, state.actors, rows_K)
-    return actors, rows, jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), finished)
 
 
 def _decayed(config: Config, hparams: HParams, t: jax.Array) -> HParams:
@@ -311,15 +274,3 @@ def _slots_of_rows(config: Config, rows_K: jax.Array) -> jax.Array:
 def _slot(config: Config, row: jax.Array) -> jax.Array:
     """Where a row begins in the ring."""
     return row % (config.buffer_size // config.num_envs) * config.num_envs
-
-
-def _scan(body: Callable[..., Any], carry: Any, xs: jax.Array) -> tuple[Any, Any]:
-    """`lax.scan`; written out where there is a single turn, which compiles to faster code."""
-    if len(xs) > 1:
-        return lax.scan(body, carry, xs)
-    carry, y = body(carry, xs[0])
-    return carry, jax.tree.map(lambda leaf: leaf[None], y)
-
-
-def _bind(function: Callable[..., Any], *static: Any) -> Callable[..., Any]:
-    return lambda *args: function(*static, *args)

@@ -4,7 +4,6 @@ Shape letters: B batch, F features, K outputs, N rows.
 """
 
 import dataclasses
-from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -17,9 +16,9 @@ from research.errors import UserError, shortlist
 from research.mlp import loss as losses
 from research.mlp.data import DATA_HELP, Dataset, Split, load_dataset
 from research.mlp.model import ACTIVATIONS, MLP
-from research.mlp.shuffle import at_positions, draw_order
 from research.optimizer import adamw, sgd
-from research.task import Metrics, Problem, Task, field
+from research.shuffle import at_positions, draw_order
+from research.task import Metrics, Problem, Task, bind, field
 
 OPTIMIZERS = ("adam", "sgd")
 
@@ -147,9 +146,9 @@ def make_task(config: Config) -> Task:
     """The task of one config, whose loss must be named; see `make_problem` for `auto`."""
     classifies = config.loss in losses.CLASSIFICATION
     return Task(
-        init=_bind(init, config),
-        step=_bind(step, config),
-        evaluate=_bind(evaluate, config),
+        init=bind(init, config),
+        step=bind(step, config),
+        evaluate=bind(evaluate, config),
         key_metric="validation_accuracy" if classifies else "validation_r2",
         higher_is_better=True,
         work_unit="examples",
@@ -184,7 +183,3 @@ def make_problem(config: Config) -> Problem:
 def _model(config: Config, shared: Dataset) -> MLP:
     outputs = shared.classes if shared.classes > 2 else 1
     return MLP(config.hidden, outputs, config.activation)
-
-
-def _bind(function: Callable[..., Any], config: Config) -> Callable[..., Any]:
-    return lambda *args: function(config, *args)

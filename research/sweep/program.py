@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 from research.errors import UserError, shortlist
 from research.sweep.axes import Runs
 from research.sweep.chunk import evaluate_runs, init_runs, train_chunk
+from research.sweep.flops import count_flops
 from research.sweep.plan import Chunk, Layout, cache_lanes, plan_layout
 from research.task import Problem, Task
 
@@ -26,8 +27,7 @@ class Cost(NamedTuple):
     Attributes:
       compile_seconds: tracing and compiling all programs of the group, wall time.
       cache_hits: how many of them came from the compilation cache.
-      flops_per_step: of one step of one run, counted on the step outside the scan, before
-        optimization: the compiler's count of a loop takes its body once. None where it has none.
+      flops_per_step: of one step of one run, before optimization; see `count_flops`.
       argument_bytes: arguments of one call on one device: data, states, hyper-parameters.
       temp_bytes: what one call needs beside arguments and results, on one device.
     """
@@ -136,7 +136,7 @@ def compile_program(
         cost=Cost(
             compile_seconds=time.perf_counter() - began,
             cache_hits=cache.hits,
-            flops_per_step=(one.step.lower().cost_analysis() or {}).get("flops"),
+            flops_per_step=count_flops(one.step.jaxpr),
             argument_bytes=getattr(memory, "argument_size_in_bytes", 0),
             temp_bytes=_temp_bytes(memory),
         ),

@@ -146,7 +146,7 @@ def test_an_option_changes_the_update(changes):
 
 @pytest.mark.parametrize("name", ["double", "munchausen"])
 def test_an_option_of_the_target_leaves_terminal_transitions_alone(name):
-    """Where nothing is bootstrapped, double says nothing, and without a bonus Munchausen neither."""
+    """Where nothing is bootstrapped, neither says a thing, Munchausen without its bonus."""
     batch = golden_batch()
     batch = batch._replace(discount_t=jnp.zeros(12))
     hparams = HParams(munchausen_scale=0.0)

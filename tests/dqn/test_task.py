@@ -11,9 +11,9 @@ from research.dqn import Config, HParams, make_problem
 from research.dqn.acting import HELD
 from research.dqn.env_params import add_env_params
 from research.dqn.environments import make_environment
+from research.dqn.exploring import epsilon_at
 from research.dqn.learner import action_values, make_network
 from research.dqn.prioritized import build
-from research.dqn.task import epsilon_at
 from research.sweep import Cadence, sweep
 from tests import contract
 from tests.dqn import worlds
@@ -253,8 +253,8 @@ def test_it_finds_the_values_of_the_diagnostic_environments(name, algorithm):
     )  # fmt: skip
     problem = make_problem(config)
     steps = problem.task.steps
-    swept = sweep(problem.task, problem.shared, hparams, 2, steps,
-                  cadence=Cadence(steps, steps, steps), devices=jax.local_devices()[:1])  # fmt: skip
+    cadence, devices = Cadence(steps, steps, steps), jax.local_devices()[:1]
+    swept = sweep(problem.task, problem.shared, hparams, 2, steps, cadence=cadence, devices=devices)
     for lane in range(2):
         state = jax.tree.map(lambda leaf: leaf[lane], swept.states)  # noqa: B023
         known = KNOWN[name]

@@ -15,8 +15,8 @@ from research.errors import UserError
 from research.mlp import PRESETS, Config, HParams, make_problem
 from research.mlp.data import Split
 from research.mlp.model import MLP
-from research.mlp.shuffle import ROUNDS
 from research.mlp.task import State, make_optimizer, next_batch
+from research.shuffle import ROUNDS
 from research.sweep import Cadence, sweep
 from tests import contract
 

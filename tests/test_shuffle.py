@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from research.mlp.shuffle import at_positions, draw_order
+from research.shuffle import at_positions, draw_order
 
 
 def orders(n, keys, seed=0):

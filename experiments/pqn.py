@@ -1,0 +1,47 @@
+"""Trains PQN, Q-learning without replay, on a gymnax environment: every seed under every setting.
+
+    scripts/run experiments/pqn.py
+
+Many environments a run, played together and learned from at once (Gallici et al., 2024). Flags are
+as in `dqn.py`: each that is shown with dots takes a list; intervals are in environment steps.
+
+    scripts/run experiments/pqn.py --learning-rate 1e-4 1e-3 --trace-lambda 0.5 0.9
+    scripts/run experiments/pqn.py --preset minatar --env Asterix-MinAtar --seeds 30
+"""
+
+from pathlib import Path
+from typing import Any
+
+from research.dqn import PQN_PRESETS, make_pqn_problem
+from research.dqn.env_params import EnvParamFlags, take_env_params
+from research.report.show import show_run
+from research.sweep.command_line import arguments_type, make_experiment, run_main
+from research.sweep.runner import run_experiment
+
+_DEFAULT = PQN_PRESETS["cartpole"]
+Arguments: Any = arguments_type(*_DEFAULT, unit="env steps", more=EnvParamFlags)
+
+
+def arguments(preset: str, **changes: Any) -> Any:
+    """The arguments of a preset, with changes: `arguments("cartpole", seeds=("8",))`."""
+    chosen = PQN_PRESETS[preset]
+    single = {**vars(chosen.config), **vars(chosen.hparams)}
+    return Arguments(**{name: (value,) for name, value in single.items()} | changes)
+
+
+RECIPES = {name: arguments(name, seeds=("64",)) for name in PQN_PRESETS}
+
+
+def main(args: Any) -> Path:
+    """Trains, prints the result table, draws the learning curve, returns the run folder."""
+    args, hparams = take_env_params(args, _DEFAULT.hparams)
+    experiment = make_experiment(
+        "pqn", make_pqn_problem, _DEFAULT.config, hparams, args, in_work=True
+    )
+    folder = run_experiment(experiment, args.out, args.name)
+    show_run(folder)
+    return folder
+
+
+if __name__ == "__main__":
+    run_main(main, RECIPES, __doc__ or "")

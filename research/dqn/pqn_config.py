@@ -1,0 +1,77 @@
+"""What PQN can be told: a static config, and hyper-parameters that each run has its own of."""
+
+import dataclasses
+
+from flax import struct
+
+from research.dqn.config import (
+    ENV_HELP,
+    PROTOCOL_HELP,
+    TORSO_HELP,
+    check_choices,
+    check_divides,
+    check_hidden,
+)
+from research.task import field
+
+
+@dataclasses.dataclass(frozen=True)
+class PQNConfig:
+    """What is compiled into the program. Intervals are in environment steps, of all `num_envs`
+    environments of a run together."""
+
+    env: str = field("CartPole-v1", ENV_HELP)
+    protocol: str = field("gymnax", PROTOCOL_HELP)
+    env_steps: int = field(512_000, "environment steps a run", low=1)
+    num_envs: int = field(32, "environments a run steps together", low=1)
+    train_every: int = field(1024, "environment steps between rounds of updates", low=1)
+    epochs: int = field(4, "how often a round goes over its environment steps", low=1)
+    minibatches: int = field(8, "updates an epoch", low=1)
+    torso: str = field("auto", TORSO_HELP)
+    hidden: tuple[int, ...] = field((128, 128), "widths of the hidden layers, such as 128x128")
+    layer_norm: bool = field(True, "whether hidden layers are normalized")
+    eval_episodes: int = field(10, "episodes an evaluation", low=1)
+
+    def __post_init__(self):
+        check_choices(self)
+        check_hidden(self.hidden)
+
+    @property
+    def rows_per_step(self) -> int:
+        """How often all environments are stepped before a round of updates."""
+        return self.train_every // self.num_envs
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds of updates there are in `env_steps`."""
+        return self.env_steps // self.train_every
+
+
+@struct.dataclass
+class PQNHParams:
+    """What every run may have its own value of."""
+
+    learning_rate: float = field(5e-4, "step size of RAdam", low=0)
+    learning_rate_end: float = field(
+        0.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
+    )
+    max_grad_norm: float = field(10.0, "the gradient is shortened to this norm; 0: never", low=0)
+    gamma: float = field(0.99, "discount a step", low=0, high=1)
+    trace_lambda: float = field(
+        0.65, "of lambda-returns: 0 bootstraps after one step, 1 never", low=0, high=1
+    )
+    epsilon_start: float = field(1.0, "probability of a random action at first", low=0, high=1)
+    epsilon_end: float = field(0.05, "and later", low=0, high=1)
+    epsilon_fraction: float = field(0.1, "of env-steps, until it is epsilon-end", low=0, high=1)
+    eval_epsilon: float = field(0.001, "random actions in evaluation", low=0, high=1)
+
+
+def check_rounds(config: PQNConfig) -> None:
+    """Environment steps divide into rounds, and a round into minibatches.
+
+    Raises:
+      UserError: naming the flag, and the nearest value that fits.
+    """
+    check_divides("train-every", config.train_every, "num-envs", config.num_envs)
+    check_divides("train-every", config.train_every, "minibatches", config.minibatches)
+    check_divides("env-steps", config.env_steps, "train-every", config.train_every)

@@ -1,0 +1,45 @@
+"""Floating-point operations of a traced function, loops counted as often as they turn."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
+
+
+def count_flops(program: ClosedJaxpr) -> float | None:
+    """The compiler's count before optimization, None where it gives none.
+
+    It takes the body of every loop once; for a scan that is replaced by all its turns. Loops
+    without a fixed number of turns stay counted once.
+
+    Args:
+      program: such as `jax.jit(f).trace(...).jaxpr`.
+    """
+    if (flops := _count_once(program)) is None:
+        return None
+    for scan in _scans(program.jaxpr):
+        body = scan["jaxpr"]
+        flops += scan["length"] * (count_flops(body) or 0.0) - (_count_once(body) or 0.0)
+    return flops
+
+
+def _count_once(program: ClosedJaxpr) -> float | None:
+    shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in program.in_avals]
+    cost = jax.jit(jaxpr_as_fun(program)).lower(*shapes).cost_analysis() or {}
+    return cost.get("flops")
+
+
+def _scans(jaxpr: Jaxpr) -> Iterator[dict[str, Any]]:
+    """The parameters of every scan that is not inside another."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "scan":
+            yield equation.params
+            continue
+        for inner in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda x: isinstance(x, ClosedJaxpr | Jaxpr)
+        ):
+            if isinstance(inner, ClosedJaxpr):
+                yield from _scans(inner.jaxpr)
+            elif isinstance(inner, Jaxpr):
+                yield from _scans(inner)
