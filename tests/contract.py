@@ -39,16 +39,16 @@ def run(case: Case, steps: int, seeds: Any = 3, **options: Any) -> Swept:
 
 
 def check_a_lane_is_a_lone_run(case: Case, steps: int, atol: float) -> None:
-    """Every run of a sweep ends, to a tolerance, where it ends when it is run alone."""
+    """A run of a sweep ends, to a tolerance, where it ends when it is run alone: the first run, and
+    one between others under the second value of the first axis."""
     together = run(case, steps)
     ((name, values),) = list(case.axes.items())[:1]
     others = {axis: [values[0]] for axis, values in case.axes.items()}
-    for setting, value in enumerate(values):
-        for seed in range(3):
-            alone = run(case, steps, seeds=[seed], axes=others | {name: [value]})
-            index = setting * 3 * _settings_after_first(case) + seed
-            lane = jax.tree.map(lambda leaf: leaf[index], together.states)  # noqa: B023
-            chex.assert_trees_all_close(_only(alone.states), lane, atol=atol, rtol=0)
+    for setting, seed in ((0, 0), (1, 1)):
+        alone = run(case, steps, seeds=[seed], axes=others | {name: [values[setting]]})
+        index = setting * 3 * _settings_after_first(case) + seed
+        lane = jax.tree.map(lambda leaf: leaf[index], together.states)  # noqa: B023
+        chex.assert_trees_all_close(_only(alone.states), lane, atol=atol, rtol=0)
 
 
 def check_place_changes_no_bit(case: Case, steps: int) -> None:

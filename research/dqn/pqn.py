@@ -7,6 +7,7 @@ Networks, environments, exploration and evaluation are the DQN's.
 Shape letters: N environments, K rows a round, B minibatch, A actions.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -81,7 +82,7 @@ def step(
 ) -> tuple[State, Metrics]:
     """One round: `train_every` environment steps, then `epochs` x `minibatches` updates."""
     act_key, order_key = jax.random.split(key)
-    values = _values(config, env, state.params)
+    values = pqn_values(config, env, hparams, state.params)
     actors, explored = explore(
         env,
         with_env_params(shared, hparams),
@@ -123,7 +124,10 @@ def evaluate(
     key: jax.Array,
 ) -> Metrics:
     """Mean return and length of `eval_episodes` episodes in environments of their own."""
-    params, values = with_env_params(shared, hparams), _values(config, env, state.params)
+    params, values = (
+        with_env_params(shared, hparams),
+        pqn_values(config, env, hparams, state.params),
+    )
     return evaluate_values(env, params, values, hparams.eval_epsilon, key, config.eval_episodes)
 
 
@@ -192,6 +196,20 @@ def make_pqn_problem(config: PQNConfig) -> Problem:
     return Problem(task, env.params, {"environment": config.env, "protocol": config.protocol})
 
 
+def pqn_values(
+    config: PQNConfig, env: Environment, hparams: PQNHParams, params: Any
+) -> Callable[[jax.Array], jax.Array]:
+    """What the agent acts by: observations [N, ...] -> action values float32 [N, A]."""
+    del hparams
+    network = _network(config, env)
+
+    def values(observation: jax.Array) -> jax.Array:
+        outputs: Any = network.apply({"params": params}, observation)
+        return outputs[..., 0]
+
+    return values
+
+
 def _network(config: PQNConfig, env: Environment) -> QNetwork:
     return QNetwork(
         num_actions=env.num_actions,
@@ -200,12 +218,6 @@ def _network(config: PQNConfig, env: Environment) -> QNetwork:
         layer_norm=config.layer_norm,
         categories=env.categories,
     )
-
-
-def _values(config: PQNConfig, env: Environment, params: Any) -> Any:
-    """observations [N, ...] -> float32 [N, A]."""
-    network = _network(config, env)
-    return lambda observation: network.apply({"params": params}, observation)[..., 0]
 
 
 def _optimizer(hparams: PQNHParams, learning_rate: Any) -> optax.GradientTransformation:

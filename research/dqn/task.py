@@ -4,6 +4,7 @@ Shape letters: N environments, K rows a step, B batch, A actions.
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -97,7 +98,7 @@ def step(
     actors, explored = explore(
         env,
         with_env_params(shared, hparams),
-        lambda observation: _values(config, env, hparams, state.params, observation),
+        policy_values(config, env, hparams, state.params),
         lambda row: epsilon_at(config, hparams, row),
         state.actors,
         act_key,
@@ -136,7 +137,7 @@ def evaluate(
     return evaluate_values(
         env,
         with_env_params(shared, hparams),
-        lambda observation: _values(config, env, hparams, state.params, observation),
+        policy_values(config, env, hparams, state.params),
         hparams.eval_epsilon,
         key,
         config.eval_episodes,
@@ -177,12 +178,17 @@ def make_problem(config: Config) -> Problem:
     return Problem(task, env.params, {"environment": config.env, "protocol": config.protocol})
 
 
-def _values(
-    config: Config, env: Environment, hparams: HParams, params: Any, observation: jax.Array
-) -> jax.Array:
-    """float32 [N, A]."""
-    outputs: Any = make_network(config, env).apply({"params": params}, observation)
-    return action_values(config, hparams, outputs)
+def policy_values(
+    config: Config, env: Environment, hparams: HParams, params: Any
+) -> Callable[[jax.Array], jax.Array]:
+    """What the agent acts by: observations [N, ...] -> action values float32 [N, A]."""
+    network = make_network(config, env)
+
+    def values(observation: jax.Array) -> jax.Array:
+        outputs: Any = network.apply({"params": params}, observation)
+        return action_values(config, hparams, outputs)
+
+    return values
 
 
 def _decayed(config: Config, hparams: HParams, t: jax.Array) -> HParams:

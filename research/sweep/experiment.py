@@ -127,3 +127,12 @@ def cell(value: Any) -> Any:
     if isinstance(value, tuple):
         return "x".join(map(str, value)) or "none"
     return value
+
+
+def uncell(value: Any, like: Any) -> Any:
+    """Undoes `cell`, or what JSON made of it, for a field whose default is `like`."""
+    if not isinstance(like, tuple):
+        return type(like)(value)
+    if isinstance(value, str):
+        value = () if value == "none" else [int(part) for part in value.split("x")]
+    return tuple(value)

@@ -16,18 +16,19 @@ def count_flops(program: ClosedJaxpr) -> float | None:
     Args:
       program: such as `jax.jit(f).trace(...).jaxpr`.
     """
-    if (flops := _count_once(program)) is None:
-        return None
-    for scan in _scans(program.jaxpr):
-        body = scan["jaxpr"]
-        flops += scan["length"] * (count_flops(body) or 0.0) - (_count_once(body) or 0.0)
-    return flops
+    once, more = _count(program)
+    return None if once is None else once + more
 
 
-def _count_once(program: ClosedJaxpr) -> float | None:
+def _count(program: ClosedJaxpr) -> tuple[float | None, float]:
+    """The count with every loop taken once, and what the other turns of its scans add to it."""
     shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in program.in_avals]
     cost = jax.jit(jaxpr_as_fun(program)).lower(*shapes).cost_analysis() or {}
-    return cost.get("flops")
+    added = 0.0
+    for scan in _scans(program.jaxpr):
+        once, more = _count(scan["jaxpr"])
+        added += (scan["length"] - 1) * (once or 0.0) + scan["length"] * more
+    return cost.get("flops"), added
 
 
 def _scans(jaxpr: Jaxpr) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from research.errors import UserError
 from research.sweep.atomic import write_bytes
-from research.sweep.tensors import save_tree
+from research.sweep.tensors import load_nested, save_tree
 
 FORMAT = 1
 
@@ -68,4 +68,21 @@ class RunFolder:
 
     def save_params(self, group: int, params: Any, **facts: Any) -> None:
         """Writes the final params of a group, every leaf [runs, ...]."""
-        save_tree(self.path / f"params-{group}.safetensors", params, facts)
+        save_tree(params_file(self.path, group), params, facts)
+
+
+def params_file(folder: Path, group: int) -> Path:
+    """Where the final params of a group lie."""
+    return folder / f"params-{group}.safetensors"
+
+
+def load_params(folder: str | os.PathLike[str], group: int, place: int) -> Any:
+    """The final params of one run of a group, as nested dicts of arrays.
+
+    Raises:
+      UserError: if they are not there, as before a group has ended, or damaged.
+    """
+    path = params_file(Path(folder), group)
+    if not path.is_file():
+        raise UserError(f"no file {path}: it is written when its runs have ended")
+    return load_nested(path, place)

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -50,6 +51,16 @@ def load_tree(path: str | os.PathLike[str], template: Any) -> Any:
                 f"not {leaf.dtype}{list(leaf.shape)}: it belongs to another configuration"
             )
     return jax.tree.unflatten(jax.tree.structure(template), [tensors[name] for name in expected])
+
+
+def load_nested(path: str | os.PathLike[str], place: int) -> Any:
+    """What `save_tree` wrote of nested dicts, of every leaf only the part at `place` in front.
+
+    Raises:
+      UserError: if the file is missing or damaged.
+    """
+    parts = {tuple(name.split("/")): leaf[place] for name, leaf in load_tensors(path).items()}
+    return traverse_util.unflatten_dict(parts)
 
 
 def load_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

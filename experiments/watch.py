@@ -1,0 +1,94 @@
+"""Draws an episode of a trained agent as an animated GIF into its run folder.
+
+    scripts/watch RUN               the best run of the folder
+    scripts/watch RUN --run 17      a chosen one
+
+It acts as in evaluation, in an episode of its own.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import tyro
+
+from research.dqn import (
+    PQN_PRESETS,
+    PRESETS,
+    make_environment,
+    make_pqn_problem,
+    make_problem,
+    policy_values,
+    pqn_values,
+)
+from research.dqn.env_params import PREFIX, add_env_params, with_env_params
+from research.dqn.watching import check_drawn, draw, play_one
+from research.errors import UserError, plain_exit
+from research.report.one_run import OneRun, one_run
+from research.report.read import read_run_folder
+from research.sweep.experiment import uncell
+from research.sweep.machine import configure_jax
+from research.sweep.run_folder import load_params
+
+ALGORITHMS = {
+    "dqn": (PRESETS["cartpole"], make_problem, policy_values),
+    "pqn": (PQN_PRESETS["cartpole"], make_pqn_problem, pqn_values),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Draws an episode of a trained agent as an animated GIF into its run folder."""
+
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of dqn or pqn")]
+    run: Annotated[int | None, tyro.conf.arg(help="its number; the best if not given")] = None
+    steps: Annotated[int, tyro.conf.arg(help="most steps to draw; each takes a moment")] = 500
+    seed: Annotated[int, tyro.conf.arg(help="another one shows another episode")] = 0
+
+
+def main(arguments: Arguments) -> Path:
+    """Plays, draws, and returns the path of the GIF."""
+    if arguments.steps < 1:
+        raise UserError(f"--steps {arguments.steps}: must be at least 1")
+    data = read_run_folder(arguments.folder)
+    algorithm = data.manifest["experiment"]
+    if algorithm not in ALGORITHMS:
+        raise UserError(f"{data.path} is a run folder of {algorithm}: only agents can be watched")
+    run = one_run(data, arguments.run)
+    (like, hparams), make, values = ALGORITHMS[algorithm]
+    config = _restore(run, like)
+    env = make_environment(config.env, config.protocol)
+    check_drawn(env)
+    make(config)  # checks what a changed file may hold
+    given = [name.removeprefix(PREFIX) for name in run.hparams if name.startswith(PREFIX)]
+    hparams = add_env_params(hparams, env, given).replace(**run.hparams)
+    params = load_params(data.path, run.group, run.place)
+    env_params = with_env_params(env.params, hparams)
+    policy = values(config, env, hparams, params)
+    key = jax.random.key(arguments.seed)
+    episode = play_one(env, env_params, policy, hparams.eval_epsilon, key, arguments.steps)
+    path = data.path / f"run-{run.number}.gif"
+    end = "" if episode.ended else f" (stopped there; --steps {arguments.steps})"
+    print(
+        f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}; "
+        f"this episode has a return of {episode.returns[-1]:.4g} "
+        f"after {len(episode.states)} steps{end}",
+        flush=True,
+    )
+    draw(env, env_params, episode, path)
+    print(f"animation: {path}")
+    return path
+
+
+def _restore(run: OneRun, like: Any) -> Any:
+    """The config that the run had."""
+    fields = {name: uncell(run.config[name], value) for name, value in vars(like).items()}
+    return dataclasses.replace(like, **fields)
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        given = tyro.cli(Arguments, prog="scripts/watch", description=__doc__)
+        configure_jax()
+        main(given)

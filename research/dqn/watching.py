@@ -1,0 +1,101 @@
+"""One episode of a trained agent, drawn by gymnax's visualizer."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import lax
+
+from research.dqn.acting import epsilon_greedy
+from research.dqn.environments import Environment
+from research.errors import UserError, shortlist
+
+DRAWN = (
+    "Acrobot-v1", "CartPole-v1", "MountainCar-v0", "Catch-bsuite", "Asterix-MinAtar",
+    "Breakout-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar", "SpaceInvaders-MinAtar",
+    "Pong-misc", "MetaMaze-misc", "FourRooms-misc",
+)  # fmt: skip
+
+
+class Episode(NamedTuple):
+    """What happened, on the host.
+
+    Attributes:
+      states: of the gymnax environment, before each step.
+      returns: float32 [T], undiscounted, up to each step.
+      ended: whether the episode ended by itself or by its time limit.
+    """
+
+    states: list[Any]
+    returns: np.ndarray
+    ended: bool
+
+
+def play_one(
+    env: Environment,
+    params: Any,
+    values: Callable[[jax.Array], jax.Array],
+    epsilon: float,
+    key: jax.Array,
+    most_steps: int,
+) -> Episode:
+    """An episode of a policy, or its first `most_steps` steps.
+
+    Args:
+      env: what to play.
+      params: of the environment.
+      values: observations [1, ...] -> action values float32 [1, A].
+      epsilon: how often to act at random instead.
+      key: typed.
+      most_steps: at which to stop.
+    """
+
+    def play(carry, t):
+        state, observation = carry
+        act_key, step_key = jax.random.split(jax.random.fold_in(play_key, t))
+        action = epsilon_greedy(values(observation[None]), epsilon, act_key)[0]
+        after, outcome = env.step(params, step_key, state, action)
+        done = outcome.terminated | outcome.truncated
+        return (after, outcome.observation), (state, outcome.reward, done)
+
+    start_key, play_key = jax.random.split(key)
+    start = env.reset(params, start_key)
+    scan = jax.jit(lambda start: lax.scan(play, start, np.arange(most_steps))[1])
+    states, reward_T, done_T = jax.device_get(scan(start))
+    length = int(np.argmax(done_T)) + 1 if done_T.any() else most_steps
+    each = [jax.tree.map(lambda leaf: leaf[t], states) for t in range(length)]  # noqa: B023
+    return Episode(each, np.cumsum(reward_T[:length]), bool(done_T.any()))
+
+
+def check_drawn(env: Environment) -> None:
+    """The visualizer knows the environment.
+
+    Raises:
+      UserError: if not.
+    """
+    if env.name not in DRAWN:
+        raise UserError(f"{env.name} cannot be drawn; gymnax draws {shortlist(DRAWN, 20)}")
+
+
+def draw(env: Environment, params: Any, episode: Episode, path: Path) -> None:
+    """Writes the episode as an animated GIF.
+
+    Raises:
+      UserError: if the environment cannot be drawn.
+    """
+    check_drawn(env)
+    import matplotlib
+
+    matplotlib.use("Agg")  # neither a screen nor a loudspeaker is needed
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    from gymnax.visualize import Visualizer
+
+    raw, states = env.raw, episode.states
+    if hasattr(states[0], "env_state"):  # sticky actions wrap the game
+        raw, states = raw._env, [state.env_state for state in states]
+    with jax.numpy_dtype_promotion("standard"):
+        Visualizer(raw, params, states, episode.returns).animate(str(path))

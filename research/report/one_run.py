@@ -1,0 +1,63 @@
+"""One run of a run folder: the best, or a chosen one, and what it was given."""
+
+from typing import Any, NamedTuple
+
+from research.errors import UserError
+from research.report.read import RunFolderData, diverged_runs
+
+
+class OneRun(NamedTuple):
+    """A run and its setting.
+
+    Attributes:
+      number: among all runs of the folder.
+      group: the number of its group, whose params are in one file.
+      place: its place in that group.
+      seed: as a person typed it.
+      config: field -> value, as JSON has it.
+      hparams: field -> value.
+      score: the key metric at the last step at which it was measured.
+    """
+
+    number: int
+    group: int
+    place: int
+    seed: int
+    config: dict[str, Any]
+    hparams: dict[str, Any]
+    score: float
+
+
+def one_run(data: RunFolderData, number: int | None = None) -> OneRun:
+    """The run of that number; the one with the best key metric at the last step if not given.
+
+    Raises:
+      UserError: if there is no such run, or none that is finite.
+    """
+    key = data.manifest["key_metric"]
+    measured: Any = data.metrics[data.metrics[key].notna()]
+    last = measured[measured["step"] == measured.groupby("run")["step"].transform("max")]
+    finite = last[~last["run"].isin(list(diverged_runs(data)))].set_index("run")
+    if not len(finite):
+        raise UserError(f"{data.path} has no finite run with {key} yet")
+    if number is None:
+        higher = data.manifest["higher_is_better"]
+        number = int(finite[key].idxmax() if higher else finite[key].idxmin())
+    if number not in finite.index:
+        runs = data.metrics["run"]
+        raise UserError(
+            f"--run {number}: {data.path} has no such finite run; its runs are "
+            f"{runs.min()} to {runs.max()}"
+        )
+    row, manifest = finite.loc[number], data.manifest
+    group = max(i for i, part in enumerate(manifest["groups"]) if part["first_run"] <= number)
+    labels = manifest["groups"][group]
+    return OneRun(
+        number=number,
+        group=group,
+        place=number - labels["first_run"],
+        seed=int(row["seed"]),
+        config=manifest["config"] | {name: labels[name] for name in manifest["config_axes"]},
+        hparams={name: row[name] for name in manifest["hparams"]},
+        score=float(row[key]),
+    )

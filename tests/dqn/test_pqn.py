@@ -1,0 +1,195 @@
+"""PQN under the contract; its returns by hand; that it learns where the answer is known."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from research.dqn import PQN_PRESETS, PQNConfig, PQNHParams, make_pqn_problem
+from research.dqn.acting import CONTINUES, HELD, TERMINATED, TRUNCATED, Finished, Row
+from research.dqn.environments import make_environment
+from research.dqn.exploring import Explored
+from research.dqn.networks import QNetwork
+from research.dqn.pqn import Samples, as_samples, fit_loss, minibatches
+from research.errors import UserError
+from research.sweep import Cadence, sweep
+from tests import contract
+from tests.dqn import worlds
+from tests.dqn.test_task import KNOWN
+
+CONFIG = PQNConfig(
+    env_steps=8_000, num_envs=4, train_every=32, epochs=2, minibatches=4, hidden=(8,),
+    eval_episodes=2,
+)  # fmt: skip
+HPARAMS = PQNHParams(epsilon_fraction=0.01)
+
+
+def case(**changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    return contract.Case(make_pqn_problem(config), HPARAMS, {"learning_rate": [1e-4, 1e-3]})
+
+
+def test_a_lane_is_a_lone_run():
+    contract.check_a_lane_is_a_lone_run(case(), steps=8, atol=1e-4)
+
+
+def test_place_changes_no_bit():
+    contract.check_place_changes_no_bit(case(), steps=8)
+
+
+def test_ten_steps_are_five_a_file_and_five(tmp_path):
+    contract.check_resumes_bit_for_bit(case(), tmp_path)
+
+
+def test_chunk_length_changes_no_bit():
+    contract.check_chunk_length_changes_no_bit(case(), 14, (1, 7, 14))
+
+
+def test_sharded_is_unsharded():
+    contract.check_sharded_is_unsharded(case(), steps=5, atol=1e-4)
+
+
+def test_seeds_differ_and_repeat():
+    contract.check_seeds_differ_and_repeat(case(), steps=3)
+
+
+def test_traced_once():
+    contract.check_traced_once(case())
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Breakout-MinAtar"])
+def test_keys_are_used_once(env):
+    contract.check_keys_are_used_once(case(env=env))
+
+
+SWEPT = {
+    "learning_rate": [1e-4, 1e-3],
+    "learning_rate_end": [0.0, 1.0],
+    "max_grad_norm": [0.0, 1e-9],
+    "gamma": [0.5, 0.99],
+    "trace_lambda": [0.0, 0.9],
+    "epsilon_start": [0.1, 1.0],
+    "epsilon_end": [0.0, 1.0],
+    "epsilon_fraction": [0.001, 1.0],
+}
+
+
+def test_every_hyperparameter_is_tried():
+    fields = {field.name for field in dataclasses.fields(PQNHParams)}
+    assert set(SWEPT) == fields - {"eval_epsilon"}
+
+
+@pytest.mark.parametrize("hparam", sorted(SWEPT))
+def test_every_hyperparameter_changes_the_outcome(hparam):
+    tried = case()._replace(axes={hparam: SWEPT[hparam]})
+    kernel = contract.run(tried, 4, seeds=[0]).states.params["Dense_0"]["kernel"]
+    assert np.abs(np.asarray(kernel[0] - kernel[1])).max() > 1e-7
+
+
+def test_returns_stop_at_ends_and_cross_none():
+    """One environment, five rows: a step, one cut short, a held one, one that ends, one left."""
+    gamma, lambda_ = 0.5, 0.25
+    ends = np.array([CONTINUES, TRUNCATED, HELD, TERMINATED, CONTINUES], np.uint8)
+    rewards = np.array([1, 2, 0, 4, 8], np.float32)
+    best = np.array([10, 20, 30, 40, 50], np.float32)  # the value of each row's observation
+    q = np.stack([best, best - 1], axis=-1)[:, None]
+    rows = Row(np.zeros((5, 1, 2)), np.zeros((5, 1), np.int32), rewards[:, None], ends[:, None])
+    explored = Explored(jax.tree.map(jnp.asarray, rows), jnp.asarray(q), Finished(0, 0, 0))
+    last = jnp.array([[59.0, 60.0]])
+    hparams = PQNHParams(gamma=gamma, trace_lambda=lambda_)
+    samples = as_samples(explored, last, hparams)
+    second = 2 + gamma * 30  # bootstraps from the last observation before the cut
+    first = 1 + gamma * (lambda_ * second + (1 - lambda_) * 20)
+    fourth = 4.0
+    fifth = 8 + gamma * 60
+    returns = np.asarray(samples.returns[:, 0])
+    np.testing.assert_allclose(returns[[0, 1, 3, 4]], [first, second, fourth, fifth], rtol=1e-6)
+    assert samples.valid[:, 0].tolist() == [1, 1, 0, 1, 1]
+
+
+def test_an_epoch_sees_every_step_once_in_an_order_of_its_own():
+    slots = np.asarray(minibatches(CONFIG, jax.random.key(0)))
+    assert slots.shape == (8, 8)
+    epochs = slots.reshape(2, 32)
+    for epoch in epochs:
+        assert sorted(epoch.tolist()) == list(range(32))
+    assert (epochs[0] != epochs[1]).any()
+    assert (np.asarray(minibatches(CONFIG, jax.random.key(1))) != slots).any()
+
+
+def test_the_loss_by_hand_and_its_slope():
+    """Of what was held nothing counts: half of the mean of 3**2 and 1."""
+    network = QNetwork(2, "mlp", ())
+    batch = Samples(
+        jnp.array([[1.0], [2.0], [5.0]]), jnp.array([0, 1, 0]), jnp.array([4.0, 3.0, 99.0]),
+        jnp.array([1.0, 1.0, 0.0]),
+    )  # fmt: skip
+    params = {"action": {"kernel": jnp.array([[1.0, 2.0]]), "bias": jnp.zeros(2)}}
+    assert float(fit_loss(params, network, batch)) == pytest.approx((9 + 1) / 4)
+    check_grads(lambda p: fit_loss(p, network, batch), (params,), order=1, modes=["rev"], atol=1e-2)
+
+
+def test_a_round_is_as_many_updates_as_it_says():
+    problem = case().problem
+    state = problem.task.init(problem.shared, HPARAMS, jax.random.key(0))
+    state, _ = jax.jit(problem.task.step)(
+        problem.shared, HPARAMS, state, jax.random.key(1), jnp.int32(0)
+    )
+    (count,) = {int(leaf) for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim == 0}
+    assert count == CONFIG.epochs * CONFIG.minibatches
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_it_finds_the_values_of_the_diagnostic_environments(name):
+    assert name in worlds.WORLDS
+    config = PQNConfig(
+        env=name, env_steps=49_152, num_envs=16, train_every=256, epochs=4, minibatches=4,
+        hidden=(32,), eval_episodes=2,
+    )  # fmt: skip
+    hparams = PQNHParams(learning_rate=3e-3, gamma=0.8, epsilon_end=1.0)
+    problem = make_pqn_problem(config)
+    steps = problem.task.steps
+    cadence, devices = Cadence(steps, steps, steps), jax.local_devices()[:1]
+    swept = sweep(problem.task, problem.shared, hparams, 2, steps, cadence=cadence, devices=devices)
+    known = KNOWN[name]
+    env = make_environment(name)
+    network = QNetwork(env.num_actions, "mlp", config.hidden, layer_norm=True)
+    for lane in range(2):
+        params = jax.tree.map(lambda leaf: leaf[lane], swept.states.params)  # noqa: B023
+        found = network.apply({"params": params}, jnp.asarray(list(known), jnp.float32))[..., 0]
+        np.testing.assert_allclose(found, list(known.values()), atol=0.15)
+
+
+@pytest.mark.parametrize("env", ["FrozenLake-misc", "Breakout-MinAtar"])
+def test_numbers_and_images_are_learned_from(env):
+    swept = contract.run(case(env=env)._replace(axes={}), 2, seeds=[0])
+    assert np.isfinite(swept.metrics["loss"]).all()
+
+
+@pytest.mark.parametrize("preset", sorted(PQN_PRESETS))
+def test_presets_make_sense(preset):
+    config = PQN_PRESETS[preset].config
+    task = make_pqn_problem(config).task
+    assert task.steps * task.work_per_step == config.env_steps
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"train_every": 30}, "--train-every 30: must be a multiple of --num-envs 4, such as"),
+        ({"minibatches": 5}, "--train-every 32: must be a multiple of --minibatches 5, such as"),
+        ({"env_steps": 100}, "--env-steps 100: must be a multiple of --train-every 32, such as 96"),
+        ({"torso": "conv"}, "--torso conv: CartPole-v1 shows 4"),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_line(changes, says):
+    with pytest.raises(UserError, match=says):
+        make_pqn_problem(dataclasses.replace(CONFIG, **changes))
+
+
+def test_a_word_that_there_is_not_is_one_clear_line():
+    with pytest.raises(UserError, match="--protocol atari: there are gymnax, original"):
+        dataclasses.replace(CONFIG, protocol="atari")
