@@ -4,7 +4,7 @@ import os
 
 os.environ["SEEDBED_CACHE"] = "off"  # for the processes that tests start, too
 # Tests compile hundreds of small programs and run them for moments: twice as fast in all.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=1"
 
 import jax
 import pytest

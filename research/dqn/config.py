@@ -24,6 +24,8 @@ PROTOCOL_HELP = (
 )
 TORSO_HELP = "auto (by the observation), mlp, flat (flattens) or conv (16 filters of 3x3)"
 
+SCALE_HELP = "whether numbers of an observation that have bounds are brought to -1..1"
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -45,6 +47,7 @@ class Config:
     )
     torso: str = field("auto", TORSO_HELP)
     hidden: tuple[int, ...] = field((120, 84), "widths of the hidden layers, such as 120x84")
+    scale_observations: bool = field(False, SCALE_HELP)
     layer_norm: bool = field(False, "whether hidden layers are normalized")
     dueling: bool = field(False, "value and advantages apart (Wang et al., 2016)")
     double: bool = field(False, "double Q-learning (van Hasselt et al., 2016)")

@@ -55,6 +55,7 @@ class Environment(NamedTuple):
       observation_shape: of what `reset` and `step` give.
       observation_dtype: bool where every number is 0 or 1.
       categories: how many values the observation takes, if it is one whole number; else 0.
+      bounds: (low, high) of every number of a vector, infinite where there is none; () of others.
       params: the default parameters, a pytree of float32, int32 and bool arrays.
       reset: `(params, key) -> (state, observation)`.
       step: `(params, key, state, action) -> (state, Outcome)`; starts anew where an episode ended.
@@ -66,6 +67,7 @@ class Environment(NamedTuple):
     observation_shape: tuple[int, ...]
     observation_dtype: Any
     categories: int
+    bounds: tuple[tuple[float, float], ...]
     params: Any
     reset: Callable[[Any, jax.Array], tuple[Any, jax.Array]]
     step: Callable[[Any, jax.Array, Any, jax.Array], tuple[Any, Outcome]]
@@ -107,6 +109,7 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
         observation_shape=observation.shape,
         observation_dtype=observation.dtype,
         categories=space.n if isinstance(space, spaces.Discrete) else 0,
+        bounds=_bounds(space, observation),
         params=params,
         reset=reset,
         step=step,
@@ -134,6 +137,16 @@ def _make_raw(name: str, protocol: str) -> tuple[Any, Any]:
     if name != "Freeway-MinAtar":
         params = params.replace(max_steps_in_episode=LONG_LIMIT)
     return StickyActionWrapper(raw, STICKY_ACTIONS), params
+
+
+def _bounds(space: Any, observation: Any) -> tuple[tuple[float, float], ...]:
+    if observation.ndim != 1 or observation.dtype != jnp.float32:
+        return ()
+    ends = [np.broadcast_to(np.asarray(end, np.float64), observation.shape)
+            for end in (space.low, space.high)]  # fmt: skip
+    # The largest float32 stands for "none".
+    low, high = (np.where(np.abs(end) < 1e30, end, np.sign(end) * np.inf) for end in ends)
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def is_minatar(name: str) -> bool:

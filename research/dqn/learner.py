@@ -52,6 +52,7 @@ def make_network(config: Config, env: Environment) -> QNetwork:
         dueling=config.dueling,
         layer_norm=config.layer_norm,
         categories=env.categories,
+        bounds=env.bounds if config.scale_observations else (),
     )
 
 

@@ -7,6 +7,7 @@ Shape letters: B batch, A actions, M atoms, F features, H height, W width, C cha
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from research.dqn.environments import Environment
 from research.errors import UserError, shortlist
@@ -26,6 +27,7 @@ class QNetwork(nn.Module):
         hidden layer of its own (Wang et al., 2016, eq. 9).
       layer_norm: whether every layer but the last is normalized before its activation.
       categories: where the observation is one whole number, how many values it takes.
+      bounds: (low, high) of every number of a vector that is to be brought to -1..1; () if none is.
     """
 
     num_actions: int
@@ -35,6 +37,7 @@ class QNetwork(nn.Module):
     dueling: bool = False
     layer_norm: bool = False
     categories: int = 0
+    bounds: tuple[tuple[float, float], ...] = ()
 
     @nn.compact
     def __call__(self, observation: jax.Array) -> jax.Array:
@@ -42,7 +45,7 @@ class QNetwork(nn.Module):
         if self.categories:
             x = jax.nn.one_hot(observation, self.categories)
         else:
-            x = observation.astype(jnp.float32)
+            x = scale(observation.astype(jnp.float32), self.bounds)
         if self.torso == "conv":
             x = self._activate(Conv3x3(16)(x))
         x_BxF = x.reshape(len(x), -1)
@@ -65,6 +68,17 @@ class QNetwork(nn.Module):
 
     def _head(self, x_BxF: jax.Array, rows: int, name: str) -> jax.Array:
         return nn.Dense(rows * self.atoms, name=name)(x_BxF).reshape(-1, rows, self.atoms)
+
+
+def scale(x_BxF: jax.Array, bounds: tuple[tuple[float, float], ...]) -> jax.Array:
+    """Brings every number that lies between two finite bounds to -1..1."""
+    if not bounds:
+        return x_BxF
+    low, high = np.array(bounds, np.float32).T
+    finite = np.isfinite(low) & np.isfinite(high)
+    middle = np.where(finite, (low + high) / 2, 0).astype(np.float32)
+    half = np.where(finite, (high - low) / 2, 1).astype(np.float32)
+    return (x_BxF - middle[None, :]) / half[None, :]
 
 
 class Conv3x3(nn.Module):

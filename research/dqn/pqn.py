@@ -217,6 +217,7 @@ def _network(config: PQNConfig, env: Environment) -> QNetwork:
         hidden=config.hidden,
         layer_norm=config.layer_norm,
         categories=env.categories,
+        bounds=env.bounds if config.scale_observations else (),
     )
 
 

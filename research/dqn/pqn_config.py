@@ -7,6 +7,7 @@ from flax import struct
 from research.dqn.config import (
     ENV_HELP,
     PROTOCOL_HELP,
+    SCALE_HELP,
     TORSO_HELP,
     check_choices,
     check_divides,
@@ -29,6 +30,7 @@ class PQNConfig:
     minibatches: int = field(8, "updates an epoch", low=1)
     torso: str = field("auto", TORSO_HELP)
     hidden: tuple[int, ...] = field((128, 128), "widths of the hidden layers, such as 128x128")
+    scale_observations: bool = field(False, SCALE_HELP)
     layer_norm: bool = field(True, "whether hidden layers are normalized")
     eval_episodes: int = field(10, "episodes an evaluation", low=1)
 

@@ -1,5 +1,6 @@
 """Named settings of DQN and PQN."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 from research.dqn.config import Config, HParams
@@ -13,7 +14,15 @@ class Preset(NamedTuple):
     hparams: Any
 
 
-_CLASSIC = Config(torso="mlp")
+_CLASSIC = Config(
+    env_steps=100_000,
+    learning_starts=1_000,
+    batch_size=64,
+    torso="mlp",
+    hidden=(64, 64),
+    n_step=10,
+)
+_CLASSIC_RATES = HParams(learning_rate=1e-3, learning_rate_end=0.0, epsilon_fraction=0.3)
 _MINATAR = Config(
     env="Breakout-MinAtar",
     torso="conv",
@@ -28,7 +37,16 @@ _MINATAR = Config(
 )
 
 PRESETS = {
-    "cartpole": Preset(_CLASSIC, HParams()),
+    "cartpole": Preset(_CLASSIC, _CLASSIC_RATES),
+    "acrobot": Preset(dataclasses.replace(_CLASSIC, env="Acrobot-v1"), _CLASSIC_RATES),
+    "mountaincar": Preset(dataclasses.replace(_CLASSIC, env="MountainCar-v0"), _CLASSIC_RATES),
+    # The net 4 -> 16 -> 4 with ReLU: of its gymnax environments FourRooms shows four numbers, where
+    # the agent is and where the goal, and has four actions.
+    "article": Preset(
+        dataclasses.replace(_CLASSIC, env="FourRooms-misc", hidden=(16,)), _CLASSIC_RATES
+    ),
+    # The setting of CleanRL's dqn_jax and, with 10 environments, of purejaxrl's DQN.
+    "cleanrl": Preset(Config(torso="mlp"), HParams()),
     # Young and Tian (2019), table 1, with Adam instead of centred RMSProp.
     "minatar": Preset(_MINATAR, HParams(epsilon_end=0.1, epsilon_fraction=0.02)),
 }

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -102,26 +102,16 @@ def compile_program(
     shared = jax.device_put(problem.shared, replicated)
     hparams, seeds = _shapes(_block_of(runs, layout, 0), sharding)
 
-    # shard_map, not a sharded vmap: each device runs the plain program on its own lanes, so no
-    # collective can arise.
-    def compile_one(function, *args, donate=()):
-        specs = [P(), P("run"), P("run"), P("run"), P()][: len(args)]
-        mapped = jax.shard_map(
-            function, mesh=mesh, in_specs=tuple(specs), out_specs=P("run"), check_vma=False
-        )
-        lowered = jax.jit(mapped, donate_argnums=donate).lower(*args)
-        return lowered.compile(), _shapes(lowered.out_info, sharding)
-
+    data = _shapes(shared, replicated)
+    t = jax.ShapeDtypeStruct((), np.int32, sharding=replicated)
     with _CacheHits() as cache:
-        init, (states, keys) = compile_one(partial(init_runs, task), shared, hparams, seeds)
-        t = jax.ShapeDtypeStruct((), np.int32, sharding=replicated)
+        init, (states, keys) = _compile(mesh, (init_runs, task), (data, hparams, seeds))
         train = {}
         for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
-            function = partial(_train_by_run, task, *shape)
-            args = (shared, hparams, states, keys.step, t)
-            train[shape], _ = compile_one(function, *args, donate=2)
-        args = (shared, hparams, states, keys.evaluate, t)
-        evaluate, _ = compile_one(partial(evaluate_runs, task), *args)
+            args = (data, hparams, states, keys.step, t)
+            train[shape], _ = _compile(mesh, (_train_by_run, task, *shape), args, donate=(2,))
+        args = (data, hparams, states, keys.evaluate, t)
+        evaluate, _ = _compile(mesh, (evaluate_runs, task), args)
     analyses = [program.memory_analysis() for program in train.values()]
     memory = max(analyses, key=_temp_bytes, default=None)
     return Program(
@@ -136,11 +126,41 @@ def compile_program(
         cost=Cost(
             compile_seconds=time.perf_counter() - began,
             cache_hits=cache.hits,
-            flops_per_step=count_flops(one.step.jaxpr),
+            flops_per_step=one.flops_per_step,
             argument_bytes=getattr(memory, "argument_size_in_bytes", 0),
             temp_bytes=_temp_bytes(memory),
         ),
     )
+
+
+def _compile(
+    mesh: Mesh, call: tuple[Any, ...], args: tuple[Any, ...], donate: tuple[int, ...] = ()
+) -> tuple[Callable[..., Any], Any]:
+    """A compiled function, and the shapes of what it returns.
+
+    Kept in memory: a second sweep of the same task, as in a notebook, compiles only what differs.
+
+    Args:
+      mesh: the devices to shard the run axis over.
+      call: a function, then its static arguments.
+      args: the shapes of the others: shared, then what has a run axis, then the step.
+      donate: which of them it may overwrite.
+    """
+    leaves, treedef = jax.tree.flatten(args)
+    return _compile_once(mesh, call, treedef, tuple(leaves), donate)
+
+
+@lru_cache(maxsize=64)
+def _compile_once(mesh, call, treedef, leaves, donate):
+    args = jax.tree.unflatten(treedef, leaves)
+    specs = [P(), P("run"), P("run"), P("run"), P()][: len(args)]
+    # shard_map, not a sharded vmap: each device runs the plain program on its own lanes, so no
+    # collective can arise.
+    mapped = jax.shard_map(
+        partial(*call), mesh=mesh, in_specs=tuple(specs), out_specs=P("run"), check_vma=False
+    )
+    lowered = jax.jit(mapped, donate_argnums=donate).lower(*args)
+    return lowered.compile(), _shapes(lowered.out_info, NamedSharding(mesh, P("run")))
 
 
 def start_blocks(program: Program, runs: Runs, states: Any = None) -> list[Block]:
@@ -182,31 +202,41 @@ def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[s
 
 
 class _OneRun(NamedTuple):
-    """Shapes of what one run carries and reports, and its step, traced."""
+    """Shapes of what one run carries and reports, and its functions, traced."""
 
     state: Any
     step_metrics: Any
     evaluate_metrics: Any
-    step: Any
+    flops_per_step: float | None
+    traces: tuple[Any, Any, Any]  # init, step, evaluate
 
 
 def _look_at_one_run(problem: Problem, runs: Runs) -> _OneRun:
-    task, shared = problem.task, problem.shared
+    shared = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(*_shape(leaf)), problem.shared)
     hparams = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), runs.hparams)
+    leaves, treedef = jax.tree.flatten((shared, hparams))
+    one = _look_once(problem.task, treedef, tuple(leaves))
+    _check_swept_are_used(problem, runs, one.traces)
+    return one
+
+
+@lru_cache(maxsize=64)
+def _look_once(task: Task, treedef: Any, leaves: tuple[Any, ...]) -> _OneRun:
+    shared, hparams = jax.tree.unflatten(treedef, leaves)
     key = jax.eval_shape(lambda: jax.random.key(0))
     t = jax.ShapeDtypeStruct((), np.int32)
     init = jax.jit(task.init).trace(shared, hparams, key)
     state = init.out_info
     step = jax.jit(task.step).trace(shared, hparams, state, key, t)
     evaluate = jax.jit(task.evaluate).trace(shared, hparams, state, key)
-    _check_swept_are_used(problem, runs, (init, step, evaluate))
     step_metrics, evaluate_metrics = step.out_info[1], evaluate.out_info
     if both := sorted(set(step_metrics) & set(evaluate_metrics)):
         raise UserError(f"step and evaluate both report {shortlist(both)}: rename one")
     if task.key_metric not in evaluate_metrics:
         known = shortlist(evaluate_metrics)
         raise UserError(f"the key metric {task.key_metric!r} is not evaluated; there are {known}")
-    return _OneRun(state, step_metrics, evaluate_metrics, step)
+    flops = count_flops(step.jaxpr)
+    return _OneRun(state, step_metrics, evaluate_metrics, flops, (init, step, evaluate))
 
 
 def _check_swept_are_used(problem: Problem, runs: Runs, traces: Sequence[Any]) -> None:
@@ -253,6 +283,10 @@ def _shapes(tree: Any, sharding: NamedSharding) -> Any:
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
     )
+
+
+def _shape(leaf: Any) -> tuple[tuple[int, ...], Any]:
+    return np.shape(leaf), jax.numpy.result_type(leaf)
 
 
 def _bytes(shapes: Any) -> int:

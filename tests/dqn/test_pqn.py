@@ -142,7 +142,7 @@ def test_a_round_is_as_many_updates_as_it_says():
     assert count == CONFIG.epochs * CONFIG.minibatches
 
 
-@pytest.mark.parametrize("name", sorted(KNOWN))
+@pytest.mark.parametrize("name", ["Chosen-test", "Cut-test", "Discounted-test"])
 def test_it_finds_the_values_of_the_diagnostic_environments(name):
     assert name in worlds.WORLDS
     config = PQNConfig(

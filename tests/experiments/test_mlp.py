@@ -1,41 +1,20 @@
 """The script as a person calls it."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "experiments" / "mlp.py"
-ENVIRONMENT = {**os.environ, "SEEDBED_CACHE": "off", "COLUMNS": "100"}
-
-
-def call(*words, cwd):
-    command = [sys.executable, str(SCRIPT), *words]
-    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True)
-
-
-def load_script():
-    spec = importlib.util.spec_from_file_location("mlp_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from tests.experiments.conftest import EXPERIMENTS
 
 
 def test_the_script_stays_short():
-    assert len(SCRIPT.read_text().splitlines()) < 60
+    assert len((EXPERIMENTS / "mlp.py").read_text().splitlines()) < 60
 
 
-def test_a_sweep_prints_a_table_and_draws_a_curve(tmp_path):
+def test_a_sweep_prints_a_table_and_draws_a_curve(tmp_path, call):
     words = "--data iris --hidden 8 none --learning-rate 1e-3 1e-2 --seeds 3 --steps 20 --name it"
-    done = call(*words.split(), cwd=tmp_path)
+    done = call("mlp.py", *words.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "12 runs = 4 settings x 3 seeds" in done.stdout
@@ -49,8 +28,8 @@ def test_a_sweep_prints_a_table_and_draws_a_curve(tmp_path):
 
 
 @pytest.mark.parametrize("preset", ["digits", "article"])
-def test_main_is_importable_and_presets_can_be_changed(tmp_path, preset):
-    script = load_script()
+def test_main_is_importable_and_presets_can_be_changed(tmp_path, preset, load_script):
+    script = load_script("mlp.py")
     given = script.arguments(preset, seeds=("2",), steps=4, out=str(tmp_path), name="small")
     assert script.main(given) == tmp_path / "small"
     assert (tmp_path / "small" / "params-0.safetensors").is_file()
@@ -90,23 +69,12 @@ def tables(tmp_path):
         ("--optimizer sgd --beta2 0.9 0.99", "--beta2: nothing uses it"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_status_2(tables, monkeypatch, capsys, words, says):
+def test_bad_input_is_one_clear_line_and_status_2(tables, monkeypatch, refused, words, says):
     monkeypatch.chdir(tables)
-    monkeypatch.setattr("research.sweep.machine.configure_jax", lambda: None)
-    before = sorted(tables.rglob("*"))
-    script = load_script()
-    with pytest.raises(SystemExit) as exit_info:
-        script.run_main(script.main, script.RECIPES, script.__doc__, words.split())
-    assert exit_info.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert says in err
-    assert sorted(tables.rglob("*")) == before
+    assert says in refused("mlp.py", words, tables)
 
 
-def test_bad_input_ends_the_process_with_status_2(tmp_path):
-    done = call("--seeds", "0", cwd=tmp_path)
+def test_bad_input_ends_the_process_with_status_2(tmp_path, call):
+    done = call("mlp.py", "--seeds", "0", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: --seeds 0: a count of seeds is at least 1\n"

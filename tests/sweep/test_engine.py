@@ -98,3 +98,23 @@ def test_no_steps_left_gives_the_states_back():
 def test_an_unknown_axis_is_refused():
     with pytest.raises(UserError, match="'learning'"):
         sweep(toy.TASK, toy.problem().shared, toy.ToyHParams(), 2, 4, axes={"learning": [1.0]})
+
+
+def test_a_second_sweep_of_a_task_traces_and_compiles_nothing():
+    """As in a notebook: with other seeds and other values, of as many runs."""
+    traces = []
+
+    def step(*args):
+        traces.append(1)
+        return toy.step(*args)
+
+    task, shared = toy.TASK._replace(step=step), toy.problem().shared
+    first = sweep(task, shared, toy.ToyHParams(), 2, 4, axes={"rate": [1.0, 2.0]})
+    assert traces
+    traces.clear()
+    second = sweep(task, shared, toy.ToyHParams(), [5, 7], 4, axes={"rate": [3.0, 4.0]})
+    assert not traces
+    np.testing.assert_array_equal(first.states.params["w"], [4, 4, 8, 8])
+    np.testing.assert_array_equal(second.states.params["w"], [12, 12, 16, 16])
+    sweep(task, shared, toy.ToyHParams(), 2, 6)
+    assert traces

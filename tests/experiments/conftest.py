@@ -1,0 +1,62 @@
+"""Scripts as a person calls them: as a process, or their `main` in this one."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+ENVIRONMENT = {**os.environ, "SEEDBED_CACHE": "off", "COLUMNS": "100"}
+
+
+@pytest.fixture
+def call():
+    """A function that runs a script of `experiments/` as a process."""
+
+    def run(script, *words, cwd):
+        command = [sys.executable, str(EXPERIMENTS / script), *words]
+        return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture
+def load_script(monkeypatch):
+    """A function that imports a script of `experiments/`; it leaves JAX as it is."""
+    monkeypatch.setattr("research.sweep.machine.configure_jax", lambda: None)
+
+    def load(script):
+        spec = importlib.util.spec_from_file_location(
+            script.removesuffix(".py"), EXPERIMENTS / script
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture
+def refused(load_script, capsys):
+    """A function that gives words to a script and returns the one line that it answers, after
+    checking that it is one, that the status is 2 and that nothing was written."""
+
+    def run(script, words, folder):
+        before = sorted(folder.rglob("*"))
+        module = load_script(script)
+        with pytest.raises(SystemExit) as exit_info:
+            module.run_main(module.main, module.RECIPES, module.__doc__, words.split())
+        assert exit_info.value.code == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        assert sorted(folder.rglob("*")) == before
+        return err
+
+    return run

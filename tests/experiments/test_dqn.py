@@ -1,0 +1,148 @@
+"""The scripts of DQN and PQN as a person calls them, and watching what they trained."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.experiments.conftest import EXPERIMENTS
+
+SMALL = (
+    "--hidden 8 --num-envs 4 --eval-episodes 2 --env-steps 400 --log-every 40 --train-every 8 "
+    "--seeds 2"
+)
+DQN = f"{SMALL} --learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8"
+
+
+@pytest.mark.parametrize("script", ["dqn.py", "pqn.py", "watch.py"])
+def test_the_scripts_stay_short(script):
+    assert len((EXPERIMENTS / script).read_text().splitlines()) < 110
+
+
+def trained(load_script, script, preset, tmp_path, **changes):
+    """A small run folder, of two groups and two settings each."""
+    module = load_script(script)
+    small = {
+        "hidden": ((8,), (4, 4)), "num_envs": (4,), "eval_episodes": (2,), "env_steps": (400,),
+        "train_every": (8,), "learning_rate": (1e-4, 1e-3), "seeds": ("2",),
+        "out": str(tmp_path), "name": "small",
+    }  # fmt: skip
+    return module.main(module.arguments(preset, **small | changes))
+
+
+DQN_CHANGES = {
+    "learning_starts": (80,), "buffer_size": (160,), "batch_size": (8,),
+    "target_update_every": (8,), "n_step": (2,),
+}  # fmt: skip
+
+
+def test_a_sweep_prints_who_solved_it_and_an_agent_is_watched(tmp_path, call):
+    """In environment steps throughout: the flags, the progress, the table and the curve."""
+    words = f"{DQN} --n-step 1 --env-param gravity=9.8,20 --name it"
+    done = call("dqn.py", *words.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "4 runs = 2 settings x 2 seeds, 400 env steps each" in done.stdout
+    assert "reached" in done.stdout
+    assert "of 2" in done.stdout
+    folder = tmp_path / "runs" / "it"
+    assert (folder / "evaluation_return.png").stat().st_size > 10_000
+    metrics = pd.read_parquet(folder / "metrics")
+    assert set(metrics["env_gravity"]) == {9.8, 20.0}
+    assert set(np.diff(sorted(set(metrics["work"])))) == {40}
+    assert metrics["work"].max() == 400
+    watched = call("watch.py", "runs/it", "--steps", "3", cwd=tmp_path)
+    assert watched.returncode == 0, watched.stderr
+    assert watched.stderr == ""
+    (gif,) = folder.glob("run-*.gif")
+    assert f"animation: runs/it/{gif.name}" in watched.stdout
+    assert Image.open(gif).n_frames == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "preset", "changes"),
+    [("dqn.py", "article", DQN_CHANGES), ("pqn.py", "cartpole", {"minibatches": (2,)})],
+)  # fmt: skip
+def test_a_chosen_run_is_the_one_that_acts(tmp_path, load_script, capsys, script, preset, changes):
+    """Of the second group: config, hyper-parameters and params of run 6 and no other."""
+    folder = trained(load_script, script, preset, tmp_path, **changes)
+    watch = load_script("watch.py")
+    seen = []
+    watch.draw = lambda env, params, episode, path: seen.append((env, episode, path))
+    watch.main(watch.Arguments(str(folder), run=6, steps=4))
+    ((env, episode, path),) = seen
+    assert path == folder / "run-6.gif"
+    assert len(episode.states) <= 4
+    rows = pd.read_parquet(folder / "metrics")
+    row = rows[(rows["run"] == 6) & rows["evaluation_return"].notna()].iloc[-1]
+    assert (row["seed"], row["hidden"], row["learning_rate"]) == (0, "4x4", 1e-3)
+    assert f"run 6, seed 0: evaluation_return {row['evaluation_return']:.4g}" in (
+        capsys.readouterr().out
+    )
+    assert env.name == json.loads((folder / "manifest.json").read_text())["config"]["env"]
+
+
+@pytest.fixture
+def old(tmp_path, monkeypatch):
+    """A folder with a run folder in it."""
+    (tmp_path / "runs" / "old").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--env CartPole", "--env CartPole: no such environment; did you mean CartPole-v1"),
+        ("--env CartPole-v1 Acrobat-v1", "--env Acrobat-v1: no such environment; did you mean"),
+        ("--env Pendulum-v1", "--env Pendulum-v1: its actions are continuous"),
+        ("--buffer-size 50", "--buffer-size 50: it holds less than one batch"),
+        ("--n-step 2000", "--buffer-size 10000: 10 environments fill it in 1000 steps, and --n"),
+        ("--preset minatar --torso mlp", "--torso mlp: Breakout-MinAtar shows 10x10x4"),
+        ("--env Breakout-MinAtar", "--torso mlp: Breakout-MinAtar shows 10x10x4"),
+        ("--gamma 1.1", "--gamma 1.1: must be between 0 and 1"),
+        ("--gamma 0.9 -0.1", "--gamma -0.1: must be between 0 and 1"),
+        ("--train-every 15", "--train-every 15: must be a multiple of --num-envs 10, such as 20"),
+        ("--log-every 15", "--log-every 15: must be a multiple of the 10 env steps"),
+        ("--double True --munchausen True", "--munchausen True --double True"),
+        ("--tau 0.1 0.2 --env-param mass=1", "--env-param mass: CartPole-v1 has"),
+        ("--priority-exponent 0.5 0.7", "--priority-exponent: nothing uses it"),
+        ("--seeds -1", "--seeds -1"),
+        ("--name old", "old is there already"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_2(old, refused, words, says):
+    assert says in refused("dqn.py", words, old)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--env Breakout", "--env Breakout: no such environment; did you mean Breakout-MinAtar"),
+        ("--train-every 1000", "--train-every 1000: must be a multiple of --num-envs 32"),
+        ("--trace-lambda 2", "--trace-lambda 2.0: must be between 0 and 1"),
+    ],
+)
+def test_bad_input_of_pqn_is_one_clear_line_and_status_2(old, refused, words, says):
+    assert says in refused("pqn.py", words, old)
+
+
+def test_what_cannot_be_watched_says_so(tmp_path, load_script, monkeypatch):
+    watch = load_script("watch.py")
+    error = watch.UserError
+    with pytest.raises(error, match="is no run folder"):
+        watch.main(watch.Arguments(str(tmp_path)))
+    with pytest.raises(error, match="--steps 0: must be at least 1"):
+        watch.main(watch.Arguments(str(tmp_path), steps=0))
+    changes = {**DQN_CHANGES, "env": ("FrozenLake-misc",), "hidden": ((8,),)}
+    folder = trained(load_script, "dqn.py", "cartpole", tmp_path, **changes)
+    with pytest.raises(error, match="FrozenLake-misc cannot be drawn; gymnax draws Acrobot-v1"):
+        watch.main(watch.Arguments(str(folder)))
+    monkeypatch.setattr("research.dqn.watching.DRAWN", ("FrozenLake-misc",))
+    with pytest.raises(error, match=r"--run 9: .* its runs are 0 to 3"):
+        watch.main(watch.Arguments(str(folder), run=9))
+    (folder / "params-0.safetensors").unlink()
+    with pytest.raises(error, match=r"no file .*params-0.safetensors: it is written when"):
+        watch.main(watch.Arguments(str(folder)))
