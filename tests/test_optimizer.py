@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from research.optimizer import adamw, sgd
+from research.optimizer import adam, adamw, radam, sgd
 
 PARAMS = {"kernel": jnp.asarray([[1.0, -2.0], [3.0, 0.5]]), "bias": jnp.asarray([0.1, -0.2])}
 GRADS = {"kernel": jnp.asarray([[0.3, 0.1], [-2.0, 1.0]]), "bias": jnp.asarray([1.0, -1.0])}
@@ -52,3 +52,22 @@ def test_decay_shrinks_kernels_by_rate_times_decay_and_spares_biases(make):
     difference = jax.tree.map(jnp.subtract, plain, decayed)
     np.testing.assert_allclose(difference["kernel"], 0.05 * PARAMS["kernel"], atol=1e-6)
     np.testing.assert_array_equal(difference["bias"], 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "theirs"),
+    [
+        (lambda rate, norm: adam(rate, 1e-5, norm), lambda rate: optax.adam(rate, eps=1e-5)),
+        (radam, optax.radam),
+    ],
+    ids=["adam", "radam"],
+)
+def test_a_traced_bound_on_the_norm_is_optaxs_clipping(make, theirs):
+    """Ten steps: RAdam waits a few before it adapts."""
+    with jax.numpy_dtype_promotion("standard"):
+        expected = descend(optax.chain(optax.clip_by_global_norm(0.5), theirs(0.1)), 10)
+        unclipped = descend(theirs(0.1), 10)
+    traced = jax.jit(lambda rate, norm: descend(make(rate, norm), 10))
+    given = traced(jnp.float32(0.1), jnp.float32(0.5))
+    chex.assert_trees_all_close(given, expected, rtol=1e-5)
+    chex.assert_trees_all_close(traced(jnp.float32(0.1), jnp.float32(0)), unclipped, rtol=1e-5)

@@ -30,9 +30,14 @@ def test_the_first_sweep_and_a_new_task_are_as_short_as_it_says():
 
 
 def test_the_files_it_names_exist():
-    for name in re.findall(r"^(\S+/\S*|  \w+\.py) {2,}\S", README, re.MULTILINE):
-        path = ROOT / "research" / "sweep" / name.strip() if name.startswith(" ") else ROOT / name
+    """A file that stands indented is one of the folder above it."""
+    folder, files = ROOT, 0
+    for indent, name in re.findall(r"^( {2})?(\S+/\S*|\w+\.py) {2,}\S", README, re.MULTILINE):
+        path = folder / name if indent else ROOT / name
+        folder = folder if indent else path
         assert path.exists() or name.startswith("runs/"), name
+        files += 1
+    assert files > 20
 
 
 def test_every_command_it_shows_starts_a_script_that_exists():

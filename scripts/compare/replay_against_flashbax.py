@@ -5,15 +5,17 @@
 Each run keeps transitions of MinAtar Breakout (10 x 10 x 4 binary numbers). A step adds what one
 environment shows and draws a batch of 32 transitions, observations and successors both. flashbax's
 flat buffer is given float32 observations, as gymnax gives them and as its users store them, and
-once bool. Memory is that of all buffers at full size; where it would not fit, it is computed from
-the shapes and said to be.
+once bool. Memory is what the device, or on a CPU the process, holds more of after the steps.
 """
 
 import dataclasses
+import gc
+import os
 import statistics
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -106,11 +108,13 @@ def flashbax_flat(
     return init, step
 
 
-def microseconds(
+def cost(
     init: Callable[..., Any], step: Callable[..., Any], runs: int, turns: int
-) -> float:
-    """Of one step of one run: the median turn, all runs under `vmap`."""
+) -> tuple[float, float]:
+    """Microseconds of one step of one run, the median turn, all runs under `vmap`; and the
+    megabytes of all runs."""
     shape = make_environment(ENV).observation_shape
+    before = memory_in_use()
     states = jax.jit(lambda: vmap(lambda _: init())(jnp.arange(runs)))()
 
     def body(states, t):
@@ -127,7 +131,17 @@ def microseconds(
         states, digests = scan(states)
         jax.block_until_ready(digests)
         clock.append(time.perf_counter() - began)
-    return statistics.median(clock[1:]) / STEPS / runs * 1e6
+    used = (memory_in_use() - before) / 1e6
+    return statistics.median(clock[1:]) / STEPS / runs * 1e6, used
+
+
+def memory_in_use() -> int:
+    """Bytes of the device, or of this process where it keeps no account."""
+    gc.collect()
+    if stats := jax.local_devices()[0].memory_stats():
+        return stats["bytes_in_use"]
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def megabytes(init: Callable[..., Any]) -> float:
@@ -150,8 +164,9 @@ def main(given: Arguments) -> None:
             size = megabytes(make(100_000)[0])
             print(f"{kind}, {name}: {size:.2f} MB a run of 100,000 transitions (from the shapes)")
             for runs in given.runs:
-                time_us = microseconds(*make(given.slots), runs, given.turns)
-                print(f"{kind}, {name}, {runs} runs: {time_us:.1f} us a step and run", flush=True)
+                time_us, used = cost(*make(given.slots), runs, given.turns)
+                line = f"{time_us:.1f} us a step and run, {used:,.0f} MB"
+                print(f"{kind}, {name}, {runs} runs: {line}", flush=True)
 
 
 def _digest(*arrays: jax.Array) -> jax.Array:

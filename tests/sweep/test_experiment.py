@@ -1,11 +1,12 @@
 """Groups of runs."""
 
 import dataclasses
+import json
 
 import pytest
 
 from research.errors import UserError
-from research.sweep.experiment import Experiment, cell, make_parts, make_schema
+from research.sweep.experiment import Experiment, cell, make_parts, make_schema, uncell
 from research.sweep.plan import Intervals
 from research.task import field
 from tests import toy
@@ -78,3 +79,11 @@ def test_values_out_of_range_are_refused_whether_swept_or_not(changes, says):
 )
 def test_config_values_are_words_in_a_table(value, text):
     assert cell(value) == text
+
+
+@pytest.mark.parametrize("value", [3, 0.5, True, "word", (64, 32), (8,), ()])
+def test_a_cell_is_undone(value):
+    like = {tuple: (1, 2)}.get(type(value), type(value)(1))
+    assert uncell(cell(value), like) == value
+    assert uncell(json.loads(json.dumps(value)), like) == value
+    assert type(uncell(cell(value), like)) is type(value)

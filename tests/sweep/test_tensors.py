@@ -7,7 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from research.errors import UserError
-from research.sweep.tensors import load_tree, named_leaves, save_tree
+from research.sweep.tensors import load_nested, load_tree, named_leaves, save_tree
 
 TREE = {
     "params": {"kernel": np.float32([[1.5, np.nan], [-0.0, np.inf]]), "bias": np.zeros(0, np.int8)},
@@ -57,3 +57,12 @@ def test_a_file_cut_short_is_refused(tmp_path, keep):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"no file .*nothing"):
         load_tree(tmp_path / "nothing", TREE)
+
+
+def test_one_row_of_nested_dicts_needs_no_template(tmp_path):
+    params = {"Dense_0": {"kernel": np.arange(12.0).reshape(3, 2, 2), "bias": np.arange(6.0)}}
+    params["Dense_0"]["bias"] = params["Dense_0"]["bias"].reshape(3, 2)
+    save_tree(tmp_path / "params", params)
+    row = load_nested(tmp_path / "params", 2)
+    chex.assert_trees_all_equal(row, {"Dense_0": {"kernel": np.float64([[8, 9], [10, 11]]),
+                                                  "bias": np.float64([4, 5])}})  # fmt: skip
