@@ -30,6 +30,7 @@ class Actors(NamedTuple):
       held: bool [N].
       episode_return: float32 [N], undiscounted, so far.
       episode_length: int32 [N], so far.
+      kept: int32 [N], the random action that is being kept up, -1 if none is.
     """
 
     env_state: Any
@@ -38,6 +39,7 @@ class Actors(NamedTuple):
     held: jax.Array
     episode_return: jax.Array
     episode_length: jax.Array
+    kept: jax.Array
 
 
 class Row(NamedTuple):
@@ -74,6 +76,7 @@ def start_actors(env: Environment, params: Any, key: jax.Array, n: int) -> Actor
         held=jnp.zeros(n, bool),
         episode_return=jnp.zeros(n, jnp.float32),
         episode_length=jnp.zeros(n, jnp.int32),
+        kept=jnp.full(n, -1, jnp.int32),
     )
 
 
@@ -106,6 +109,7 @@ def step_actors(
         held=cut,
         episode_return=jnp.where(done, 0, episode_return),
         episode_length=jnp.where(done, 0, episode_length),
+        kept=jnp.where(done, -1, actors.kept),
     )
     return actors, row, finished
 
@@ -121,11 +125,40 @@ def epsilon_greedy(q_NxA: jax.Array, epsilon: Any, key: jax.Array) -> jax.Array:
 
     Of equal values the first is the largest, as everywhere in this field.
     """
+    return _choose(q_NxA, epsilon, key)[0]
+
+
+def keep_up(
+    q_NxA: jax.Array, epsilon: Any, length: Any, kept_N: jax.Array, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Epsilon-greedy whose random actions are kept up for a while: int32 [N] actions and `kept`.
+
+    Dabney, Ostrovski and Barreto (2021), with durations drawn from a geometric distribution: a
+    single random step leads nowhere where many in one direction are needed. The share of random
+    steps is then larger than `epsilon`.
+
+    Args:
+      q_NxA: float32.
+      epsilon: how often to begin with a random action.
+      length: how many steps it is kept up in the mean; 1 is plain epsilon-greedy.
+      kept_N: int32, as the last call returned it; -1 where an episode begins.
+      key: typed.
+    """
+    keep_key, new_key = jax.random.split(key)
+    goes_on = jax.random.uniform(keep_key, kept_N.shape) < 1 - 1 / length
+    action_N, explores_N = _choose(q_NxA, epsilon, new_key)
+    new_N = jnp.where(explores_N, action_N, -1)
+    kept_N = jnp.where((kept_N >= 0) & goes_on, kept_N, new_N)
+    return jnp.where(kept_N >= 0, kept_N, action_N), kept_N
+
+
+def _choose(q_NxA: jax.Array, epsilon: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Actions int32 [N], and whether they are random."""
     n, actions = q_NxA.shape
     whether_key, which_key = jax.random.split(key)
-    explore = jax.random.uniform(whether_key, (n,)) < epsilon
+    explores = jax.random.uniform(whether_key, (n,)) < epsilon
     any_action = jax.random.randint(which_key, (n,), 0, actions)
-    return jnp.where(explore, any_action, jnp.argmax(q_NxA, axis=-1).astype(jnp.int32))
+    return jnp.where(explores, any_action, jnp.argmax(q_NxA, axis=-1).astype(jnp.int32)), explores
 
 
 def _how_it_ended(held: jax.Array, terminated: jax.Array, truncated: jax.Array) -> jax.Array:

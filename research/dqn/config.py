@@ -24,6 +24,7 @@ PROTOCOL_HELP = (
 )
 TORSO_HELP = "auto (by the observation), mlp, flat (flattens) or conv (16 filters of 3x3)"
 
+LENGTH_HELP = "steps a random action is kept up in the mean (Dabney et al., 2021)"
 SCALE_HELP = "whether numbers of an observation that have bounds are brought to -1..1"
 
 
@@ -115,6 +116,7 @@ class HParams:
     gamma: float = field(0.99, "discount a step", low=0, high=1)
     epsilon_start: float = field(1.0, "probability of a random action at first", low=0, high=1)
     epsilon_end: float = field(0.05, "and later", low=0, high=1)
+    exploration_length: float = field(1.0, LENGTH_HELP, low=1)
     epsilon_fraction: float = field(0.5, "of env-steps, until it is epsilon-end", low=0, high=1)
     tau: float = field(
         1.0, "how far the target network moves: 1 copies (hard), less averages (Polyak)",

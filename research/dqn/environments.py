@@ -145,7 +145,7 @@ def _bounds(space: Any, observation: Any) -> tuple[tuple[float, float], ...]:
     ends = [np.broadcast_to(np.asarray(end, np.float64), observation.shape)
             for end in (space.low, space.high)]  # fmt: skip
     # The largest float32 stands for "none".
-    low, high = (np.where(np.abs(end) < 1e30, end, np.sign(end) * np.inf) for end in ends)
+    low, high = (np.where(np.abs(end) < 1e30, end, np.copysign(np.inf, end)) for end in ends)
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 

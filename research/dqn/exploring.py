@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from research.dqn.acting import Actors, Finished, Row, epsilon_greedy, linear_schedule, step_actors
+from research.dqn.acting import Actors, Finished, Row, keep_up, linear_schedule, step_actors
 from research.dqn.environments import Environment
 from research.task import Mean
 
@@ -34,6 +34,7 @@ def explore(
     params: Any,
     values: Callable[[jax.Array], jax.Array],
     epsilon: Callable[[jax.Array], jax.Array],
+    length: Any,
     actors: Actors,
     key: jax.Array,
     rows_K: jax.Array,
@@ -45,6 +46,7 @@ def explore(
       params: of the environment.
       values: observations [N, ...] -> action values float32 [N, A].
       epsilon: row -> the probability of a random action.
+      length: how long it is kept up in the mean (see `keep_up`).
       actors: the environments.
       key: typed; with the number of the row it makes that row's keys.
       rows_K: int32 [K], the numbers of the rows, counted from the run's beginning.
@@ -53,7 +55,8 @@ def explore(
     def one_row(actors, row):
         act_key, env_key = jax.random.split(jax.random.fold_in(key, row))
         q_NxA = values(actors.observation)
-        action_N = epsilon_greedy(q_NxA, epsilon(row), act_key)
+        action_N, kept_N = keep_up(q_NxA, epsilon(row), length, actors.kept, act_key)
+        actors = actors._replace(kept=kept_N)
         actors, played, finished = step_actors(env, params, actors, action_N, env_key)
         return actors, Explored(played, q_NxA, finished)
 

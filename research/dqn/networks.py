@@ -76,8 +76,8 @@ def scale(x_BxF: jax.Array, bounds: tuple[tuple[float, float], ...]) -> jax.Arra
         return x_BxF
     low, high = np.array(bounds, np.float32).T
     finite = np.isfinite(low) & np.isfinite(high)
-    middle = np.where(finite, (low + high) / 2, 0).astype(np.float32)
-    half = np.where(finite, (high - low) / 2, 1).astype(np.float32)
+    low, high = np.where(finite, low, -1), np.where(finite, high, 1)
+    middle, half = (low + high) / 2, (high - low) / 2
     return (x_BxF - middle[None, :]) / half[None, :]
 
 

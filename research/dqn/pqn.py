@@ -88,6 +88,7 @@ def step(
         with_env_params(shared, hparams),
         values,
         lambda row: epsilon_at(config, hparams, row),
+        hparams.exploration_length,
         state.actors,
         act_key,
         t * config.rows_per_step + jnp.arange(config.rows_per_step, dtype=jnp.int32),

@@ -6,6 +6,7 @@ from flax import struct
 
 from research.dqn.config import (
     ENV_HELP,
+    LENGTH_HELP,
     PROTOCOL_HELP,
     SCALE_HELP,
     TORSO_HELP,
@@ -64,6 +65,7 @@ class PQNHParams:
     )
     epsilon_start: float = field(1.0, "probability of a random action at first", low=0, high=1)
     epsilon_end: float = field(0.05, "and later", low=0, high=1)
+    exploration_length: float = field(1.0, LENGTH_HELP, low=1)
     epsilon_fraction: float = field(0.1, "of env-steps, until it is epsilon-end", low=0, high=1)
     eval_epsilon: float = field(0.001, "random actions in evaluation", low=0, high=1)
 

@@ -14,7 +14,7 @@ import optax
 from jax import lax
 
 from research.dqn import prioritized
-from research.dqn.acting import HELD, Actors, linear_schedule, start_actors, step_actors
+from research.dqn.acting import HELD, Actors, linear_schedule, start_actors
 from research.dqn.config import Config, HParams, check_intervals
 from research.dqn.env_params import with_env_params
 from research.dqn.environments import Environment, make_environment
@@ -69,7 +69,7 @@ def init(config: Config, env: Environment, shared: Any, hparams: HParams, key: j
     params = network.init(model_key, nothing)["params"]
     env_params = with_env_params(shared, hparams)
     actors = start_actors(env, env_params, actors_key, config.num_envs)
-    actors, replay = _warm_up(config, env, env_params, actors, warmup_key)
+    actors, replay = _warm_up(config, env, env_params, hparams, actors, warmup_key)
     priorities = None
     if config.replay == "prioritized":
         priorities = _start_priorities(config, replay)
@@ -100,6 +100,7 @@ def step(
         with_env_params(shared, hparams),
         policy_values(config, env, hparams, state.params),
         lambda row: epsilon_at(config, hparams, row),
+        hparams.exploration_length,
         state.actors,
         act_key,
         row + jnp.arange(config.rows_per_step, dtype=jnp.int32),
@@ -198,17 +199,17 @@ def _decayed(config: Config, hparams: HParams, t: jax.Array) -> HParams:
 
 
 def _warm_up(
-    config: Config, env: Environment, env_params: Any, actors: Actors, key: jax.Array
+    config: Config, env: Environment, env_params: Any, hparams: HParams, actors: Actors, key: Any
 ) -> tuple[Actors, Replay]:
     """The replay after `warmup_rows` rows of random actions, as far as it holds them."""
 
     def one_row(carry, row):
         actors, replay = carry
-        act_key, env_key = jax.random.split(jax.random.fold_in(key, row))
-        action_N = jax.random.randint(act_key, (config.num_envs,), 0, env.num_actions)
-        actors, rows, _ = step_actors(env, env_params, actors, action_N, env_key)
-        rows = jax.tree.map(lambda leaf: leaf[None], rows)
-        return (actors, write(replay, rows, _slot(config, row))), None
+        actors, explored = explore(
+            env, env_params, lambda _: jnp.zeros((config.num_envs, env.num_actions)),
+            lambda _: jnp.float32(1), hparams.exploration_length, actors, key, row[None],
+        )  # fmt: skip
+        return (actors, write(replay, explored.rows, _slot(config, row))), None
 
     start = actors, empty_replay(env, config.buffer_size)
     (actors, replay), _ = lax.scan(one_row, start, jnp.arange(config.warmup_rows, dtype=jnp.int32))

@@ -11,6 +11,7 @@ from research.dqn.acting import (
     TERMINATED,
     TRUNCATED,
     epsilon_greedy,
+    keep_up,
     linear_schedule,
     start_actors,
     step_actors,
@@ -112,3 +113,52 @@ def test_epsilon_is_the_share_of_random_actions():
 
 def test_of_equal_values_the_first_is_taken():
     assert epsilon_greedy(jnp.zeros((3, 4)), 0.0, jax.random.key(0)).tolist() == [0, 0, 0]
+
+
+def kept_up(length, epsilon, steps=4000, n=8):
+    """Actions and `kept` [steps, N] where action 0 is the best of three."""
+    q = jnp.tile(jnp.array([1.0, 0.0, 0.0]), (n, 1))
+
+    def body(kept, key):
+        action, kept = keep_up(q, epsilon, length, kept, key)
+        return kept, (action, kept)
+
+    keys = jax.random.split(jax.random.key(0), steps)
+    _, seen = jax.jit(lambda keys: jax.lax.scan(body, jnp.full(n, -1), keys))(keys)
+    return jax.tree.map(np.asarray, seen)
+
+
+def test_a_random_action_is_kept_up_for_so_long_in_the_mean():
+    """Three random choices in a row may be the same, which lengthens what is seen by 3/2."""
+    length, epsilon = 5.0, 1.0
+    actions, kept = kept_up(length, epsilon)
+    np.testing.assert_array_equal(actions, kept)
+    changes = np.mean(actions[1:] != actions[:-1])
+    assert changes == pytest.approx(2 / 3 / length, rel=0.05)
+
+
+def test_kept_up_for_one_step_is_plain_epsilon_greedy():
+    actions, kept = kept_up(1.0, 0.3)
+    assert np.mean(kept >= 0) == pytest.approx(0.3, rel=0.05)
+    assert np.mean(actions != 0) == pytest.approx(0.2, rel=0.05)
+    again = (kept[1:] >= 0) & (kept[:-1] >= 0)
+    assert np.mean(again) == pytest.approx(0.09, rel=0.1)
+
+
+def test_the_share_of_random_steps_grows_with_their_length():
+    _, kept = kept_up(10.0, 0.1)
+    assert np.mean(kept >= 0) == pytest.approx(0.1 / (0.1 + 0.9 / 10), rel=0.05)
+
+
+def test_nothing_is_kept_up_into_the_next_episode():
+    env = make_environment("Discounted-test")
+    params = jax.tree.map(jnp.asarray, env.params)
+    actors = start_actors(env, params, jax.random.key(0), 3)
+    for t in range(2):  # episodes of two steps
+        actors = actors._replace(kept=jnp.array([1, 0, -1]))
+        actors, row, _ = step_actors(
+            env, params, actors, jnp.zeros(3, jnp.int32), jax.random.key(t)
+        )
+        ended = bool((row.end == TERMINATED).all())
+        assert actors.kept.tolist() == ([-1, -1, -1] if ended else [1, 0, -1])
+    assert ended

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from research.dqn.environments import make_environment
-from research.dqn.networks import Conv3x3, QNetwork, choose_torso
+from research.dqn.networks import Conv3x3, QNetwork, choose_torso, scale
 from research.errors import UserError
 
 
@@ -94,3 +94,17 @@ def test_the_torso_is_chosen_by_the_observation(env, torso):
 def test_a_torso_that_does_not_fit_is_one_clear_line(env, torso, says):
     with pytest.raises(UserError, match=says):
         choose_torso(torso, make_environment(env))
+
+
+def test_bounded_numbers_are_brought_to_one_and_others_left():
+    bounds = ((-1.2, 0.6), (float("-inf"), float("inf")), (0.0, 4.0))
+    given = jnp.array([[-1.2, 7.0, 1.0], [0.6, -9.0, 4.0]])
+    np.testing.assert_allclose(scale(given, bounds), [[-1, 7, -0.5], [1, -9, 1]], rtol=1e-6)
+    assert scale(given, ()) is given
+    outputs = [
+        QNetwork(2, "mlp", (), bounds=b).apply(
+            {"params": {"action": {"kernel": jnp.ones((3, 2)), "bias": jnp.zeros(2)}}}, given
+        )[:, 0, 0]
+        for b in ((), bounds)
+    ]
+    np.testing.assert_allclose(outputs, [[6.8, -4.4], [5.5, -7.0]], rtol=1e-5)

@@ -94,6 +94,7 @@ SWEPT = {
     "epsilon_start": ({}, [0.1, 1.0]),
     "epsilon_end": ({}, [0.0, 1.0]),
     "epsilon_fraction": ({}, [0.01, 1.0]),
+    "exploration_length": ({}, [1.0, 5.0]),
     "tau": ({}, [0.01, 1.0]),
     "priority_exponent": ({"replay": "prioritized"}, [0.0, 1.0]),
     "importance_exponent": ({"replay": "prioritized"}, [0.0, 1.0]),
@@ -192,7 +193,7 @@ def test_priorities_follow_the_errors_and_hold_for_the_slots_that_begin_a_transi
     held = ends == HELD
     assert held.any()
     assert (values[held] == 0).all()
-    rows, newest = 40, (5 + 60 * 2 - 1) % 40
+    rows, newest = 40, (CONFIG.warmup_rows + 60 * CONFIG.rows_per_step - 1) % 40
     row = np.arange(160) // 4
     incomplete = (newest - row) % rows < 3
     assert (values[incomplete] == 0).all()

@@ -58,7 +58,8 @@ def test_a_sweep_prints_who_solved_it_and_an_agent_is_watched(tmp_path, call):
     assert watched.stderr == ""
     (gif,) = folder.glob("run-*.gif")
     assert f"animation: runs/it/{gif.name}" in watched.stdout
-    assert Image.open(gif).n_frames == 3
+    with Image.open(gif) as picture:
+        assert picture.n_frames == 3
 
 
 @pytest.mark.parametrize(
