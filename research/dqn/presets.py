@@ -40,7 +40,7 @@ PRESETS = {
     "cartpole": Preset(_CLASSIC, _CLASSIC_RATES),
     "acrobot": Preset(
         dataclasses.replace(_CLASSIC, env="Acrobot-v1", env_steps=200_000),
-        _CLASSIC_RATES.replace(learning_rate=2e-3),
+        dataclasses.replace(_CLASSIC_RATES, learning_rate=2e-3),
     ),
     # A random step leads nowhere here: the car must be pushed one way for long to see the goal.
     "mountaincar": Preset(
@@ -52,7 +52,7 @@ PRESETS = {
             n_step=3,
             scale_observations=True,
         ),
-        _CLASSIC_RATES.replace(exploration_length=20.0),
+        dataclasses.replace(_CLASSIC_RATES, exploration_length=20.0),
     ),
     # The net 4 -> 16 -> 4 with ReLU: of its gymnax environments FourRooms shows four numbers, where
     # the agent is and where the goal, and has four actions.
