@@ -21,13 +21,13 @@ from research.dqn.env_params import with_env_params
 from research.dqn.environments import Environment, make_environment
 from research.dqn.evaluation import evaluate_values
 from research.dqn.exploring import Explored, epsilon_at, explore, training_metrics
-from research.dqn.goals import GOALS
 from research.dqn.networks import QNetwork, choose_torso
 from research.dqn.pqn_config import PQNConfig, PQNHParams, check_rounds
+from research.dqn.problem import agent_problem, agent_task
 from research.dqn.targets import lambda_returns, select, squared
 from research.optimizer import radam
 from research.shuffle import at_positions, draw_order
-from research.task import Metrics, Problem, Task, bind
+from research.task import Metrics, Problem, Task
 
 
 class State(NamedTuple):
@@ -174,17 +174,7 @@ def make_task(config: PQNConfig) -> Task:
     env = make_environment(config.env, config.protocol)
     check_rounds(config)
     _network(config, env)
-    return Task(
-        init=bind(init, config, env),
-        step=bind(step, config, env),
-        evaluate=bind(evaluate, config, env),
-        key_metric="evaluation_return",
-        higher_is_better=True,
-        work_unit="env steps",
-        work_per_step=config.train_every,
-        steps=config.rounds,
-        goal=GOALS.get(config.env),
-    )
+    return agent_task(config, env, init, step, evaluate, steps=config.rounds)
 
 
 def make_pqn_problem(config: PQNConfig) -> Problem:
@@ -193,8 +183,7 @@ def make_pqn_problem(config: PQNConfig) -> Problem:
     Raises:
       UserError: as `make_task`.
     """
-    task, env = make_task(config), make_environment(config.env, config.protocol)
-    return Problem(task, env.params, {"environment": config.env, "protocol": config.protocol})
+    return agent_problem(make_task(config), config)
 
 
 def pqn_values(

@@ -20,11 +20,11 @@ from research.dqn.env_params import with_env_params
 from research.dqn.environments import Environment, make_environment
 from research.dqn.evaluation import evaluate_values
 from research.dqn.exploring import epsilon_at, explore, training_metrics
-from research.dqn.goals import GOALS
 from research.dqn.learner import action_values, make_network, make_optimizer, update
 from research.dqn.prioritized import SumTree
+from research.dqn.problem import agent_problem, agent_task
 from research.dqn.replay import Replay, empty_replay, read, uniform_slots, write
-from research.task import Metrics, Problem, Task, bind
+from research.task import Metrics, Problem, Task
 
 PRIORITY_FLOOR = 1e-6  # epsilon of Schaul et al. (2016): no transition is never seen again
 
@@ -155,17 +155,14 @@ def make_task(config: Config) -> Task:
     env = make_environment(config.env, config.protocol)
     check_intervals(config)
     make_network(config, env)
-    return Task(
-        init=bind(init, config, env),
-        step=bind(step, config, env),
-        evaluate=bind(evaluate, config, env),
-        key_metric="evaluation_return",
-        higher_is_better=True,
-        work_unit="env steps",
-        work_per_step=config.train_every,
-        work_at_start=config.learning_starts,
+    return agent_task(
+        config,
+        env,
+        init,
+        step,
+        evaluate,
         steps=config.updates,
-        goal=GOALS.get(config.env),
+        work_at_start=config.learning_starts,
     )
 
 
@@ -175,8 +172,7 @@ def make_problem(config: Config) -> Problem:
     Raises:
       UserError: as `make_task`.
     """
-    task, env = make_task(config), make_environment(config.env, config.protocol)
-    return Problem(task, env.params, {"environment": config.env, "protocol": config.protocol})
+    return agent_problem(make_task(config), config)
 
 
 def policy_values(
