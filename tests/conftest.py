@@ -1,10 +1,19 @@
 """Eight CPU devices, strict types and shapes, no compilation cache."""
 
 import os
+import platform
 
 os.environ["SEEDBED_CACHE"] = "off"  # for the processes that tests start, too
-# Tests compile hundreds of small programs and run them for moments: twice as fast in all.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=1"
+# Tests compile hundreds of small programs and run each for moments, so they compile without
+# optimizing. Most of what is left is spent on fused kernels; without those, whether a product and a
+# sum are rounded once or twice hangs on the loops around them, so bits would not hold where there
+# are instructions for both at once, which AVX has not. Another XLA_FLAGS is left as it is: empty
+# compiles as a sweep does.
+if "XLA_FLAGS" not in os.environ:
+    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    if platform.machine() == "x86_64":
+        flags += " --xla_cpu_use_fusion_emitters=false --xla_cpu_max_isa=AVX"
+    os.environ["XLA_FLAGS"] = flags
 
 import jax
 import pytest
