@@ -108,9 +108,10 @@ def test_a_weight_of_nothing_leaves_a_transition_out():
     batch = golden_batch()
     valid = jnp.array([1.0] * 8 + [0.0] * 4)
     first = jax.tree.map(lambda leaf: leaf[:8], batch)
-    alone, _ = updated(Config(), HParams(), first)
+    alone, expected = updated(Config(), HParams(), first)
     among, learned = updated(Config(), HParams(), batch._replace(valid=valid), weights=valid)
     chex.assert_trees_all_close(among, alone, atol=1e-7)
+    assert float(learned.loss) == pytest.approx(float(expected.loss), rel=1e-6)
     assert learned.priority.shape == (12,)
 
 
@@ -122,6 +123,37 @@ def test_a_priority_is_the_size_of_the_error():
     target = batch.r_t + batch.discount_t * jnp.max(q_t, axis=1)
     np.testing.assert_allclose(learned.priority, np.abs(target - q_tm1), rtol=1e-5, atol=1e-6)
     assert float(learned.q_value) == pytest.approx(float(q_tm1.mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("values", ["categorical", "quantile"])
+def test_double_learning_of_a_distribution_takes_the_action_that_the_online_network_prefers(values):
+    config = Config(atoms=5, values=values)
+    hparams = HParams(value_min=-2.0, value_max=2.0)
+    rising = jnp.arange(5.0)  # of a high value, under either kind
+    heads = Heads(
+        online_tm1=jnp.stack([0.3 * rising, rising]),
+        target_t=jnp.stack([rising, -rising]),
+        online_t=jnp.stack([-rising, rising]),
+    )
+    flipped = heads._replace(target_t=heads.target_t[::-1])
+
+    def loss(double, heads):
+        chosen = dataclasses.replace(config, double=double)
+        return float(transition_loss(chosen, hparams, heads, jnp.int32(0), 0.5, 0.9)[0])
+
+    assert loss(True, heads) == pytest.approx(loss(True, flipped._replace(online_t=heads.target_t)))
+    assert loss(False, heads) == pytest.approx(loss(False, flipped))
+    assert abs(loss(True, heads) - loss(False, heads)) > 0.1
+
+
+def test_the_priority_of_a_distribution_that_is_right_is_nothing():
+    """The loss is then the target's entropy, which no prediction can avoid."""
+    config, logits = Config(atoms=5, values="categorical"), jnp.array([[0.0, 1.0, 2.0, 0.5, 0.0]])
+    for shift, right in ((0.0, True), (1.0, False)):
+        heads = Heads(online_tm1=logits + shift * jnp.arange(5.0)[None, :], target_t=logits)
+        loss, priority = transition_loss(config, HParams(), heads, jnp.int32(0), 0.0, 1.0)
+        assert float(loss) > 1
+        assert (abs(float(priority)) < 1e-5) == right
 
 
 OPTIONS = [
