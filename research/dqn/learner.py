@@ -93,8 +93,8 @@ def update(
 
     Args:
       params, target_params, opt_state: of one run.
-      batch: B transitions.
-      weight_B: float32 [B], importance weights; 0 leaves a transition out.
+      batch: B transitions; the mean is over the valid ones.
+      weight_B: float32 [B], importance weights.
 
     Returns:
       New params, new opt_state, and what happened.
@@ -112,7 +112,7 @@ def update(
         one = vmap(lambda *args: transition_loss(config, hparams, *args))
         loss_B, priority_B = one(heads, batch.a_tm1, batch.r_t, batch.discount_t)
         q_B = vmap(targets.select)(action_values(config, hparams, online_tm1), batch.a_tm1)
-        loss = jnp.sum(weight_B * loss_B) / jnp.maximum(jnp.sum(batch.valid), 1)
+        loss = jnp.sum(weight_B * batch.valid * loss_B) / jnp.maximum(jnp.sum(batch.valid), 1)
         return loss, Learned(loss, jnp.mean(q_B), priority_B)
 
     grads, learned = jax.grad(loss_fn, has_aux=True)(params)

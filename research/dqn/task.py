@@ -115,7 +115,7 @@ def step(
     network = make_network(config, env)
     params, opt_state, learned = update(
         config, network, _decayed(config, hparams, t), state.params, state.target_params,
-        state.opt_state, batch, weight_B * batch.valid,
+        state.opt_state, batch, weight_B,
     )  # fmt: skip
     if priorities is not None:
         priorities = _revise(hparams, priorities, slots_B, learned.priority)
@@ -227,13 +227,19 @@ def _sample(
     tree = priorities.tree
     slots_B = prioritized.draw(tree, key, config.batch_size)
     count = (jnp.minimum(written, size // n_envs) - n) * n_envs
-    beta = linear_schedule(
-        hparams.importance_exponent, 1.0, config.env_steps, jnp.float32(written) * n_envs
-    )
     weight_B = prioritized.importance_weights(
-        prioritized.get(tree, slots_B), tree.total, count.astype(jnp.float32), beta
+        prioritized.get(tree, slots_B),
+        tree.total,
+        count.astype(jnp.float32),
+        importance_exponent_at(config, hparams, written),
     )
     return slots_B, weight_B
+
+
+def importance_exponent_at(config: Config, hparams: HParams, rows: Any) -> jax.Array:
+    """beta after so many rows: it reaches 1 with the last (Schaul et al., 2016, section 3.4)."""
+    env_step = jnp.float32(rows) * config.num_envs
+    return linear_schedule(hparams.importance_exponent, 1.0, config.env_steps, env_step)
 
 
 def _start_priorities(config: Config, replay: Replay) -> Priorities:

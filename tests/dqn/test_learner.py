@@ -103,16 +103,25 @@ def test_the_gradient_is_the_slope_of_the_loss(changes):
     check_grads(loss, (head(0),), order=1, modes=["rev"], eps=1e-3, atol=2e-2, rtol=2e-2)
 
 
-def test_a_weight_of_nothing_leaves_a_transition_out():
-    """As if the batch were the others alone; the mean is over what is valid."""
+def test_what_is_no_transition_is_left_out():
+    """As if the batch were the others alone."""
     batch = golden_batch()
     valid = jnp.array([1.0] * 8 + [0.0] * 4)
     first = jax.tree.map(lambda leaf: leaf[:8], batch)
     alone, expected = updated(Config(), HParams(), first)
-    among, learned = updated(Config(), HParams(), batch._replace(valid=valid), weights=valid)
+    among, learned = updated(Config(), HParams(), batch._replace(valid=valid))
     chex.assert_trees_all_close(among, alone, atol=1e-7)
     assert float(learned.loss) == pytest.approx(float(expected.loss), rel=1e-6)
     assert learned.priority.shape == (12,)
+
+
+def test_a_transition_of_weight_nothing_teaches_nothing():
+    batch = golden_batch()
+    weights = jnp.array([1.0] * 8 + [0.0] * 4)
+    other = batch._replace(r_t=batch.r_t + 100 * (1 - weights))
+    first, _ = updated(Config(), HParams(), batch, weights=weights)
+    second, _ = updated(Config(), HParams(), other, weights=weights)
+    chex.assert_trees_all_close(first, second, atol=1e-7)
 
 
 def test_a_priority_is_the_size_of_the_error():

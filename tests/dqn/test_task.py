@@ -14,6 +14,7 @@ from research.dqn.environments import make_environment
 from research.dqn.exploring import epsilon_at
 from research.dqn.learner import action_values, make_network
 from research.dqn.prioritized import build
+from research.dqn.task import importance_exponent_at
 from research.sweep import Cadence, sweep
 from tests import contract
 from tests.dqn import worlds
@@ -207,6 +208,12 @@ def test_epsilon_falls_over_its_fraction_of_all_environment_steps():
     hparams = HParams(epsilon_start=1.0, epsilon_end=0.2, epsilon_fraction=0.5)
     at = [float(epsilon_at(CONFIG, hparams, row)) for row in (0, 250, 500, 900)]
     np.testing.assert_allclose(at, [1.0, 0.6, 0.2, 0.2], rtol=1e-6)
+
+
+def test_importance_weights_correct_in_full_at_the_end():
+    hparams = HParams(importance_exponent=0.4)
+    at = [float(importance_exponent_at(CONFIG, hparams, rows)) for rows in (0, 500, 1000)]
+    np.testing.assert_allclose(at, [0.4, 0.7, 1.0], rtol=1e-6)
 
 
 def test_priorities_follow_the_errors_and_hold_for_the_slots_that_begin_a_transition():
