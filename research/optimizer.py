@@ -11,20 +11,28 @@ import jax.numpy as jnp
 import optax
 
 
-def adamw(learning_rate: Any, weight_decay: Any, b1: Any, b2: Any) -> optax.GradientTransformation:
+def adamw(
+    learning_rate: Any, weight_decay: Any, b1: Any, b2: Any, max_grad_norm: Any = None
+) -> optax.GradientTransformation:
     """AdamW (Loshchilov and Hutter, 2019, algorithm 2) with the decay scaled by the rate.
 
     Args:
       learning_rate, weight_decay, b1, b2: float32 scalars, traced or not. Biases do not decay.
+      max_grad_norm: as of `adam`; None costs nothing.
     """
     decay = optax.add_decayed_weights(weight_decay, mask=_kernels)
-    return _descend(learning_rate, optax.scale_by_adam(b1=b1, b2=b2), decay)
+    parts = _shortened(max_grad_norm), optax.scale_by_adam(b1=b1, b2=b2), decay
+    return _descend(learning_rate, *parts)
 
 
-def sgd(learning_rate: Any, weight_decay: Any, momentum: Any) -> optax.GradientTransformation:
-    """Gradient descent with heavy-ball momentum (Polyak, 1964) and decay as in `adamw`."""
+def sgd(
+    learning_rate: Any, weight_decay: Any, momentum: Any = None, max_grad_norm: Any = None
+) -> optax.GradientTransformation:
+    """Gradient descent with heavy-ball momentum (Polyak, 1964), or with None; the decay and
+    `max_grad_norm` as in `adamw`."""
     decay = optax.add_decayed_weights(weight_decay, mask=_kernels)
-    return _descend(learning_rate, optax.trace(decay=momentum), decay)
+    moved = optax.identity() if momentum is None else optax.trace(decay=momentum)
+    return _descend(learning_rate, _shortened(max_grad_norm), moved, decay)
 
 
 def adam(learning_rate: Any, eps: Any, max_grad_norm: Any) -> optax.GradientTransformation:
@@ -53,6 +61,10 @@ def _descend(learning_rate: Any, *parts: optax.GradientTransformation) -> Any:
             return chain.update(updates, state, params, **extra)
 
     return optax.GradientTransformation(chain.init, update)
+
+
+def _shortened(max_norm: Any) -> optax.GradientTransformation:
+    return optax.identity() if max_norm is None else _shorten(max_norm)
 
 
 def _shorten(max_norm: Any) -> optax.GradientTransformation:

@@ -82,11 +82,20 @@ class Mean(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A task, the arrays its runs share, and facts about those for the record (JSON types)."""
+    """A task and what it works on.
+
+    Attributes:
+      task: what a run is.
+      shared: the arrays its runs share.
+      facts: about those, for the record; JSON types.
+      files: what is needed to make use of a trained run, such as its vocabulary: name -> JSON
+        types, each kept as a file of its own in the run folder.
+    """
 
     task: Task
     shared: Shared
     facts: Mapping[str, Any] = {}
+    files: Mapping[str, Any] = {}
 
 
 def field(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:

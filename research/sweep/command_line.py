@@ -49,13 +49,14 @@ def arguments_type(config: Any, hparams: Any, unit: str = "steps", more: type | 
     """A dataclass with a tuple for every field of both, then flags.
 
     Args:
-      config, hparams: dataclass instances, whose values become the defaults.
+      config, hparams: dataclass instances, whose values become the defaults. A field with
+        `derived` in its metadata is no flag.
       unit: what intervals count. Unless it is steps, the config says how long a run trains, and
         there is no flag for it.
       more: a dataclass of flags beside those of `SweepFlags`.
     """
     axes = [_axis(field, getattr(part, field.name))
-            for part in (config, hparams) for field in dataclasses.fields(part)]  # fmt: skip
+            for part in (config, hparams) for field in _fields(part)]  # fmt: skip
     others = [_flag(field, unit)
               for part in (SweepFlags, more) if part is not None
               for field in dataclasses.fields(part)
@@ -83,7 +84,7 @@ def make_experiment(
         raise UserError(f"--lanes {arguments.lanes}: must be at least 1")
 
     def split(part):
-        given = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(part)}
+        given = {field.name: getattr(arguments, field.name) for field in _fields(part)}
         axes = {field: values for field, values in given.items() if len(values) != 1}
         single = {field: values[0] for field, values in given.items() if len(values) == 1}
         return axes, dataclasses.replace(part, **single)
@@ -145,6 +146,11 @@ def _take_preset(words: list[str], name: str) -> tuple[str, list[str]]:
         if word.startswith("--preset="):
             return word.removeprefix("--preset="), words[:index] + words[index + 1 :]
     return name, words
+
+
+def _fields(part: Any) -> list[dataclasses.Field]:
+    """Those that a person gives."""
+    return [field for field in dataclasses.fields(part) if not field.metadata.get("derived")]
 
 
 def _axis(field: dataclasses.Field, default: Any) -> tuple[str, Any, Any]:

@@ -3,6 +3,7 @@
     runs/NAME/manifest.json            what was run, on what, how long it took, what diverged
     runs/NAME/metrics/part-*.parquet   one row a run and logged step; one data set
     runs/NAME/params-G.safetensors     final params of group G, every tensor [runs, ...]
+    runs/NAME/FILE-G.json              what the workload keeps beside them, such as a vocabulary
 
 A file appears whole or not at all, so that a kill at any instant leaves nothing half-written.
 """
@@ -58,6 +59,11 @@ class RunFolder:
         text = json.dumps(self.manifest, indent=1, allow_nan=False)
         write_bytes(self.path / "manifest.json", text.encode() + b"\n")
 
+    def save_file(self, group: int, name: str, content: Any) -> None:
+        """Writes what the workload of a group keeps; JSON types."""
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+        write_bytes(self.path / f"{name}-{group}.json", text.encode() + b"\n")
+
     def append_metrics(self, table: pa.Table) -> None:
         """Adds rows to the metrics, as a file of their own."""
         sink = pa.BufferOutputStream()
@@ -74,6 +80,21 @@ class RunFolder:
 def params_file(folder: Path, group: int) -> Path:
     """Where the final params of a group lie."""
     return folder / f"params-{group}.safetensors"
+
+
+def load_file(folder: str | os.PathLike[str], group: int, name: str) -> Any:
+    """What `save_file` wrote.
+
+    Raises:
+      UserError: if it is not there or damaged.
+    """
+    path = Path(folder) / f"{name}-{group}.json"
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no file {path}: is the folder one of another workload?") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
 
 
 def load_params(folder: str | os.PathLike[str], group: int, place: int) -> Any:

@@ -48,6 +48,9 @@ def run_experiment(
     name = name or f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = RunFolder.create(out, name)
     folder.record(**facts)
+    for part in parts:
+        for file, content in part.problem.files.items():
+            folder.save_file(part.number, file, content)
     say(console, experiment_line(experiment, parts, folder.path))
     results = []
     try:

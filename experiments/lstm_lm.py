@@ -1,0 +1,48 @@
+"""Trains LSTM language models on a text: every seed under every setting, in one program.
+
+    scripts/run experiments/lstm_lm.py
+
+trains four of them to predict the next character of the language reference that comes with Python.
+Every flag below that is shown with dots takes a list; hyper-parameters are swept inside one
+program, config fields get one program each.
+
+    scripts/run experiments/lstm_lm.py --corpus novel.txt --learning-rate 1e-3 2e-3 4e-3
+    scripts/run experiments/lstm_lm.py --preset ptb-small --corpus FOLDER --seeds 3
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from research.lm import PRESETS, ZERO_IS_OFF, make_problem
+from research.report.show import show_run
+from research.sweep.command_line import arguments_type, make_experiment, run_main
+from research.sweep.runner import run_experiment
+
+_DEFAULT = PRESETS["topics"]
+Arguments: Any = arguments_type(*_DEFAULT)
+
+
+def arguments(preset: str, **changes: Any) -> Any:
+    """The arguments of a preset, with changes: `arguments("topics", seeds=("8",))`."""
+    chosen = PRESETS[preset]
+    single = {**vars(chosen.config), **vars(chosen.hparams)}
+    values = {name: (value,) for name, value in single.items() if name != "off"}
+    return Arguments(**values | {"steps": None} | changes)
+
+
+RECIPES = {name: arguments(name, seeds=("4",)) for name in PRESETS}
+
+
+def main(args: Any) -> Path:
+    """Trains, prints the result table, draws the learning curve, returns the run folder."""
+    off = tuple(name for name in ZERO_IS_OFF if not any(getattr(args, name)))
+    config = dataclasses.replace(_DEFAULT.config, off=off)
+    experiment = make_experiment("lstm_lm", make_problem, config, _DEFAULT.hparams, args)
+    folder = run_experiment(experiment, args.out, args.name)
+    show_run(folder)
+    return folder
+
+
+if __name__ == "__main__":
+    run_main(main, RECIPES, __doc__ or "")

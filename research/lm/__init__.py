@@ -1,0 +1,15 @@
+"""Language models: an LSTM that predicts the next token."""
+
+from research.lm.config import ZERO_IS_OFF, Config, HParams
+from research.lm.presets import PRESETS, Preset
+from research.lm.task import make_problem, make_task
+
+__all__ = [
+    "PRESETS",
+    "ZERO_IS_OFF",
+    "Config",
+    "HParams",
+    "Preset",
+    "make_problem",
+    "make_task",
+]

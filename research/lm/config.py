@@ -1,0 +1,101 @@
+"""What a language model's program is compiled for, and what every run may have its own value of."""
+
+import dataclasses
+
+from flax import struct
+
+from research.errors import UserError, shortlist
+from research.lm.corpora import CORPORA, parse_split
+from research.lm.text import LEVELS
+from research.task import field
+
+CHOICES = {
+    "level": tuple(LEVELS),
+    "optimizer": ("adam", "sgd"),
+    "loss_over": ("tokens", "time"),
+    "schedule": ("constant", "decay", "cosine", "plateau"),
+    "averaging": ("none", "ema", "asgd"),
+    "compute": ("float32", "bfloat16"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What is compiled into the program."""
+
+    corpus: str = field("topics", f"a text file, a folder of parts, or {', '.join(CORPORA)}")
+    split: str = field("90/5/5", "percent of one file to train on, validate on and test on")
+    level: str = field("character", "tokens are " + ", ".join(LEVELS))
+    vocabulary_size: int = field(0, "the most words, or byte pairs; 0 for all (4096 pairs)", low=0)
+    embedding_size: int = field(128, "of a token", low=1)
+    hidden: tuple[int, ...] = field((128, 128), "units of the LSTM layers, such as 200x200")
+    tied: bool = field(False, "whether the softmax uses the embeddings")
+    coupled: bool = field(False, "whether the input gate is 1 - the forget gate")
+    init_scale: float = field(0.0, "params begin uniform in +-this; 0: 1 / sqrt(units)", low=0)
+    forget_bias: float = field(0.0, "added to what the forget gates' biases begin at")
+    batch_size: int = field(32, "streams of text read side by side", low=1)
+    window: int = field(64, "tokens of a stream an update, through which gradients flow", low=1)
+    epochs: int = field(4, "how often the training text is read", low=1)
+    optimizer: str = field("adam", "adam or sgd")
+    loss_over: str = field("tokens", "the gradient is of the mean over tokens, or streams (time)")
+    locked: bool = field(False, "whether dropout drops the same units in a whole window")
+    schedule: str = field("cosine", "of the learning rate: " + ", ".join(CHOICES["schedule"]))
+    averaging: str = field("none", "of the weights: none, ema, or asgd, begun when validation says")
+    compute: str = field("float32", "type of the products: float32 or bfloat16")
+    softmax_chunk: int = field(0, "tokens whose logits are held at once; 0 for all", low=0)
+    eval_streams: int = field(16, "pieces of a held-out text read side by side; 1: exact", low=1)
+    eval_context: int = field(64, "tokens each piece reads before its own", low=0)
+    # Hyper-parameters that are 0 in every run, and so cost nothing; see `without_zeros`.
+    off: tuple[str, ...] = dataclasses.field(default=(), metadata={"derived": True})
+
+    def __post_init__(self):
+        for name, known in CHOICES.items():
+            if (given := getattr(self, name)) not in known:
+                flag = name.replace("_", "-")
+                raise UserError(f"--{flag} {given}: there are {shortlist(known)}")
+        parse_split(self.split)
+        if not self.hidden or any(units < 1 for units in self.hidden):
+            raise UserError(f"--hidden {self.hidden}: give at least one layer of at least 1 unit")
+        if self.softmax_chunk and self.batch_size * self.window % self.softmax_chunk:
+            raise UserError(
+                f"--softmax-chunk {self.softmax_chunk}: must divide the {self.batch_size} x "
+                f"{self.window} tokens of an update"
+            )
+
+
+@struct.dataclass
+class HParams:
+    """What every run may have its own value of."""
+
+    learning_rate: float = field(2e-3, "step size at its highest", low=0)
+    warmup: float = field(0.0, "updates in which it rises to that", low=0)
+    decay: float = field(0.5, "what it is multiplied with, under decay and plateau", low=0, high=1)
+    decay_after: float = field(4.0, "epochs before the first decay", low=0)
+    patience: float = field(1.0, "epochs without progress before plateau decays", low=0)
+    beta1: float = field(0.9, "of Adam", low=0, high=1)
+    beta2: float = field(0.999, "of Adam", low=0, high=1)
+    max_grad_norm: float = field(1.0, "gradients are shortened to that; 0 for never", low=0)
+    weight_decay: float = field(0.0, "decoupled decay of kernels and embeddings", low=0)
+    embedding_dropout: float = field(0.0, "rate at which symbols are dropped", low=0, high=1)
+    input_dropout: float = field(0.0, "rate before the first layer", low=0, high=1)
+    layer_dropout: float = field(0.0, "rate between layers", low=0, high=1)
+    output_dropout: float = field(0.0, "rate before the softmax", low=0, high=1)
+    state_dropout: float = field(0.0, "rate on the recurrent state, locked", low=0, high=1)
+    weight_dropout: float = field(0.0, "rate on the recurrent weights", low=0, high=1)
+    activation_penalty: float = field(0.0, "on the squared outputs (AR)", low=0)
+    slowness_penalty: float = field(0.0, "on their squared change in time (TAR)", low=0)
+    ema_decay: float = field(0.999, "of the average of the weights", low=0, high=1)
+    trigger_after: float = field(5.0, "epochs without progress before asgd averages", low=1)
+
+
+# Those that cost time even at 0.
+ZERO_IS_OFF = (
+    "embedding_dropout",
+    "input_dropout",
+    "layer_dropout",
+    "output_dropout",
+    "state_dropout",
+    "weight_dropout",
+    "activation_penalty",
+    "slowness_penalty",
+)

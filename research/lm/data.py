@@ -1,0 +1,150 @@
+"""Tokens laid out for training and evaluation.
+
+Shape letters: B training streams, S evaluation streams, T window, L length of a stream.
+
+A text is one sequence of tokens that is taken to follow an end of line, so that its first token is
+predicted, too. Training reads B equal pieces of it side by side (Zaremba et al., 2014); the fewer
+than B tokens left over are not used. Evaluation predicts every token once.
+"""
+
+import hashlib
+import math
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from flax import struct
+
+from research.errors import UserError
+from research.lm.corpora import Parts, load_corpus
+from research.lm.text import UNKNOWN, Tokenizer, Words, make_tokenizer
+
+
+class Heldout(NamedTuple):
+    """A part to evaluate on.
+
+    Attributes:
+      tokens: uint16 or int32 [L + 1, S]; row i is what comes before row i + 1.
+      counts: float32 [L, S], 1 where row i + 1 is to be predicted, else 0.
+      characters: float32 [], how many the text has.
+    """
+
+    tokens: Any
+    counts: Any
+    characters: Any
+
+
+@struct.dataclass
+class TextData:
+    """A corpus in numbers.
+
+    Attributes:
+      train: uint16 or int32 [L + 1, B].
+      validation: to choose by.
+      test: to report; None where there is none.
+      symbols: V, how many there are. Static.
+    """
+
+    train: Any
+    validation: Heldout
+    test: Heldout | None
+    symbols: int = struct.field(pytree_node=False)
+
+
+class Layout(NamedTuple):
+    """How tokens are laid out.
+
+    Attributes:
+      batch_size: B.
+      window: T.
+      eval_streams: S.
+      eval_context: how many tokens a stream but the first reads before those it predicts, so that
+        its state is what it would be had it read everything.
+    """
+
+    batch_size: int
+    window: int
+    eval_streams: int
+    eval_context: int
+
+
+@cache
+def load_text(
+    corpus: str, split: str, level: str, vocabulary_size: int
+) -> tuple[Parts, Tokenizer, dict[str, np.ndarray], dict[str, Any]]:
+    """The texts of a corpus, a tokenizer of the training part, the tokens, and facts to record.
+
+    Raises:
+      UserError: as `load_corpus` and `make_tokenizer`.
+    """
+    parts = load_corpus(corpus, split, whole_lines=level in ("word", "bpe"))
+    tokenizer = make_tokenizer(level, parts.train, vocabulary_size, parts[1:])
+    tokens = {name: tokenizer.encode(text) for name, text in parts._asdict().items()}
+    facts: dict[str, Any] = {"corpus": corpus, "symbols": len(tokenizer)}
+    for name, text in parts._asdict().items():
+        facts[name] = {
+            "characters": len(text),
+            "tokens": len(tokens[name]),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        }
+        if isinstance(tokenizer, Words) and len(tokens[name]):
+            unknown = tokenizer.symbols.index(UNKNOWN)
+            facts[name]["unknown"] = float(np.mean(tokens[name] == unknown))
+    return parts, tokenizer, tokens, facts
+
+
+def lay_out(
+    parts: Parts, tokenizer: Tokenizer, tokens: dict[str, np.ndarray], layout: Layout
+) -> TextData:
+    """The arrays that a run reads.
+
+    Raises:
+      UserError: if the training part is shorter than one window of every stream.
+    """
+    dtype = np.uint16 if len(tokenizer) <= 2**16 else np.int32
+    after = {
+        name: np.concatenate([[tokenizer.start], some]).astype(dtype)
+        for name, some in tokens.items()
+    }
+    heldout = {
+        name: lay_out_heldout(after[name], len(getattr(parts, name)), layout)
+        for name in ("validation", "test")
+        if len(tokens[name])
+    }
+    return TextData(
+        train=lay_out_train(after["train"], layout),
+        validation=heldout["validation"],
+        test=heldout.get("test"),
+        symbols=len(tokenizer),
+    )
+
+
+def lay_out_train(after: np.ndarray, layout: Layout) -> np.ndarray:
+    """[L + 1, B]: stream j begins where stream j - 1 ends, which both hold.
+
+    Args:
+      after: [N + 1], the start token and the N tokens of the text.
+    """
+    length = (len(after) - 1) // layout.batch_size
+    if length < layout.window:
+        raise UserError(
+            f"--corpus: its training part has {len(after) - 1} tokens, fewer than one window of "
+            f"--window {layout.window} for each of --batch-size {layout.batch_size}"
+        )
+    starts = length * np.arange(layout.batch_size)
+    return after[starts[None, :] + np.arange(length + 1)[:, None]]
+
+
+def lay_out_heldout(after: np.ndarray, characters: int, layout: Layout) -> Heldout:
+    """Streams of whole windows that predict every token once; see `Heldout` and `Layout`."""
+    n = len(after) - 1
+    streams = min(layout.eval_streams, n)
+    own = math.ceil(n / streams)
+    context = layout.eval_context if streams > 1 else 0
+    length = layout.window * math.ceil((own + context) / layout.window)
+    first_S = own * np.arange(streams)  # of those that a stream is to predict
+    at = np.maximum(first_S - context, 0)[None, :] + np.arange(length + 1)[:, None]
+    predicts = at[:-1]
+    counts = (predicts >= first_S) & (predicts < np.minimum(first_S + own, n))
+    # After the text's end there is nothing: what stands there does not count.
+    return Heldout(after[np.minimum(at, n)], counts.astype(np.float32), np.float32(characters))

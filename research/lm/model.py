@@ -1,0 +1,146 @@
+"""The language model: embedding, layers of LSTM, softmax.
+
+Shape letters: T time, B batch, V symbols, E size of an embedding, H units of a layer, G its gates'
+units.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from research.lm.lstm import Carry, lstm, sum_type
+from research.lm.regularization import Rates, drop, keep_mask
+
+
+class Noise(NamedTuple):
+    """What training adds: a typed key, and how much of everything is dropped."""
+
+    key: jax.Array
+    rates: Rates
+
+
+class Outputs(NamedTuple):
+    """What the layers give.
+
+    Attributes:
+      out: [T, B, E], what the softmax reads.
+      dropped: [T, B, H], of the last layer, after dropout.
+      raw: [T, B, H], the same before it.
+      carries: of every layer.
+    """
+
+    out: jax.Array
+    dropped: jax.Array
+    raw: jax.Array
+    carries: tuple[Carry, ...]
+
+
+class LanguageModel(nn.Module):
+    """Tokens to what the softmax reads; `softmax_params` gives it its weights.
+
+    Attributes:
+      symbols: V.
+      embedding_size: E.
+      hidden: H of every layer.
+      tied: whether the softmax uses the embeddings (Press and Wolf, 2017); a projection comes
+        before it where E is not the last H.
+      coupled: whether the input gate is 1 - forget gate.
+      locked: whether dropout drops the same units in all steps of a window.
+      init_scale: params begin uniform in plus or minus this; 0 for 1 / sqrt(H), as in PyTorch.
+      forget_bias: added to what the forget gate's bias begins at (Jozefowicz et al., 2015).
+      dtype: in which products are computed, with sums in float32; params are float32.
+    """
+
+    symbols: int
+    embedding_size: int
+    hidden: tuple[int, ...]
+    tied: bool = False
+    coupled: bool = False
+    locked: bool = False
+    init_scale: float = 0.0
+    forget_bias: float = 0.0
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, token_TxB: jax.Array, carries: tuple[Carry, ...], noise: Noise | None = None
+    ) -> Outputs:
+        """int [T, B] and the state before the window -> Outputs."""
+        rates = noise.rates if noise else Rates()
+        keys: Any = iter(jax.random.split(noise.key, 2 + 3 * len(self.hidden)) if noise else [])
+        table_VxE = self.param(
+            "embedding", self._uniform(self.embedding_size), (self.symbols, self.embedding_size)
+        )
+        x = table_VxE[token_TxB].astype(self.dtype)
+        if rates.embedding is not None:
+            keep_V = keep_mask(next(keys), rates.embedding, (self.symbols,)).astype(self.dtype)
+            x = x * keep_V[token_TxB][..., None]
+        raw, after = x, []
+        for layer, units in enumerate(self.hidden):
+            x = self._drop(raw, rates.layer if layer else rates.input, keys)
+            raw, carry = self._layer(layer, units, x, carries[layer], rates, keys)
+            after.append(carry)
+        out = dropped = self._drop(raw, rates.output, keys)
+        if self.tied and self.embedding_size != self.hidden[-1]:
+            shape = (self.hidden[-1], self.embedding_size)
+            out = _matmul(out, self.param("projection", self._uniform(self.hidden[-1]), shape))
+        self._softmax()
+        return Outputs(out, dropped, raw, tuple(after))
+
+    def _drop(self, x_TxBxF, rate, keys):
+        return x_TxBxF if rate is None else drop(x_TxBxF, next(keys), rate, self.locked)
+
+    def _layer(self, layer, units, x_TxBxF, carry, rates, keys):
+        gates = (3 if self.coupled else 4) * units
+        name = f"lstm_{layer}_"
+        uniform = self._uniform(units)
+        input_FxG = self.param(name + "input", uniform, (x_TxBxF.shape[-1], gates))
+        recurrent_HxG = self.param(name + "recurrent", uniform, (units, gates))
+        bias_G = self.param(name + "bias", self._bias(units), (gates,))
+        if rates.weight is not None:
+            recurrent_HxG = recurrent_HxG * keep_mask(next(keys), rates.weight, (units, gates))
+        mask_BxH = None
+        if rates.state is not None:
+            mask_BxH = keep_mask(next(keys), rates.state, carry.h.shape).astype(self.dtype)
+        z_TxBxG = _matmul(x_TxBxF, input_FxG) + bias_G.astype(self.dtype)[None, None, :]
+        recurrent_HxG = recurrent_HxG.astype(self.dtype)
+        outputs: Any = lstm(self.coupled, z_TxBxG, recurrent_HxG, carry, mask_BxH)
+        return outputs
+
+    def _softmax(self):
+        if not self.tied:
+            shape = (self.symbols, self.hidden[-1])
+            self.param("softmax", self._uniform(self.hidden[-1]), shape)
+        self.param("softmax_bias", nn.initializers.zeros, (self.symbols,))
+
+    def _uniform(self, units):
+        scale = self.init_scale or units**-0.5
+        return lambda key, shape: jax.random.uniform(key, shape, jnp.float32, -scale, scale)
+
+    def _bias(self, units):
+        def init(key, shape):
+            first = 0 if self.coupled else units
+            bias = self._uniform(units)(key, shape)
+            return bias.at[first : first + units].add(self.forget_bias)
+
+        return init
+
+    def start(self, batch: int) -> tuple[Carry, ...]:
+        """The state of every layer where nothing has been read: zeros."""
+        zeros = [jnp.zeros((batch, units), self.dtype) for units in self.hidden]
+        return tuple(Carry(zero, zero) for zero in zeros)
+
+    def softmax_params(self, params: Any) -> tuple[jax.Array, jax.Array]:
+        """The softmax's table [V, E] in `dtype`, and its bias float32 [V]."""
+        table_VxE = params["embedding" if self.tied else "softmax"]
+        return table_VxE.astype(self.dtype), params["softmax_bias"]
+
+
+def _matmul(x_TxBxF: jax.Array, kernel: jax.Array) -> jax.Array:
+    """One product over time and batch, accumulated in float32."""
+    t, b, f = x_TxBxF.shape
+    flat = x_TxBxF.reshape(t * b, f)
+    product = jnp.matmul(flat, kernel.astype(flat.dtype), preferred_element_type=sum_type(flat))
+    return product.astype(flat.dtype).reshape(t, b, -1)

@@ -1,0 +1,54 @@
+"""Named settings of the language model."""
+
+import dataclasses
+from typing import NamedTuple
+
+from research.lm.config import Config, HParams
+
+
+class Preset(NamedTuple):
+    """A config, and the values that its hyper-parameters start from."""
+
+    config: Config
+    hparams: HParams
+
+
+# Zaremba, Sutskever and Vinyals (2014), section 4.1. Their loss is summed over the window.
+_ZAREMBA = Config(
+    corpus="ptb", level="word", embedding_size=200, hidden=(200, 200), init_scale=0.1,
+    batch_size=20, window=20, epochs=13, optimizer="sgd", loss_over="time", schedule="decay",
+)  # fmt: skip
+_ZAREMBA_RATES = HParams(learning_rate=1.0, decay=0.5, decay_after=4.0, max_grad_norm=5.0)
+
+
+def _zaremba(units: int, dropout: float, epochs: int, scale: float, **rates: float) -> Preset:
+    config = dataclasses.replace(
+        _ZAREMBA, embedding_size=units, hidden=(units, units), window=35, epochs=epochs,
+        init_scale=scale,
+    )  # fmt: skip
+    hparams = dataclasses.replace(
+        _ZAREMBA_RATES, input_dropout=dropout, layer_dropout=dropout, output_dropout=dropout,
+        **rates,
+    )  # fmt: skip
+    return Preset(config, hparams)
+
+
+PRESETS = {
+    "topics": Preset(Config(), HParams()),
+    # 50-d word vectors -> 2 x 128 -> vocabulary; the article's shape.
+    "article": Preset(
+        Config(level="word", vocabulary_size=10_000, embedding_size=50, batch_size=20, window=20),
+        HParams(),
+    ),
+    "shakespeare": Preset(
+        Config(corpus="tinyshakespeare", split="90/10", batch_size=50, window=50, epochs=10),
+        HParams(),
+    ),
+    "ptb-small": Preset(_ZAREMBA, _ZAREMBA_RATES),
+    "ptb-medium": _zaremba(
+        650, 0.5, epochs=39, scale=0.05, decay=1 / 1.2, decay_after=6.0, max_grad_norm=5.0
+    ),
+    "ptb-large": _zaremba(
+        1500, 0.65, epochs=55, scale=0.04, decay=1 / 1.15, decay_after=14.0, max_grad_norm=10.0
+    ),
+}

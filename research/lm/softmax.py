@@ -1,0 +1,100 @@
+"""Cross-entropy over a large vocabulary.
+
+Shape letters: N tokens, C chunks, E size of an output, V symbols.
+
+The logits of all tokens at once, [N, V] in every run, are often larger than everything else that
+training needs. They are made, and turned into the gradient, for a chunk of the tokens at a time and
+never kept: the sum's gradient is a multiple of what is known when the loss is (as in Wijmans et
+al., 2025, and Liger's fused loss), so nothing is computed twice.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from research.lm.lstm import sum_type
+
+
+def token_nll(out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: Any) -> jax.Array:
+    """`-log softmax(out W' + b)[target]` of every token in nats: float32 [N]."""
+    logits_NxV = make_logits(out_NxE, table_VxE, bias_V)
+    return jax.nn.logsumexp(logits_NxV, axis=-1) - _pick(logits_NxV, target_N)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def total_nll(chunks: int, out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: Any) -> jax.Array:
+    """The sum of `token_nll` over the tokens: float32 [].
+
+    Args:
+      chunks: C, into how many parts the tokens are cut; divides N.
+      out_NxE: float, what the network gives.
+      table_VxE: float, a row a symbol.
+      bias_V: float.
+      target_N: int.
+    """
+    nll = lambda chunk: jnp.sum(token_nll(chunk[0], table_VxE, bias_V, chunk[1]))
+    return jnp.sum(lax.map(nll, _cut(chunks, out_NxE, target_N)))
+
+
+def make_logits(out_NxE: Any, table_VxE: Any, bias_V: Any) -> jax.Array:
+    """float32 [N, V], accumulated in float32 whatever the type of the inputs."""
+    product_NxV = _product("ne,ve->nv", out_NxE, table_VxE)
+    return product_NxV + bias_V.astype(product_NxV.dtype)[None, :]
+
+
+def _forward(chunks, out_NxE, table_VxE, bias_V, target_N):
+    def one_chunk(sums, chunk):
+        out, target = chunk
+        nll, dout, dtable, dbias = _with_gradient(out, target, table_VxE, bias_V)
+        return jax.tree.map(jnp.add, sums, (nll, dtable, dbias)), dout
+
+    if chunks == 1:
+        nll, dout_NxE, dtable_VxE, dbias_V = _with_gradient(out_NxE, target_N, table_VxE, bias_V)
+    else:
+        sums = sum_type(out_NxE)
+        zeros = jnp.zeros((), sums), jnp.zeros(table_VxE.shape, sums), jnp.zeros(bias_V.shape, sums)
+        (nll, dtable_VxE, dbias_V), dout_CxMxE = lax.scan(
+            one_chunk, zeros, _cut(chunks, out_NxE, target_N)
+        )
+        dout_NxE = dout_CxMxE.reshape(out_NxE.shape)
+    grads = dout_NxE.astype(out_NxE.dtype), dtable_VxE.astype(table_VxE.dtype)
+    return nll, (*grads, dbias_V.astype(bias_V.dtype))
+
+
+def _backward(chunks, grads, cotangent):
+    del chunks
+    return *(grad * cotangent.astype(grad.dtype) for grad in grads), None
+
+
+total_nll.defvjp(_forward, _backward)
+
+
+def _with_gradient(out_NxE, target_N, table_VxE, bias_V):
+    """The sum over these tokens, and its gradients by out, table and bias, float32."""
+    logits_NxV = make_logits(out_NxE, table_VxE, bias_V)
+    log_sum_N = jax.nn.logsumexp(logits_NxV, axis=-1)
+    nll = jnp.sum(log_sum_N - _pick(logits_NxV, target_N))
+    symbol_V = jnp.arange(logits_NxV.shape[-1], dtype=target_N.dtype)
+    is_target_NxV = symbol_V[None, :] == target_N[:, None]
+    dlogits_NxV = jnp.exp(logits_NxV - log_sum_N[:, None]) - is_target_NxV.astype(logits_NxV.dtype)
+    dbias_V = jnp.sum(dlogits_NxV, axis=0)
+    dlogits_NxV = dlogits_NxV.astype(out_NxE.dtype)
+    dout_NxE = _product("nv,ve->ne", dlogits_NxV, table_VxE)
+    dtable_VxE = _product("nv,ne->ve", dlogits_NxV, out_NxE)
+    return nll, dout_NxE, dtable_VxE, dbias_V
+
+
+def _product(subscripts, a, b):
+    return jnp.einsum(subscripts, a, b, preferred_element_type=sum_type(a))
+
+
+def _pick(logits_NxV, target_N):
+    row_N = jnp.arange(len(target_N), dtype=target_N.dtype)
+    return logits_NxV.at[row_N, target_N].get(mode="promise_in_bounds")
+
+
+def _cut(chunks, *arrays):
+    return tuple(array.reshape(chunks, -1, *array.shape[1:]) for array in arrays)

@@ -1,0 +1,34 @@
+"""How much is dropped, and penalties by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.lm.regularization import drop, keep_mask, penalty
+
+
+def test_as_much_is_dropped_as_said_and_the_mean_stays():
+    mask = np.asarray(keep_mask(jax.random.key(0), jnp.float32(0.3), (100_000,)))
+    assert set(np.unique(mask)) == {np.float32(0), np.float32(1) / np.float32(0.7)}
+    assert (mask == 0).mean() == pytest.approx(0.3, abs=0.01)
+    assert mask.mean() == pytest.approx(1, abs=0.02)
+
+
+def test_everything_may_be_dropped_without_a_nan():
+    np.testing.assert_array_equal(keep_mask(jax.random.key(0), jnp.float32(1), (9,)), np.zeros(9))
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_a_locked_mask_is_the_same_in_all_steps_and_other_in_each_stream(locked):
+    dropped = np.asarray(drop(jnp.ones((50, 4, 30)), jax.random.key(0), 0.5, locked) == 0)
+    assert (dropped == dropped[:1]).all() == locked
+    assert (dropped[:, 0] != dropped[:, 1]).any()
+
+
+def test_penalties_by_hand():
+    out, raw = jnp.array([1.0, 2.0]).reshape(2, 1, 1), jnp.array([1.0, 4.0]).reshape(2, 1, 1)
+    assert float(penalty(out, raw, 2.0, None)) == 5  # 2 (1 + 4) / 2
+    assert float(penalty(out, raw, None, 3.0)) == 27  # 3 (4 - 1)**2
+    assert float(penalty(out, raw, 2.0, 3.0)) == 32
+    assert float(penalty(out, raw, None, None)) == 0

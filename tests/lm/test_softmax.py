@@ -1,0 +1,82 @@
+"""Cross-entropy in chunks: its value, its gradient, and the memory that it needs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from research.lm.softmax import token_nll, total_nll
+
+N, E, V = 12, 5, 17
+
+
+def given(dtype=jnp.float32):
+    keys = jax.random.split(jax.random.key(0), 4)
+    draw = lambda key, *shape: jax.random.normal(key, shape).astype(dtype)
+    target = jax.random.randint(keys[3], (N,), 0, V)
+    return draw(keys[0], N, E), draw(keys[1], V, E), draw(keys[2], V), target
+
+
+def by_definition(out, table, bias, target):
+    logits = np.asarray(out, np.float64) @ np.asarray(table, np.float64).T + np.asarray(bias)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return -np.log(probabilities[np.arange(N), target])
+
+
+def test_each_token_by_the_definition():
+    np.testing.assert_allclose(token_nll(*given()), by_definition(*given()), rtol=1e-5)
+
+
+def test_large_logits_do_not_overflow():
+    out, table, bias, target = given()
+    nll = token_nll(1000 * out, table, bias, target)
+    assert np.isfinite(nll).all()
+
+
+@pytest.mark.parametrize("chunks", [1, 3, 12])
+def test_the_sum_and_its_gradient_however_it_is_cut(chunks):
+    out, table, bias, target = given()
+    plain = lambda *args: jnp.sum(token_nll(*args, target))
+    cut = lambda *args: 0.25 * total_nll(chunks, *args, target)
+    value, grads = jax.value_and_grad(cut, (0, 1, 2))(out, table, bias)
+    expected, plain_grads = jax.value_and_grad(plain, (0, 1, 2))(out, table, bias)
+    assert float(value) == pytest.approx(0.25 * by_definition(*given()).sum(), rel=1e-6)
+    assert float(cut(out, table, bias)) == pytest.approx(float(value), rel=1e-6)
+    for ours, theirs in zip(grads, plain_grads, strict=True):
+        np.testing.assert_allclose(ours, 0.25 * theirs, atol=2e-6)
+    assert float(value) == pytest.approx(0.25 * float(expected), rel=1e-6)
+
+
+def test_the_gradient_is_the_slope():
+    out, table, bias, target = given()
+    check_grads(
+        lambda *args: total_nll(3, *args, target), (out, table, bias), order=1, modes=["rev"],
+        atol=1e-2, rtol=1e-2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_low_precision_adds_up_in_float32(chunks):
+    args = given(jnp.bfloat16)
+    value, grads = jax.value_and_grad(lambda *a: total_nll(chunks, *a, args[3]), (0, 1, 2))(
+        *args[:3]
+    )
+    assert value.dtype == jnp.float32
+    assert [grad.dtype for grad in grads] == 3 * [jnp.dtype(jnp.bfloat16)]
+    assert float(value) == pytest.approx(by_definition(*args).sum(), rel=1e-2)
+
+
+def test_chunks_keep_the_logits_small():
+    """The program's temporaries by the compiler's count: 1000 tokens x 500 symbols are 2 MB."""
+    shapes = [(1000, 8), (500, 8), (500,)]
+    args = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    target = jax.ShapeDtypeStruct((1000,), jnp.int32)
+
+    def temporaries(chunks):
+        loss = lambda out, table, bias, target: total_nll(chunks, out, table, bias, target)
+        compiled = jax.jit(jax.grad(loss, (0, 1, 2))).lower(*args, target).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporaries(1) > 2_000_000
+    assert temporaries(10) < 700_000

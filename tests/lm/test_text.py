@@ -1,0 +1,77 @@
+"""Text to tokens and back."""
+
+import json
+
+import numpy as np
+import pytest
+
+from research.errors import UserError
+from research.lm.text import LEVELS, UNKNOWN_CHARACTER, load_tokenizer, make_tokenizer, split_words
+
+TEXT = "the cat sat on the mat\n\n the <unk> sat\nÄpfel & 10 € fell\n"
+
+
+def test_lines_end_with_a_token_of_their_own_empty_ones_too():
+    assert split_words("a b\n\n c\n") == ["a", "b", "<eos>", "<eos>", "c", "<eos>"]
+    assert split_words("a") == ["a", "<eos>"]
+    assert split_words("") == []
+
+
+@pytest.mark.parametrize("level", sorted(LEVELS))
+def test_tokens_become_the_text_again(level):
+    size = 300 if level == "bpe" else 0
+    tokenizer = make_tokenizer(level, TEXT, size)
+    tokens = tokenizer.encode(TEXT)
+    assert tokens.dtype == np.int32
+    assert 0 <= tokens.min() <= tokens.max() < len(tokenizer)
+    expected = TEXT.replace("\n the", "\nthe") if level == "word" else TEXT
+    assert tokenizer.decode(tokens) == expected
+    again = load_tokenizer(json.loads(json.dumps(tokenizer.dump())))
+    np.testing.assert_array_equal(again.encode(TEXT), tokens)
+    assert (again.start, len(again)) == (tokenizer.start, len(tokenizer))
+
+
+@pytest.mark.parametrize("level", sorted(LEVELS))
+def test_a_text_is_taken_to_follow_the_end_of_a_line(level):
+    tokenizer = make_tokenizer(level, TEXT, 300 if level == "bpe" else 0)
+    assert tokenizer.decode([tokenizer.start]) == "\n"
+
+
+def test_words_are_numbered_by_how_often_they_come():
+    symbols = make_tokenizer("word", "b a b\nc a b\n").symbols
+    assert symbols == ("b", "<eos>", "a", "c", "<unk>")
+
+
+def test_rare_and_unseen_words_are_unknown():
+    tokenizer = make_tokenizer("word", "b a b\nc a b\n", size=3)
+    assert set(tokenizer.symbols) == {"b", "<eos>", "<unk>"}
+    decoded = tokenizer.decode(tokenizer.encode("b c d\n"))
+    assert decoded == "b <unk> <unk>\n"
+
+
+def test_held_out_characters_get_no_numbers_of_their_own():
+    tokenizer = make_tokenizer("character", "abc\n", heldout=["abé", "x"])
+    assert tokenizer.symbols == ("\n", "a", "b", "c", UNKNOWN_CHARACTER)
+    assert tokenizer.decode(tokenizer.encode("aéx😀")) == "a" + 3 * UNKNOWN_CHARACTER
+    assert len(make_tokenizer("character", "abc\n", heldout=["ab"])) == 4
+
+
+def test_an_unknown_character_is_named():
+    with pytest.raises(UserError, match="'é' at place 1 does not occur in the training text"):
+        make_tokenizer("character", "abc\n").encode("aéx")
+
+
+def test_byte_pairs_are_shorter_than_bytes_and_as_many_as_asked():
+    text = "the cat sat on the mat, the cat sat\n" * 20
+    tokenizer = make_tokenizer("bpe", text, 264)
+    assert len(tokenizer) == 264
+    assert len(tokenizer.encode(text)) < len(text) / 2
+
+
+def test_what_makes_no_sense_is_one_clear_line():
+    with pytest.raises(UserError, match="--level letter: there are word, character, byte, bpe"):
+        make_tokenizer("letter", TEXT)
+    with pytest.raises(UserError, match="--vocabulary-size 100: byte pairs need 257 or more"):
+        make_tokenizer("bpe", TEXT, 100)
+    with pytest.raises(UserError, match="--vocabulary-size 9: for words and byte pairs"):
+        make_tokenizer("character", TEXT, 9)
