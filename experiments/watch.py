@@ -8,7 +8,7 @@ It acts as in evaluation, in an episode of its own.
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import tyro
@@ -25,9 +25,9 @@ from research.dqn import (
 from research.dqn.env_params import PREFIX, add_env_params, with_env_params
 from research.dqn.watching import check_drawn, draw, play_one
 from research.errors import UserError, plain_exit
-from research.report.one_run import OneRun, one_run
+from research.report.one_run import one_run
 from research.report.read import read_run_folder
-from research.sweep.experiment import uncell
+from research.sweep.experiment import restore_config
 from research.sweep.machine import configure_jax
 from research.sweep.run_folder import load_params
 
@@ -57,7 +57,7 @@ def main(arguments: Arguments) -> Path:
         raise UserError(f"{data.path} is a run folder of {algorithm}: only agents can be watched")
     run = one_run(data, arguments.run)
     (like, hparams), make, values = ALGORITHMS[algorithm]
-    config = _restore(run, like)
+    config = restore_config(run.config, like)
     env = make_environment(config.env, config.protocol)
     check_drawn(env)
     make(config)  # checks what a changed file may hold
@@ -79,12 +79,6 @@ def main(arguments: Arguments) -> Path:
     draw(env, env_params, episode, path)
     print(f"animation: {path}")
     return path
-
-
-def _restore(run: OneRun, like: Any) -> Any:
-    """The config that the run had."""
-    fields = {name: uncell(run.config[name], value) for name, value in vars(like).items()}
-    return dataclasses.replace(like, **fields)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Config:
     hidden: tuple[int, ...] = field((128, 128), "units of the LSTM layers, such as 200x200")
     tied: bool = field(False, "whether the softmax uses the embeddings")
     coupled: bool = field(False, "whether the input gate is 1 - the forget gate")
-    init_scale: float = field(0.0, "params begin uniform in +-this; 0: 1 / sqrt(units)", low=0)
+    init_scale: float = field(0.0, "params begin uniform in +-this; 0 begins as PyTorch does", low=0)
     forget_bias: float = field(0.0, "added to what the forget gates' biases begin at")
     batch_size: int = field(32, "streams of text read side by side", low=1)
     window: int = field(64, "tokens of a stream an update, through which gradients flow", low=1)

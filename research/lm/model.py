@@ -48,7 +48,8 @@ class LanguageModel(nn.Module):
         before it where E is not the last H.
       coupled: whether the input gate is 1 - forget gate.
       locked: whether dropout drops the same units in all steps of a window.
-      init_scale: params begin uniform in plus or minus this; 0 for 1 / sqrt(H), as in PyTorch.
+      init_scale: params begin uniform in plus or minus this; 0 begins as PyTorch does, embeddings
+        of their own normal, all else uniform in plus or minus 1 / sqrt(H).
       forget_bias: added to what the forget gate's bias begins at (Jozefowicz et al., 2015).
       dtype: in which products are computed, with sums in float32; params are float32.
     """
@@ -70,9 +71,8 @@ class LanguageModel(nn.Module):
         """int [T, B] and the state before the window -> Outputs."""
         rates = noise.rates if noise else Rates()
         keys: Any = iter(jax.random.split(noise.key, 2 + 3 * len(self.hidden)) if noise else [])
-        table_VxE = self.param(
-            "embedding", self._uniform(self.embedding_size), (self.symbols, self.embedding_size)
-        )
+        shape = (self.symbols, self.embedding_size)
+        table_VxE = self.param("embedding", self._embedding(), shape)
         x = table_VxE[token_TxB].astype(self.dtype)
         if rates.embedding is not None:
             keep_V = keep_mask(next(keys), rates.embedding, (self.symbols,)).astype(self.dtype)
@@ -114,6 +114,11 @@ class LanguageModel(nn.Module):
             shape = (self.symbols, self.hidden[-1])
             self.param("softmax", self._uniform(self.hidden[-1]), shape)
         self.param("softmax_bias", nn.initializers.zeros, (self.symbols,))
+
+    def _embedding(self):
+        # The softmax cannot begin with weights that large.
+        normal = not self.init_scale and not self.tied
+        return nn.initializers.normal(1.0) if normal else self._uniform(self.embedding_size)
 
     def _uniform(self, units):
         scale = self.init_scale or units**-0.5

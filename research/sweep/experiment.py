@@ -1,6 +1,7 @@
 """What an experiment is: its axes cut into groups of runs, one program each."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -136,3 +137,9 @@ def uncell(value: Any, like: Any) -> Any:
     if isinstance(value, str):
         value = () if value == "none" else [int(part) for part in value.split("x")]
     return tuple(value)
+
+
+def restore_config(recorded: Mapping[str, Any], like: Any) -> Any:
+    """The config that a manifest, or a row of its groups, tells of; a dataclass as `like`."""
+    fields = {name: uncell(recorded[name], value) for name, value in vars(like).items()}
+    return dataclasses.replace(like, **fields)

@@ -1,0 +1,104 @@
+"""Lets a trained language model write, token by token.
+
+    scripts/sample RUN                          the best run of the folder
+    scripts/sample RUN --run 3 --prompt "The "  a chosen one goes on from a text
+
+The same seed writes the same text.
+"""
+
+import dataclasses
+import itertools
+from typing import Annotated
+
+import jax
+import numpy as np
+import tyro
+
+from research.errors import UserError, plain_exit
+from research.lm import PRESETS
+from research.lm.sampling import Choice, generate
+from research.lm.task import make_model
+from research.lm.text import UNKNOWN, Tokenizer, Words, load_tokenizer
+from research.report.one_run import one_run
+from research.report.read import read_run_folder
+from research.sweep.experiment import restore_config
+from research.sweep.machine import configure_jax
+from research.sweep.run_folder import load_file, load_params
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Lets a trained language model write, token by token."""
+
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of lstm_lm")]
+    run: Annotated[int | None, tyro.conf.arg(help="its number; the best if not given")] = None
+    prompt: Annotated[str, tyro.conf.arg(help="what to go on from; a new line if empty")] = ""
+    tokens: Annotated[int, tyro.conf.arg(help="how many to write")] = 400
+    temperature: Annotated[float, tyro.conf.arg(help="0: always the most probable token")] = 0.8
+    top_k: Annotated[int, tyro.conf.arg(help="from so many of the most probable; 0: all")] = 0
+    top_p: Annotated[float, tyro.conf.arg(help="from the fewest with this probability")] = 1.0
+    seed: Annotated[int, tyro.conf.arg(help="another one writes another text")] = 0
+
+
+def main(arguments: Arguments) -> str:
+    """Writes to the terminal as the text is made, and returns it."""
+    if arguments.tokens < 1:
+        raise UserError(f"--tokens {arguments.tokens}: must be at least 1")
+    choice = Choice(arguments.temperature, arguments.top_k, arguments.top_p)
+    choice.check()
+    data = read_run_folder(arguments.folder)
+    if data.manifest["experiment"] != "lstm_lm":
+        raise UserError(
+            f"{data.path} is a run folder of {data.manifest['experiment']}: only language models "
+            "write"
+        )
+    run = one_run(data, arguments.run)
+    config = restore_config(run.config, PRESETS["topics"].config)
+    tokenizer = load_tokenizer(load_file(data.path, run.group, "vocabulary"))
+    params = load_params(data.path, run.group, run.place)
+    prompt = read_prompt(tokenizer, arguments.prompt)
+    print(f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}\n")
+    model = make_model(config, len(tokenizer))
+    tokens = generate(model, params, prompt, jax.random.key(arguments.seed), choice)
+    return write(tokenizer, arguments.prompt, itertools.islice(tokens, arguments.tokens))
+
+
+def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
+    """The start token and the prompt's.
+
+    Raises:
+      UserError: naming a symbol that the model does not know.
+    """
+    try:
+        tokens = tokenizer.encode(prompt)
+    except UserError as error:
+        raise UserError(f"--prompt: {error}") from None
+    if isinstance(tokenizer, Words):
+        tokens = tokens[:-1]  # the line goes on
+        words = prompt.split()
+        known = set(tokenizer.symbols)
+        if strange := [word for word in words if word not in known and word != UNKNOWN]:
+            raise UserError(f"--prompt: the model does not know the word {strange[0]!r}")
+    return np.concatenate([[tokenizer.start], tokens])
+
+
+def write(tokenizer: Tokenizer, prompt: str, tokens: itertools.islice) -> str:
+    """Prints what is new of the text after every token; a character may take several."""
+    print(prompt, end="", flush=True)
+    made, shown = [], ""
+    for token in tokens:
+        made.append(token)
+        text = tokenizer.decode(made)
+        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+            print(text[len(shown) :], end="", flush=True)
+            shown = text
+    text = tokenizer.decode(made)
+    print(text[len(shown) :])
+    return prompt + text
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        given = tyro.cli(Arguments, prog="scripts/sample", description=__doc__)
+        configure_jax()
+        main(given)
