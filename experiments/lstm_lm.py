@@ -2,7 +2,8 @@
 
     scripts/run experiments/lstm_lm.py
 
-trains four of them to predict the next character of the language reference that comes with Python.
+trains four of them to predict the next character of the language reference that comes with Python,
+and lets the best one write; `scripts/sample RUN` lets it go on.
 Every flag below that is shown with dots takes a list; hyper-parameters are swept inside one
 program, config fields get one program each.
 
@@ -12,7 +13,10 @@ program, config fields get one program each.
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import sample
+import tyro
 
 from research.lm import PRESETS, ZERO_IS_OFF, make_problem
 from research.report.show import show_run
@@ -20,7 +24,16 @@ from research.sweep.command_line import arguments_type, make_experiment, run_mai
 from research.sweep.runner import run_experiment
 
 _DEFAULT = PRESETS["topics"]
-Arguments: Any = arguments_type(*_DEFAULT)
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleFlags:
+    """What is written in the end."""
+
+    sample: Annotated[int, tyro.conf.arg(help="tokens that the best model writes")] = 300
+
+
+Arguments: Any = arguments_type(*_DEFAULT, more=SampleFlags)
 
 
 def arguments(preset: str, **changes: Any) -> Any:
@@ -35,12 +48,14 @@ RECIPES = {name: arguments(name, seeds=("4",)) for name in PRESETS}
 
 
 def main(args: Any) -> Path:
-    """Trains, prints the result table, draws the learning curve, returns the run folder."""
+    """Trains, prints the result table, draws the learning curve, lets the best model write, and
+    returns the run folder."""
     off = tuple(name for name in ZERO_IS_OFF if not any(getattr(args, name)))
     config = dataclasses.replace(_DEFAULT.config, off=off)
     experiment = make_experiment("lstm_lm", make_problem, config, _DEFAULT.hparams, args)
     folder = run_experiment(experiment, args.out, args.name)
     show_run(folder)
+    sample.main(sample.Arguments(str(folder), tokens=args.sample))
     return folder
 
 

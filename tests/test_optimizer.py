@@ -59,8 +59,10 @@ def test_decay_shrinks_kernels_by_rate_times_decay_and_spares_biases(make):
     [
         (lambda rate, norm: adam(rate, 1.0, norm), lambda rate: optax.adam(rate, eps=1.0)),
         (radam, optax.radam),
+        (lambda rate, norm: adamw(rate, 0.0, 0.9, 0.999, norm), optax.adam),
+        (lambda rate, norm: sgd(rate, 0.0, max_grad_norm=norm), optax.sgd),
     ],
-    ids=["adam", "radam"],
+    ids=["adam", "radam", "adamw", "sgd"],
 )
 def test_a_traced_bound_on_the_norm_is_optaxs_clipping(make, theirs):
     """Ten steps: RAdam waits a few before it adapts."""

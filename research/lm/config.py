@@ -28,14 +28,16 @@ class Config:
     level: str = field("character", "tokens are " + ", ".join(LEVELS))
     vocabulary_size: int = field(0, "the most words, or byte pairs; 0 for all (4096 pairs)", low=0)
     embedding_size: int = field(128, "of a token", low=1)
+    glove: str = field("", "a file of word vectors that the embeddings begin with")
+    frozen: bool = field(False, "whether the embeddings stay what they begin as")
     hidden: tuple[int, ...] = field((128, 128), "units of the LSTM layers, such as 200x200")
     tied: bool = field(False, "whether the softmax uses the embeddings")
     coupled: bool = field(False, "whether the input gate is 1 - the forget gate")
-    init_scale: float = field(0.0, "params begin uniform in +-this; 0 begins as PyTorch does", low=0)
+    init_scale: float = field(0.0, "params begin uniform in +-this; 0: as in PyTorch", low=0)
     forget_bias: float = field(0.0, "added to what the forget gates' biases begin at")
-    batch_size: int = field(32, "streams of text read side by side", low=1)
+    batch_size: int = field(16, "streams of text read side by side", low=1)
     window: int = field(64, "tokens of a stream an update, through which gradients flow", low=1)
-    epochs: int = field(4, "how often the training text is read", low=1)
+    epochs: int = field(2, "how often the training text is read", low=1)
     optimizer: str = field("adam", "adam or sgd")
     loss_over: str = field("tokens", "the gradient is of the mean over tokens, or streams (time)")
     locked: bool = field(False, "whether dropout drops the same units in a whole window")
@@ -56,6 +58,10 @@ class Config:
         parse_split(self.split)
         if not self.hidden or any(units < 1 for units in self.hidden):
             raise UserError(f"--hidden {self.hidden}: give at least one layer of at least 1 unit")
+        if self.glove and self.level != "word":
+            raise UserError(f"--glove {self.glove}: for --level word, not {self.level}")
+        if self.frozen and self.tied:
+            raise UserError("--frozen True --tied True: the softmax would not learn; choose one")
         if self.softmax_chunk and self.batch_size * self.window % self.softmax_chunk:
             raise UserError(
                 f"--softmax-chunk {self.softmax_chunk}: must divide the {self.batch_size} x "
@@ -67,7 +73,7 @@ class Config:
 class HParams:
     """What every run may have its own value of."""
 
-    learning_rate: float = field(2e-3, "step size at its highest", low=0)
+    learning_rate: float = field(1e-2, "step size at its highest", low=0)
     warmup: float = field(0.0, "updates in which it rises to that", low=0)
     decay: float = field(0.5, "what it is multiplied with, under decay and plateau", low=0, high=1)
     decay_after: float = field(4.0, "epochs before the first decay", low=0)

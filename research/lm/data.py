@@ -17,6 +17,7 @@ from flax import struct
 
 from research.errors import UserError
 from research.lm.corpora import Parts, load_corpus
+from research.lm.glove import Vectors
 from research.lm.text import UNKNOWN, Tokenizer, Words, make_tokenizer
 
 
@@ -43,12 +44,14 @@ class TextData:
       validation: to choose by.
       test: to report; None where there is none.
       symbols: V, how many there are. Static.
+      vectors: what embeddings are to begin with, if anything.
     """
 
     train: Any
     validation: Heldout
     test: Heldout | None
     symbols: int = struct.field(pytree_node=False)
+    vectors: Vectors | None = None
 
 
 class Layout(NamedTuple):

@@ -34,15 +34,16 @@ def _zaremba(units: int, dropout: float, epochs: int, scale: float, **rates: flo
 
 
 PRESETS = {
+    # Characters of English about Python.
     "topics": Preset(Config(), HParams()),
     # 50-d word vectors -> 2 x 128 -> vocabulary; the article's shape.
     "article": Preset(
         Config(level="word", vocabulary_size=10_000, embedding_size=50, batch_size=20, window=20),
-        HParams(),
+        HParams(learning_rate=2e-3),
     ),
     "shakespeare": Preset(
         Config(corpus="tinyshakespeare", split="90/10", batch_size=50, window=50, epochs=10),
-        HParams(),
+        HParams(learning_rate=5e-3),
     ),
     "ptb-small": Preset(_ZAREMBA, _ZAREMBA_RATES),
     "ptb-medium": _zaremba(

@@ -24,11 +24,13 @@ from research.lm.averaging import (
 from research.lm.config import Config, HParams
 from research.lm.data import Layout, TextData, lay_out, load_text
 from research.lm.evaluation import heldout_nll, scores
+from research.lm.glove import coverage, fill, read_vectors
 from research.lm.lstm import Carry
 from research.lm.model import LanguageModel, Noise
 from research.lm.regularization import Rates, penalty
 from research.lm.schedules import Plateau, check_plateau, rate_factor, start_plateau
 from research.lm.softmax import total_nll
+from research.lm.text import Words
 from research.optimizer import adamw, sgd
 from research.task import Metrics, Problem, Task, bind
 
@@ -58,7 +60,10 @@ def init(config: Config, shared: TextData, hparams: HParams, key: jax.Array) -> 
     model = make_model(config, shared.symbols)
     token = jnp.zeros((1, config.batch_size), jnp.int32)
     carries = model.start(config.batch_size)
-    params = model.init(key, token, carries)["params"]
+    model_key, vectors_key = jax.random.split(key)
+    params: Any = model.init(model_key, token, carries)["params"]
+    if shared.vectors is not None:
+        params = params | {"embedding": fill(shared.vectors, vectors_key)}
     averages = config.averaging != "none"
     return State(
         params=params,
@@ -95,7 +100,8 @@ def step(
         factor = factor * state.plateau.scale
     hparams = dataclasses.replace(hparams, learning_rate=hparams.learning_rate * factor)
     updates, opt_state = make_optimizer(config, hparams).update(grads, state.opt_state, trained)
-    trained = optax.apply_updates(trained, updates)
+    moved: Any = optax.apply_updates(trained, updates)
+    trained = moved | {"embedding": trained["embedding"]} if config.frozen else moved
     state = state._replace(opt_state=opt_state, carries=carries)
     return _keep(config, hparams, state, trained), {"loss": loss}
 
@@ -118,6 +124,8 @@ def window_loss(
     """
     token = token.astype(jnp.int32)
     model = make_model(config, symbols)
+    if config.frozen:
+        params = params | {"embedding": lax.stop_gradient(params["embedding"])}
     noise = make_noise(config, hparams, key)
     outputs: Any = model.apply({"params": params}, token[:-1], carries, noise)
     out = outputs.out.reshape(-1, outputs.out.shape[-1])
@@ -214,6 +222,11 @@ def make_problem(config: Config) -> Problem:
     shared = lay_out(parts, tokenizer, tokens, layout)
     windows = updates_an_epoch(config, shared)
     facts = facts | {"updates_an_epoch": windows}
+    if config.glove:
+        assert isinstance(tokenizer, Words)
+        vectors = read_vectors(config.glove, tokenizer.symbols, config.embedding_size)
+        shared = dataclasses.replace(shared, vectors=vectors)
+        facts["glove"] = coverage(vectors, tokens["train"])
     task = make_task(config, config.epochs * windows)
     return Problem(task, shared, facts, {"vocabulary": tokenizer.dump()})
 

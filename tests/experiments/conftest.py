@@ -27,6 +27,7 @@ def call():
 def load_script(monkeypatch):
     """A function that imports a script of `experiments/`; it leaves JAX as it is."""
     monkeypatch.setattr("research.sweep.machine.configure_jax", lambda: None)
+    monkeypatch.syspath_prepend(str(EXPERIMENTS))  # as Python does for a script
 
     def load(script):
         spec = importlib.util.spec_from_file_location(

@@ -189,6 +189,26 @@ def test_a_loss_over_time_has_a_gradient_larger_by_the_window(corpus):
     np.testing.assert_allclose(grads[1], 5 * grads[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_embeddings_begin_with_the_vectors_and_may_stay_them(corpus, tmp_path, frozen):
+    path = tmp_path / "vectors.txt"
+    path.write_text("cat 1 2 3 4 5 6\nunseen 6 5 4 3 2 1\nthe 2 2 2 2 2 2\n")
+    tried = case(corpus, level="word", glove=str(path), frozen=frozen)
+    vectors = tried.problem.shared.vectors
+    assert tried.problem.facts["glove"] == {
+        "types": pytest.approx(0.2),
+        "tokens": pytest.approx(0.3),
+    }
+    hparams = HParams(weight_decay=0.1)
+    tried = tried._replace(hparams=hparams, axes={})
+    start = init(config(corpus), tried.problem.shared, hparams, jax.random.key(0)).params
+    np.testing.assert_array_equal(start["embedding"][vectors.found], vectors.table[vectors.found])
+    params = contract.run(tried, 5, seeds=[0]).states.params
+    moved = np.abs(params["embedding"][0][vectors.found] - vectors.table[vectors.found])
+    assert (moved.max() == 0) == frozen
+    assert np.abs(params["softmax"][0] - start["softmax"]).max() > 1e-3
+
+
 @pytest.mark.parametrize("name", ["patience", "trigger_after"])
 def test_validation_steers_each_run_for_itself(corpus, name):
     """Two runs, of which one makes no progress: its rate falls, its weights are averaged."""
@@ -263,6 +283,8 @@ def test_it_learns_what_can_be_learned(corpus):
         ({"schedule": "linear"}, "--schedule linear: there are constant, decay, cosine, plateau"),
         ({"hidden": ()}, "--hidden"),
         ({"softmax_chunk": 3}, "--softmax-chunk 3: must divide the 4 x 5 tokens"),
+        ({"glove": "vectors.txt"}, "--glove vectors.txt: for --level word, not character"),
+        ({"frozen": True, "tied": True}, "the softmax would not learn"),
         ({"split": "90"}, "--split 90: give two or three percentages"),
     ],
 )

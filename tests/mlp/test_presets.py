@@ -11,7 +11,8 @@ from research.mlp import PRESETS, make_problem
 )
 def test_a_preset_is_the_net_it_says(name, shapes):
     preset = PRESETS[name]
-    task, shared, _ = make_problem(preset.config)
+    problem = make_problem(preset.config)
+    task, shared = problem.task, problem.shared
     params = jax.eval_shape(task.init, shared, preset.hparams, jax.random.key(0)).params
     assert [params[f"Dense_{layer}"]["kernel"].shape for layer in range(2)] == shapes
     assert len(params) == 2

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from research.errors import UserError
-from research.sweep.run_folder import RunFolder
+from research.sweep.run_folder import RunFolder, load_file
 from research.sweep.tensors import load_tensors
 
 
@@ -47,6 +47,11 @@ def test_other_tools_read_what_is_written(tmp_path):
     folder.append_metrics(pa.table({"run": [0, 1], "loss": [1.0, None]}))
     folder.append_metrics(pa.table({"run": [0, 1], "loss": [0.5, 2.0]}))
     folder.save_params(0, {"dense": {"kernel": np.eye(2, dtype=np.float32)}}, runs=2)
+    folder.save_file(1, "vocabulary", {"symbols": ["é", "\n"]})
+    assert json.loads((folder.path / "vocabulary-1.json").read_text("utf-8")) == {
+        "symbols": ["é", "\n"]
+    }
+    assert load_file(folder.path, 1, "vocabulary") == {"symbols": ["é", "\n"]}
     manifest = json.loads((folder.path / "manifest.json").read_text())
     assert manifest == {"format": 1, "status": "finished", "seeds": [1, 2]}
     metrics = pd.read_parquet(folder.path / "metrics")

@@ -1,0 +1,131 @@
+"""The language model's script as a person calls it, and letting a model write."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from tests.experiments.conftest import EXPERIMENTS
+
+TEXT = "the cat sat on the mat and saw a rat\n" * 120
+SMALL = "--hidden 8 --embedding-size 6 --batch-size 4 --window 8 --epochs 1 --seeds 2"
+
+
+@pytest.mark.parametrize("script", ["lstm_lm.py", "sample.py"])
+def test_the_scripts_stay_short(script):
+    assert len((EXPERIMENTS / script).read_text().splitlines()) < 110
+
+
+@pytest.fixture
+def texts(tmp_path, monkeypatch):
+    """A folder with texts, good and bad, and a run folder."""
+    (tmp_path / "text.txt").write_text(TEXT)
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "short.txt").write_text("a\n" * 40)
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n" * 99)
+    (tmp_path / "runs" / "old").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_sweep_prints_a_table_draws_a_curve_and_a_sample_that_can_be_repeated(texts, call):
+    words = f"--corpus text.txt {SMALL} --output-dropout 0 0.5 --tied False True --name it"
+    done = call("lstm_lm.py", *words.split(), cwd=texts)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "8 runs = 4 settings x 2 seeds" in done.stdout
+    folder = texts / "runs" / "it"
+    (curve,) = folder.glob("*.png")
+    assert curve.stat().st_size > 10_000
+    metrics = pd.read_parquet(folder / "metrics")
+    assert metrics["validation_perplexity"].notna().any()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["data"][1]["symbols"] == 14
+    assert json.loads((folder / "vocabulary-0.json").read_text())["level"] == "character"
+    again = [call("sample.py", "runs/it", "--tokens", "300", cwd=texts) for _ in range(2)]
+    assert again[0].stdout == again[1].stdout
+    assert again[0].stderr == ""
+    assert again[0].stdout.strip() in done.stdout
+
+
+@pytest.fixture
+def trained(texts, load_script):
+    script = load_script("lstm_lm.py")
+    small = {
+        "corpus": (str(texts / "text.txt"),), "hidden": ((8,),), "batch_size": (4,),
+        "window": (8,), "seeds": ("2",), "steps": 10, "out": str(texts), "name": "small",
+        "sample": 5,
+    }  # fmt: skip
+    return lambda **changes: script.main(script.arguments("topics", **small | changes))
+
+
+def test_a_prompt_is_gone_on_from(trained, load_script, capsys):
+    folder = trained()
+    capsys.readouterr()
+    sample = load_script("sample.py")
+    write = lambda **changes: sample.main(sample.Arguments(str(folder), tokens=20, **changes))
+    text = write(prompt="the cat ", run=1)
+    assert text.startswith("the cat ")
+    assert len(text) == 28
+    out = capsys.readouterr().out
+    assert out.startswith("run 1, seed 1: validation_bits_per_character ")
+    assert out.endswith(text + "\n")
+    assert write(seed=1) != write(seed=2)
+    assert write(seed=1, temperature=0.0) == write(seed=2, temperature=0.0)
+
+
+@pytest.mark.parametrize(
+    ("level", "changes", "says"),
+    [
+        (
+            "character",
+            {"prompt": "naïve"},
+            "--prompt: .ï. at place 2 does not occur",
+        ),
+        ("word", {"prompt": "the dog sat"}, "--prompt: the model does not know the word 'dog'"),
+        ("word", {"run": 7}, r"--run 7: .* its runs are 0 to 1"),
+        ("word", {"tokens": 0}, "--tokens 0: must be at least 1"),
+        ("word", {"temperature": -1.0}, r"--temperature -1.0: must be at least 0"),
+        ("word", {"top_k": -1}, "--top-k -1: must be at least 0"),
+        ("word", {"top_p": 0.0}, r"--top-p 0.0: must be above 0 and at most 1"),
+    ],
+)
+def test_what_cannot_be_written_is_one_clear_line(trained, load_script, level, changes, says):
+    folder = trained(level=(level,))
+    sample = load_script("sample.py")
+    with pytest.raises(sample.UserError, match=says):
+        sample.main(sample.Arguments(str(folder), **changes))
+
+
+def test_a_folder_of_another_workload_is_named(trained, load_script):
+    folder, sample = trained(), load_script("sample.py")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"experiment": "dqn"}))
+    with pytest.raises(sample.UserError, match="run folder of dqn: only language models"):
+        sample.main(sample.Arguments(str(folder)))
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "vocabulary-0.json").write_text("{")
+    with pytest.raises(sample.UserError, match=r"vocabulary-0.json is damaged"):
+        sample.main(sample.Arguments(str(folder)))
+    (folder / "vocabulary-0.json").unlink()
+    with pytest.raises(sample.UserError, match=r"no file .*vocabulary-0.json"):
+        sample.main(sample.Arguments(str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--corpus empty.txt", "--corpus empty.txt: its train part is empty"),
+        ("--corpus short.txt", "fewer than one window of --window 64 for each of --batch-size 16"),
+        ("--corpus latin.txt", "latin.txt: byte 3, in line 1, is no UTF-8"),
+        ("--corpus nothing.txt", "--corpus nothing.txt: no such file or folder, and no name"),
+        ("--corpus runs", "--corpus runs: no file with 'train' in its name"),
+        ("--level letters", "--level letters: there are word, character, byte, bpe"),
+        ("--level bpe --vocabulary-size 9", "--vocabulary-size 9: byte pairs need 257 or more"),
+        ("--layer-dropout 1.5", "--layer-dropout 1.5: must be between 0 and 1"),
+        ("--seeds -1", "--seeds -1"),
+        ("--name old", "old is there already"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_2(texts, refused, words, says):
+    assert says in refused("lstm_lm.py", words, texts)

@@ -1,0 +1,77 @@
+"""Word vectors from files as they come."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.errors import UserError
+from research.lm.glove import Vectors, coverage, fill, read_vectors
+
+WORDS = ["the", "cat", "sat", "é", "1990"]
+LINES = [b"the 1 2 3", b". . . 7 8 9", b"\xc3\xa9 -1 0.5 1e-3", b"\xc2\x85 4 5 6", b"the 9 9 9",
+         b"1990 3 2 1"]  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A function that writes lines to a file and returns its path."""
+
+    def write(lines, end=b"\n"):
+        path = tmp_path / "vectors.txt"
+        path.write_bytes(end.join(lines) + end)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("header", [[], [b"6 3"]])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_the_words_that_are_wanted_get_their_vectors(file, header, end):
+    """Words hold spaces and strange line ends; of one that comes twice the first counts."""
+    vectors = read_vectors(file(header + LINES, end), WORDS, 3)
+    assert vectors.found.tolist() == [True, False, False, True, True]
+    np.testing.assert_allclose(vectors.table[0], [1, 2, 3])
+    np.testing.assert_allclose(vectors.table[3], [-1, 0.5, 1e-3])
+    np.testing.assert_allclose(vectors.table[4], [3, 2, 1])
+    assert not vectors.table[1:3].any()
+
+
+def test_coverage_is_of_symbols_and_of_tokens(file):
+    vectors = read_vectors(file(LINES), WORDS, 3)
+    assert coverage(vectors, np.array([0, 0, 0, 1])) == {"types": 0.6, "tokens": 0.75}
+
+
+def test_words_without_a_vector_are_drawn_like_those_with_one():
+    random = np.random.default_rng(0)
+    table = (random.normal(size=(4000, 3)) * [1, 2, 3] + [0, 10, -5]).astype(np.float32)
+    found = random.random(4000) < 0.5
+    vectors = Vectors(np.where(found[:, None], table, 0), found)
+    filled = np.asarray(fill(vectors, jax.random.key(0)))
+    np.testing.assert_array_equal(filled[found], table[found])
+    np.testing.assert_allclose(filled[~found].mean(axis=0), [0, 10, -5], atol=0.25)
+    np.testing.assert_allclose(filled[~found].std(axis=0), [1, 2, 3], rtol=0.1)
+    other = np.asarray(fill(vectors, jax.random.key(1)))
+    assert (other[~found] != filled[~found]).all()
+    assert jnp.isfinite(fill(vectors._replace(found=np.zeros(4000, bool)), jax.random.key(0))).all()
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([b"the 1 2 3 4"], "its vectors have 4 numbers, not --embedding-size 3"),
+        ([b"the 1 2"], "its vectors have 2 numbers, not --embedding-size 3"),
+        ([b"5 1 2 3 4"], "its vectors have 4 numbers, not --embedding-size 3"),
+        ([*LINES, b"cat 1 2"], "line 7 has 2 numbers, not 3: is the file whole"),
+        ([*LINES, b""], "line 7 has 0 numbers, not 3"),
+        ([*LINES, b"cat 1 2 x"], r"line 7 \(cat\) holds no numbers"),
+    ],
+)
+def test_a_file_that_is_another_or_damaged_is_one_clear_line(file, lines, says):
+    with pytest.raises(UserError, match=says):
+        read_vectors(file(lines), WORDS, 3)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"--glove .*nothing.txt: cannot read it: No such file"):
+        read_vectors(str(tmp_path / "nothing.txt"), WORDS, 3)
