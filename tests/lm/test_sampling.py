@@ -1,0 +1,94 @@
+"""Which tokens may be chosen, how often, and that a text can be repeated."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.errors import UserError
+from research.lm.model import LanguageModel
+from research.lm.sampling import CHUNK, Choice, choose, generate, restrict
+from research.lm.softmax import make_logits
+
+PROBABILITIES = np.array([0.1, 0.5, 0.05, 0.35])
+LOGITS = jnp.log(jnp.asarray(PROBABILITIES, jnp.float32)) + 3
+
+
+@pytest.mark.parametrize(
+    ("choice", "allowed"),
+    [
+        (Choice(), [0, 1, 2, 3]),
+        (Choice(top_k=1), [1]),
+        (Choice(top_k=3), [0, 1, 3]),
+        (Choice(top_k=9), [0, 1, 2, 3]),
+        (Choice(top_p=0.4), [1]),
+        (Choice(top_p=0.8), [1, 3]),
+        (Choice(top_p=0.9), [0, 1, 3]),
+        (Choice(top_k=2, top_p=0.55), [1]),  # of 0.85 in all, 0.5 is more than 0.55
+        (Choice(top_k=2, top_p=0.6), [1, 3]),
+    ],
+)
+def test_the_most_probable_are_left(choice, allowed):
+    assert np.flatnonzero(np.isfinite(restrict(LOGITS, choice))).tolist() == allowed
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (Choice(), PROBABILITIES),
+        (Choice(temperature=0.5), PROBABILITIES**2 / (PROBABILITIES**2).sum()),
+        (Choice(top_k=2), np.array([0, 0.5, 0, 0.35]) / 0.85),
+        (Choice(temperature=0.0), np.array([0, 1, 0, 0])),
+    ],
+)
+def test_they_are_chosen_as_often_as_they_should_be(choice, expected):
+    keys = jax.random.split(jax.random.key(0), 20_000)
+    tokens = jax.vmap(lambda key: choose(LOGITS, key, choice))(keys)
+    found = np.bincount(tokens, minlength=4) / 20_000
+    np.testing.assert_allclose(found, expected, atol=0.015)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    model = LanguageModel(symbols=7, embedding_size=5, hidden=(6, 6))
+    token = jnp.zeros((1, 1), jnp.int32)
+    params = model.init(jax.random.key(0), token, model.start(1))["params"]
+    return model, jax.tree.map(lambda leaf: 12 * leaf, params)
+
+
+def test_greedy_text_is_what_the_model_thinks_most_probable(trained):
+    """Token by token from the whole text before, over the edge of a chunk."""
+    model, params = trained
+    text = [3, 1, 4]
+    made = list(itertools.islice(
+        generate(model, params, np.array(text), jax.random.key(0), Choice(temperature=0.0)),
+        CHUNK + 5,
+    ))  # fmt: skip
+    for token in made:
+        outputs = model.apply({"params": params}, jnp.array(text)[:, None], model.start(1))
+        logits = make_logits(outputs.out[-1], *model.softmax_params(params))
+        assert int(jnp.argmax(logits[0])) == token
+        text.append(token)
+    assert len(set(made)) > 1
+
+
+def test_a_seed_repeats_and_another_differs(trained):
+    model, params = trained
+    write = lambda seed, prompt=(0,): list(itertools.islice(
+        generate(model, params, np.array(prompt), jax.random.key(seed), Choice()), 3 * CHUNK
+    ))  # fmt: skip
+    assert write(0) == write(0)
+    assert write(0) != write(1)
+    assert write(0) != write(0, (5, 2, 0))
+    first, second = write(0)[:CHUNK], write(0)[CHUNK : 2 * CHUNK]
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    "choice", [Choice(temperature=-1.0), Choice(float("nan")), Choice(top_k=-1), Choice(top_p=1.5)]
+)
+def test_a_choice_out_of_range_is_one_clear_line(trained, choice):
+    with pytest.raises(UserError, match="--t"):
+        next(generate(*trained, np.array([0]), jax.random.key(0), choice))
