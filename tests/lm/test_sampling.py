@@ -54,8 +54,8 @@ def test_they_are_chosen_as_often_as_they_should_be(choice, expected):
 def trained():
     model = LanguageModel(symbols=7, embedding_size=5, hidden=(6, 6))
     token = jnp.zeros((1, 1), jnp.int32)
-    params = model.init(jax.random.key(0), token, model.start(1))["params"]
-    return model, jax.tree.map(lambda leaf: 12 * leaf, params)
+    params = model.init(jax.random.key(3), token, model.start(1))["params"]
+    return model, jax.tree.map(lambda leaf: 2 * leaf, params)
 
 
 def test_greedy_text_is_what_the_model_thinks_most_probable(trained):
@@ -71,7 +71,7 @@ def test_greedy_text_is_what_the_model_thinks_most_probable(trained):
         logits = make_logits(outputs.out[-1], *model.softmax_params(params))
         assert int(jnp.argmax(logits[0])) == token
         text.append(token)
-    assert len(set(made)) > 1
+    assert len(set(made)) > 3
 
 
 def test_a_seed_repeats_and_another_differs(trained):
