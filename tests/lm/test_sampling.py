@@ -76,12 +76,11 @@ def test_greedy_text_is_what_the_model_thinks_most_probable(trained):
 
 def test_a_seed_repeats_and_another_differs(trained):
     model, params = trained
-    write = lambda seed, prompt=(0,): list(itertools.islice(
-        generate(model, params, np.array(prompt), jax.random.key(seed), Choice()), 3 * CHUNK
+    write = lambda seed: list(itertools.islice(
+        generate(model, params, np.array([0]), jax.random.key(seed), Choice()), 3 * CHUNK
     ))  # fmt: skip
     assert write(0) == write(0)
     assert write(0) != write(1)
-    assert write(0) != write(0, (5, 2, 0))
     first, second = write(0)[:CHUNK], write(0)[CHUNK : 2 * CHUNK]
     assert first != second
 
