@@ -4,8 +4,8 @@ Shape letters: N tokens, C chunks, E size of an output, V symbols.
 
 The logits of all tokens at once, [N, V] in every run, are often larger than everything else that
 training needs. They are made, and turned into the gradient, for a chunk of the tokens at a time and
-never kept: the sum's gradient is a multiple of what is known when the loss is (as in Wijmans et
-al., 2025, and Liger's fused loss), so nothing is computed twice.
+never kept: the gradient is a multiple of what is known when the loss is, so nothing is computed
+twice (the fused loss of Liger Kernel, Hsu et al., 2024, does the same).
 """
 
 from functools import partial
