@@ -129,9 +129,8 @@ def test_a_variable_overrides_what_is_found(machine, variable, given):
 
 def test_a_missing_piece_is_one_clear_line(machine):
     fails_with(machine.run(), "usage: scripts/run FILE")
-    fails_with(
-        machine.run("experiments/nonesuch.py"), "there are: experiments/dqn.py experiments/lstm_lm.py"
-    )
+    known = "there are: experiments/dqn.py experiments/lstm_lm.py"
+    fails_with(machine.run("experiments/nonesuch.py"), known)
     fails_with(machine.run("experiments/mlp.py", SEEDBED_EXTRA="rocm"), "SEEDBED_EXTRA=rocm")
     fails_with(
         machine.run("experiments/mlp.py", SEEDBED_PYTHON="/no/python"), "Python 3.11 or newer"
