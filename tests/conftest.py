@@ -1,17 +1,19 @@
 """Eight CPU devices, strict types and shapes, no compilation cache."""
 
+import importlib.metadata
 import os
 import platform
 
 os.environ["SEEDBED_CACHE"] = "off"  # for the processes that tests start, too
 # Tests compile hundreds of small programs and run each for moments, so they compile without
-# optimizing. Most of what is left is spent on fused kernels; without those, whether a product and a
-# sum are rounded once or twice hangs on the loops around them, so bits would not hold where there
-# are instructions for both at once, which AVX has not. Another XLA_FLAGS is left as it is: empty
+# optimizing. Before JAX 0.11, most of what is left is spent on fused kernels; without those,
+# whether a product and a sum are rounded once or twice hangs on the loops around them, so that bits hold
+# only where no instruction does both at once, as in AVX. Another XLA_FLAGS is left as it is: empty
 # compiles as a sweep does.
 if "XLA_FLAGS" not in os.environ:
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    if platform.machine() == "x86_64":
+    before_0_11 = importlib.metadata.version("jaxlib").startswith("0.10.")
+    if before_0_11 and platform.machine() == "x86_64":
         flags += " --xla_cpu_use_fusion_emitters=false --xla_cpu_max_isa=AVX"
     os.environ["XLA_FLAGS"] = flags
 
