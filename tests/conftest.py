@@ -5,11 +5,11 @@ import os
 import platform
 
 os.environ["SEEDBED_CACHE"] = "off"  # for the processes that tests start, too
-# Tests compile hundreds of small programs and run each for moments, so they compile without
-# optimizing. Before JAX 0.11, most of what is left is spent on fused kernels. Without those, whether
-# a product and a sum are rounded once or twice hangs on the loops around them: bits then hold only
-# where no instruction does both at once, as in AVX. Another XLA_FLAGS is left as it is; empty
-# compiles as a sweep does.
+# Tests compile hundreds of small programs and run each for moments: without optimizing, then.
+# Before JAX 0.11, most of what is left is spent on fused kernels. Without those, whether a product
+# and a sum are rounded once or twice hangs on the loops around them, so bits hold only where no
+# instruction does both at once, as in AVX. Another XLA_FLAGS is left as it is; empty compiles as a
+# sweep does.
 if "XLA_FLAGS" not in os.environ:
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     before_0_11 = importlib.metadata.version("jaxlib").startswith("0.10.")
