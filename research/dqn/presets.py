@@ -78,6 +78,9 @@ _PQN_MINATAR = PQNConfig(
 )
 
 PQN_PRESETS = {
-    "cartpole": Preset(PQNConfig(torso="mlp"), PQNHParams()),
+    "cartpole": Preset(
+        PQNConfig(torso="mlp", env_steps=300_032),
+        PQNHParams(learning_rate=3e-3, epsilon_fraction=0.2),
+    ),
     "minatar": Preset(_PQN_MINATAR, PQNHParams()),
 }
