@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import numpy as np
+import pytest
 
 from research.sweep import Cadence, Swept, sweep
 from research.sweep.tensors import load_tree, save_tree
@@ -99,6 +100,24 @@ def check_seeds_differ_and_repeat(case: Case, steps: int) -> None:
     assert kernels
     for leaf in kernels:
         assert len(np.unique(leaf.reshape(len(leaf), -1), axis=0)) == 3
+
+
+def check_every_hparam_changes_the_outcome(case: Case, swept: Any, steps: int) -> None:
+    """Two values of each hyper-parameter, name -> values, end at other weights in every layer."""
+    for name, values in swept.items():
+        params = run(case._replace(axes={name: values}), steps, seeds=[0]).states.params
+        kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim > 2]
+        assert kernels
+        assert all(np.abs(kernel[0] - kernel[1]).max() > 1e-7 for kernel in kernels), name
+
+
+def variants(workload: str, *names: str) -> Any:
+    """Calls a test with each name, all checks of one in the same process, where they share
+    compiled programs."""
+    mark = lambda name: pytest.mark.xdist_group(f"{workload}-{name}")
+    return pytest.mark.parametrize(
+        "variant", [pytest.param(name, marks=mark(name)) for name in names]
+    )
 
 
 def check_traced_once(case: Case) -> None:

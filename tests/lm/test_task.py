@@ -1,6 +1,7 @@
 """The language model under the contract; what windows it reads; that it learns."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from research.sweep import Cadence, sweep
 from tests import contract
 
 STEPS = 14
+variants = partial(contract.variants, "lm")
 TEXT = "the cat sat on the mat and saw a rat\n"
 VARIANTS = {
     "plain": {"off": ZERO_IS_OFF},
@@ -55,13 +57,6 @@ def case(corpus, variant="plain", **changes):
     hparams = {"everything": NOISY, "sgd": HParams(decay_after=0.0)}.get(variant, HParams())
     problem = make_problem(config(corpus, variant, **changes))
     return contract.Case(problem, hparams, {"learning_rate": [1e-3, 1e-2]})
-
-
-def variants(*names):
-    return pytest.mark.parametrize(
-        "variant",
-        [pytest.param(name, marks=pytest.mark.xdist_group(f"lm-{name}")) for name in names],
-    )
 
 
 @variants("plain", "everything")
@@ -126,11 +121,7 @@ def test_every_hyperparameter_is_tried():
 
 @variants(*SWEPT)
 def test_every_hyperparameter_changes_the_outcome(corpus, variant):
-    for hparam, values in SWEPT[variant].items():
-        tried = case(corpus, variant)._replace(axes={hparam: values})
-        params = contract.run(tried, STEPS, seeds=[0]).states.params
-        changes = [np.abs(leaf[0] - leaf[1]).max() for leaf in jax.tree.leaves(params)]
-        assert max(changes) > 1e-7, hparam
+    contract.check_every_hparam_changes_the_outcome(case(corpus, variant), SWEPT[variant], STEPS)
 
 
 def test_what_is_off_is_not_read_and_changes_nothing_at_0(corpus):
