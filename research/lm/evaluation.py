@@ -20,6 +20,7 @@ from research.lm.softmax import token_nll
 
 def heldout_nll(model: LanguageModel, params: Any, heldout: Heldout, window: int) -> jax.Array:
     """The loss summed over all tokens of a held-out text, in nats: float32 []."""
+    heldout = jax.tree.map(jnp.asarray, heldout)
     table_VxE, bias_V = model.softmax_params(params)
 
     def one_window(carry, first):

@@ -46,8 +46,10 @@ def read_vectors(path: str, words: Sequence[str], size: int) -> Vectors:
         with Path(path).open("rb") as file:
             for place, line in enumerate(file, 1):
                 line = line.rstrip(b"\r\n")
-                if place == 1 and (_is_header(line) or _check_width(path, line, size)):
-                    continue
+                if place == 1:
+                    if _is_header(line):
+                        continue
+                    _check_width(path, line, size)
                 if line.count(b" ") < size:
                     raise UserError(
                         f"--glove {path}: line {place} has {line.count(b' ')} numbers, not {size}: "
@@ -86,8 +88,8 @@ def _is_header(line: bytes) -> bool:
     return len(fields) == 2 and all(field.isdigit() for field in fields)
 
 
-def _check_width(path: str, line: bytes, size: int) -> bool:
-    """False, if the first line's numbers are as many as they should be."""
+def _check_width(path: str, line: bytes, size: int) -> None:
+    """That the first line has as many numbers as it should."""
     fields = line.split(b" ")
     width = 0
     while width < len(fields) and _is_number(fields[-1 - width]):
@@ -97,7 +99,6 @@ def _check_width(path: str, line: bytes, size: int) -> bool:
         raise UserError(
             f"--glove {path}: its vectors have {width} numbers, not --embedding-size {size}"
         )
-    return False
 
 
 def _is_number(field: bytes) -> bool:

@@ -149,7 +149,6 @@ def evaluate(
     metrics = {}
     for name in ("validation", "test"):
         if (heldout := getattr(shared, name)) is not None:
-            heldout = jax.tree.map(jnp.asarray, heldout)
             nll = heldout_nll(model, state.params, heldout, config.window)
             metrics |= scores(name, nll, heldout)
     return metrics
@@ -244,9 +243,9 @@ def _look_at_validation(
     trigger: Trigger | None,
 ) -> tuple[Plateau | None, Trigger | None]:
     """After an epoch: what the schedule and the averaging make of the validation loss."""
-    heldout = jax.tree.map(jnp.asarray, shared.validation)
-    nll = heldout_nll(make_model(config, shared.symbols), trained, heldout, config.window)
-    loss = nll / jnp.sum(heldout.counts)
+    model, heldout = make_model(config, shared.symbols), shared.validation
+    nll = heldout_nll(model, trained, heldout, config.window)
+    loss = scores("validation", nll, heldout)["validation_loss"]
     if plateau is not None:
         plateau = check_plateau(plateau, loss, hparams.patience, hparams.decay)
     if trigger is not None:
