@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import sample
 import tyro
 
+from research.errors import UserError
 from research.lm import PRESETS, ZERO_IS_OFF, make_problem
 from research.report.show import show_run
 from research.sweep.command_line import arguments_type, make_experiment, run_main
@@ -31,7 +32,7 @@ _DEFAULT = PRESETS["topics"]
 class SampleFlags:
     """What is written in the end."""
 
-    sample: Annotated[int, tyro.conf.arg(help="tokens that the best model writes")] = 300
+    sample: Annotated[int, tyro.conf.arg(help="tokens that the best model writes; or 0")] = 300
 
 
 Arguments: Any = arguments_type(*_DEFAULT, more=SampleFlags)
@@ -51,12 +52,15 @@ RECIPES = {name: arguments(name, seeds=("4",)) for name in PRESETS}
 def main(args: Any) -> Path:
     """Trains, prints the result table, draws the learning curve, lets the best model write, and
     returns the run folder."""
+    if args.sample < 0:
+        raise UserError(f"--sample {args.sample}: must be at least 0, which writes nothing")
     off = tuple(name for name in ZERO_IS_OFF if not any(getattr(args, name)))
     config = dataclasses.replace(_DEFAULT.config, off=off)
     experiment = make_experiment("lstm_lm", make_problem, config, _DEFAULT.hparams, args)
     folder = run_experiment(experiment, args.out, args.name)
     show_run(folder)
-    sample.main(sample.Arguments(str(folder), tokens=args.sample))
+    if args.sample:
+        sample.main(sample.Arguments(str(folder), tokens=args.sample))
     return folder
 
 

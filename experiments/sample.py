@@ -8,6 +8,7 @@ The same seed writes the same text.
 
 import dataclasses
 import itertools
+from collections.abc import Iterable
 from typing import Annotated
 
 import jax
@@ -60,7 +61,7 @@ def main(arguments: Arguments) -> str:
     print(f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}\n")
     model = make_model(config, len(tokenizer))
     tokens = generate(model, params, prompt, jax.random.key(arguments.seed), choice)
-    return write(tokenizer, arguments.prompt, itertools.islice(tokens, arguments.tokens))
+    return write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
 
 
 def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
@@ -82,10 +83,9 @@ def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
     return np.concatenate([[tokenizer.start], tokens])
 
 
-def write(tokenizer: Tokenizer, prompt: str, tokens: itertools.islice) -> str:
+def write(tokenizer: Tokenizer, prompt: np.ndarray, tokens: Iterable[int]) -> str:
     """Prints what is new of the text after every token; a character may take several."""
-    print(prompt, end="", flush=True)
-    made, shown = [], ""
+    made, shown = prompt.tolist(), ""
     for token in tokens:
         made.append(token)
         text = tokenizer.decode(made)
@@ -94,7 +94,7 @@ def write(tokenizer: Tokenizer, prompt: str, tokens: itertools.islice) -> str:
             shown = text
     text = tokenizer.decode(made)
     print(text[len(shown) :])
-    return prompt + text
+    return text
 
 
 if __name__ == "__main__":

@@ -70,13 +70,17 @@ class Words:
 
         Args:
           size: the most there may be, `<unk>` and `<eos>` among them; 0 for all.
+
+        Raises:
+          UserError: if `size` has no room for those two.
         """
+        if size == 1:
+            raise UserError(f"--vocabulary-size 1: words need 2 or more, {END} and {UNKNOWN} first")
         counts = Counter(split_words(text))
         words = sorted(counts, key=lambda word: (-counts[word], word))
-        if size and len(words) > size:
-            special = [END] if UNKNOWN not in counts else [END, UNKNOWN]
-            rare = [word for word in words if word not in special]
-            kept = set(rare[: size - 2]) | {END, UNKNOWN}
+        if size:
+            plain = [word for word in words if word not in (END, UNKNOWN)]
+            kept = {END, UNKNOWN, *plain[: size - 2]}
             words = [word for word in words if word in kept]
         return cls(words if UNKNOWN in words else [*words, UNKNOWN])
 

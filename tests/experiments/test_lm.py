@@ -74,6 +74,14 @@ def test_a_prompt_is_gone_on_from(trained, load_script, capsys):
     assert write(seed=1, temperature=0.0) == write(seed=2, temperature=0.0)
 
 
+def test_words_stand_apart_from_the_prompt(trained, load_script):
+    folder, sample = trained(level=("word",)), load_script("sample.py")
+    text = sample.main(sample.Arguments(str(folder), tokens=20, prompt="the cat"))
+    known = {*["the", "cat", "sat", "on", "mat", "and", "saw", "a", "rat", "<unk>"]}
+    assert text.startswith("the cat")
+    assert set(text.split()) <= known
+
+
 @pytest.mark.parametrize(
     ("level", "changes", "says"),
     [
@@ -124,6 +132,8 @@ def test_a_folder_of_another_workload_is_named(trained, load_script):
         ("--level bpe --vocabulary-size 9", "--vocabulary-size 9: byte pairs need 257 or more"),
         ("--layer-dropout 1.5", "--layer-dropout 1.5: must be between 0 and 1"),
         ("--seeds -1", "--seeds -1"),
+        ("--sample -1", "--sample -1: must be at least 0"),
+        ("--level word --vocabulary-size 1", "--vocabulary-size 1: words need 2 or more"),
         ("--name old", "old is there already"),
     ],
 )

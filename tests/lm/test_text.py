@@ -49,6 +49,12 @@ def test_rare_and_unseen_words_are_unknown():
     assert decoded == "b <unk> <unk>\n"
 
 
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 9])
+def test_there_are_no_more_words_than_asked_for(size):
+    """Of four, and <unk>, which the text has not."""
+    assert len(make_tokenizer("word", "b a b\nc a b\n", size)) == min(size, 5)
+
+
 def test_held_out_characters_get_no_numbers_of_their_own():
     tokenizer = make_tokenizer("character", "abc\n", heldout=["abé", "x"])
     assert tokenizer.symbols == ("\n", "a", "b", "c", UNKNOWN_CHARACTER)
