@@ -5,11 +5,14 @@
 
 (Hochreiter and Schmidhuber, 1997; the forget gate is of Gers, Schmidhuber and Cummins, 2000.)
 
-`z` and `U` hold the four gates side by side, in PyTorch's order i, f, g, o. The input's part
-`x W + b` does not depend on the state, so the caller makes it for the whole window with one matrix
-product. Differentiating the scan would add a gradient of U's size to U's at every step; here the
-scan backwards gives the gates' gradients only, from which one product over time and batch makes
-U's, as cuDNN does (Appleyard et al., 2016).
+`z` and `U` hold the four gates side by side, in PyTorch's order i, f, g, o. The input's part `x W`
+does not depend on the state, so the caller makes it for the whole window with one matrix product.
+Differentiating the scan would add a gradient of U's size to U's at every step; here the scan
+backwards gives the gates' gradients only, from which one product over time and batch makes U's, as
+cuDNN does (Appleyard et al., 2016).
+
+Gates, `c` and everything that is added up are float32 (float64 of float64), also where the products
+are of bfloat16.
 
 Shape letters: T time, B batch, H units, G gates' units (4 H, or 3 H with coupled gates).
 """
@@ -22,119 +25,124 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from research.lm.products import as_bits, from_bits, product, sum_type, summed_outer
+
 
 class Carry(NamedTuple):
-    """The state between two windows: [B, H] each."""
+    """The state between two windows.
+
+    Attributes:
+      h: [B, H], in the type of the products.
+      c: [B, H], in the type of the sums.
+    """
 
     h: jax.Array
     c: jax.Array
 
 
 class _Step(NamedTuple):
-    """What a step leaves for the way back: gates after their non-linearities [B, G], the cell
-    state before, and tanh of the one after [B, H]."""
+    """What a step leaves for the way back, [B, H] each: the gates after their non-linearities (no
+    `i` where they are coupled), tanh of the cell state after the step, and from before it the cell
+    state and the masked output.
 
-    gates: jax.Array
-    c: jax.Array
+    They lie apart, not side by side in one array: for CPUs, XLA makes loops of whole rows of them,
+    several times as fast.
+    """
+
+    i: jax.Array | None
+    f: jax.Array
+    g: jax.Array
+    o: jax.Array
     tanh_c: jax.Array
+    c_before: jax.Array
+    h_before: jax.Array
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def lstm(
-    coupled: bool, z_TxBxG: Any, kernel_HxG: Any, carry: Carry, mask_BxH: Any = None
+    coupled: bool, z_TxBxG: Any, kernel_HxG: Any, bias_G: Any, carry: Carry, mask_BxH: Any = None
 ) -> tuple[Any, Carry]:
     """The outputs of every step, and the state after the last.
 
     Args:
       coupled: whether the input gate is 1 - f (Greff et al., 2017); then there are the gates f, g
         and o only.
-      z_TxBxG: float, `x W + b`.
-      kernel_HxG: U.
+      z_TxBxG: float, `x W`.
+      kernel_HxG: U; it is multiplied in the type of z.
+      bias_G: b, in the type of the sums.
       carry: before the first step.
       mask_BxH: what every state read from the step before is multiplied with; not differentiated.
 
     Returns:
-      h [T, B, H] and the carry after it, in the types given.
+      h [T, B, H] in the type of z, and the carry after it.
     """
-    (h_TxBxH, last), _ = _forward(coupled, z_TxBxG, kernel_HxG, carry, mask_BxH)
+    (h_TxBxH, last), _ = _forward(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH)
     return h_TxBxH, last
 
 
-def sum_type(x: jax.Array) -> Any:
-    """The type to add products of this type up in: float32, or float64 of float64."""
-    return jnp.float64 if x.dtype == jnp.float64 else jnp.float32
-
-
-def _forward(coupled, z_TxBxG, kernel_HxG, carry, mask_BxH):
+def _forward(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
     gates = 3 if coupled else 4
     chex.assert_axis_dimension(kernel_HxG, 1, gates * carry.h.shape[-1])
+    dtype, sums = z_TxBxG.dtype, sum_type(z_TxBxG)
+    chex.assert_type([bias_G, carry.c], sums)
+    rounded_HxG = kernel_HxG.astype(dtype)
 
     def one_step(carry, z_BxG):
-        h, c = carry
-        z_BxG = z_BxG + _matmul(_masked(h, mask_BxH), kernel_HxG)
-        gates_BxG = _squash(coupled, z_BxG)
-        i, f, g, o = _split(coupled, gates_BxG)
-        tanh_c = jnp.tanh(f * c + i * g)
-        h = o * tanh_c
-        return Carry(h, f * c + i * g), (h, _Step(gates_BxG, c, tanh_c))
+        h_before = _masked(carry.h, mask_BxH)
+        z_BxG = product("bh,hg->bg", h_before, rounded_HxG) + z_BxG.astype(sums)
+        parts = jnp.split(z_BxG + bias_G[None, :], gates, axis=-1)
+        *i, f, o = (_sigmoid(part) for part in (*parts[:-2], parts[-1]))
+        g = jnp.tanh(parts[-2])
+        c = f * carry.c + (1 - f if coupled else i[0]) * g
+        tanh_c = jnp.tanh(c)
+        h = (o * tanh_c).astype(dtype)
+        step = _Step(None if coupled else i[0], f, g, o, tanh_c, carry.c, h_before)
+        return Carry(h, c), as_bits(jax.tree.map(lambda leaf: leaf.astype(dtype), (h, step)))
 
-    last, (h_TxBxH, steps) = lax.scan(one_step, carry, z_TxBxG)
-    return (h_TxBxH, last), (kernel_HxG, carry.h, h_TxBxH, steps, mask_BxH)
+    last, bits = lax.scan(one_step, carry, z_TxBxG)
+    h_TxBxH, steps = from_bits(bits, dtype)
+    return (h_TxBxH, last), (kernel_HxG, steps, mask_BxH)
 
 
 def _backward(coupled, kept, cotangents):
-    kernel_HxG, h_before, h_TxBxH, steps, mask_BxH = kept
+    kernel_HxG, steps, mask_BxH = kept
     dh_TxBxH, dlast = cotangents
-    kernel_GxH = kernel_HxG.T
+    dtype, sums = dh_TxBxH.dtype, sum_type(dh_TxBxH)
+    rounded_HxG = kernel_HxG.astype(dtype)
 
     def one_step(carry, inputs):
         dh, dc = carry
         dh_out, step = inputs
-        i, f, g, o = _split(coupled, step.gates)
-        dh = dh + dh_out
-        dc = dc + dh * o * (1 - step.tanh_c * step.tanh_c)
-        df, dg, do = dc * step.c, dc * i, dh * step.tanh_c
+        i, f, g, o, tanh_c, c_before, _ = jax.tree.map(lambda leaf: leaf.astype(sums), step)
+        dh = dh + dh_out.astype(sums)
+        dc = dc + dh * o * (1 - tanh_c * tanh_c)
+        by_c = dc * f
+        do = dh * tanh_c * o * (1 - o)
         if coupled:
-            dz = ((df - dc * g) * f * (1 - f), dg * (1 - g * g), do * o * (1 - o))
+            dz = (dc * (c_before - g) * f * (1 - f), dc * (1 - f) * (1 - g * g), do)
         else:
-            di = dc * g
-            dz = (di * i * (1 - i), df * f * (1 - f), dg * (1 - g * g), do * o * (1 - o))
-        dz_BxG = jnp.concatenate(dz, axis=-1)
-        return (_masked(_matmul(dz_BxG, kernel_GxH), mask_BxH), dc * f), dz_BxG
+            di, df = dc * g * i * (1 - i), dc * c_before * f * (1 - f)
+            dz = (di, df, dc * i * (1 - g * g), do)
+        dz_BxG = jnp.concatenate(dz, axis=-1).astype(dtype)
+        dh = _masked(product("bg,hg->bh", dz_BxG, rounded_HxG), mask_BxH)
+        return (dh, by_c), as_bits(dz_BxG)
 
-    (dh, dc), dz_TxBxG = lax.scan(one_step, tuple(dlast), (dh_TxBxH, steps), reverse=True)
-    before_TxBxH = jnp.concatenate([h_before[None], h_TxBxH[:-1]])
-    if mask_BxH is not None:
-        before_TxBxH = before_TxBxH * mask_BxH[None]
-    dkernel_HxG = jnp.einsum(
-        "tbh,tbg->hg", before_TxBxH, dz_TxBxG, preferred_element_type=sum_type(dz_TxBxG)
-    )
-    return dz_TxBxG, dkernel_HxG.astype(kernel_HxG.dtype), Carry(dh, dc), None
+    first = dlast.h.astype(sums), dlast.c
+    (dh, dc), bits = lax.scan(one_step, first, (dh_TxBxH, steps), reverse=True)
+    dz_TxBxG = from_bits(bits, dtype)
+    flat = lambda x: x.reshape(-1, x.shape[-1])
+    dkernel_HxG = summed_outer(flat(steps.h_before), flat(dz_TxBxG)).astype(kernel_HxG.dtype)
+    dbias_G = jnp.sum(dz_TxBxG, axis=(0, 1), dtype=sums)
+    return dz_TxBxG, dkernel_HxG, dbias_G, Carry(dh.astype(dtype), dc), None
 
 
 lstm.defvjp(_forward, _backward)
 
 
 def _masked(h, mask_BxH):
-    return h if mask_BxH is None else h * mask_BxH
+    return h if mask_BxH is None else h * mask_BxH.astype(h.dtype)
 
 
-def _matmul(x, kernel):
-    return jnp.matmul(x, kernel, preferred_element_type=sum_type(x)).astype(x.dtype)
-
-
-def _squash(coupled, z_BxG):
-    """The gates' non-linearities as one tanh, since sigmoid(z) = tanh(z / 2) / 2 + 1 / 2."""
-    units = z_BxG.shape[-1] // (3 if coupled else 4)
-    is_g = jnp.arange(z_BxG.shape[-1]) // units == (1 if coupled else 2)
-    scale_G = jnp.where(is_g, 1, 0.5).astype(z_BxG.dtype)[None, :]
-    gates_BxG = jnp.tanh(z_BxG * scale_G) * scale_G + (1 - scale_G)
-    # What reads the gates would else each compute them anew.
-    return lax.optimization_barrier(gates_BxG)
-
-
-def _split(coupled, gates_BxG):
-    if not coupled:
-        return jnp.split(gates_BxG, 4, axis=-1)
-    f, g, o = jnp.split(gates_BxG, 3, axis=-1)
-    return 1 - f, f, g, o
+def _sigmoid(z):
+    """By tanh, for which XLA has a polynomial."""
+    return 0.5 * jnp.tanh(0.5 * z) + 0.5

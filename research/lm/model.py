@@ -10,7 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from research.lm.lstm import Carry, lstm, sum_type
+from research.lm.lstm import Carry, lstm
+from research.lm.products import dense
 from research.lm.regularization import Rates, drop, keep_mask
 
 
@@ -85,7 +86,7 @@ class LanguageModel(nn.Module):
         out = dropped = self._drop(raw, rates.output, keys)
         if self.tied and self.embedding_size != self.hidden[-1]:
             shape = (self.hidden[-1], self.embedding_size)
-            out = _matmul(out, self.param("projection", self._uniform(self.hidden[-1]), shape))
+            out = _dense(out, self.param("projection", self._uniform(self.hidden[-1]), shape))
         self._softmax()
         return Outputs(out, dropped, raw, tuple(after))
 
@@ -104,9 +105,8 @@ class LanguageModel(nn.Module):
         mask_BxH = None
         if rates.state is not None:
             mask_BxH = keep_mask(next(keys), rates.state, carry.h.shape).astype(self.dtype)
-        z_TxBxG = _matmul(x_TxBxF, input_FxG) + bias_G.astype(self.dtype)[None, None, :]
-        recurrent_HxG = recurrent_HxG.astype(self.dtype)
-        outputs: Any = lstm(self.coupled, z_TxBxG, recurrent_HxG, carry, mask_BxH)
+        z_TxBxG = _dense(x_TxBxF, input_FxG)
+        outputs: Any = lstm(self.coupled, z_TxBxG, recurrent_HxG, bias_G, carry, mask_BxH)
         return outputs
 
     def _softmax(self):
@@ -133,19 +133,17 @@ class LanguageModel(nn.Module):
         return init
 
     def start(self, batch: int) -> tuple[Carry, ...]:
-        """The state of every layer where nothing has been read: zeros."""
-        zeros = [jnp.zeros((batch, units), self.dtype) for units in self.hidden]
-        return tuple(Carry(zero, zero) for zero in zeros)
+        """The state of every layer where nothing has been read: zeros, `h` in `dtype`."""
+        zeros = [jnp.zeros((batch, units)) for units in self.hidden]
+        return tuple(Carry(zero.astype(self.dtype), zero) for zero in zeros)
 
     def softmax_params(self, params: Any) -> tuple[jax.Array, jax.Array]:
-        """The softmax's table [V, E] in `dtype`, and its bias float32 [V]."""
-        table_VxE = params["embedding" if self.tied else "softmax"]
-        return table_VxE.astype(self.dtype), params["softmax_bias"]
+        """The softmax's table [V, E] and bias [V], float32."""
+        return params["embedding" if self.tied else "softmax"], params["softmax_bias"]
 
 
-def _matmul(x_TxBxF: jax.Array, kernel: jax.Array) -> jax.Array:
-    """One product over time and batch, accumulated in float32."""
+def _dense(x_TxBxF: jax.Array, kernel_FxG: jax.Array) -> jax.Array:
+    """`dense` over time and batch at once."""
     t, b, f = x_TxBxF.shape
-    flat = x_TxBxF.reshape(t * b, f)
-    product = jnp.matmul(flat, kernel.astype(flat.dtype), preferred_element_type=sum_type(flat))
-    return product.astype(flat.dtype).reshape(t, b, -1)
+    z_NxG: Any = dense(x_TxBxF.reshape(t * b, f), kernel_FxG)
+    return z_NxG.reshape(t, b, -1)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from research.lm.lstm import sum_type
+from research.lm.products import as_bits, from_bits, product, sum_type, summed_outer
 
 
 def token_nll(out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: Any) -> jax.Array:
@@ -30,7 +30,7 @@ def total_nll(chunks: int, out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: 
 
     Args:
       chunks: C, into how many parts the tokens are cut; divides N.
-      out_NxE: float, what the network gives.
+      out_NxE: float, what the network gives; products are computed in its type.
       table_VxE: float, a row a symbol.
       bias_V: float.
       target_N: int.
@@ -40,8 +40,8 @@ def total_nll(chunks: int, out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: 
 
 
 def make_logits(out_NxE: Any, table_VxE: Any, bias_V: Any) -> jax.Array:
-    """float32 [N, V], accumulated in float32 whatever the type of the inputs."""
-    product_NxV = _product("ne,ve->nv", out_NxE, table_VxE)
+    """float32 [N, V], accumulated in float32 whatever the type of `out`."""
+    product_NxV = product("ne,ve->nv", out_NxE, table_VxE.astype(out_NxE.dtype))
     return product_NxV + bias_V.astype(product_NxV.dtype)[None, :]
 
 
@@ -73,27 +73,36 @@ total_nll.defvjp(_forward, _backward)
 
 
 def _with_gradient(out_NxE, target_N, table_VxE, bias_V):
-    """The sum over these tokens, and its gradients by out, table and bias, float32."""
+    """The sum over these tokens, and its gradients by out, table and bias, float32.
+
+    The gradient by the logits is `(e - s at the target) / s` with `e = exp(logits - their largest)`
+    and its sum `s`. Exponentials are taken once, and rows of `out` are divided by `s`, not those of
+    `e`, which are longer.
+    """
+    dtype, rounded_VxE = out_NxE.dtype, table_VxE.astype(out_NxE.dtype)
     logits_NxV = make_logits(out_NxE, table_VxE, bias_V)
-    log_sum_N = jax.nn.logsumexp(logits_NxV, axis=-1)
-    nll = jnp.sum(log_sum_N - _pick(logits_NxV, target_N))
-    symbol_V = jnp.arange(logits_NxV.shape[-1], dtype=target_N.dtype)
-    is_target_NxV = symbol_V[None, :] == target_N[:, None]
-    dlogits_NxV = jnp.exp(logits_NxV - log_sum_N[:, None]) - is_target_NxV.astype(logits_NxV.dtype)
-    dbias_V = jnp.sum(dlogits_NxV, axis=0)
-    dlogits_NxV = dlogits_NxV.astype(out_NxE.dtype)
-    dout_NxE = _product("nv,ve->ne", dlogits_NxV, table_VxE)
-    dtable_VxE = _product("nv,ne->ve", dlogits_NxV, out_NxE)
-    return nll, dout_NxE, dtable_VxE, dbias_V
+    largest_N, chosen_N = jnp.max(logits_NxV, axis=-1), _pick(logits_NxV, target_N)
+    # Kept apart from what reads it, which would else compute it anew.
+    e_NxV = lax.optimization_barrier(jnp.exp(logits_NxV - largest_N[:, None]).astype(dtype))
+    s_N = jnp.sum(e_NxV, axis=-1, dtype=logits_NxV.dtype)
+    nll = jnp.sum(jnp.log(s_N) + largest_N - chosen_N)
+    at_target_N = jnp.exp(chosen_N - largest_N).astype(dtype).astype(s_N.dtype) - s_N
+    target_bits_N = as_bits(at_target_N.astype(dtype))
+    bits_NxV = _at(as_bits(e_NxV), target_N).set(target_bits_N, mode="promise_in_bounds")
+    e_NxV = from_bits(bits_NxV, dtype)
+    dout_NxE = product("nv,ve->ne", e_NxV, rounded_VxE) / s_N[:, None]
+    shrunk_NxE = (out_NxE / s_N[:, None].astype(dtype)).astype(dtype)
+    dtable_VxE = summed_outer(e_NxV, shrunk_NxE)
+    dbias_1xV = product("on,nv->ov", (1 / s_N).astype(dtype)[None, :], e_NxV)
+    return nll, dout_NxE, dtable_VxE, dbias_1xV[0]
 
 
-def _product(subscripts, a, b):
-    return jnp.einsum(subscripts, a, b, preferred_element_type=sum_type(a))
+def _pick(x_NxV, target_N):
+    return _at(x_NxV, target_N).get(mode="promise_in_bounds")
 
 
-def _pick(logits_NxV, target_N):
-    row_N = jnp.arange(len(target_N), dtype=target_N.dtype)
-    return logits_NxV.at[row_N, target_N].get(mode="promise_in_bounds")
+def _at(x_NxV, target_N):
+    return x_NxV.at[jnp.arange(len(target_N), dtype=target_N.dtype), target_N]
 
 
 def _cut(chunks, *arrays):

@@ -18,8 +18,9 @@ def float64():
         yield
 
 
-def plain(coupled, z, kernel, carry, mask=None):
+def plain(coupled, z, kernel, bias, carry, mask=None):
     """The equations, a step at a time."""
+    z = z + bias[None, None, :]
 
     def one_step(carry, z):
         h = carry.h if mask is None else carry.h * mask
@@ -36,21 +37,21 @@ def plain(coupled, z, kernel, carry, mask=None):
 
 
 def given(coupled, masked):
-    keys = jax.random.split(jax.random.key(0), 5)
+    keys = jax.random.split(jax.random.key(0), 6)
     gates = (3 if coupled else 4) * H
     draw = lambda key, *shape: jax.random.normal(key, shape, jnp.float64)
     carry = Carry(draw(keys[2], B, H), draw(keys[3], B, H))
     dropped = jax.random.bernoulli(keys[4], 0.5, (B, H))
     mask = jnp.where(dropped, 0.0, 2.0) if masked else None
-    return draw(keys[0], T, B, gates), draw(keys[1], H, gates), carry, mask
+    return draw(keys[0], T, B, gates), draw(keys[1], H, gates), draw(keys[5], gates), carry, mask
 
 
 def weighed(function, coupled, mask):
     """A scalar to which every output and the last state matter differently."""
     weights = jax.random.normal(jax.random.key(9), (T + 2, B, H), jnp.float64)
 
-    def scalar(z, kernel, carry):
-        outputs, last = function(coupled, z, kernel, carry, mask)
+    def scalar(z, kernel, bias, carry):
+        outputs, last = function(coupled, z, kernel, bias, carry, mask)
         every = jnp.concatenate([outputs, last.h[None], last.c[None]])
         return jnp.sum(weights * every)
 
@@ -60,30 +61,29 @@ def weighed(function, coupled, mask):
 @pytest.mark.parametrize("coupled", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
 def test_outputs_and_gradients_are_those_of_the_equations(coupled, masked):
-    z, kernel, carry, mask = given(coupled, masked)
+    *args, mask = given(coupled, masked)
     for ours, theirs in zip(
-        jax.tree.leaves(lstm(coupled, z, kernel, carry, mask)),
-        jax.tree.leaves(plain(coupled, z, kernel, carry, mask)),
+        jax.tree.leaves(lstm(coupled, *args, mask)),
+        jax.tree.leaves(plain(coupled, *args, mask)),
         strict=True,
     ):
         np.testing.assert_allclose(ours, theirs, atol=1e-12)
-    gradient = lambda function: jax.grad(weighed(function, coupled, mask), (0, 1, 2))
-    ours, theirs = gradient(lstm)(z, kernel, carry), gradient(plain)(z, kernel, carry)
+    gradient = lambda function: jax.grad(weighed(function, coupled, mask), (0, 1, 2, 3))
+    ours, theirs = gradient(lstm)(*args), gradient(plain)(*args)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
 def test_the_gradient_is_the_slope():
-    z, kernel, carry, mask = given(False, True)
-    check_grads(weighed(lstm, False, mask), (z, kernel, carry), order=1, modes=["rev"])
+    *args, mask = given(False, True)
+    check_grads(weighed(lstm, False, mask), args, order=1, modes=["rev"])
 
 
 def test_many_at_once_are_each_alone():
-    z, kernel, carry, _ = given(False, False)
+    *args, _ = given(False, False)
     scale = jnp.array([0.5, 1.0, 2.0])
-    many = lambda leaf: scale.reshape(3, *[1] * leaf.ndim) * leaf[None]
-    args = many(z), many(kernel), jax.tree.map(many, carry)
-    gradient = jax.grad(weighed(lstm, False, None), (0, 1, 2))
+    args = jax.tree.map(lambda leaf: scale.reshape(3, *[1] * leaf.ndim) * leaf[None], args)
+    gradient = jax.grad(weighed(lstm, False, None), (0, 1, 2, 3))
     together = jax.vmap(gradient)(*args)
     for index in range(3):
         alone = gradient(*jax.tree.map(lambda leaf: leaf[index], args))  # noqa: B023
@@ -92,23 +92,30 @@ def test_many_at_once_are_each_alone():
 
 
 def test_a_window_cut_in_two_gives_the_same():
-    z, kernel, carry, _ = given(False, False)
-    whole, last = lstm(False, z, kernel, carry)
-    first, between = lstm(False, z[:3], kernel, carry)
-    second, end = lstm(False, z[3:], kernel, between)
+    z, kernel, bias, carry, _ = given(False, False)
+    whole, last = lstm(False, z, kernel, bias, carry)
+    first, between = lstm(False, z[:3], kernel, bias, carry)
+    second, end = lstm(False, z[3:], kernel, bias, between)
     np.testing.assert_allclose(jnp.concatenate([first, second]), whole, atol=1e-14)
     np.testing.assert_allclose(end.c, last.c, atol=1e-14)
 
 
-def test_low_precision_keeps_its_type_and_is_near():
-    z, kernel, carry, _ = given(False, False)
-    exact, _ = lstm(False, z, kernel, carry)
-    low = lambda leaf: leaf.astype(jnp.bfloat16)
-    args = low(z), low(kernel), jax.tree.map(low, carry)
-    outputs, last = lstm(False, *args)
-    assert outputs.dtype == last.c.dtype == jnp.bfloat16
-    np.testing.assert_allclose(np.asarray(outputs, np.float64), exact, atol=0.05)
-    grads = jax.grad(lambda *args: jnp.sum(lstm(False, *args)[0].astype(jnp.float32)), (0, 1))(
-        *args
-    )
-    assert {grad.dtype for grad in grads} == {jnp.dtype(jnp.bfloat16)}
+@pytest.mark.parametrize("coupled", [False, True])
+def test_low_precision_multiplies_only(coupled):
+    """Outputs are of the products' type; what is added up, and gradients of params, float32."""
+    *args, _ = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), given(coupled, False))
+    z, kernel, bias, carry = args
+    low = z.astype(jnp.bfloat16), kernel, bias, carry._replace(h=carry.h.astype(jnp.bfloat16))
+    outputs, last = lstm(coupled, *low)
+    assert (outputs.dtype, last.h.dtype, last.c.dtype) == (jnp.bfloat16, jnp.bfloat16, jnp.float32)
+    exact, _ = lstm(coupled, *args)
+    np.testing.assert_allclose(outputs.astype(jnp.float32), exact, atol=0.05)
+
+    def squares(*args):
+        return jnp.sum(jnp.square(lstm(coupled, *args)[0].astype(jnp.float32)))
+
+    grads, exact_grads = (jax.grad(squares, (0, 1, 2))(*some) for some in (low, args))
+    assert [grad.dtype for grad in grads] == [jnp.bfloat16, jnp.float32, jnp.float32]
+    for grad, exact in zip(grads, exact_grads, strict=True):
+        error = jnp.linalg.norm((grad.astype(jnp.float32) - exact).ravel())
+        assert error < 0.03 * jnp.linalg.norm(exact.ravel())

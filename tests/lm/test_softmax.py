@@ -67,6 +67,27 @@ def test_low_precision_adds_up_in_float32(chunks):
     assert float(value) == pytest.approx(by_definition(*args).sum(), rel=1e-2)
 
 
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_products_of_low_precision_leave_the_table_its_own(chunks):
+    """Only `out` is bfloat16: the gradients of float32 params are float32, and near."""
+    out, table, bias, target = given()
+    loss = lambda out, table, bias: total_nll(chunks, out, table, bias, target)
+    exact = jax.grad(loss, (0, 1, 2))(out, table, bias)
+    grads = jax.grad(loss, (0, 1, 2))(out.astype(jnp.bfloat16), table, bias)
+    assert [grad.dtype for grad in grads] == [jnp.bfloat16, jnp.float32, jnp.float32]
+    for grad, other in zip(grads, exact, strict=True):
+        error = jnp.linalg.norm((grad.astype(jnp.float32) - other).ravel())
+        assert error < 0.02 * jnp.linalg.norm(other.ravel())
+
+
+def test_a_sure_prediction_has_a_small_gradient_not_none():
+    """Where the target's probability is nearly 1, it is not lost in rounding it."""
+    out, table, bias = jnp.array([[1.0]]), jnp.array([[9.0], [0.0], [0.0]]), jnp.zeros(3)
+    grad = jax.grad(lambda bias: total_nll(1, out, table, bias, jnp.array([0])))(bias)
+    other = float(np.exp(-9) / (1 + 2 * np.exp(-9)))
+    np.testing.assert_allclose(grad, [-2 * other, other, other], rtol=2e-3)
+
+
 def test_chunks_keep_the_logits_small():
     """The program's temporaries by the compiler's count: 1000 tokens x 500 symbols are 2 MB."""
     shapes = [(1000, 8), (500, 8), (500,)]

@@ -1,0 +1,60 @@
+"""Products in low precision, and their gradients, beside float32."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.lm.products import as_bits, dense, from_bits, product, summed_outer
+
+N, F, G = 90, 7, 5
+
+
+def given(dtype=jnp.float32, rows=N):
+    x, kernel = jax.random.normal(jax.random.key(0), (rows, F)), jnp.ones((F, G))
+    kernel = kernel + jax.random.normal(jax.random.key(1), (F, G))
+    return x.astype(dtype), kernel
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("rows", [1, 7, N, 256])  # 45 and 64 of which are transposed at a time
+def test_summed_outer_products(dtype, rows):
+    a, kernel = given(dtype, rows)
+    b = (a.astype(jnp.float32) @ kernel).astype(dtype)
+    expected = np.asarray(a, np.float64).T @ np.asarray(b, np.float64)
+    for ours in (summed_outer(a, b), jax.vmap(summed_outer)(a[None], b[None])[0]):
+        assert ours.dtype == jnp.float32
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_dense_is_a_product_with_the_gradient_of_one():
+    x, kernel = given()
+    weight = jax.random.normal(jax.random.key(2), (N, G))
+    grads = jax.grad(lambda *args: jnp.sum(weight * dense(*args)), (0, 1))(x, kernel)
+    np.testing.assert_allclose(grads[0], weight @ kernel.T, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(grads[1], x.T @ weight, rtol=1e-5, atol=1e-5)
+
+
+def test_dense_of_low_precision_rounds_no_gradient_of_the_kernel():
+    x, kernel = given(jnp.bfloat16)
+    assert dense(x, kernel).dtype == jnp.bfloat16
+    dx, dkernel = jax.grad(lambda *args: jnp.sum(dense(*args).astype(jnp.float32)), (0, 1))(
+        x, kernel
+    )
+    assert (dx.dtype, dkernel.dtype) == (jnp.bfloat16, jnp.float32)
+    expected = jnp.broadcast_to(jnp.sum(x.astype(jnp.float32), axis=0)[:, None], (F, G))
+    np.testing.assert_allclose(dkernel, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_sums_of_many_small_products_are_not_rounded():
+    ones = jnp.ones((1, 4096), jnp.bfloat16)
+    total = product("ab,cb->ac", ones, ones)
+    assert total.dtype == jnp.float32
+    assert float(total[0, 0]) == 4096  # in bfloat16, sums of ones end at 256
+
+
+def test_bits_there_and_back():
+    tree = {"low": jnp.array([1.5, -2.0], jnp.bfloat16), "none": None}
+    assert as_bits(tree)["low"].dtype == jnp.uint16
+    np.testing.assert_array_equal(from_bits(as_bits(tree), jnp.bfloat16)["low"], tree["low"])
+    assert as_bits(jnp.ones(2)).dtype == jnp.float32
