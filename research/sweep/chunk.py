@@ -58,22 +58,32 @@ def train_chunk(
     start: jax.Array,
 ) -> tuple[State, Logged]:
     """`logs` x `log_every` steps of R runs, from step `start` (an int32 scalar)."""
+    if len(keys) == 1:  # an axis of size 1 would cost copies
+        hparams, states, keys = _first((hparams, states, keys))
+        states, logged = _train(task.step, logs, log_every, shared, hparams, states, keys, start)
+        return _only(states), jax.tree.map(lambda leaf: leaf[..., None], logged)
     run_step = vmap(task.step, in_axes=(None, 0, 0, 0, None))
+    return _train(run_step, logs, log_every, shared, hparams, states, keys, start)
+
+
+def _train(run_step, logs, log_every, shared, hparams, states, keys, start):
+    """`train_chunk`, without axes [R] where `run_step` has none."""
+    over_runs = vmap if keys.ndim else lambda function, in_axes: function
+    fold_in = over_runs(jax.random.fold_in, in_axes=(0, None))
 
     def one_step(carry, t):
         states, sums, diverged = carry
-        step_keys = vmap(jax.random.fold_in, in_axes=(0, None))(keys, t)
-        states, metrics = run_step(shared, hparams, states, step_keys, t)
-        new = _as_means(metrics, len(keys))
+        states, metrics = run_step(shared, hparams, states, fold_in(keys, t), t)
+        new = _as_means(metrics, keys.shape)
         sums = jax.tree.map(jnp.add, sums, new)
-        diverged = jnp.minimum(diverged, jnp.where(_all_finite(new), NEVER, t))
+        diverged = jnp.minimum(diverged, jnp.where(_all_finite(new, keys.ndim), NEVER, t))
         return (states, sums, diverged), None
 
     def one_log(carry, first):
         states, diverged = carry
         ts = first + jnp.arange(log_every, dtype=jnp.int32)
         (states, sums, diverged), _ = lax.scan(one_step, (states, no_sums, diverged), ts)
-        params_ok = _all_finite(states.params)
+        params_ok = _all_finite(states.params, keys.ndim)
         diverged = jnp.minimum(diverged, jnp.where(params_ok, NEVER, ts[-1]))
         return (states, diverged), sums
 
@@ -90,21 +100,34 @@ def evaluate_runs(
 ) -> dict[str, Mean]:
     """The metrics of R runs after `t` steps: name -> `Mean` with float32 fields [R]."""
     keys = vmap(jax.random.fold_in, in_axes=(0, None))(keys, t)
+    if len(keys) == 1:
+        metrics = task.evaluate(shared, *_first((hparams, states, keys)))
+        return _only(_as_means(metrics, ()))
     metrics = vmap(task.evaluate, in_axes=(None, 0, 0, 0))(shared, hparams, states, keys)
-    return _as_means(metrics, len(keys))
+    return _as_means(metrics, keys.shape)
 
 
-def _as_means(metrics: Any, runs: int) -> dict[str, Mean]:
+def _first(tree: Any) -> Any:
+    """Of run 0, without the run axis."""
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+def _only(tree: Any) -> Any:
+    """With a run axis, of one run."""
+    return jax.tree.map(lambda leaf: leaf[None], tree)
+
+
+def _as_means(metrics: Any, shape: tuple[int, ...]) -> dict[str, Mean]:
     means = {name: Mean.of(metric) for name, metric in metrics.items()}
     for name, mean in means.items():
         chex.assert_shape(
-            mean.total, (runs,), custom_message=f"metric {name!r} is no scalar in each run"
+            mean.total, shape, custom_message=f"metric {name!r} is no scalar in each run"
         )
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (runs,)), means)
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape), means)
 
 
-def _all_finite(tree: Any) -> jax.Array:
-    """bool [R]: whether every inexact number of a run is finite; leaves are [R, ...]."""
+def _all_finite(tree: Any, first: int) -> jax.Array:
+    """Whether every inexact number of a run is finite, whose axes begin with `first`."""
     leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    finite = [jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim))) for leaf in leaves]
+    finite = [jnp.all(jnp.isfinite(leaf), axis=tuple(range(first, leaf.ndim))) for leaf in leaves]
     return jnp.stack(finite).all(axis=0)
