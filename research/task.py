@@ -43,6 +43,7 @@ class Task(NamedTuple):
       work_per_step: how many of them one step of one run works through.
       work_at_start: how many of them `init` has done.
       steps: how many steps the config asks for; None leaves it to the command line.
+      epoch: in how many steps the data is read once, if it is read in turn.
       goal: the value of `key_metric` at which a run counts as having solved its problem.
     """
 
@@ -55,6 +56,7 @@ class Task(NamedTuple):
     work_per_step: int = 1
     work_at_start: int = 0
     steps: int | None = None
+    epoch: int | None = None
     goal: float | None = None
 
     def work_after(self, step: Any) -> Any:

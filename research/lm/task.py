@@ -189,11 +189,11 @@ def updates_an_epoch(config: Config, shared: TextData) -> int:
 
 
 @cache
-def make_task(config: Config, updates: int) -> Task:
+def make_task(config: Config, windows: int) -> Task:
     """The task of one config.
 
     Args:
-      updates: how many all epochs have, by the corpus.
+      windows: how many updates an epoch has, by the corpus.
     """
     per_character = config.level in ("character", "byte")
     return Task(
@@ -204,7 +204,8 @@ def make_task(config: Config, updates: int) -> Task:
         higher_is_better=False,
         work_unit="tokens",
         work_per_step=config.batch_size * config.window,
-        steps=updates,
+        steps=config.epochs * windows,
+        epoch=windows,
     )
 
 
@@ -226,7 +227,7 @@ def make_problem(config: Config) -> Problem:
         vectors = read_vectors(config.glove, tokenizer.symbols, config.embedding_size)
         shared = dataclasses.replace(shared, vectors=vectors)
         facts["glove"] = coverage(vectors, tokens["train"])
-    task = make_task(config, config.epochs * windows)
+    task = make_task(config, windows)
     return Problem(task, shared, facts, {"vocabulary": tokenizer.dump()})
 
 

@@ -111,7 +111,7 @@ def make_schedule(experiment: Experiment, task: Task) -> tuple[int, Cadence]:
                 f"such as {near}"
             )
         given[name] = value if value is None else value // per
-    return steps, Cadence.of(steps, per=per, **given)
+    return steps, Cadence.of(steps, per=per, epoch=task.epoch, **given)
 
 
 def make_schema(parts: Sequence[Part]) -> pa.Schema:

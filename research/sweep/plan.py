@@ -1,5 +1,6 @@
 """When the host looks at the program, and how runs are laid out over devices and blocks."""
 
+import math
 from typing import NamedTuple
 
 from research.errors import UserError
@@ -36,14 +37,17 @@ class Cadence(NamedTuple):
         eval_every: int | None = None,
         chunk_every: int | None = None,
         per: int = 1,
+        epoch: int | None = None,
     ) -> "Cadence":
         """What is not given: about 100 logs and 20 evaluations a run; a chunk of one log, or of
-        as many as make `CHUNK_STEPS`, but no longer than from evaluation to evaluation.
+        as many as make `CHUNK_STEPS`, but no longer than from evaluation to evaluation. Logs fall
+        on evaluations, and those on the ends of epochs if there are 10 epochs or more.
 
         Args:
           steps: that a run takes.
           log_every, eval_every, chunk_every: in steps.
           per: what errors count one step as; the intervals were divided by it.
+          epoch: in how many steps the data is read once, if it is.
 
         Raises:
           UserError: if an interval is below 1, or no multiple of `log_every`. It is refused, not
@@ -58,7 +62,11 @@ class Cadence(NamedTuple):
         for flag, value in given.items():
             if value is not None and value < 1:
                 raise UserError(f"--{flag} {value * per}: must be at least {per}")
-        log = log_every or max(1, steps // 100)
+        fits = epoch is not None and steps >= 10 * epoch and epoch % (log_every or 1) == 0
+        if eval_every is None and epoch is not None and fits:
+            eval_every = epoch * max(1, round(steps / 20 / epoch))
+        within = math.gcd(eval_every or 0, chunk_every or 0)
+        log = log_every or _divisor_near(within, max(1, steps // 100))
         for flag in ("eval-every", "chunk-every"):
             if (value := given[flag]) is not None and value % log:
                 near = max(log, round(value / log) * log)
@@ -146,6 +154,14 @@ def cache_lanes(params_bytes: int, cache_bytes: int = 2**21) -> int:
     """How many runs to advance in lockstep on one CPU core so that their params, gradients and
     two Adam moments stay in its second-level cache between steps."""
     return max(1, cache_bytes // max(1, 4 * params_bytes))
+
+
+def _divisor_near(number: int, wanted: int) -> int:
+    """The divisor of a number whose ratio to what is wanted is nearest to 1; of 0, all divide."""
+    if number == 0:
+        return wanted
+    divisors = [d for d in range(1, number + 1) if number % d == 0]
+    return min(divisors, key=lambda d: abs(math.log(d / wanted)))
 
 
 def _next(step: int, interval: int) -> int:

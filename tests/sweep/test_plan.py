@@ -43,6 +43,20 @@ def test_defaults_are_about_a_hundred_logs_and_twenty_evaluations():
     assert Cadence.of(1) == Cadence(1, 1, 1)
 
 
+def test_evaluations_of_many_epochs_fall_on_their_ends_and_logs_on_evaluations():
+    assert Cadence.of(13 * 2323, epoch=2323) == Cadence(101, 2323, 2323)  # 2323 = 23 x 101
+    assert Cadence.of(39 * 1000, epoch=1000).eval_every == 2000
+    assert Cadence.of(13 * 2333, epoch=2333) == Cadence(2333, 2333, 2333)  # a prime
+    assert Cadence.of(13 * 2323, log_every=100, epoch=2323) == Cadence(100, 1500, 300)
+    assert Cadence.of(2 * 2323, epoch=2323) == Cadence.of(2 * 2323)  # too few to wait for an end
+
+
+def test_a_log_that_is_not_asked_for_fits_the_interval_that_is():
+    assert Cadence.of(30_199, eval_every=2323).log_every == 101
+    assert Cadence.of(1000, eval_every=25, chunk_every=50).log_every == 5
+    assert Cadence.of(1000, chunk_every=12).log_every == 12
+
+
 @pytest.mark.parametrize(
     ("steps", "chunk_every"), [(1_500, 75), (6_000, 300), (10_000, 500), (100_000, 1_000)]
 )
