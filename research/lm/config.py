@@ -82,6 +82,7 @@ class HParams:
     beta2: float = field(0.999, "of Adam", low=0, high=1)
     max_grad_norm: float = field(1.0, "gradients are shortened to that; 0 for never", low=0)
     weight_decay: float = field(0.0, "decoupled decay of kernels and embeddings", low=0)
+    l2_penalty: float = field(0.0, "on half the sum of all params squared, in the loss", low=0)
     embedding_dropout: float = field(0.0, "rate at which symbols are dropped", low=0, high=1)
     input_dropout: float = field(0.0, "rate before the first layer", low=0, high=1)
     layer_dropout: float = field(0.0, "rate between layers", low=0, high=1)
@@ -104,4 +105,5 @@ ZERO_IS_OFF = (
     "weight_dropout",
     "activation_penalty",
     "slowness_penalty",
+    "l2_penalty",
 )

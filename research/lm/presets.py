@@ -52,4 +52,39 @@ PRESETS = {
     "ptb-large": _zaremba(
         1500, 0.65, epochs=55, scale=0.04, decay=1 / 1.15, decay_after=14.0, max_grad_norm=10.0
     ),
+    # Melis, Dyer and Blunsom (2018), one layer of 10 million params; the rates are those that their
+    # search found (github.com/deepmind/lamb, experiment/on-the-state/ptb_10m_lstm_d1). Theirs has
+    # four gates and 1194 units, its input gate at most 1 - f; here it is 1 - f, and units make up
+    # for the gate that is spared. They look at validation every 100 updates, and drop the rate
+    # after 26 looks without progress: 6 epochs.
+    "ptb-melis": Preset(
+        Config(
+            corpus="ptb",
+            level="word",
+            embedding_size=268,
+            hidden=(1392,),
+            tied=True,
+            coupled=True,
+            locked=True,
+            forget_bias=1.0,
+            batch_size=64,
+            window=35,
+            epochs=120,
+            optimizer="adam",
+            loss_over="time",
+            schedule="plateau",
+        ),
+        HParams(
+            learning_rate=0.00418,
+            beta1=0.0,
+            beta2=0.999,
+            max_grad_norm=10.0,
+            decay=0.1,
+            patience=6.0,
+            input_dropout=0.58,
+            state_dropout=0.215,
+            output_dropout=0.327,
+            l2_penalty=0.000124,
+        ),
+    ),
 }

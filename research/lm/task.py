@@ -137,6 +137,9 @@ def window_loss(
     objective = loss + penalty(outputs.dropped, outputs.raw, *weights)
     if config.loss_over == "time":
         objective = objective * config.window
+    if (rate := _rate(config, hparams, "l2_penalty")) is not None:
+        squares = [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params)]
+        objective = objective + rate * 0.5 * sum(squares[1:], squares[0])
     return objective, (loss, outputs.carries)
 
 

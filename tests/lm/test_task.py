@@ -27,6 +27,7 @@ VARIANTS = {
                    "level": "word", "softmax_chunk": 4, "embedding_size": 5},
     "sgd": {"optimizer": "sgd", "loss_over": "time", "schedule": "decay", "averaging": "ema",
             "coupled": True, "off": ZERO_IS_OFF},
+    "low": {"compute": "bfloat16", "off": ZERO_IS_OFF},
 }  # fmt: skip
 NOISY = HParams(
     embedding_dropout=0.1, input_dropout=0.1, layer_dropout=0.2, output_dropout=0.2,
@@ -74,7 +75,7 @@ def test_all_steps_are_half_a_file_and_half(corpus, tmp_path, variant):
     contract.check_resumes_bit_for_bit(case(corpus, variant), tmp_path, STEPS)
 
 
-@variants("plain", "everything")
+@variants("plain", "everything", "low")
 def test_chunk_length_changes_no_bit(corpus, variant):
     contract.check_chunk_length_changes_no_bit(case(corpus, variant), STEPS, (1, 7, STEPS))
 
@@ -178,6 +179,24 @@ def test_a_loss_over_time_has_a_gradient_larger_by_the_window(corpus):
         )[0])  # fmt: skip
         grads.append(grad(state.params)["softmax_bias"])
     np.testing.assert_allclose(grads[1], 5 * grads[0], rtol=1e-5)
+
+
+def test_a_penalty_on_params_pulls_each_towards_0(corpus):
+    setting = config(corpus, off=())
+    shared = make_problem(setting).shared
+    state = init(setting, shared, HParams(), jax.random.key(0))
+
+    def grad(hparams):
+        loss = lambda params: window_loss(
+            setting, shared.symbols, hparams, params, jnp.asarray(shared.train[:6]),
+            state.carries, jax.random.key(1),
+        )[0]  # fmt: skip
+        return jax.grad(loss)(state.params)
+
+    without, penalized = grad(HParams()), grad(HParams(l2_penalty=0.5))
+    pull = jax.tree.map(jnp.subtract, penalized, without)
+    for one, param in zip(*map(jax.tree.leaves, (pull, state.params)), strict=True):
+        np.testing.assert_allclose(one, 0.5 * param, atol=1e-5)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
