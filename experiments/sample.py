@@ -16,12 +16,12 @@ import numpy as np
 import tyro
 
 from research.errors import UserError, plain_exit
-from research.lm import PRESETS
+from research.lm import PRESETS, Config
 from research.lm.sampling import Choice, generate
 from research.lm.task import make_model
 from research.lm.text import UNKNOWN, Tokenizer, Words, load_tokenizer
-from research.report.one_run import one_run
-from research.report.read import read_run_folder
+from research.report.one_run import OneRun, one_run
+from research.report.read import RunFolderData, read_run_folder
 from research.sweep.experiment import restore_config
 from research.sweep.machine import configure_jax
 from research.sweep.run_folder import load_file, load_params
@@ -47,21 +47,33 @@ def main(arguments: Arguments) -> str:
         raise UserError(f"--tokens {arguments.tokens}: must be at least 1")
     choice = Choice(arguments.temperature, arguments.top_k, arguments.top_p)
     choice.check()
-    data = read_run_folder(arguments.folder)
-    if data.manifest["experiment"] != "lstm_lm":
-        raise UserError(
-            f"{data.path} is a run folder of {data.manifest['experiment']}: only language models "
-            "write"
-        )
+    data = read_language_models(arguments.folder)
     run = one_run(data, arguments.run)
-    config = restore_config(run.config, PRESETS["topics"].config)
-    tokenizer = load_tokenizer(load_file(data.path, run.group, "vocabulary"))
+    config, tokenizer = restore(data, run)
     params = load_params(data.path, run.group, run.place)
     prompt = read_prompt(tokenizer, arguments.prompt)
     print(f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}\n")
     model = make_model(config, len(tokenizer))
     tokens = generate(model, params, prompt, jax.random.key(arguments.seed), choice)
     return write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
+
+
+def read_language_models(folder: str) -> RunFolderData:
+    """A run folder of language models.
+
+    Raises:
+      UserError: if it is another or none.
+    """
+    data = read_run_folder(folder)
+    if (experiment := data.manifest["experiment"]) != "lstm_lm":
+        raise UserError(f"{data.path} is a run folder of {experiment}, not of lstm_lm")
+    return data
+
+
+def restore(data: RunFolderData, run: OneRun) -> tuple[Config, Tokenizer]:
+    """What a run was trained with."""
+    config = restore_config(run.config, PRESETS["topics"].config)
+    return config, load_tokenizer(load_file(data.path, run.group, "vocabulary"))
 
 
 def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:

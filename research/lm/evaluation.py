@@ -4,38 +4,76 @@ Every token of the text is predicted once, the first included, from all that com
 state is carried from window to window. Perplexity is exp of the mean loss in nats; bits per
 character are all of the loss in bits over the characters of the text, whatever the tokens are.
 
-Shape letters: T window, S streams, V symbols.
+Shape letters: L length of a stream, W windows, T length of one, S streams, R models, N tokens.
 """
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from scipy.special import logsumexp
 
 from research.lm.data import Heldout
+from research.lm.lstm import Carry
 from research.lm.model import LanguageModel
 from research.lm.softmax import token_nll
 
 
 def heldout_nll(model: LanguageModel, params: Any, heldout: Heldout, window: int) -> jax.Array:
     """The loss summed over all tokens of a held-out text, in nats: float32 []."""
-    heldout = jax.tree.map(jnp.asarray, heldout)
-    table_VxE, bias_V = model.softmax_params(params)
 
     def one_window(carry, first):
         carries, total = carry
-        token = lax.dynamic_slice_in_dim(heldout.tokens, first, window + 1).astype(jnp.int32)
-        counts_TxS = lax.dynamic_slice_in_dim(heldout.counts, first, window)
-        outputs: Any = model.apply({"params": params}, token[:-1], carries)
-        out = outputs.out.reshape(-1, outputs.out.shape[-1])
-        nll = token_nll(out, table_VxE, bias_V, token[1:].reshape(-1))
-        return (outputs.carries, total + jnp.sum(nll * counts_TxS.reshape(-1))), None
+        carries, nll_TxS = window_nll(model, params, heldout, window, carries, first)
+        return (carries, total + jnp.sum(nll_TxS)), None
 
-    length, streams = heldout.counts.shape
-    firsts = jnp.arange(0, length, window, dtype=jnp.int32)
-    (_, total), _ = lax.scan(one_window, (model.start(streams), jnp.float32(0)), firsts)
+    begin = model.start(heldout.counts.shape[1]), jnp.float32(0)
+    (_, total), _ = lax.scan(one_window, begin, first_rows(heldout, window))
     return total
+
+
+def token_nlls(model: LanguageModel, params: Any, heldout: Heldout, window: int) -> jax.Array:
+    """The loss of every token, in nats: float32 [L, S], 0 where none is to be predicted."""
+
+    def one_window(carries, first):
+        return window_nll(model, params, heldout, window, carries, first)
+
+    begin = model.start(heldout.counts.shape[1])
+    _, nll_WxTxS = lax.scan(one_window, begin, first_rows(heldout, window))
+    return nll_WxTxS.reshape(heldout.counts.shape)
+
+
+def window_nll(
+    model: LanguageModel,
+    params: Any,
+    heldout: Heldout,
+    window: int,
+    carries: tuple[Carry, ...],
+    first: jax.Array,
+) -> tuple[tuple[Carry, ...], jax.Array]:
+    """The state after the window that begins at a row, and the loss of its tokens: [T, S]."""
+    token = lax.dynamic_slice_in_dim(jnp.asarray(heldout.tokens), first, window + 1)
+    token = token.astype(jnp.int32)
+    counts_TxS = lax.dynamic_slice_in_dim(jnp.asarray(heldout.counts), first, window)
+    outputs: Any = model.apply({"params": params}, token[:-1], carries)
+    out = outputs.out.reshape(-1, outputs.out.shape[-1])
+    nll = token_nll(out, *model.softmax_params(params), token[1:].reshape(-1))
+    return outputs.carries, nll.reshape(counts_TxS.shape) * counts_TxS
+
+
+def first_rows(heldout: Heldout, window: int) -> jax.Array:
+    """Where its windows begin."""
+    return jnp.arange(0, len(heldout.counts), window, dtype=jnp.int32)
+
+
+def ensemble_nll(nll_RxN: np.ndarray) -> np.ndarray:
+    """The loss of each token under the mean of the probabilities that R models give it: [N].
+
+    Of the token that comes next, no other probabilities are needed.
+    """
+    return np.log(len(nll_RxN)) - logsumexp(-np.asarray(nll_RxN, np.float64), axis=0)
 
 
 def scores(name: str, nll: jax.Array, heldout: Heldout) -> dict[str, jax.Array]:

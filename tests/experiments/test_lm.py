@@ -11,9 +11,9 @@ TEXT = "the cat sat on the mat and saw a rat\n" * 120
 SMALL = "--hidden 8 --embedding-size 6 --batch-size 4 --window 8 --epochs 1 --seeds 2"
 
 
-@pytest.mark.parametrize("script", ["lstm_lm.py", "sample.py"])
+@pytest.mark.parametrize("script", ["lstm_lm.py", "sample.py", "perplexity.py"])
 def test_the_scripts_stay_short(script):
-    assert len((EXPERIMENTS / script).read_text().splitlines()) < 110
+    assert len((EXPERIMENTS / script).read_text().splitlines()) < 150
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_folder_of_another_workload_is_named(trained, load_script):
     folder, sample = trained(), load_script("sample.py")
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"experiment": "dqn"}))
-    with pytest.raises(sample.UserError, match="run folder of dqn: only language models"):
+    with pytest.raises(sample.UserError, match="run folder of dqn, not of lstm_lm"):
         sample.main(sample.Arguments(str(folder)))
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "vocabulary-0.json").write_text("{")
@@ -118,6 +118,46 @@ def test_a_folder_of_another_workload_is_named(trained, load_script):
     (folder / "vocabulary-0.json").unlink()
     with pytest.raises(sample.UserError, match=r"no file .*vocabulary-0.json"):
         sample.main(sample.Arguments(str(folder)))
+
+
+def test_perplexity_of_single_runs_and_their_ensemble(trained, load_script, capsys):
+    """Alone, what the sweep measured; together, better; learning meanwhile, otherwise."""
+    folder, script = trained(learning_rate=(0.05,), seeds=("3",)), load_script("perplexity.py")
+    metrics = pd.read_parquet(folder / "metrics")
+    measured = metrics[metrics["step"] == 10]["test_bits_per_character"]
+    capsys.readouterr()
+
+    def read(**changes):
+        script.main(script.Arguments(str(folder), **changes))
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if " all " in line]
+        words = line.replace("[", " ").replace("]", " ").split()
+        assert words[:5] == ["all", "3", "bits", "per", "character"]
+        return float(words[5]), float(words[-1])
+
+    alone, together = read()
+    assert alone == pytest.approx(measured.median(), rel=2e-3)
+    assert together < measured.mean()
+    assert read(streams=4, context=60) == pytest.approx((alone, together), rel=2e-3)
+    assert read(dynamic="sgd", rate=0.0) == pytest.approx((alone, together), rel=1e-3)
+    assert read(dynamic="rms", rate=0.01)[0] < 0.98 * alone
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"part": "dev"}, "--part dev: there are train, validation, test"),
+        ({"dynamic": "adam"}, "--dynamic adam: there are none, sgd, rms"),
+        ({"window": 0}, "--window 0: must be at least 1"),
+        ({"decay": 2.0}, "--decay 2.0: must be between 0 and 1"),
+        ({"corpus": "strange.txt"}, "'!' at place 0 does not occur in the training text"),
+        ({"corpus": "none.txt"}, "--corpus none.txt: no such file"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_clear_line(trained, texts, load_script, changes, says):
+    (texts / "strange.txt").write_text("!\n" * 99)
+    folder, script = trained(), load_script("perplexity.py")
+    with pytest.raises(script.UserError, match=says):
+        script.main(script.Arguments(str(folder), **changes))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""How well trained language models predict a text: each alone, and as an ensemble.
+
+    scripts/perplexity RUN                         the test part of what they were trained on
+    scripts/perplexity RUN --corpus other.txt      another text, in the words that they know
+    scripts/perplexity RUN --dynamic rms           while they go on learning from it
+
+Every token is predicted once, from all that come before it. An ensemble gives a token the mean of
+the probabilities that the runs of a setting give it. Dynamic evaluation moves the params after
+every window, which has been predicted by then.
+"""
+
+import dataclasses
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from sample import read_language_models, restore
+
+from research.errors import UserError, plain_exit
+from research.lm import Config
+from research.lm.corpora import load_corpus
+from research.lm.data import Heldout, Layout, lay_out_heldout, lay_out_train
+from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
+from research.lm.evaluation import ensemble_nll, token_nlls
+from research.lm.task import make_model
+from research.lm.text import Tokenizer
+from research.report.one_run import OneRun, one_run
+from research.report.read import RunFolderData
+from research.report.settings import settings
+from research.report.statistics import iqm_interval
+from research.sweep.machine import configure_jax
+from research.sweep.run_folder import load_params
+
+RULES = ("none", "sgd", "rms")
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """How well trained language models predict a text: each alone, and as an ensemble."""
+
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of lstm_lm")]
+    corpus: Annotated[str | None, tyro.conf.arg(help="another text than that of training")] = None
+    part: Annotated[str, tyro.conf.arg(help="train, validation or test")] = "test"
+    window: Annotated[int, tyro.conf.arg(help="tokens at a time; of dynamic, between steps")] = 20
+    streams: Annotated[int, tyro.conf.arg(help="pieces read side by side; 1: exact")] = 1
+    context: Annotated[int, tyro.conf.arg(help="tokens that a piece reads before its own")] = 64
+    dynamic: Annotated[str, tyro.conf.arg(help="learn meanwhile: " + ", ".join(RULES))] = "none"
+    rate: Annotated[float, tyro.conf.arg(help="step size of dynamic evaluation")] = 2e-3
+    decay: Annotated[float, tyro.conf.arg(help="how fast it returns to what was trained")] = 0.02
+    epsilon: Annotated[float, tyro.conf.arg(help="added to the root mean squares of rms")] = 1e-3
+
+    def check(self) -> None:
+        """
+        Raises:
+          UserError: naming what is out of range.
+        """
+        if self.dynamic not in RULES:
+            raise UserError(f"--dynamic {self.dynamic}: there are {', '.join(RULES)}")
+        if self.part not in ("train", "validation", "test"):
+            raise UserError(f"--part {self.part}: there are train, validation, test")
+        lows = {"window": 1, "streams": 1, "context": 0, "rate": 0, "epsilon": 0}
+        for name, lowest in lows.items():
+            if getattr(self, name) < lowest:
+                raise UserError(f"--{name} {getattr(self, name)}: must be at least {lowest}")
+        if not 0 <= self.decay <= 1:
+            raise UserError(f"--decay {self.decay}: must be between 0 and 1")
+
+
+def main(args: Arguments) -> None:
+    """Prints a line for each setting of the run folder."""
+    args.check()
+    data = read_language_models(args.folder)
+    table = Table(title=f"{data.path.name}: {args.part}", box=box.SIMPLE_HEAD, padding=0)
+    for name in ("setting", "runs", "measure", "each alone\nmedian IQM [95%]", "ensemble"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for setting in settings(data):
+        runs = [one_run(data, int(number)) for number in setting.rows["run"].unique()]
+        if not runs:
+            table.add_row(setting.label, "0", "", "none finite", "")
+            continue
+        measure, alone, together = evaluate_runs(data, runs, args)
+        iqm, low, high = map(float, iqm_interval(alone))
+        cell = f"{np.median(alone):.4g} {iqm:.4g} [{low:.4g}, {high:.4g}]"
+        table.add_row(setting.label, str(len(runs)), measure, cell, f"{together:.4g}")
+    Console().print(table)
+    print("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
+
+
+def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> Any:
+    """What is measured, float64 [R] of each run of one setting, and the same of their ensemble."""
+    config, tokenizer = restore(data, runs[0])
+    heldout, train = read_text(config, tokenizer, args)
+    judge = make_judge(config, len(tokenizer), args)
+    predicted = heldout.counts > 0
+    params = (load_params(data.path, run.group, run.place) for run in runs)
+    nll_RxN = np.stack([np.asarray(judge(some, heldout, train))[predicted] for some in params])
+    totals = np.array([*nll_RxN.sum(axis=1, dtype=np.float64), ensemble_nll(nll_RxN).sum()])
+    if config.level in ("character", "byte"):
+        measure, scores = "bits per character", totals / np.log(2) / heldout.characters
+    else:
+        measure, scores = "perplexity", np.exp(totals / predicted.sum())
+    return measure, scores[:-1], scores[-1]
+
+
+def read_text(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple[Heldout, Any]:
+    """The text to predict; and the training text, if dynamic evaluation needs it.
+
+    Raises:
+      UserError: if it cannot be read, has symbols that the models do not know, or is empty.
+    """
+    whole_lines = config.level in ("word", "bpe")
+    text = getattr(load_corpus(args.corpus or config.corpus, config.split, whole_lines), args.part)
+    if not text.strip():
+        raise UserError(f"--part {args.part}: {args.corpus or config.corpus} has none")
+    encode = lambda text: np.concatenate([[tokenizer.start], tokenizer.encode(text)])
+    layout = Layout(config.batch_size, args.window, args.streams, args.context)
+    heldout = lay_out_heldout(encode(text), len(text), layout)
+    if args.dynamic != "rms":
+        return heldout, None
+    trained_on = load_corpus(config.corpus, config.split, whole_lines).train
+    return heldout, lay_out_train(encode(trained_on), layout)
+
+
+def make_judge(config: Config, symbols: int, args: Arguments) -> Any:
+    """A compiled function: (params, text to predict, training text) -> the loss of every token."""
+    model = make_model(config, symbols)
+
+    def judge(params, heldout, train):
+        if args.dynamic == "none":
+            return token_nlls(model, params, heldout, args.window)
+        rms = None if train is None else gradient_rms(model, params, train, args.window)
+        rule = Rule(args.rate, args.decay, rms, args.epsilon)
+        return dynamic_nlls(model, params, heldout, args.window, rule)
+
+    return jax.jit(judge)
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        given = tyro.cli(Arguments, prog="scripts/perplexity", description=__doc__)
+        configure_jax()
+        main(given)

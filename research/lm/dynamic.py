@@ -1,0 +1,106 @@
+"""Dynamic evaluation: a model goes on learning from the text that it is tested on.
+
+Every window is predicted before it is learned from, so nothing is seen ahead of time (Mikolov et
+al., 2010, section 3). After each, with `g` the gradient of its mean loss and `p0` the params as
+they were trained,
+
+    p' = p - rate g / (rms + epsilon) + min(decay rms / mean(rms), 1) (p0 - p)
+
+where `rms` is of the gradients over the training text (Krause, Kahembwe, Murray and Renals, 2018,
+equations 4 to 7), or, in the simpler rule, 1 with an epsilon of 0.
+
+Shape letters: L length of a stream, T window, B training streams.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from research.lm.data import Heldout
+from research.lm.evaluation import first_rows, window_nll
+from research.lm.model import LanguageModel
+
+
+class Rule(NamedTuple):
+    """How a model learns from what it has predicted.
+
+    Attributes:
+      rate: of a step.
+      decay: how fast params return to what they were.
+      rms: of the gradients of every param, as `gradient_rms` gives it; None for plain steps.
+      epsilon: added to that.
+    """
+
+    rate: Any
+    decay: Any
+    rms: Any = None
+    epsilon: Any = 1e-3
+
+
+def dynamic_nlls(
+    model: LanguageModel, params: Any, heldout: Heldout, window: int, rule: Rule
+) -> jax.Array:
+    """The loss of every token, in nats: float32 [L, S], 0 where none is to be predicted.
+
+    With more streams than one, the model learns from all of them at once.
+    """
+    move = _mover(params, rule)
+
+    def one_window(carry, first):
+        moved, carries = carry
+
+        def loss(moved):
+            after, nll_TxS = window_nll(model, moved, heldout, window, carries, first)
+            count = jnp.sum(lax.dynamic_slice_in_dim(counts, first, window))
+            return jnp.sum(nll_TxS) / jnp.maximum(count, 1), (after, nll_TxS)
+
+        grads, (carries, nll_TxS) = jax.grad(loss, has_aux=True)(moved)
+        return (move(moved, grads), carries), nll_TxS
+
+    counts = jnp.asarray(heldout.counts)
+    begin = jax.tree.map(jnp.asarray, params), model.start(counts.shape[1])
+    _, nll_WxTxS = lax.scan(one_window, begin, first_rows(heldout, window))
+    return nll_WxTxS.reshape(counts.shape)
+
+
+def gradient_rms(model: LanguageModel, params: Any, train: Any, window: int) -> Any:
+    """The root mean square of each param's gradient over the windows of the training text.
+
+    Args:
+      train: int [L + 1, B].
+      window: T, so long as it is learned from later.
+    """
+    rows = len(train) - 1 - (len(train) - 1) % window
+    everything = Heldout(train, jnp.ones((rows, train.shape[1])), jnp.float32(1))
+
+    def one_window(carry, first):
+        squares, carries = carry
+
+        def loss(params):
+            after, nll_TxB = window_nll(model, params, everything, window, carries, first)
+            return jnp.mean(nll_TxB), after
+
+        grads, carries = jax.grad(loss, has_aux=True)(params)
+        return (jax.tree.map(lambda sums, g: sums + g * g, squares, grads), carries), None
+
+    firsts = first_rows(everything, window)
+    begin = jax.tree.map(jnp.zeros_like, params), model.start(train.shape[1])
+    (squares, _), _ = lax.scan(one_window, begin, firsts)
+    return jax.tree.map(lambda sums: jnp.sqrt(sums / len(firsts)), squares)
+
+
+def _mover(trained, rule):
+    """A step of the rule: (params, gradients) -> params."""
+    if rule.rms is None:
+        plain = lambda p, g, p0: p - rule.rate * g + rule.decay * (p0 - p)
+        return lambda params, grads: jax.tree.map(plain, params, grads, trained)
+    leaves = jax.tree.leaves(rule.rms)
+    mean = sum(jnp.sum(leaf) for leaf in leaves) / sum(leaf.size for leaf in leaves)
+
+    def scaled(p, g, p0, rms):
+        back = jnp.minimum(rule.decay * rms / mean, 1)
+        return p - rule.rate * g / (rms + rule.epsilon) + back * (p0 - p)
+
+    return lambda params, grads: jax.tree.map(scaled, params, grads, trained, rule.rms)
