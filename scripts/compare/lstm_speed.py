@@ -98,7 +98,7 @@ def torch_turn(python: str, shape: str, compute: str, runs: int, seconds: float)
 def measure(args: Arguments, shape: str, compute: str, runs: int) -> None:
     """Prints a line: the medians of what each reaches, and of ours over theirs."""
     turns = {
-        "ours": make_turn(lambda config: make_task(config, 0), shape, compute, runs, args.seconds),
+        "ours": make_turn(lambda config: make_task(config, 50), shape, compute, runs, args.seconds),
         "flax": make_turn(make_flax_task, shape, compute, runs, args.seconds),
     }
     if args.torch:
