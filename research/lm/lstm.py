@@ -23,9 +23,8 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from research.lm.products import as_bits, from_bits, product, sum_type, summed_outer
+from research.lm.products import product, scan, sum_type, summed_outer
 
 
 class Carry(NamedTuple):
@@ -97,10 +96,9 @@ def _forward(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
         tanh_c = jnp.tanh(c)
         h = (o * tanh_c).astype(dtype)
         step = _Step(None if coupled else i[0], f, g, o, tanh_c, carry.c, h_before)
-        return Carry(h, c), as_bits(jax.tree.map(lambda leaf: leaf.astype(dtype), (h, step)))
+        return Carry(h, c), jax.tree.map(lambda leaf: leaf.astype(dtype), (h, step))
 
-    last, bits = lax.scan(one_step, carry, z_TxBxG)
-    h_TxBxH, steps = from_bits(bits, dtype)
+    last, (h_TxBxH, steps) = scan(one_step, carry, z_TxBxG)
     return (h_TxBxH, last), (kernel_HxG, steps, mask_BxH)
 
 
@@ -125,11 +123,10 @@ def _backward(coupled, kept, cotangents):
             dz = (di, df, dc * i * (1 - g * g), do)
         dz_BxG = jnp.concatenate(dz, axis=-1).astype(dtype)
         dh = _masked(product("bg,hg->bh", dz_BxG, rounded_HxG), mask_BxH)
-        return (dh, by_c), as_bits(dz_BxG)
+        return (dh, by_c), dz_BxG
 
     first = dlast.h.astype(sums), dlast.c
-    (dh, dc), bits = lax.scan(one_step, first, (dh_TxBxH, steps), reverse=True)
-    dz_TxBxG = from_bits(bits, dtype)
+    (dh, dc), dz_TxBxG = scan(one_step, first, (dh_TxBxH, steps), reverse=True)
     flat = lambda x: x.reshape(-1, x.shape[-1])
     dkernel_HxG = summed_outer(flat(steps.h_before), flat(dz_TxBxG)).astype(kernel_HxG.dtype)
     dbias_G = jnp.sum(dz_TxBxG, axis=(0, 1), dtype=sums)

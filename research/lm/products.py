@@ -62,19 +62,34 @@ def _summed_outer_on_cpu(a_NxF, b_NxG):
         return lax.dynamic_update_slice_in_dim(done_FxN, block.T, index * rows, axis=1)
 
     done_FxN = lax.fori_loop(0, n // rows, one_block, jnp.zeros((features, n), bits_NxF.dtype))
-    return product("fn,ng->fg", from_bits(done_FxN, a_NxF.dtype), b_NxG)
+    return product("fn,ng->fg", from_bits(done_FxN), b_NxG)
+
+
+def scan(function: Any, carry: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
+    """`lax.scan`, whose bfloat16 inputs and outputs lie in memory as bits; see `as_bits`."""
+
+    def one_step(carry, bits):
+        carry, ys = function(carry, from_bits(bits))
+        return carry, as_bits(ys)
+
+    carry, bits = lax.scan(one_step, carry, as_bits(xs), reverse=reverse)
+    return carry, from_bits(bits)
 
 
 def as_bits(tree: Any) -> Any:
-    """Its bfloat16 leaves as uint16 of the same bits, for `lax.scan` to stack and for scatters.
+    """Its bfloat16 leaves as uint16 of the same bits.
 
-    For CPUs, XLA has no update of a bfloat16 array in place: it converts all of it to float32 and
+    For CPUs, XLA has no slice or update of bfloat16: it converts the whole array to float32, and
     back, at every step of a scan.
     """
-    bits = lambda leaf: lax.bitcast_convert_type(leaf, jnp.uint16)
-    return jax.tree.map(lambda leaf: bits(leaf) if leaf.dtype == jnp.bfloat16 else leaf, tree)
+    return _recast(tree, jnp.bfloat16, jnp.uint16)
 
 
-def from_bits(tree: Any, dtype: Any) -> Any:
-    """Undoes `as_bits` of a tree whose leaves were all of one type."""
-    return jax.tree.map(lambda leaf: lax.bitcast_convert_type(leaf, dtype), tree)
+def from_bits(tree: Any) -> Any:
+    """Undoes `as_bits` of a tree that had no uint16 leaves of its own."""
+    return _recast(tree, jnp.uint16, jnp.bfloat16)
+
+
+def _recast(tree, old, new):
+    recast = lambda leaf: lax.bitcast_convert_type(leaf, new) if leaf.dtype == old else leaf
+    return jax.tree.map(recast, tree)

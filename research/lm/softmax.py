@@ -89,7 +89,7 @@ def _with_gradient(out_NxE, target_N, table_VxE, bias_V):
     at_target_N = jnp.exp(chosen_N - largest_N).astype(dtype).astype(s_N.dtype) - s_N
     target_bits_N = as_bits(at_target_N.astype(dtype))
     bits_NxV = _at(as_bits(e_NxV), target_N).set(target_bits_N, mode="promise_in_bounds")
-    e_NxV = from_bits(bits_NxV, dtype)
+    e_NxV = from_bits(bits_NxV)
     dout_NxE = product("nv,ve->ne", e_NxV, rounded_VxE) / s_N[:, None]
     shrunk_NxE = (out_NxE / s_N[:, None].astype(dtype)).astype(dtype)
     dtable_VxE = summed_outer(e_NxV, shrunk_NxE)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.lm.products import as_bits, dense, from_bits, product, summed_outer
+from research.lm.products import as_bits, dense, from_bits, product, scan, summed_outer
 
 N, F, G = 90, 7, 5
 
@@ -54,7 +54,22 @@ def test_sums_of_many_small_products_are_not_rounded():
 
 
 def test_bits_there_and_back():
-    tree = {"low": jnp.array([1.5, -2.0], jnp.bfloat16), "none": None}
-    assert as_bits(tree)["low"].dtype == jnp.uint16
-    np.testing.assert_array_equal(from_bits(as_bits(tree), jnp.bfloat16)["low"], tree["low"])
-    assert as_bits(jnp.ones(2)).dtype == jnp.float32
+    tree = {"low": jnp.array([1.5, -2.0], jnp.bfloat16), "high": jnp.ones(2), "none": None}
+    bits = as_bits(tree)
+    assert (bits["low"].dtype, bits["high"].dtype) == (jnp.uint16, jnp.float32)
+    for one, other in zip(*map(jax.tree.leaves, (from_bits(bits), tree)), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_scan_of_low_precision_is_a_scan(reverse):
+    def add_up(total, x):
+        low, high = x
+        return total + low.astype(jnp.float32) * high, (total.astype(jnp.bfloat16), total)
+
+    xs = jnp.arange(5, dtype=jnp.bfloat16), jnp.ones(5)
+    ours, theirs = (one(add_up, 0.0, xs, reverse=reverse) for one in (scan, jax.lax.scan))
+    for one, other in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
