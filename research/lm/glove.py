@@ -30,7 +30,8 @@ def read_vectors(path: str, words: Sequence[str], size: int) -> Vectors:
     """The vectors of these words from a file with a word and its numbers in each line.
 
     A line ends at a newline only, since some of the words are other line ends. A first line of two
-    numbers, as word2vec writes it, is skipped. Of a word that comes twice the first counts.
+    numbers, as word2vec writes it, is skipped. Of a word that comes twice the first counts. A word
+    that the file has in small letters only gets the vector of those.
 
     Args:
       path: of the file.
@@ -40,8 +41,9 @@ def read_vectors(path: str, words: Sequence[str], size: int) -> Vectors:
     Raises:
       UserError: naming the line that is cut short or holds no numbers, or the width of the file.
     """
-    numbers = {word.encode(): number for number, word in enumerate(words)}
+    places = _places(words)
     table, found = np.zeros((len(words), size), np.float32), np.zeros(len(words), bool)
+    as_written = np.zeros(len(words), bool)
     try:
         with Path(path).open("rb") as file:
             for place, line in enumerate(file, 1):
@@ -55,10 +57,12 @@ def read_vectors(path: str, words: Sequence[str], size: int) -> Vectors:
                         f"--glove {path}: line {place} has {line.count(b' ')} numbers, not {size}: "
                         "is the file whole?"
                     )
-                number = numbers.get(line.split(b" ", 1)[0])
-                if number is not None and not found[number] and line.count(b" ") == size:
-                    table[number] = _read_numbers(path, place, line)
-                    found[number] = True
+                if line.count(b" ") > size:
+                    continue  # a word with spaces
+                for number, exact in places.get(line.split(b" ", 1)[0], ()):
+                    if not found[number] or (exact and not as_written[number]):
+                        table[number] = _read_numbers(path, place, line)
+                        found[number], as_written[number] = True, exact
     except OSError as error:
         raise UserError(f"--glove {path}: cannot read it: {error.strerror}") from error
     return Vectors(table, found)
@@ -81,6 +85,16 @@ def fill(vectors: Vectors, key: jax.Array) -> jax.Array:
     scale_E = jnp.sqrt(jnp.sum(jnp.square(deviation), axis=0) / count)
     drawn = mean_E[None, :] + scale_E[None, :] * jax.random.normal(key, table.shape)
     return jnp.where(found_Vx1, table, drawn)
+
+
+def _places(words: Sequence[str]) -> dict[bytes, list[tuple[int, bool]]]:
+    """By what a file may hold: the numbers of the words that it is for, and whether as written."""
+    places: dict[bytes, list[tuple[int, bool]]] = {}
+    for number, word in enumerate(words):
+        places.setdefault(word.encode(), []).append((number, True))
+        if word.lower() != word:
+            places.setdefault(word.lower().encode(), []).append((number, False))
+    return places
 
 
 def _is_header(line: bytes) -> bool:

@@ -37,6 +37,14 @@ def test_the_words_that_are_wanted_get_their_vectors(file, header, end):
     assert not vectors.table[1:3].any()
 
 
+@pytest.mark.parametrize("first", [b"the 1 2 3", b"The 7 8 9"])
+def test_a_word_gets_the_vector_of_its_small_letters_only_for_want_of_its_own(file, first):
+    lines = [first, b"the 1 2 3", b"The 7 8 9", b"cat 4 5 6", b"Sat 9 9 9"]
+    vectors = read_vectors(file(lines), ["the", "The", "Cat", "sat", "THE"], 3)
+    assert vectors.found.tolist() == [True, True, True, False, True]
+    np.testing.assert_allclose(vectors.table[[0, 1, 2, 4], 0], [1, 7, 4, 1])
+
+
 def test_coverage_is_of_symbols_and_of_tokens(file):
     vectors = read_vectors(file(LINES), WORDS, 3)
     assert coverage(vectors, np.array([0, 0, 0, 1])) == {"types": 0.6, "tokens": 0.75}
