@@ -11,9 +11,11 @@ TEXT = "the cat sat on the mat and saw a rat\n" * 120
 SMALL = "--hidden 8 --embedding-size 6 --batch-size 4 --window 8 --epochs 1 --seeds 2"
 
 
-@pytest.mark.parametrize("script", ["lstm_lm.py", "sample.py", "perplexity.py"])
-def test_the_scripts_stay_short(script):
-    assert len((EXPERIMENTS / script).read_text().splitlines()) < 150
+@pytest.mark.parametrize(
+    ("script", "lines"), [("lstm_lm.py", 80), ("sample.py", 130), ("perplexity.py", 160)]
+)
+def test_the_scripts_stay_short(script, lines):
+    assert len((EXPERIMENTS / script).read_text().splitlines()) < lines
 
 
 @pytest.fixture
