@@ -34,6 +34,7 @@ SHAPES = {
     "char-128": (65, (128, 128), 64, 64),
     "word-650": (10_000, (650, 650), 20, 35),
 }
+CHUNK = {"word-200": 10, "char-128": 10, "word-650": 4}  # updates a call; sweeps take more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,20 +67,21 @@ def make_turn(make: Any, shape: str, compute: str, runs: int, seconds: float) ->
     )  # fmt: skip
     problem = Problem(make(config), random_text(shape))
     hparams = make_runs(HParams(learning_rate=0.1, max_grad_norm=5.0), {}, range(runs))
-    cadence = Cadence(log_every=2, eval_every=4, chunk_every=2)
-    program = compile_program(problem, hparams, plan_chunks(4, cadence))
+    chunk = CHUNK[shape]
+    cadence = Cadence(log_every=chunk, eval_every=3 * chunk, chunk_every=chunk)
+    program = compile_program(problem, hparams, plan_chunks(3 * chunk, cadence))
 
-    def timed(steps):
-        chunks = plan_chunks(steps, Cadence(2, 10 * steps, 2))
+    def timed(calls):
+        never = 100 * calls * chunk
         clock = []
         blocks = start_blocks(program, hparams)
-        train(program, blocks, chunks, lambda record: clock.append(record.seconds))
-        # Two chunks warm up; the last is followed by an evaluation.
-        return (steps - 6) / (clock[-2] - clock[1])
+        train(program, blocks, plan_chunks(calls * chunk, Cadence(chunk, never, chunk)),
+              lambda record: clock.append(record.seconds))  # fmt: skip
+        # The first call warms up; the last is followed by an evaluation.
+        return (calls - 2) * chunk / (clock[-2] - clock[0])
 
-    guess = timed(12)
-    steps = 2 * max(4, round(guess * seconds / 2)) + 4
-    return lambda: timed(steps) * runs * batch * window
+    calls = max(3, 2 + round(timed(3) * seconds / chunk))
+    return lambda: timed(calls) * runs * batch * window
 
 
 def torch_turn(python: str, shape: str, compute: str, runs: int, seconds: float) -> float:
