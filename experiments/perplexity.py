@@ -10,6 +10,7 @@ every window, which has been predicted by then.
 """
 
 import dataclasses
+from functools import cache, partial
 from typing import Annotated, Any
 
 import jax
@@ -27,7 +28,7 @@ from research.lm.data import Heldout, Layout, lay_out_heldout, lay_out_train
 from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.evaluation import ensemble_nll, token_nlls
 from research.lm.task import make_model
-from research.lm.text import Tokenizer
+from research.lm.text import PER_CHARACTER, Tokenizer
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData
 from research.report.settings import settings
@@ -99,7 +100,7 @@ def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> A
     params = (load_params(data.path, run.group, run.place) for run in runs)
     nll_RxN = np.stack([np.asarray(judge(some, heldout, train))[predicted] for some in params])
     totals = np.array([*nll_RxN.sum(axis=1, dtype=np.float64), ensemble_nll(nll_RxN).sum()])
-    if config.level in ("character", "byte"):
+    if config.level in PER_CHARACTER:
         measure, scores = "bits per character", totals / np.log(2) / heldout.characters
     else:
         measure, scores = "perplexity", np.exp(totals / predicted.sum())
@@ -112,8 +113,9 @@ def read_text(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple[He
     Raises:
       UserError: if it cannot be read, has symbols that the models do not know, or is empty.
     """
-    whole_lines = config.level in ("word", "bpe")
-    text = getattr(load_corpus(args.corpus or config.corpus, config.split, whole_lines), args.part)
+    load = partial(load_corpus, split=config.split, whole_lines=config.level not in PER_CHARACTER)
+    parts = load(args.corpus or config.corpus)
+    text = getattr(parts, args.part)
     if not text.strip():
         raise UserError(f"--part {args.part}: {args.corpus or config.corpus} has none")
     encode = lambda text: np.concatenate([[tokenizer.start], tokenizer.encode(text)])
@@ -121,12 +123,16 @@ def read_text(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple[He
     heldout = lay_out_heldout(encode(text), len(text), layout)
     if args.dynamic != "rms":
         return heldout, None
-    trained_on = load_corpus(config.corpus, config.split, whole_lines).train
-    return heldout, lay_out_train(encode(trained_on), layout)
+    trained_on = parts if args.corpus is None else load(config.corpus)
+    return heldout, lay_out_train(encode(trained_on.train), layout)
 
 
+@cache
 def make_judge(config: Config, symbols: int, args: Arguments) -> Any:
-    """A compiled function: (params, text to predict, training text) -> the loss of every token."""
+    """A compiled function: (params, text to predict, training text) -> the loss of every token.
+
+    The same one for all settings of a config, so that it is compiled once.
+    """
     model = make_model(config, symbols)
 
     def judge(params, heldout, train):

@@ -30,7 +30,7 @@ from research.lm.model import LanguageModel, Noise
 from research.lm.regularization import Rates, penalty
 from research.lm.schedules import Plateau, check_plateau, rate_factor, start_plateau
 from research.lm.softmax import total_nll
-from research.lm.text import Words
+from research.lm.text import PER_CHARACTER, Words
 from research.optimizer import adamw, sgd
 from research.task import Metrics, Problem, Task, bind
 
@@ -198,7 +198,7 @@ def make_task(config: Config, windows: int) -> Task:
     Args:
       windows: how many updates an epoch has, by the corpus.
     """
-    per_character = config.level in ("character", "byte")
+    per_character = config.level in PER_CHARACTER
     return Task(
         init=bind(init, config),
         step=bind(step, config),

@@ -20,6 +20,7 @@ END = "<eos>"
 UNKNOWN = "<unk>"
 UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 BPE_SIZE = 4_096
+PER_CHARACTER = ("character", "byte")  # levels at which bits per character are told
 
 
 class Tokenizer(Protocol):

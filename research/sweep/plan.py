@@ -62,8 +62,9 @@ class Cadence(NamedTuple):
         for flag, value in given.items():
             if value is not None and value < 1:
                 raise UserError(f"--{flag} {value * per}: must be at least {per}")
-        fits = epoch is not None and steps >= 10 * epoch and epoch % (log_every or 1) == 0
-        if eval_every is None and epoch is not None and fits:
+        if epoch is not None and (steps < 10 * epoch or epoch % (log_every or 1)):
+            epoch = None  # too few of them, or logs do not fit them
+        if eval_every is None and epoch is not None:
             eval_every = epoch * max(1, round(steps / 20 / epoch))
         within = math.gcd(eval_every or 0, chunk_every or 0)
         log = log_every or _divisor_near(within, max(1, steps // 100))
