@@ -22,7 +22,7 @@ import tyro
 from research.errors import UserError
 from research.lm import PRESETS, ZERO_IS_OFF, make_problem
 from research.report.show import show_run
-from research.sweep.command_line import arguments_type, make_experiment, run_main
+from research.sweep.command_line import arguments_type, make_experiment, make_options, run_main
 from research.sweep.runner import run_experiment
 
 _DEFAULT = PRESETS["topics"]
@@ -49,17 +49,19 @@ def arguments(preset: str, **changes: Any) -> Any:
 RECIPES = {name: arguments(name, seeds=("4",)) for name in PRESETS}
 
 
-def main(args: Any) -> Path:
+def main(args: Any) -> Path | None:
     """Trains, prints the result table, draws the learning curve, lets the best model write, and
-    returns the run folder."""
+    returns the run folder,
+    if it is finished."""
     if args.sample < 0:
         raise UserError(f"--sample {args.sample}: must be at least 0, which writes nothing")
     off = tuple(name for name in ZERO_IS_OFF if not any(getattr(args, name)))
     config = dataclasses.replace(_DEFAULT.config, off=off)
     experiment = make_experiment("lstm_lm", make_problem, config, _DEFAULT.hparams, args)
-    folder = run_experiment(experiment, args.out, args.name)
-    show_run(folder)
-    if args.sample:
+    folder = run_experiment(experiment, make_options(args))
+    if folder:
+        show_run(folder)
+    if folder and args.sample:
         sample.main(sample.Arguments(str(folder), tokens=args.sample))
     return folder
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from research.mlp import PRESETS, make_problem
 from research.report.show import show_run
-from research.sweep.command_line import arguments_type, make_experiment, run_main
+from research.sweep.command_line import arguments_type, make_experiment, make_options, run_main
 from research.sweep.runner import run_experiment
 
 _DEFAULT = PRESETS["digits"]
@@ -38,11 +38,13 @@ RECIPES = {
 }
 
 
-def main(args: Any) -> Path:
-    """Trains, prints the result table, draws the learning curve, returns the run folder."""
+def main(args: Any) -> Path | None:
+    """Trains, prints the result table, draws the learning curve, returns the run folder,
+    if it is finished."""
     experiment = make_experiment("mlp", make_problem, _DEFAULT.config, _DEFAULT.hparams, args)
-    folder = run_experiment(experiment, args.out, args.name)
-    show_run(folder)
+    folder = run_experiment(experiment, make_options(args))
+    if folder:
+        show_run(folder)
     return folder
 
 

@@ -97,7 +97,7 @@ def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> A
     heldout, train = read_text(config, tokenizer, args)
     judge = make_judge(config, len(tokenizer), args)
     predicted = heldout.counts > 0
-    params = (load_params(data.path, run.group, run.place) for run in runs)
+    params = (load_params(data.path, run.number) for run in runs)
     nll_RxN = np.stack([np.asarray(judge(some, heldout, train))[predicted] for some in params])
     totals = np.array([*nll_RxN.sum(axis=1, dtype=np.float64), ensemble_nll(nll_RxN).sum()])
     if config.level in PER_CHARACTER:

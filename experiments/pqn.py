@@ -15,7 +15,7 @@ from typing import Any
 from research.dqn import PQN_PRESETS, make_pqn_problem
 from research.dqn.env_params import EnvParamFlags, take_env_params
 from research.report.show import show_run
-from research.sweep.command_line import arguments_type, make_experiment, run_main
+from research.sweep.command_line import arguments_type, make_experiment, make_options, run_main
 from research.sweep.runner import run_experiment
 
 _DEFAULT = PQN_PRESETS["cartpole"]
@@ -32,14 +32,16 @@ def arguments(preset: str, **changes: Any) -> Any:
 RECIPES = {name: arguments(name, seeds=("64",)) for name in PQN_PRESETS}
 
 
-def main(args: Any) -> Path:
-    """Trains, prints the result table, draws the learning curve, returns the run folder."""
+def main(args: Any) -> Path | None:
+    """Trains, prints the result table, draws the learning curve, returns the run folder,
+    if it is finished."""
     args, hparams = take_env_params(args, _DEFAULT.hparams)
     experiment = make_experiment(
         "pqn", make_pqn_problem, _DEFAULT.config, hparams, args, in_work=True
     )
-    folder = run_experiment(experiment, args.out, args.name)
-    show_run(folder)
+    folder = run_experiment(experiment, make_options(args))
+    if folder:
+        show_run(folder)
     return folder
 
 

@@ -50,7 +50,7 @@ def main(arguments: Arguments) -> str:
     data = read_language_models(arguments.folder)
     run = one_run(data, arguments.run)
     config, tokenizer = restore(data, run)
-    params = load_params(data.path, run.group, run.place)
+    params = load_params(data.path, run.number)
     prompt = read_prompt(tokenizer, arguments.prompt)
     print(f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}\n")
     model = make_model(config, len(tokenizer))

@@ -63,7 +63,7 @@ def main(arguments: Arguments) -> Path:
     make(config)  # checks what a changed file may hold
     given = [name.removeprefix(PREFIX) for name in run.hparams if name.startswith(PREFIX)]
     hparams = add_env_params(hparams, env, given).replace(**run.hparams)
-    params = load_params(data.path, run.group, run.place)
+    params = load_params(data.path, run.number)
     env_params = with_env_params(env.params, hparams)
     policy = values(config, env, hparams, params)
     key = jax.random.key(arguments.seed)

@@ -10,15 +10,27 @@ class UserError(Exception):
     """Something the person gave is wrong: one line that names it and says what would be right."""
 
 
+class Stopped(Exception):
+    """Asked to stop by a signal, and everything is saved; the text says how to go on."""
+
+    def __init__(self, text: str, signum: int):
+        super().__init__(text)
+        self.signum = signum
+
+
 @contextlib.contextmanager
 def plain_exit() -> Iterator[None]:
     """Turns a `UserError` into one line on the standard error and exit status 2, without a
-    traceback; an interrupt into status 130. For `if __name__ == "__main__"`."""
+    traceback; an interrupt into status 130, and a signal that was waited for into 128 and its
+    number. For `if __name__ == "__main__"`."""
     try:
         yield
     except UserError as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         raise SystemExit(2) from None
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        raise SystemExit(128 + stopped.signum) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None

@@ -100,12 +100,20 @@ class Problem(NamedTuple):
     files: Mapping[str, Any] = {}
 
 
-def field(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
+def field(
+    default: Any,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    log: bool = False,
+) -> Any:
     """A field of a config or hparams dataclass, with its help text and legal range, ends included.
 
-    The range is checked on the host before anything compiles: under `vmap` it could not be.
+    The range is checked on the host before anything compiles: under `vmap` it could not be. `log`
+    says that a random search draws the logarithm evenly, as suits a learning rate.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+    metadata = {"help": help, "low": low, "high": high, "log": log}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def bind(function: Callable[..., Any], *static: Any) -> Callable[..., Any]:

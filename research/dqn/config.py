@@ -107,11 +107,11 @@ class Config:
 class HParams:
     """What every run may have its own value of."""
 
-    learning_rate: float = field(2.5e-4, "step size of Adam", low=0)
+    learning_rate: float = field(2.5e-4, "step size of Adam", low=0, log=True)
     learning_rate_end: float = field(
         1.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
     )
-    adam_eps: float = field(1e-8, "added to the denominator of Adam", low=0)
+    adam_eps: float = field(1e-8, "added to the denominator of Adam", low=0, log=True)
     max_grad_norm: float = field(10.0, "the gradient is shortened to this norm; 0: never", low=0)
     gamma: float = field(0.99, "discount a step", low=0, high=1)
     epsilon_start: float = field(1.0, "probability of a random action at first", low=0, high=1)

@@ -54,7 +54,7 @@ class PQNConfig:
 class PQNHParams:
     """What every run may have its own value of."""
 
-    learning_rate: float = field(5e-4, "step size of RAdam", low=0)
+    learning_rate: float = field(5e-4, "step size of RAdam", low=0, log=True)
     learning_rate_end: float = field(
         0.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
     )

@@ -73,7 +73,7 @@ class Config:
 class HParams:
     """What every run may have its own value of."""
 
-    learning_rate: float = field(1e-2, "step size at its highest", low=0)
+    learning_rate: float = field(1e-2, "step size at its highest", low=0, log=True)
     warmup: float = field(0.0, "updates in which it rises to that", low=0)
     decay: float = field(0.5, "what it is multiplied with, under decay and plateau", low=0, high=1)
     decay_after: float = field(4.0, "epochs before the first decay", low=0)
@@ -81,16 +81,18 @@ class HParams:
     beta1: float = field(0.9, "of Adam", low=0, high=1)
     beta2: float = field(0.999, "of Adam", low=0, high=1)
     max_grad_norm: float = field(1.0, "gradients are shortened to that; 0 for never", low=0)
-    weight_decay: float = field(0.0, "decoupled decay of kernels and embeddings", low=0)
-    l2_penalty: float = field(0.0, "on half the sum of all params squared, in the loss", low=0)
+    weight_decay: float = field(0.0, "decoupled decay of kernels and embeddings", low=0, log=True)
+    l2_penalty: float = field(
+        0.0, "on half the sum of all params squared, in the loss", low=0, log=True
+    )
     embedding_dropout: float = field(0.0, "rate at which symbols are dropped", low=0, high=1)
     input_dropout: float = field(0.0, "rate before the first layer", low=0, high=1)
     layer_dropout: float = field(0.0, "rate between layers", low=0, high=1)
     output_dropout: float = field(0.0, "rate before the softmax", low=0, high=1)
     state_dropout: float = field(0.0, "rate on the recurrent state, locked", low=0, high=1)
     weight_dropout: float = field(0.0, "rate on the recurrent weights", low=0, high=1)
-    activation_penalty: float = field(0.0, "on the squared outputs (AR)", low=0)
-    slowness_penalty: float = field(0.0, "on their squared change in time (TAR)", low=0)
+    activation_penalty: float = field(0.0, "on the squared outputs (AR)", low=0, log=True)
+    slowness_penalty: float = field(0.0, "on their squared change in time (TAR)", low=0, log=True)
     ema_decay: float = field(0.999, "of the average of the weights", low=0, high=1)
     trigger_after: float = field(5.0, "epochs without progress before asgd averages", low=1)
 

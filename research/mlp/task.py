@@ -52,8 +52,8 @@ class Config:
 class HParams:
     """What every run may have its own value of."""
 
-    learning_rate: float = field(1e-3, "step size", low=0)
-    weight_decay: float = field(0.0, "decoupled decay of the kernels (AdamW)", low=0)
+    learning_rate: float = field(1e-3, "step size", low=0, log=True)
+    weight_decay: float = field(0.0, "decoupled decay of the kernels (AdamW)", low=0, log=True)
     momentum: float = field(0.9, "of SGD; beta1 of Adam", low=0, high=1)
     beta2: float = field(0.999, "of Adam", low=0, high=1)
 

@@ -39,7 +39,7 @@ def read_run_folder(path: str | Path) -> RunFolderData:
         raise UserError(f"{path} is no run folder: it has no manifest.json")
     try:
         manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
-        parts = sorted((path / "metrics").glob("part-*.parquet"))
+        parts = sorted((path / "metrics").glob("*.parquet"))
         table = ds.dataset([str(part) for part in parts]).to_table() if parts else None
     except (ValueError, OSError, pa.ArrowException) as error:
         raise UserError(f"{path} is damaged: {error}") from error

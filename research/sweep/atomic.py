@@ -18,14 +18,24 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())  # mkstemp makes files that only the owner reads
+        Path(name).chmod(0o666 & ~umask())  # mkstemp makes files that only the owner reads
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink()
         raise
 
 
-def _umask() -> int:
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """Waits until the names in a folder are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def umask() -> int:
+    """The permissions that new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

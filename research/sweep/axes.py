@@ -10,9 +10,8 @@ import jax
 import numpy as np
 
 from research.errors import UserError, shortlist
+from research.sweep.search import Axes, Search, draw_settings
 from research.task import HParams
-
-Axes = dict[str, Sequence[Any]]  # field name -> the values it takes
 
 
 class Runs(NamedTuple):
@@ -29,6 +28,10 @@ class Runs(NamedTuple):
 
     def __len__(self) -> int:
         return len(self.seeds)
+
+    def take(self, places: np.ndarray) -> "Runs":
+        """Some of them, in that order."""
+        return Runs(self.seeds[places], jax.tree.map(lambda leaf: leaf[places], self.hparams))
 
 
 class Group(NamedTuple):
@@ -91,23 +94,32 @@ def product(axes: Axes) -> Iterator[dict[str, Any]]:
         yield dict(zip(axes, values, strict=True))
 
 
-def make_runs(hparams: HParams, axes: Axes, seeds: Sequence[int]) -> Runs:
-    """The grid over `axes` times `seeds`; the other hyper-parameters as in `hparams`.
+def make_runs(
+    hparams: HParams, axes: Axes, seeds: Sequence[int], search: Search | None = None
+) -> Runs:
+    """The grid over `axes`, or settings drawn from it, times `seeds`; the other hyper-parameters
+    as in `hparams`.
 
     Runs of one setting are neighbours: run = setting x len(seeds) + place of the seed.
     """
     check_axes(hparams, _single(hparams) | axes)
-    settings = [dataclasses.replace(hparams, **values) for values in product(axes)]
+    chosen = product(axes) if search is None else draw_settings(hparams, axes, search)
+    settings = [dataclasses.replace(hparams, **values) for values in chosen]
     stacked = jax.tree.map(lambda *leaves: np.repeat(_column(leaves), len(seeds)), *settings)
     return Runs(np.tile(np.asarray(seeds, np.uint32), len(settings)), stacked)
 
 
 def make_groups(
-    config: Any, config_axes: Axes, hparams: HParams, hparams_axes: Axes, seeds: Sequence[int]
+    config: Any,
+    config_axes: Axes,
+    hparams: HParams,
+    hparams_axes: Axes,
+    seeds: Sequence[int],
+    search: Search | None = None,
 ) -> list[Group]:
-    """One group a combination of config values, each with the whole grid of hparams and seeds."""
+    """One group a combination of config values, each with all settings of hparams and seeds."""
     check_axes(config, _single(config) | config_axes)
-    runs = make_runs(hparams, hparams_axes, seeds)
+    runs = make_runs(hparams, hparams_axes, seeds, search)
     configs = [dataclasses.replace(config, **values) for values in product(config_axes)]
     return [Group(config, runs) for config in configs]
 

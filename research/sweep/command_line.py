@@ -1,9 +1,11 @@
 """A command line from a workload's dataclasses: every field of config and hparams takes a list."""
 
 import dataclasses
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -13,7 +15,12 @@ from research.errors import UserError, plain_exit
 from research.sweep import machine
 from research.sweep.axes import parse_seeds
 from research.sweep.experiment import Experiment, cell
+from research.sweep.job_runner import TrainOptions
+from research.sweep.memory import parse_bytes
 from research.sweep.plan import Intervals
+from research.sweep.run_folder import RunFolder
+from research.sweep.runner import RunOptions
+from research.sweep.search import check_halving, check_search
 from research.task import HParams, Problem
 
 
@@ -43,6 +50,55 @@ class SweepFlags:
     name: Annotated[
         str | None, tyro.conf.arg(help="of the run folder; workload and time if not given")
     ] = None
+    resume: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="RUN", help="go on with a run folder, with the flags it was made by"),
+    ] = None
+    parallel: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="auto|N", help="most runs trained together; auto: as many as fit the memory"
+        ),
+    ] = "auto"
+    memory_limit: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="SIZE", help="of a device, such as 20GB; what it has if not given"),
+    ] = None
+    checkpoint_every: Annotated[
+        float, tyro.conf.arg(metavar="MINUTES", help="between checkpoints")
+    ] = 10.0
+    keep_states: Annotated[
+        bool, tyro.conf.arg(help="keep the last states, not only the params, as a checkpoint")
+    ] = False
+    search: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="N", help="draw N settings; two values of a hyper-parameter are a range then"
+        ),
+    ] = None
+    search_seed: Annotated[int, tyro.conf.arg(help="of the draws")] = 0
+    halving: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="FACTOR", help="at each rung, the best of so many settings go on"),
+    ] = None
+    rungs: Annotated[int, tyro.conf.arg(help="how often --halving compares, the end included")] = 4
+    shares: Annotated[
+        int, tyro.conf.arg(metavar="N", help="make at least N jobs, for so many processes")
+    ] = 1
+    prepare: Annotated[bool, tyro.conf.arg(help="make the run folder and train nothing")] = False
+    worker: Annotated[
+        bool, tyro.conf.arg(help="train what no other worker has taken; with --resume RUN")
+    ] = False
+    distributed: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="auto|HOST:PORT,I/N",
+            help="be process I of N of a jax.distributed world, such as a TPU pod",
+        ),
+    ] = None
+    deterministic: Annotated[
+        bool, tyro.conf.arg(help="have a GPU repeat itself to the last bit, at a price")
+    ] = False
 
 
 def arguments_type(config: Any, hparams: Any, unit: str = "steps", more: type | None = None) -> Any:
@@ -80,8 +136,7 @@ def make_experiment(
     Raises:
       UserError: for seeds that make no sense.
     """
-    if arguments.lanes is not None and arguments.lanes < 1:
-        raise UserError(f"--lanes {arguments.lanes}: must be at least 1")
+    _at_least("--lanes", arguments.lanes, 1)
 
     def split(part):
         given = {field.name: getattr(arguments, field.name) for field in _fields(part)}
@@ -103,6 +158,43 @@ def make_experiment(
         intervals=Intervals(arguments.log_every, arguments.eval_every, arguments.chunk_every),
         in_work=in_work,
         most_lanes=arguments.lanes,
+        search=check_search(arguments.search, arguments.search_seed),
+        halving=check_halving(arguments.halving, arguments.rungs),
+    )
+
+
+def make_options(arguments: Any) -> RunOptions:
+    """How `arguments` ask for it to be run.
+
+    Raises:
+      UserError: for numbers that make no sense.
+    """
+    fit = arguments.parallel == "auto"
+    if not fit and not arguments.parallel.isdecimal():
+        raise UserError(f"--parallel {arguments.parallel}: give auto or a number, such as 256")
+    parallel = None if fit else int(arguments.parallel)
+    _at_least("--parallel", parallel, 1)
+    _at_least("--shares", arguments.shares, 1)
+    if not arguments.checkpoint_every > 0:
+        raise UserError(f"--checkpoint-every {arguments.checkpoint_every:g}: must be above 0")
+    if arguments.worker and not arguments.resume:
+        raise UserError("--worker: one of several processes in a folder; name it with --resume")
+    limit = arguments.memory_limit
+    train = TrainOptions(
+        checkpoint_minutes=arguments.checkpoint_every,
+        keep_states=arguments.keep_states,
+        fit=fit,
+        memory_limit=None if limit is None else parse_bytes(limit),
+    )
+    return RunOptions(
+        out=arguments.out,
+        name=arguments.name,
+        parallel=parallel,
+        shares=arguments.shares,
+        prepare=arguments.prepare,
+        worker=arguments.worker,
+        process=machine.process_of_world() if arguments.distributed else None,
+        train=train,
     )
 
 
@@ -122,9 +214,30 @@ def run_main(
       argv: the words after the script's name.
     """
     with plain_exit():
-        arguments = parse_arguments(presets, description, sys.argv[1:] if argv is None else argv)
-        machine.configure_jax()
+        words = sys.argv[1:] if argv is None else argv
+        arguments = parse_arguments(presets, description, words)
+        if arguments.resume is not None:
+            arguments = _resume(presets, description, words, Path(arguments.resume))
+        machine.configure_jax(arguments.deterministic, arguments.distributed)
         main(arguments)
+
+
+def _resume(
+    presets: Mapping[str, Any], description: str, words: Sequence[str], folder: Path
+) -> Any:
+    """The arguments that a run folder was made by, and on top of them `words`.
+
+    Only flags are taken from the folder; it cannot name what is run.
+    """
+    recorded = RunFolder.open(folder).manifest()
+    script, made_by = Path(sys.argv[0]).name, Path(shlex.split(recorded["command"])[0]).name
+    if script != made_by:
+        raise UserError(f"--resume {folder}: it was made by {made_by}, not by {script}")
+    merged = [*recorded["arguments"], "--no-prepare", *words]
+    if {"--preset"} & set(words) or any(word.startswith("--preset=") for word in words):
+        raise UserError(f"--resume {folder}: it has the preset that it was made with")
+    arguments = parse_arguments(presets, description, merged)
+    return dataclasses.replace(arguments, out=str(folder.parent), name=folder.name)
 
 
 def parse_arguments(presets: Mapping[str, Any], description: str, argv: Sequence[str]) -> Any:
@@ -135,6 +248,11 @@ def parse_arguments(presets: Mapping[str, Any], description: str, argv: Sequence
     description += f"\n\n--preset NAME starts from other values: {', '.join(presets)}."
     default = presets[name]
     return tyro.cli(type(default), default=default, args=rest, description=description)
+
+
+def _at_least(flag: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise UserError(f"{flag} {value}: must be at least {least}")
 
 
 def _take_preset(words: list[str], name: str) -> tuple[str, list[str]]:

@@ -29,16 +29,30 @@ def train(
     blocks: Sequence[Block],
     chunks: Iterable[Chunk],
     on_record: Callable[[Record], None],
+    *,
+    due: Callable[[], bool] = lambda: False,
+    on_pause: Callable[[int, Sequence[Block]], None] = lambda step, blocks: None,
+    seconds: float = 0.0,
 ) -> list[Block]:
     """Takes all blocks through the chunks and hands each chunk's record to `on_record`.
 
     A record is fetched only after the next chunk has been dispatched, so that the devices do not
     wait for the host.
 
+    Args:
+      program: what to run.
+      blocks: all runs.
+      chunks: which steps.
+      on_record: takes the records.
+      due: asked after each chunk whether to pause.
+      on_pause: called then, when all records up to a step have been handed over, with the step and
+        the blocks there. What it raises ends the training.
+      seconds: that the runs have been trained for before.
+
     Returns:
       The blocks after the last chunk. The states of those given are consumed.
     """
-    began = time.perf_counter()
+    began = time.perf_counter() - seconds
     blocks = list(blocks)
     pending = None
     for chunk in chunks:
@@ -46,6 +60,10 @@ def train(
         if pending:
             on_record(_fetch(program, *pending, began))
         pending = chunk, results
+        if due():
+            on_record(_fetch(program, *pending, began))
+            pending = None
+            on_pause(chunk.end, blocks)
     if pending:
         on_record(_fetch(program, *pending, began))
     return blocks
@@ -112,9 +130,8 @@ def sweep(
         name for record in records for name in (*record.logged, *record.evaluated)
     )
     schema = tidy.table_schema(runs.hparams, {}, tuple(names))
-    tables = [
-        tidy.record_table(record, runs, schema, work_after=task.work_after) for record in records
-    ]
+    labels = tidy.row_labels(runs, np.arange(len(runs)))
+    tables = [tidy.record_table(record, labels, schema, task.work_after) for record in records]
     return Swept(
         pa.concat_tables(tables or [schema.empty_table()]).to_pandas(),
         gather_states(program, blocks),

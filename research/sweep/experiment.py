@@ -11,6 +11,7 @@ from research.sweep.axes import Axes, Group, make_groups
 from research.sweep.metrics import table_schema
 from research.sweep.plan import Cadence, Intervals
 from research.sweep.program import metric_names
+from research.sweep.search import Halving, Search
 from research.task import HParams, Problem, Task
 
 
@@ -28,6 +29,9 @@ class Experiment(NamedTuple):
       in_work: whether intervals, and what is shown to people, count the task's unit of work, such
         as env steps, instead of steps.
       most_lanes: runs in lockstep on one device at most; None leaves it to the engine.
+      search: how many settings to draw from `hparams_axes`, which are ranges then; None for the
+        grid.
+      halving: how settings are thinned out on the way; None keeps them all.
     """
 
     name: str
@@ -41,6 +45,8 @@ class Experiment(NamedTuple):
     intervals: Intervals = Intervals()
     in_work: bool = False
     most_lanes: int | None = None
+    search: Search | None = None
+    halving: Halving | None = None
 
 
 class Part(NamedTuple):
@@ -81,6 +87,7 @@ def make_parts(experiment: Experiment) -> list[Part]:
         experiment.hparams,
         experiment.hparams_axes,
         experiment.seeds,
+        experiment.search,
     )
     parts = []
     for index, group in enumerate(groups):
@@ -89,7 +96,21 @@ def make_parts(experiment: Experiment) -> list[Part]:
         problem = experiment.make_problem(group.config)
         schedule = make_schedule(experiment, problem.task)
         parts.append(Part(index, first_run, group, problem, labels, *schedule))
+    if experiment.halving:
+        runs = sum(len(part.group.runs) for part in parts)
+        experiment.halving.check_settings(runs // len(experiment.seeds))
     return parts
+
+
+def first_stops(experiment: Experiment, parts: Sequence[Part]) -> list[int]:
+    """Where the runs of each group are first to stop: at the end, or at the first rung.
+
+    Raises:
+      UserError: if the rungs do not fit.
+    """
+    if experiment.halving is None:
+        return [part.steps for part in parts]
+    return [experiment.halving.stops(part.steps, part.cadence.log_every)[0] for part in parts]
 
 
 def make_schedule(experiment: Experiment, task: Task) -> tuple[int, Cadence]:

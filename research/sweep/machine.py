@@ -12,21 +12,72 @@ from typing import Any
 import jax
 import platformdirs
 
+from research.errors import UserError
+
 PACKAGES = ("seedbed", "jax", "jaxlib", "flax", "optax", "gymnax", "chex", "numpy")
 
 
-def configure_jax() -> None:
+DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
+
+
+def configure_jax(deterministic: bool = False, distributed: str | None = None) -> None:
     """One CPU device a core, so that runs are sharded over cores; and the compilation cache.
 
     To be called before the first computation. `SEEDBED_CACHE=off` turns the cache off, another
     value moves it.
+
+    Args:
+      deterministic: whether a GPU is to give the same bits every time: without atomic additions,
+        and with kernels that no measurement chose.
+      distributed: what `join_world` takes; None: the process is alone.
+
+    Raises:
+      UserError: as `join_world`.
     """
+    if deterministic:
+        os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *DETERMINISTIC])
     if "XLA_FLAGS" not in os.environ or "device_count" not in os.environ["XLA_FLAGS"]:
         jax.config.update("jax_num_cpu_devices", usable_cores())
     folder = os.environ.get("SEEDBED_CACHE") or default_cache_folder()
     if folder != "off" and (private := private_folder(Path(folder))):
         jax.config.update("jax_compilation_cache_dir", str(private))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    if distributed is not None:
+        join_world(distributed)
+
+
+def join_world(which: str) -> None:
+    """Makes this process one of several of `jax.distributed`, as a TPU pod needs it.
+
+    Each process still computes on its own devices alone: runs are independent, so no program has
+    to span hosts, and none waits for another.
+
+    Args:
+      which: `auto` where JAX knows the cluster, such as on a TPU pod; else `HOST:PORT,I/N`: the
+        address of process 0, the number of this one, and how many there are.
+
+    Raises:
+      UserError: for anything else, or if the others are not there.
+    """
+    address, _, share = which.partition(",")
+    place, _, count = share.partition("/")
+    try:
+        if which == "auto":
+            jax.distributed.initialize()
+        elif ":" in address and place.isdecimal() and count.isdecimal() and int(place) < int(count):
+            jax.distributed.initialize(address, int(count), int(place), initialization_timeout=60)
+        else:
+            raise UserError(
+                f"--distributed {which}: give auto, or HOST:PORT,I/N such as 10.0.0.1:1234,0/4"
+            )
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--distributed {which}: no connection: {reason}") from None
+
+
+def process_of_world() -> tuple[int, int]:
+    """The number of this process, and how many there are."""
+    return jax.process_index(), jax.process_count()
 
 
 def usable_cores() -> int:

@@ -1,9 +1,11 @@
 """What manifest.json says: what was run, on what, how long it took, what diverged."""
 
 import dataclasses
+import json
+import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from typing import Any
 from research.errors import UserError
 from research.sweep import machine
 from research.sweep.experiment import Experiment, Part, cell
+from research.sweep.jobs import Job
 from research.sweep.metrics import Diverged, as_typed
-from research.sweep.metrics_writer import MetricsWriter
+from research.sweep.metrics_writer import MetricsWriter, plain
 from research.sweep.program import Program
 
 
@@ -29,8 +32,6 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
     return {
         "status": "running",
         "experiment": experiment.name,
-        "command": shlex.join(sys.argv),
-        "started": now(),
         "config": dataclasses.asdict(experiment.config),
         "hparams": dataclasses.asdict(experiment.hparams),
         "config_axes": {
@@ -39,16 +40,73 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
         },
         "hparams_axes": {name: list(values) for name, values in experiment.hparams_axes.items()},
         "seeds": list(experiment.seeds),
+        "search": experiment.search and experiment.search._asdict(),
+        "halving": experiment.halving and experiment.halving._asdict(),
         "key_metric": tasks[0].key_metric,
         "higher_is_better": tasks[0].higher_is_better,
         "work_unit": tasks[0].work_unit,
         "in_work": experiment.in_work,
         "groups": [_describe_part(part) for part in parts],
         "data": [dict(part.problem.facts) for part in parts],
+    }
+
+
+def describe_session() -> dict[str, Any]:
+    """On what a process trains, in JSON types."""
+    return {
+        "started": now(),
+        "command": shlex.join(sys.argv),
+        "host": platform.node(),
         "versions": machine.versions(),
         "device": machine.device_facts(),
         "git_commit": machine.git_commit(Path(__file__).parent),
     }
+
+
+def differences(recorded: Mapping[str, Any], session: Mapping[str, Any]) -> list[str]:
+    """What a person should know before going on elsewhere than where a sweep began."""
+    lines = []
+    for name in ("versions", "device", "git_commit"):
+        there, here = recorded.get(name), session[name]
+        if there != here:
+            lines.append(
+                f"{_difference(name, there, here)}; numbers may differ from those of one machine"
+            )
+    return lines
+
+
+IDENTITY = (
+    "experiment", "config", "hparams", "config_axes", "hparams_axes", "seeds", "search", "halving",
+    "key_metric", "groups", "data", "plan",
+)  # fmt: skip
+
+
+def check_same(recorded: Mapping[str, Any], asked: Mapping[str, Any], path: Path) -> None:
+    """Raises a `UserError` that names the first difference between what a folder was made for and
+    what is asked for."""
+    for name in IDENTITY:
+        there, here = recorded.get(name), _as_json(asked.get(name))
+        if there != here:
+            raise UserError(
+                f"{path} is of another experiment: {_difference(name, there, here)}; give another "
+                "--name"
+            )
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _difference(name: str, there: Any, here: Any) -> str:
+    """Where two JSON values differ, as far down as both have the same keys."""
+    while isinstance(there, dict) and isinstance(here, dict) and there.keys() == here.keys():
+        key = next(key for key in there if there[key] != here[key])
+        name, there, here = key, there[key], here[key]
+    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for old, new in zip(there, here, strict=True):
+            if old != new and isinstance(old, dict):
+                return _difference(name, old, new)
+    return f"{name} is {json.dumps(there)} there and {json.dumps(here)} here"
 
 
 def _describe_part(part: Part) -> dict[str, Any]:
@@ -63,17 +121,32 @@ def _describe_part(part: Part) -> dict[str, Any]:
 
 
 def describe_result(
-    part: Part, program: Program, writer: MetricsWriter, seconds: float
+    part: Part, job: Job, program: Program | None, writer: MetricsWriter
 ) -> dict[str, Any]:
-    """How one group went, in JSON types."""
-    runs, work = len(part.group.runs), part.problem.task.work_per_step
+    """How one job went, in JSON types.
+
+    Args:
+      part: the group of its runs.
+      job: what was trained.
+      program: that trained it; None if its last session had nothing left to train.
+      writer: of its metrics.
+    """
+    runs, work = len(job.runs), part.problem.task.work_per_step
+    flops = program and program.cost.flops_per_step
     return {
-        "layout": program.layout._asdict(),
-        "cost": program.cost._asdict(),
-        "train_seconds": seconds,
-        "throughput": throughput(writer.clock, runs, part.steps, work, program.cost.flops_per_step),
+        "job": job.name,
+        "group": job.group,
+        "runs": list(job.runs),
+        "start": job.start,
+        "stop": job.stop,
+        "layout": program and program.layout._asdict(),
+        "cost": program and program.cost._asdict(),
+        "train_seconds": writer.seconds,
+        "throughput": throughput(writer.clock, runs, job.stop - job.start, work, flops),
         "clock": writer.clock,
-        "diverged": [_name(part, diverged) for diverged in sorted(writer.diverged)],
+        "diverged": [_name(part, job, diverged) for diverged in sorted(writer.diverged)],
+        "scores": plain(writer.scores),
+        "ended": now(),
     }
 
 
@@ -95,9 +168,9 @@ def throughput(
       flops_per_step: of one run, if known. FLOP/s are these times the steps, so that evaluations
         lower them.
     """
-    (first_step, first), (last_step, last) = clock[0], clock[-1]
-    if last <= first:
+    if not clock or clock[-1][1] <= clock[0][1]:
         return None
+    (first_step, first), (last_step, last) = clock[0], clock[-1]
     rate = (last_step - first_step) * runs / (last - first)
     speed = {
         "steps_per_second": rate,
@@ -112,10 +185,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _name(part: Part, diverged: Diverged) -> dict[str, Any]:
+def _name(part: Part, job: Job, diverged: Diverged) -> dict[str, Any]:
     """A diverged run with its seed, its hyper-parameters and, counted from 0, the step."""
-    run, step = diverged
+    run = job.runs[diverged.run]
+    place = run - part.first_run
     columns = vars(part.group.runs.hparams)
-    hparams = {name: as_typed(column[[run]])[0].item() for name, column in columns.items()}
-    seed = int(part.group.runs.seeds[run])
-    return {"run": part.first_run + run, "seed": seed, "step": step, **part.labels, **hparams}
+    hparams = {name: as_typed(column[[place]])[0].item() for name, column in columns.items()}
+    seed = int(part.group.runs.seeds[place])
+    return {"run": run, "seed": seed, "step": diverged.step, **part.labels, **hparams}

@@ -81,28 +81,43 @@ def table_schema(
     return pa.schema(columns + [(name, pa.float32()) for name in metrics])
 
 
+def row_labels(
+    runs: Runs, numbers: np.ndarray, config_columns: Mapping[str, Any] = {}
+) -> dict[str, np.ndarray]:
+    """What every row of a run begins with: column -> values [R].
+
+    Args:
+      runs: the runs.
+      numbers: what they are called, [R].
+      config_columns: swept config field -> value.
+    """
+    swept = {name: np.full(len(runs), value) for name, value in config_columns.items()}
+    hparams = {
+        field.name: as_typed(getattr(runs.hparams, field.name))
+        for field in dataclasses.fields(runs.hparams)
+    }
+    return {"run": numbers, "seed": runs.seeds} | swept | hparams
+
+
 def record_table(
     record: Record,
-    runs: Runs,
+    labels: Mapping[str, np.ndarray],
     schema: pa.Schema,
-    *,
-    first_run: int = 0,
-    config_columns: Mapping[str, Any] = {},
     work_after: Callable[[Any], Any] = lambda step: step,
 ) -> pa.Table:
-    """The record as rows, ordered by step, then run. What was not measured is null."""
-    logs, count = record.chunk.logs, len(runs)
+    """The record as rows, ordered by step, then run. What was not measured is null.
+
+    Args:
+      record: of a chunk.
+      labels: as `row_labels` gives them.
+      schema: the columns, in order.
+      work_after: step -> the work that is done by then.
+    """
+    logs, count = record.chunk.logs, len(labels["run"])
     step = record.chunk.start + record.chunk.log_every * (1 + np.arange(logs))
     step = np.minimum(step, record.chunk.end).repeat(count)
-    columns = {
-        "run": np.tile(first_run + np.arange(count), logs),
-        "seed": np.tile(runs.seeds, logs),
-        "step": step,
-        "work": work_after(step),
-        **{name: [sample] * len(step) for name, sample in config_columns.items()},
-    }
-    for field in dataclasses.fields(runs.hparams):
-        columns[field.name] = np.tile(as_typed(getattr(runs.hparams, field.name)), logs)
+    columns = {name: np.tile(values, logs) for name, values in labels.items()}
+    columns |= {"step": step, "work": work_after(step)}
     arrays = []
     for field in schema:
         if field.name in columns:

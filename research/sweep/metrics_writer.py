@@ -1,59 +1,95 @@
 """Records on their way to the run folder."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from research.sweep.axes import Runs
 from research.sweep.engine import first_divergences
-from research.sweep.metrics import Diverged, Record, record_table
-from research.sweep.run_folder import RunFolder
+from research.sweep.metrics import Diverged, Record, record_table, value
 from research.task import Task
 
 FLUSH_EVERY = 2.0  # seconds; while chunks end, metrics reach the disk at least this often
 
 
 class MetricsWriter:
-    """Turns the records of one group into rows, and hands them to the folder some at a time.
+    """Turns the records of one job into rows, and writes them some at a time.
 
     Attributes:
       clock: (step, seconds since training began) at the end of each chunk.
-      diverged: the runs that became non-finite so far; runs are counted from 0 in the group.
+      diverged: the runs that became non-finite so far; runs are counted from 0 in the job.
+      scores: the key metric of each run when it was last evaluated, float32 [R]; NaN before.
     """
 
     def __init__(
         self,
-        folder: RunFolder,
-        runs: Runs,
+        write: Callable[[int, pa.Table], None],
+        labels: Mapping[str, np.ndarray],
         schema: pa.Schema,
-        first_run: int,
-        labels: Mapping[str, Any],
         task: Task,
+        before: Mapping[str, Any] | None = None,
     ):
-        self.clock: list[tuple[int, float]] = []
-        self.diverged: list[Diverged] = []
-        self._folder, self._runs, self._schema = folder, runs, schema
-        self._columns: dict[str, Any] = {
-            "first_run": first_run,
-            "config_columns": labels,
-            "work_after": task.work_after,
-        }
+        """
+        Args:
+          write: takes the number of a file and its rows.
+          labels: as `row_labels` gives them.
+          schema: the columns.
+          task: that the runs are of.
+          before: what `position` gave where the job was cut off.
+        """
+        self._write, self._labels, self._schema, self._task = write, labels, schema, task
         self._tables: list[pa.Table] = []
-        self._flushed = 0.0
+        before = before or {"files": 0, "clock": [], "diverged": [], "scores": None}
+        self._files: int = before["files"]
+        self.clock: list[tuple[int, float]] = [(step, at) for step, at in before["clock"]]
+        self.diverged = [Diverged(*pair) for pair in before["diverged"]]
+        self.scores = _from_plain(before["scores"] or [None] * len(labels["run"]))
+        self._flushed = self.seconds
+
+    @property
+    def seconds(self) -> float:
+        """That the runs have been trained for."""
+        return self.clock[-1][1] if self.clock else 0.0
 
     def add(self, record: Record) -> None:
         """Takes a record, and writes if the last write was a while ago."""
-        self._tables.append(record_table(record, self._runs, self._schema, **self._columns))
+        table = record_table(record, self._labels, self._schema, self._task.work_after)
+        self._tables.append(table)
         self.clock.append((record.chunk.end, record.seconds))
         known = {diverged.run for diverged in self.diverged}
         self.diverged += [new for new in first_divergences([record]) if new.run not in known]
+        if self._task.key_metric in record.evaluated:
+            self.scores = value(record.evaluated[self._task.key_metric])
         if record.seconds - self._flushed >= FLUSH_EVERY:
             self.flush()
             self._flushed = record.seconds
 
     def flush(self) -> None:
-        """Writes what has not been written."""
+        """Writes what has not been written.
+
+        Raises:
+          OSError: if the disk is full; nothing is lost, and it can be tried again.
+        """
         if self._tables:
-            self._folder.append_metrics(pa.concat_tables(self._tables))
+            self._write(self._files, pa.concat_tables(self._tables))
             self._tables = []
+            self._files += 1
+
+    def position(self) -> dict[str, Any]:
+        """Where it is, in JSON types: what another writer needs to go on from here."""
+        return {
+            "files": self._files,
+            "clock": self.clock,
+            "diverged": self.diverged,
+            "scores": plain(self.scores),
+        }
+
+
+def plain(values: np.ndarray) -> list[float | None]:
+    """Numbers as JSON has them: None where they are not finite."""
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _from_plain(values: list[float | None]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], np.float32)

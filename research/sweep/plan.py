@@ -143,10 +143,14 @@ class Layout(NamedTuple):
         return self.width * self.blocks - self.runs
 
 
-def plan_layout(runs: int, devices: int, most_lanes: int | None = None) -> Layout:
-    """The fewest blocks of at most `most_lanes` lanes a device, evened out to pad least."""
-    devices = min(devices, runs)
-    per_device = -(-runs // devices)
+def plan_layout(
+    runs: int, devices: int, most_lanes: int | None = None, width: int | None = None
+) -> Layout:
+    """The fewest blocks of at most `most_lanes` lanes a device, evened out to pad least; as many
+    as `width` runs need, if those are more."""
+    wide = max(runs, width or 0)
+    devices = min(devices, wide)
+    per_device = -(-wide // devices)
     blocks = 1 if most_lanes is None else -(-per_device // most_lanes)
     return Layout(devices, -(-per_device // blocks), blocks, runs)
 

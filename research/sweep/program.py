@@ -30,6 +30,8 @@ class Cost(NamedTuple):
       flops_per_step: of one step of one run, before optimization; see `count_flops`.
       argument_bytes: arguments of one call on one device: data, states, hyper-parameters.
       temp_bytes: what one call needs beside arguments and results, on one device.
+      shared_bytes: the data, on every device.
+      peak_bytes: all that one device has to hold at once, the blocks that wait included.
     """
 
     compile_seconds: float
@@ -37,6 +39,8 @@ class Cost(NamedTuple):
     flops_per_step: float | None
     argument_bytes: int
     temp_bytes: int
+    shared_bytes: int
+    peak_bytes: int
 
 
 class Block(NamedTuple):
@@ -71,6 +75,10 @@ class Program:
     evaluate: Callable[..., Any]
     cost: Cost
 
+    @property
+    def devices(self) -> list[Any]:
+        return list(np.asarray(self.sharding.mesh.devices).flat)
+
 
 def compile_program(
     problem: Problem,
@@ -79,13 +87,18 @@ def compile_program(
     *,
     devices: Sequence[Any] | None = None,
     most_lanes: int | None = None,
+    width: int | None = None,
 ) -> Program:
     """Compiles, ahead of time, all that `runs` need to go through `chunks`.
 
     Args:
+      problem: task and data.
+      runs: to train.
+      chunks: that they go through.
       devices: to shard the runs over; all local ones if not given.
       most_lanes: runs that advance in lockstep on one device at most. If not given: all of them
         on an accelerator, as many as fit its cache on a CPU core.
+      width: for how many runs to make the programs, if more than there are.
 
     Raises:
       UserError: as `metric_names`.
@@ -96,7 +109,7 @@ def compile_program(
     one = _look_at_one_run(problem, runs)
     if most_lanes is None and devices[0].platform == "cpu":
         most_lanes = cache_lanes(_bytes(one.state.params))
-    layout = plan_layout(len(runs), len(devices), most_lanes)
+    layout = plan_layout(len(runs), len(devices), most_lanes, width)
     mesh = Mesh(np.asarray(devices[: layout.devices]), ("run",))
     sharding, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
     shared = jax.device_put(problem.shared, replicated)
@@ -112,8 +125,7 @@ def compile_program(
             train[shape], _ = _compile(mesh, (_train_by_run, task, *shape), args, donate=(2,))
         args = (data, hparams, states, keys.evaluate, t)
         evaluate, _ = _compile(mesh, (evaluate_runs, task), args)
-    analyses = [program.memory_analysis() for program in train.values()]
-    memory = max(analyses, key=_temp_bytes, default=None)
+    memory = _measure_memory((init, evaluate, *train.values()), layout, _bytes(shared))
     return Program(
         task=task,
         shared=shared,
@@ -127,8 +139,7 @@ def compile_program(
             compile_seconds=time.perf_counter() - began,
             cache_hits=cache.hits,
             flops_per_step=one.flops_per_step,
-            argument_bytes=getattr(memory, "argument_size_in_bytes", 0),
-            temp_bytes=_temp_bytes(memory),
+            **memory,
         ),
     )
 
@@ -188,6 +199,14 @@ def join_blocks(layout: Layout, parts: Sequence[Any]) -> Any:
     """Concatenates what each block gave along the run axis and drops the padding lanes."""
 
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: layout.runs], *parts)
+
+
+def state_shapes(problem: Problem, runs: Runs) -> Any:
+    """What `gather_states` gives, as `jax.ShapeDtypeStruct` [R, ...]; nothing is compiled."""
+    one = _look_at_one_run(problem, runs)
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((len(runs), *leaf.shape), leaf.dtype), one.state
+    )
 
 
 def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -293,8 +312,22 @@ def _bytes(shapes: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
 
 
-def _temp_bytes(memory: Any) -> int:
-    return getattr(memory, "temp_size_in_bytes", 0)  # some backends give no analysis
+def _measure_memory(programs: Sequence[Any], layout: Layout, shared: int) -> dict[str, int]:
+    """The bytes of `Cost`. While one block is worked on, the states of the others wait."""
+    argument, temp, peak = 0, 0, 0
+    for program in programs:
+        if analysis := program.memory_analysis():  # some backends give none
+            given, used = analysis.argument_size_in_bytes, analysis.temp_size_in_bytes
+            new = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+            waiting = (layout.blocks - 1) * (max(given, analysis.output_size_in_bytes) - shared)
+            argument, temp = max(argument, given), max(temp, used)
+            peak = max(peak, given + used + new + max(0, waiting))
+    return {
+        "argument_bytes": argument,
+        "temp_bytes": temp,
+        "shared_bytes": shared,
+        "peak_bytes": peak,
+    }
 
 
 class _CacheHits:

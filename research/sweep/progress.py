@@ -22,10 +22,17 @@ class SweepProgress:
     """
 
     def __init__(
-        self, console: Console, task: Task, runs: int, steps: int, label: str, in_work: bool = False
+        self,
+        console: Console,
+        task: Task,
+        runs: int,
+        steps: int,
+        label: str,
+        in_work: bool = False,
+        start: int = 0,
     ):
         self.console, self.task, self.label = console, task, label
-        self.runs, self.steps = runs, steps
+        self.runs, self.start, self.steps = runs, start, steps
         self.unit = task.work_unit if in_work else "steps"
         self.shown = task.work_after if in_work else (lambda step: step)
         self.key_metric = ""
@@ -53,7 +60,7 @@ class SweepProgress:
     def update(self, record: Record) -> None:
         """Takes note of a chunk that has ended."""
         done, total = self.shown(record.chunk.end), self.shown(self.steps)
-        rate = (done - self.shown(0)) * self.runs / record.seconds
+        rate = (done - self.shown(self.start)) * self.runs / record.seconds
         self._diverged |= record.diverged < NEVER
         if self.task.key_metric in record.evaluated:
             self.key_metric = summary(self.task, record, self._diverged)
@@ -63,7 +70,8 @@ class SweepProgress:
         if self.console.is_terminal or (now - self._said < PLAIN_EVERY and done < total):
             return
         self._said = now
-        left = record.seconds * (self.steps / record.chunk.end - 1)
+        ahead, behind = self.steps - record.chunk.end, record.chunk.end - self.start
+        left = record.seconds * ahead / behind
         self.console.out(
             f"{self.label}  {done:,}/{total:,} {self.unit}  {left:.0f} s left  {facts}",
             highlight=False,

@@ -1,15 +1,24 @@
 """What is kept of a sweep, in formats that other tools read without this package.
 
     runs/NAME/manifest.json            what was run, on what, how long it took, what diverged
-    runs/NAME/metrics/part-*.parquet   one row a run and logged step; one data set
-    runs/NAME/params-G.safetensors     final params of group G, every tensor [runs, ...]
-    runs/NAME/FILE-G.json              what the workload keeps beside them, such as a vocabulary
+    runs/NAME/plan.json                its jobs: which runs train together, from where to where
+    runs/NAME/metrics/JOB-*.parquet    one row a run and logged step; one data set
+    runs/NAME/params/JOB.safetensors   final params of a job's runs, every tensor [runs, ...]
+    runs/NAME/results/JOB.json         how a job went; there if, and only if, it has ended
+    runs/NAME/checkpoints/JOB/STEP/    where a job goes on that has not
+    runs/NAME/FILE-G.json              what the workload of group G needs, such as a vocabulary
 
-A file appears whole or not at all, so that a kill at any instant leaves nothing half-written.
+A file appears whole or not at all, so that a kill at any instant leaves nothing half-written; the
+folder itself appears with its manifest and its plan. Several processes may share it: each job is
+trained by whoever holds its lock.
 """
 
+import contextlib
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,93 +26,229 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from research.errors import UserError
-from research.sweep.atomic import write_bytes
-from research.sweep.tensors import load_nested, save_tree
+from research.sweep.atomic import umask, write_bytes
+from research.sweep.jobs import Job, Plan
+from research.sweep.locks import locked
+from research.sweep.tensors import load_facts, load_nested, save_tree
 
-FORMAT = 1
+FORMAT = 2
 
 
 class RunFolder:
-    """The folder of one sweep, for the process that runs it."""
+    """The folder of one sweep, for the processes that train it."""
 
     def __init__(self, path: Path):
         self.path = path
-        self.manifest: dict[str, Any] = {"format": FORMAT}
-        self._parts = 0
 
     @classmethod
-    def create(cls, parent: str | os.PathLike[str], name: str) -> "RunFolder":
-        """Makes `parent/name`, which must not be there yet.
+    def create(
+        cls,
+        parent: str | os.PathLike[str],
+        name: str,
+        manifest: Mapping[str, Any],
+        plan: Plan,
+        files: Mapping[tuple[int, str], Any] = {},
+    ) -> "RunFolder":
+        """Makes `parent/name`, which must not be there yet, with all that is in it at first.
+
+        Args:
+          parent: the folder to make it in; made if need be.
+          name: of the folder.
+          manifest: JSON types.
+          plan: the jobs.
+          files: (group, name) -> what its workload keeps; JSON types.
 
         Raises:
-          UserError: if it is, or cannot be made.
+          UserError: if it is there, or cannot be made.
         """
-        path = Path(parent) / name
-        if Path(name).name != name:
-            raise UserError(f"--name {name!r}: give a plain name, and the folder with --out")
+        path = run_path(parent, name)
         if path.exists():
             raise UserError(f"{path} is there already and is not overwritten: give another --name")
         try:
             Path(parent).mkdir(parents=True, exist_ok=True)
-            path.mkdir()
-            (path / "metrics").mkdir()
+            staging = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=parent))
         except OSError as error:
-            raise UserError(
-                f"cannot write to {path}: {error.strerror}; give another folder with --out"
-            ) from error
+            raise _cannot_write(path, error) from error
+        try:
+            staging.chmod(0o777 & ~umask())
+            for folder in ("metrics", "params", "results", "checkpoints", ".locks"):
+                (staging / folder).mkdir()
+            _write_json(staging / "manifest.json", {"format": FORMAT, **manifest})
+            _write_json(staging / "plan.json", plan.to_json())
+            for (group, file), content in files.items():
+                write_bytes(staging / f"{file}-{group}.json", _compact_json(content))
+            staging.rename(path)  # refused if somebody made it meanwhile
+        except OSError as error:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise _cannot_write(path, error) from error
         return cls(path)
 
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
+        """A folder that is there.
+
+        Raises:
+          UserError: if it is no run folder, is damaged, or was written by another version.
+        """
+        folder = cls(Path(path))
+        found = folder.manifest().get("format")
+        if found != FORMAT:
+            raise UserError(
+                f"{path} is in format {found}, and only {FORMAT} can be gone on with: give another "
+                "--name"
+            )
+        return folder
+
+    def manifest(self) -> dict[str, Any]:
+        """What manifest.json says.
+
+        Raises:
+          UserError: if it is missing or damaged.
+        """
+        if not (self.path / "manifest.json").is_file():
+            raise UserError(f"{self.path} is no run folder: it has no manifest.json")
+        return _read_json(self.path / "manifest.json")
+
+    def plan(self) -> Plan:
+        """The jobs.
+
+        Raises:
+          UserError: if the file is missing or damaged.
+        """
+        path = self.path / "plan.json"
+        try:
+            return Plan.from_json(_read_json(path))
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged: {error!r}") from None
+
+    def lock(self, name: str, **how: bool) -> contextlib.AbstractContextManager[None]:
+        """The lock of a job, or of the folder; see `locked`."""
+        return locked(self.path / ".locks" / name, **how)
+
+    @contextlib.contextmanager
+    def planning(self) -> Iterator[None]:
+        """While open, no other process changes the plan or the manifest."""
+        with self.lock("plan", wait=True):
+            yield
+
+    def change_plan(self, change: Callable[[Plan], Plan]) -> Plan:
+        """Rewrites the plan."""
+        with self.planning():
+            plan = change(self.plan())
+            _write_json(self.path / "plan.json", plan.to_json())
+        return plan
+
     def record(self, **facts: Any) -> None:
-        """Adds facts to the manifest and writes it."""
-        self.manifest.update(facts)
-        text = json.dumps(self.manifest, indent=1, allow_nan=False)
-        write_bytes(self.path / "manifest.json", text.encode() + b"\n")
+        """Adds facts to the manifest."""
+        with self.planning():
+            _write_json(self.path / "manifest.json", self.manifest() | facts)
 
-    def save_file(self, group: int, name: str, content: Any) -> None:
-        """Writes what the workload of a group keeps; JSON types."""
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-        write_bytes(self.path / f"{name}-{group}.json", text.encode() + b"\n")
+    def append_session(self, session: Mapping[str, Any]) -> None:
+        """Adds to the manifest that a process goes on with the sweep."""
+        with self.planning():
+            content = self.manifest()
+            sessions = [*content["sessions"], dict(session)]
+            _write_json(self.path / "manifest.json", content | {"sessions": sessions})
 
-    def append_metrics(self, table: pa.Table) -> None:
-        """Adds rows to the metrics, as a file of their own."""
+    def results(self) -> dict[str, dict[str, Any]]:
+        """Job -> how it went, of those that have ended."""
+        paths = sorted((self.path / "results").glob("*.json"))
+        return {path.stem: _read_json(path) for path in paths}
+
+    def ended_jobs(self) -> set[str]:
+        """The names of the jobs that have ended."""
+        return {path.stem for path in (self.path / "results").glob("*.json")}
+
+    def merge_results(self, **facts: Any) -> None:
+        """Brings the manifest up to date with the jobs that have ended, and adds facts."""
+        with self.planning():
+            plan, results = self.plan(), self.results()
+            merged = [results[job.name] for job in plan.jobs if job.name in results]
+            new = {"results": merged, "rungs": plan.rungs, "splits": plan.splits, **facts}
+            _write_json(self.path / "manifest.json", self.manifest() | new)
+
+    def save_result(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Ends a job: from now on it is not run again."""
+        _write_json(self.path / "results" / f"{job.name}.json", result)
+
+    def checkpoints(self, job: str) -> Path:
+        """Where the checkpoints of a job lie."""
+        return self.path / "checkpoints" / job
+
+    def append_metrics(self, job: str, number: int, table: pa.Table) -> None:
+        """Adds rows to the metrics, as file `number` of a job."""
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
-        name = f"part-{self._parts:06}.parquet"
+        name = f"{job}-{number:06}.parquet"
         write_bytes(self.path / "metrics" / name, sink.getvalue().to_pybytes())
-        self._parts += 1
 
-    def save_params(self, group: int, params: Any, **facts: Any) -> None:
-        """Writes the final params of a group, every leaf [runs, ...]."""
-        save_tree(params_file(self.path, group), params, facts)
+    def cut_metrics(self, job: str, files: int) -> None:
+        """Removes what a job wrote after its first `files` files, which it will write again."""
+        for path in (self.path / "metrics").glob(f"{job}-[0-9][0-9][0-9][0-9][0-9][0-9].parquet"):
+            if int(path.stem.rpartition("-")[2]) >= files:
+                path.unlink()
+
+    def save_params(self, job: Job, params: Any) -> None:
+        """Writes the final params of a job, every leaf [runs, ...]."""
+        facts = {"group": job.group, "runs": list(job.runs), "step": job.stop}
+        save_tree(self.path / "params" / f"{job.name}.safetensors", params, facts)
 
 
-def params_file(folder: Path, group: int) -> Path:
-    """Where the final params of a group lie."""
-    return folder / f"params-{group}.safetensors"
+def run_path(parent: str | os.PathLike[str], name: str) -> Path:
+    """`parent/name`.
+
+    Raises:
+      UserError: if the name is none.
+    """
+    if Path(name).name != name:
+        raise UserError(f"--name {name!r}: give a plain name, and the folder with --out")
+    return Path(parent) / name
 
 
 def load_file(folder: str | os.PathLike[str], group: int, name: str) -> Any:
-    """What `save_file` wrote.
+    """What a workload keeps of a group.
 
     Raises:
       UserError: if it is not there or damaged.
     """
     path = Path(folder) / f"{name}-{group}.json"
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"no file {path}: is the folder one of another workload?") from None
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from None
+    if not path.is_file():
+        raise UserError(f"no file {path}: is the folder one of another workload?")
+    return _read_json(path)
 
 
-def load_params(folder: str | os.PathLike[str], group: int, place: int) -> Any:
-    """The final params of one run of a group, as nested dicts of arrays.
+def load_params(folder: str | os.PathLike[str], run: int) -> Any:
+    """The last params that are kept of a run, as nested dicts of arrays.
 
     Raises:
-      UserError: if they are not there, as before a group has ended, or damaged.
+      UserError: if there are none, as before its job has ended, or they are damaged.
     """
-    path = params_file(Path(folder), group)
-    if not path.is_file():
-        raise UserError(f"no file {path}: it is written when its runs have ended")
+    found = []
+    for path in sorted((Path(folder) / "params").glob("*.safetensors")):
+        facts = load_facts(path)
+        if run in facts["runs"]:
+            found.append((facts["step"], path, facts["runs"].index(run)))
+    if not found:
+        raise UserError(f"{folder} has no params of run {run}: they are written when it has ended")
+    _, path, place = max(found)
     return load_nested(path, place)
+
+
+def _cannot_write(path: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write to {path}: {error.strerror}; give another folder with --out")
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    text = json.dumps(content, indent=1, allow_nan=False)
+    write_bytes(path, text.encode() + b"\n")
+
+
+def _compact_json(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {error}") from None

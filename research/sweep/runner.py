@@ -1,32 +1,58 @@
-"""Runs an experiment: its groups one after the other, recorded in a run folder."""
+"""Runs an experiment: its jobs, as far as they have not ended, recorded in a run folder."""
 
 import contextlib
+import sys
 import time
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import pyarrow as pa
 from rich.console import Console
 
+from research.errors import UserError
 from research.sweep import manifest
-from research.sweep.engine import train
-from research.sweep.experiment import Experiment, Part, make_parts, make_schema
-from research.sweep.metrics import Record
-from research.sweep.metrics_writer import MetricsWriter
-from research.sweep.plan import plan_chunks
-from research.sweep.program import compile_program, gather_states, start_blocks
-from research.sweep.progress import SweepProgress
-from research.sweep.run_folder import RunFolder
-from research.sweep.terminal import cost_line, experiment_line, print_diverged, say, trained_line
+from research.sweep.experiment import Experiment, Part, first_stops, make_parts, make_schema
+from research.sweep.halving import advance
+from research.sweep.job_runner import JobRunner, TrainOptions
+from research.sweep.jobs import Job, Plan, cut_jobs
+from research.sweep.locks import Taken
+from research.sweep.run_folder import RunFolder, run_path
+from research.sweep.terminal import experiment_line, say
+
+POLL_SECONDS = 1.0  # between looks at whether others have ended a rung
+
+
+class RunOptions(NamedTuple):
+    """How an experiment is run; nothing here changes what is run.
+
+    Attributes:
+      out: the folder that the run folder is made in.
+      name: of the run folder; workload and time if not given. A folder of that name, of the same
+        experiment and not finished, is gone on with.
+      parallel: how many runs are trained together at most; None fits them to memory.
+      shares: how many jobs there are to be at least, for so many processes.
+      prepare: only make the run folder.
+      worker: be one of several processes in one folder: train what no other has taken.
+      process: (place, count): train only every `count`-th job, from that place on.
+      train: how each job is trained.
+    """
+
+    out: str = "runs"
+    name: str | None = None
+    parallel: int | None = None
+    shares: int = 1
+    prepare: bool = False
+    worker: bool = False
+    process: tuple[int, int] | None = None
+    train: TrainOptions = TrainOptions()
 
 
 def run_experiment(
     experiment: Experiment,
-    out: str = "runs",
-    name: str | None = None,
+    options: RunOptions | None = None,
     console: Console | None = None,
-) -> Path:
+) -> Path | None:
     """Trains, records and returns the run folder.
 
     All that can be checked is checked before the folder is made; the folder is made before
@@ -34,61 +60,161 @@ def run_experiment(
 
     Args:
       experiment: what to run.
-      out: the folder that the run folder is made in.
-      name: of the run folder; workload and time if not given.
+      options: how.
       console: to print to.
 
+    Returns:
+      The run folder; None if it was only prepared, or other processes are still at work in it.
+
     Raises:
-      UserError: if something given is wrong, or the folder is there already.
+      UserError: if something given is wrong, or the folder cannot be gone on with.
+      Stopped: if a signal asked to stop; everything is saved then.
     """
-    console = console or Console()
+    options, console = options or RunOptions(), console or Console()
     parts = make_parts(experiment)
-    schema = make_schema(parts)
-    facts = manifest.describe(experiment, parts)
-    name = name or f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = RunFolder.create(out, name)
-    folder.record(**facts)
-    for part in parts:
-        for file, content in part.problem.files.items():
-            folder.save_file(part.number, file, content)
-    say(console, experiment_line(experiment, parts, folder.path))
-    results = []
-    try:
-        for part in parts:
-            results.append(_run_part(experiment, part, folder, schema, console))
-            folder.record(results=results)
-    except BaseException:
-        folder.record(status="stopped", finished=manifest.now())
-        raise
-    folder.record(status="finished", finished=manifest.now())
-    return folder.path
-
-
-def _run_part(
-    experiment: Experiment, part: Part, folder: RunFolder, schema: pa.Schema, console: Console
-) -> dict[str, Any]:
-    """Compiles and trains one group and returns its results for the manifest."""
-    runs, task, label = part.group.runs, part.problem.task, part.name or experiment.name
-    chunks = plan_chunks(part.steps, part.cadence)
-    with console.status("compiling") if console.is_terminal else contextlib.nullcontext():
-        program = compile_program(part.problem, runs, chunks, most_lanes=experiment.most_lanes)
-    say(console, f"{label}: {cost_line(program)}")
-    writer = MetricsWriter(folder, runs, schema, part.first_run, part.labels, task)
-    began = time.perf_counter()
-    with SweepProgress(console, task, len(runs), part.steps, label, experiment.in_work) as progress:
-
-        def on_record(record: Record) -> None:
-            writer.add(record)
-            progress.update(record)
-
+    folder = _open_or_create(experiment, parts, options, console)
+    if options.prepare:
+        say(console, f"{experiment.name}: prepared {folder.path}")
+        return None
+    with _sharing(folder, options):
+        folder.record(status="running")
         try:
-            blocks = train(program, start_blocks(program, runs), chunks, on_record)
-        finally:
-            writer.flush()
-    seconds = time.perf_counter() - began
-    params = gather_states(program, blocks).params
-    folder.save_params(part.number, params, first_run=part.first_run, runs=len(runs))
-    result = manifest.describe_result(part, program, writer, seconds)
-    print_diverged(console, result["diverged"], len(runs))
-    say(console, f"{label}: {trained_line(result, task)}")
-    return result
+            _train_jobs(experiment, parts, folder, options, console)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                folder.record(status="stopped", stopped=manifest.now())
+            if isinstance(error, OSError):
+                raise _cannot_go_on(folder, error) from error
+            raise
+    return folder.path if folder.manifest()["status"] == "finished" else None
+
+
+def _open_or_create(
+    experiment: Experiment, parts: Sequence[Part], options: RunOptions, console: Console
+) -> RunFolder:
+    """The run folder, checked to be this experiment's if it was there before."""
+    make_schema(parts)
+    how = {"parallel": options.parallel, "shares": options.shares}
+    facts = manifest.describe(experiment, parts) | {"plan": how}
+    session = manifest.describe_session()
+    stops = first_stops(experiment, parts)
+    name = options.name or f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    path = run_path(options.out, name)
+    if (path / "manifest.json").is_file():
+        folder = RunFolder.open(path)
+        recorded = folder.manifest()
+        manifest.check_same(recorded, facts, path)
+        if recorded["status"] == "finished" and not options.worker:
+            raise UserError(
+                f"{path} is finished and is not overwritten: scripts/show {path} shows it; give "
+                "another --name to run it again"
+            )
+        for line in manifest.differences(recorded, session):
+            say(console, f"{experiment.name}: {line}")
+        folder.append_session(session)
+        say(console, experiment_line(experiment, parts, path, "going on in"))
+        return folder
+    plan = Plan(cut_jobs(parts, stops, options.parallel, options.shares))
+    files = {
+        (part.number, name): content
+        for part in parts
+        for name, content in part.problem.files.items()
+    }
+    content = facts | session | {"arguments": sys.argv[1:], "sessions": [], "results": []}
+    folder = RunFolder.create(options.out, name, content, plan, files)
+    say(console, experiment_line(experiment, parts, path, "recorded in"))
+    return folder
+
+
+@contextlib.contextmanager
+def _sharing(folder: RunFolder, options: RunOptions) -> Iterator[None]:
+    """Alone in the folder, or beside other workers.
+
+    Raises:
+      UserError: if that cannot be.
+    """
+    together = options.worker or options.process is not None
+    try:
+        with folder.lock("folder", shared=together):
+            yield
+    except Taken as taken:
+        holder = f"process {taken}" if str(taken) else "other processes"
+        raise UserError(
+            f"{folder.path} is being trained by {holder}: wait for it, or give another --name"
+        ) from None
+
+
+def _train_jobs(
+    experiment: Experiment,
+    parts: Sequence[Part],
+    folder: RunFolder,
+    options: RunOptions,
+    console: Console,
+) -> None:
+    """Takes one job after the other until there is none left to take."""
+    runner = JobRunner(experiment, parts, folder, make_schema(parts), options.train, console)
+    while True:
+        with contextlib.ExitStack() as held:
+            job = _take_job(folder, options, held)
+            if job is not None:
+                runner.run(job)
+                folder.merge_results()
+                continue
+        if not _all_ended(folder, folder.plan()):
+            if experiment.halving is None:
+                return  # others are at work on the rest
+            time.sleep(POLL_SECONDS)
+        elif not _next_rung(experiment, parts, folder, console):
+            break
+    folder.merge_results(status="finished", finished=manifest.now())
+
+
+def _take_job(folder: RunFolder, options: RunOptions, held: contextlib.ExitStack) -> Job | None:
+    """The first job that can be trained now, its lock in `held`."""
+    place, count = options.process or (0, 1)
+    for number, job in enumerate(folder.plan().jobs):
+        if number % count != place or not _is_open(folder, job):
+            continue
+        try:
+            held.enter_context(folder.lock(job.name))
+        except Taken:
+            continue
+        if job in folder.plan().jobs and _is_open(folder, job):  # still, now that it is ours
+            return job
+        held.close()
+    return None
+
+
+def _is_open(folder: RunFolder, job: Job) -> bool:
+    ended = folder.ended_jobs()
+    return job.name not in ended and set(job.sources) <= ended
+
+
+def _all_ended(folder: RunFolder, plan: Plan) -> bool:
+    return {job.name for job in plan.jobs} <= folder.ended_jobs()
+
+
+def _next_rung(
+    experiment: Experiment, parts: Sequence[Part], folder: RunFolder, console: Console
+) -> bool:
+    """Begins the next rung of a halving, if there is one; whether there are jobs to do."""
+    halving = experiment.halving
+    if halving is None:
+        return False
+    plan = folder.change_plan(lambda plan: advance(plan, parts, halving, folder.results()))
+    if _all_ended(folder, plan):
+        return False
+    note = plan.rungs[-1]
+    say(
+        console,
+        f"{experiment.name}: the best {note['kept']} of {note['settings']} settings go on from "
+        f"step {' or '.join(f'{step:,}' for step in sorted(set(note['steps'])))}",
+    )
+    return True
+
+
+def _cannot_go_on(folder: RunFolder, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write to {folder.path}: {error.strerror or error}; what was saved stands: make "
+        f"room and go on with --resume {folder.path}"
+    )

@@ -1,7 +1,9 @@
 """Pytrees of arrays to and from safetensors: numbers and names only, so reading runs no code."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +41,36 @@ def load_tree(path: str | os.PathLike[str], template: Any) -> Any:
       UserError: if the file is missing or damaged, or a name, shape or dtype differs.
     """
     tensors = load_tensors(path)
+    found = {name: (str(leaf.dtype), leaf.shape) for name, leaf in tensors.items()}
+    check_like(found, template, path)
     expected = named_leaves(template)
-    if odd := sorted(set(tensors) ^ set(expected)):
+    return jax.tree.unflatten(jax.tree.structure(template), [tensors[name] for name in expected])
+
+
+def check_like(
+    found: Mapping[str, tuple[str, Sequence[int]]], template: Any, path: str | os.PathLike[str]
+) -> None:
+    """Compares names, dtypes and shapes of a file with those of a tree.
+
+    Args:
+      found: name -> dtype and shape.
+      template: a pytree of arrays or `jax.ShapeDtypeStruct`.
+      path: of the file.
+
+    Raises:
+      UserError: naming the first that differs.
+    """
+    expected = named_leaves(template)
+    if odd := sorted(set(found) ^ set(expected)):
         where = "is not in" if odd[0] in expected else "should not be in"
         raise UserError(f"{odd[0]} {where} {path}: it belongs to another configuration")
     for name, leaf in expected.items():
-        found = tensors[name]
-        if found.shape != leaf.shape or found.dtype != leaf.dtype:
+        dtype, shape = found[name]
+        if tuple(shape) != tuple(leaf.shape) or dtype != str(leaf.dtype):
             raise UserError(
-                f"{name} in {path} is {found.dtype}{list(found.shape)}, "
-                f"not {leaf.dtype}{list(leaf.shape)}: it belongs to another configuration"
+                f"{name} in {path} is {dtype}{list(shape)}, not {leaf.dtype}{list(leaf.shape)}: "
+                "it belongs to another configuration"
             )
-    return jax.tree.unflatten(jax.tree.structure(template), [tensors[name] for name in expected])
 
 
 def load_nested(path: str | os.PathLike[str], place: int) -> Any:
@@ -63,18 +83,34 @@ def load_nested(path: str | os.PathLike[str], place: int) -> Any:
     return traverse_util.unflatten_dict(parts)
 
 
+def load_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The facts that `save_tree` was given; no tensor is read.
+
+    Raises:
+      UserError: if the file is missing, cut short or altered.
+    """
+    with _opened(path) as file:
+        return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+
+
 def load_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """All tensors of a safetensors file by name.
 
     Raises:
       UserError: if the file is missing, cut short or altered.
     """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     if not Path(path).is_file():
         raise UserError(f"no file {path}")
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+            yield file
+    except (SafetensorError, ValueError) as error:
         raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
 
 

@@ -19,8 +19,8 @@ def say(console: Console, line: str) -> None:
     console.out(line, highlight=False)
 
 
-def experiment_line(experiment: Experiment, parts: Sequence[Part], folder: Path) -> str:
-    """How many runs, of what, where."""
+def experiment_line(experiment: Experiment, parts: Sequence[Part], folder: Path, where: str) -> str:
+    """How many runs, of what, and where they are "recorded in", or how one calls it."""
     runs, seeds = sum(len(part.group.runs) for part in parts), len(experiment.seeds)
     facts = machine.device_facts()
     lengths = sorted({_length(experiment, part) for part in parts})
@@ -30,7 +30,7 @@ def experiment_line(experiment: Experiment, parts: Sequence[Part], folder: Path)
     return (
         f"{experiment.name}: {runs:,} runs = {runs // seeds} settings x {seeds} seeds, "
         f"{length} {unit} each, on {facts['count']} x {facts['platform']} ({kind})\n"
-        f"{experiment.name}: recorded in {folder}"
+        f"{experiment.name}: {where} {folder}"
     )
 
 
@@ -43,7 +43,7 @@ def cost_line(program: Program) -> str:
     """Compile time, FLOPs, memory and layout of a program."""
     cost, layout = program.cost, program.layout
     cached = f" ({cost.cache_hits} programs from the cache)" if cost.cache_hits else ""
-    memory = human(cost.argument_bytes + cost.temp_bytes)
+    memory = human(cost.peak_bytes)
     flops = f"{human(cost.flops_per_step)} FLOP a step and run, " if cost.flops_per_step else ""
     turns = f", {layout.blocks} such blocks in turn" if layout.blocks > 1 else ""
     return (

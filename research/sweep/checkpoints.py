@@ -1,0 +1,194 @@
+"""Where runs can go on from after a kill: their whole states, every so many minutes.
+
+    checkpoints/JOB/000000123/state/...   the states after step 123, as orbax writes them
+    checkpoints/JOB/000000123/facts.json  what goes with them, and a digest of every file
+
+A checkpoint appears whole or not at all: it is written beside its place, in a thread, and then
+renamed. The last two are kept. Files are compared with their digests before anything is read:
+orbax takes a flipped bit for what was saved.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from research.errors import UserError
+from research.sweep.atomic import sync_folder, write_bytes
+from research.sweep.tensors import check_like, named_leaves
+
+KEPT = 2
+_PARTIAL = ".partial"
+
+
+class Checkpoint(NamedTuple):
+    """What was saved.
+
+    Attributes:
+      step: how far the runs had come.
+      states: a pytree of host arrays [runs, ...].
+      facts: what was saved with them; JSON types.
+    """
+
+    step: int
+    states: Any
+    facts: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one job, for the process that trains it. A context manager, which waits
+    for what is being written."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder.absolute()  # as orbax wants it
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self._writing: concurrent.futures.Future[None] | None = None
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._thread.shutdown()
+
+    def steps(self) -> list[int]:
+        """Those of which there is a checkpoint, in order."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+
+    def save(self, step: int, states: Any, facts: dict[str, Any]) -> None:
+        """Begins to write; the arrays must not change any more.
+
+        Raises:
+          OSError: as `wait`, for the one before.
+        """
+        self.wait()
+        self._writing = self._thread.submit(self._write, step, states, facts)
+
+    def wait(self) -> None:
+        """Until what is being written is on the disk.
+
+        Raises:
+          OSError: if it could not be written; the earlier ones are as they were.
+        """
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
+
+    def latest(self, template: Any) -> Checkpoint | None:
+        """The last one, bit for bit, in the structure of `template`; None if there is none.
+
+        Args:
+          template: a pytree of arrays or `jax.ShapeDtypeStruct`.
+
+        Raises:
+          UserError: if it is damaged, or a name, shape or dtype differs. Nothing is removed: with
+            a damaged one out of the way, the one before it is the last.
+        """
+        steps = self.steps()
+        return self.load(steps[-1], template) if steps else None
+
+    def load(self, step: int, template: Any) -> Checkpoint:
+        """As `latest`, of a certain step."""
+        path = self.folder / f"{step:09}"
+        facts = _checked_facts(path)
+        check_like(facts["leaves"], template, path)
+        with _orbax().PyTreeCheckpointer() as reader:
+            found = reader.restore(path / "state")
+        names = named_leaves(template)
+        leaves = [np.asarray(found[_key(index)]) for index in range(len(names))]
+        return Checkpoint(
+            step, jax.tree.unflatten(jax.tree.structure(template), leaves), facts["facts"]
+        )
+
+    def remove(self) -> None:
+        """All of them."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, step: int, states: Any, facts: dict[str, Any]) -> None:
+        staging, place = self.folder / _PARTIAL, self.folder / f"{step:09}"
+        leaves = named_leaves(states)
+        try:
+            _clear(self.folder, staging)
+            _write_state(staging / "state", list(leaves.values()))
+            described = {name: [str(leaf.dtype), list(leaf.shape)] for name, leaf in leaves.items()}
+            content = {"facts": facts, "leaves": described, "digests": _digests(staging)}
+            write_bytes(staging / "facts.json", json.dumps(content).encode())
+            sync_folder(staging)
+            shutil.rmtree(place, ignore_errors=True)  # only where its digests were wrong
+            staging.rename(place)
+            sync_folder(self.folder)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        for old in self.steps()[:-KEPT]:
+            shutil.rmtree(self.folder / f"{old:09}")
+
+
+def _key(index: int) -> str:
+    """A plain name, whatever the path of the leaf."""
+    return f"{index:05}"
+
+
+def _clear(folder: Path, staging: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(staging, ignore_errors=True)  # left by a kill
+    staging.mkdir()
+
+
+def _write_state(path: Path, leaves: list[Any]) -> None:
+    try:
+        with _orbax().PyTreeCheckpointer() as writer:
+            writer.save(path, {_key(index): leaf for index, leaf in enumerate(leaves)})
+    except ValueError as error:
+        if code := re.search(r"os_error_code='(\d+)'", str(error)):  # as where the disk is full
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+        raise
+
+
+def _orbax() -> Any:
+    """Imported when it is needed, as most sweeps end without; it raises what it logs."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    import orbax.checkpoint
+
+    return orbax.checkpoint
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): _digest(path) for path in files}
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checked_facts(path: Path) -> dict[str, Any]:
+    """What goes with a checkpoint, once all its files are as they were written."""
+    try:
+        content = json.loads((path / "facts.json").read_text("utf-8"))
+        recorded = content["digests"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(_damaged(path, "facts.json")) from None
+    for name, digest in recorded.items():
+        if not (path / name).is_file() or _digest(path / name) != digest:
+            raise UserError(_damaged(path, name))
+    return content
+
+
+def _damaged(path: Path, name: str) -> str:
+    others = sorted(p.name for p in path.parent.iterdir() if p.name.isdecimal() and p != path)
+    before = f"the one of step {int(others[-1])}" if others else "the beginning"
+    return (
+        f"the checkpoint {path} is damaged: {name} is not what was written; move it away to go on "
+        f"from {before}"
+    )

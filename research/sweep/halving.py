@@ -1,0 +1,114 @@
+"""Successive halving: all settings train for a while, the best part of them for longer.
+
+Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization",
+2016; the rungs are those of a bracket of Hyperband (Li et al., 2018).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import trim_mean
+
+from research.sweep.experiment import Part
+from research.sweep.jobs import Job, Plan, cut
+from research.sweep.search import Halving
+
+
+def advance(
+    plan: Plan,
+    parts: Sequence[Part],
+    halving: Halving,
+    results: Mapping[str, Mapping[str, Any]],
+) -> Plan:
+    """The plan with the jobs of the next rung, if all of it has ended and there is another.
+
+    Args:
+      plan: the jobs so far.
+      parts: the groups of the experiment.
+      halving: how many go on, and to where.
+      results: job -> how it went.
+    """
+    rung = len(plan.rungs) + 1
+    if rung == halving.rungs or any(job.name not in results for job in plan.jobs):
+        return plan
+    stops = [_stops(halving, part)[rung - 1] for part in parts]
+    ended = [job for job in plan.jobs if job.stop == stops[job.group]]
+    scores = {
+        run: score
+        for job in ended
+        for run, score in zip(job.runs, results[job.name]["scores"], strict=True)
+    }
+    jobs, note = next_rung(parts, halving, rung, ended, scores)
+    return plan._replace(jobs=(*plan.jobs, *jobs), rungs=(*plan.rungs, note))
+
+
+def next_rung(
+    parts: Sequence[Part],
+    halving: Halving,
+    rung: int,
+    jobs: Sequence[Job],
+    scores: Mapping[int, float | None],
+) -> tuple[list[Job], dict[str, Any]]:
+    """The jobs of the best settings, and how they were chosen, in JSON types.
+
+    Args:
+      parts: the groups of the experiment.
+      halving: how many go on, and to where.
+      rung: the number of the one that is to begin; 1 follows the first.
+      jobs: those that ended with the last rung.
+      scores: run -> its key metric there; None where it is not finite.
+    """
+    task, seeds = parts[0].problem.task, _seeds(parts[0])
+    sign = 1.0 if task.higher_is_better else -1.0
+    settings = sorted({run // seeds for run in scores})
+    value = {s: _score([scores[s * seeds + i] for i in range(seeds)], sign) for s in settings}
+    ranked = sorted(settings, key=lambda setting: -value[setting])
+    kept = sorted(ranked[: max(1, len(ranked) // halving.factor)])
+    chosen = {setting * seeds + i for setting in kept for i in range(seeds)}
+    began = []
+    for part in parts:
+        mine = [job for job in jobs if job.group == part.number and chosen & set(job.runs)]
+        runs = tuple(sorted(chosen & {run for job in mine for run in job.runs}))
+        if runs:
+            stops = _stops(halving, part)
+            sources = tuple(job.name for job in mine)
+            whole = Job(part.number, runs, stops[rung - 1], stops[rung], len(runs), sources)
+            most = max(len(job.runs) for job in mine)
+            began += [_with_its_sources(job, mine) for job in cut(whole, -(-len(runs) // most))]
+    note = {
+        "rung": rung,
+        "steps": [_stops(halving, part)[rung - 1] for part in parts],
+        "settings": len(settings),
+        "kept": len(kept),
+        "stopped_runs": sorted(set(scores) - chosen),
+        "scores": [
+            {"first_run": s * seeds, "iqm": _plain(sign * value[s]), "kept": s in kept}
+            for s in settings
+        ],
+    }
+    return began, note
+
+
+def _stops(halving: Halving, part: Part) -> list[int]:
+    return halving.stops(part.steps, part.cadence.log_every)
+
+
+def _seeds(part: Part) -> int:
+    return len(set(part.group.runs.seeds.tolist()))
+
+
+def _score(scores: Sequence[float | None], sign: float) -> float:
+    """The interquartile mean over seeds, the larger the better; what is not finite is worst."""
+    values = np.array([-np.inf if score is None else sign * score for score in scores])
+    inner = np.sort(values)[len(values) // 4 : len(values) - len(values) // 4]
+    return -np.inf if np.isneginf(inner).any() else float(trim_mean(values, 0.25))
+
+
+def _plain(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _with_its_sources(job: Job, before: Sequence[Job]) -> Job:
+    names = [old.name for old in before if set(old.runs) & set(job.runs)]
+    return job._replace(sources=tuple(names))

@@ -1,0 +1,287 @@
+"""Trains one job: from its beginning, its checkpoint or its sources, to its end."""
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+
+from research.errors import Stopped, UserError
+from research.sweep import manifest, memory
+from research.sweep.axes import Runs
+from research.sweep.checkpoints import Checkpoint, Checkpoints
+from research.sweep.engine import train
+from research.sweep.experiment import Experiment, Part
+from research.sweep.jobs import Job, split, unneeded_states
+from research.sweep.metrics import Record, row_labels
+from research.sweep.metrics_writer import MetricsWriter
+from research.sweep.plan import plan_chunks
+from research.sweep.program import (
+    Program,
+    compile_program,
+    gather_states,
+    start_blocks,
+    state_shapes,
+)
+from research.sweep.progress import SweepProgress
+from research.sweep.run_folder import RunFolder
+from research.sweep.signals import StopRequest, stop_request
+from research.sweep.terminal import cost_line, print_diverged, say, trained_line
+
+
+class TrainOptions(NamedTuple):
+    """How jobs are trained.
+
+    Attributes:
+      checkpoint_minutes: between checkpoints.
+      keep_states: whether the last states are kept, as a checkpoint.
+      fit: whether jobs that do not fit the memory are cut smaller before they begin.
+      memory_limit: bytes of a device to stay under; its own if None.
+    """
+
+    checkpoint_minutes: float = 10.0
+    keep_states: bool = False
+    fit: bool = True
+    memory_limit: int | None = None
+
+
+class JobRunner:
+    """What it takes to train the jobs of one experiment."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        parts: Sequence[Part],
+        folder: RunFolder,
+        schema: pa.Schema,
+        options: TrainOptions,
+        console: Console,
+    ):
+        self.experiment, self.parts, self.folder = experiment, parts, folder
+        self.schema, self.options, self.console = schema, options, console
+
+    def run(self, job: Job) -> None:
+        """Trains a job to its end; or cuts it smaller, if it does not fit the memory.
+
+        Raises:
+          UserError: if a checkpoint is damaged, or not even one run fits the memory.
+          Stopped: if a signal asked to stop; a checkpoint is written before.
+        """
+        with Checkpoints(self.folder.checkpoints(job.name)) as checkpoints:
+            try:
+                _Training(self, job, checkpoints).run()
+            except jax.errors.JaxRuntimeError as error:
+                if not memory.is_out_of_memory(error):
+                    raise
+                with contextlib.suppress(OSError):
+                    checkpoints.wait()
+                self.cut(job, 2, checkpoints.steps(), "the device ran out of memory")
+
+    def cut(self, job: Job, pieces: int, saved: Sequence[int], reason: str) -> None:
+        """Replaces a job by smaller ones that go on from its last checkpoint."""
+        if len(job.runs) == 1:
+            raise UserError(
+                f"run {job.runs[0]} alone does not fit the memory: {reason}; make the net, the "
+                "batch or the buffer smaller"
+            )
+        pieces = min(pieces, len(job.runs))
+        step = saved[-1] if saved else job.start
+        self.folder.change_plan(lambda plan: split(plan, job, pieces, step, reason))
+        parts = f"{pieces} parts, one after the other, from step {step:,} on"
+        say(self.console, f"{self.label(job)}: {reason}; {len(job.runs)} runs go on in {parts}")
+
+    def part(self, job: Job) -> Part:
+        return self.parts[job.group]
+
+    def runs(self, job: Job) -> Runs:
+        part = self.part(job)
+        return part.group.runs.take(np.array(job.runs) - part.first_run)
+
+    def label(self, job: Job) -> str:
+        """What the lines about a job begin with."""
+        part = self.part(job)
+        name = part.name or self.experiment.name
+        if len(job.runs) == len(part.group.runs):
+            return name
+        if job.runs[-1] - job.runs[0] == len(job.runs) - 1:
+            return f"{name} runs {job.runs[0]} to {job.runs[-1]}"
+        return f"{name} {len(job.runs)} runs"
+
+
+class _Training:
+    """One job on its way."""
+
+    def __init__(self, runner: JobRunner, job: Job, checkpoints: Checkpoints):
+        self.runner, self.job, self.checkpoints = runner, job, checkpoints
+        self.folder, self.options, self.console = runner.folder, runner.options, runner.console
+        self.part, self.runs, self.label = runner.part(job), runner.runs(job), runner.label(job)
+        self.saved_at, self.stop = time.perf_counter(), StopRequest()
+
+    def run(self) -> None:
+        saved = self.checkpoints.latest(state_shapes(self.part.problem, self.runs))
+        self.writer = self._make_writer(saved)
+        if saved and saved.step == self.job.stop:  # cut off just before the end, or cut there
+            self._end(saved.states, None)
+            return
+        start = saved.step if saved else self.job.start
+        chunks = plan_chunks(self.job.stop, self.part.cadence, start)
+        with _status(self.console, "compiling"):
+            program = self._compile(chunks)
+        say(self.console, f"{self.label}: {cost_line(program)}")
+        limit = self.options.memory_limit or memory.device_limit(program.devices[0])
+        pieces = memory.pieces_needed(program.cost, limit) if self.options.fit else 1
+        if pieces > 1:
+            reason = memory.too_much(program.cost, limit)
+            self.runner.cut(self.job, pieces, self.checkpoints.steps(), reason)
+            return
+        if saved:
+            self._say_where(saved, program)
+        states = saved.states if saved else self._source_states()
+        states = self._train(program, chunks, states, start)
+        self._end(states, program)
+        if self.stop:
+            raise self._stopped("at the end of a job")
+
+    def _compile(self, chunks: Any) -> Program:
+        most = self.runner.experiment.most_lanes
+        problem = self.part.problem
+        return compile_program(problem, self.runs, chunks, most_lanes=most, width=self.job.width)
+
+    def _make_writer(self, saved: Checkpoint | None) -> MetricsWriter:
+        """A writer of this job's metrics; what is beyond the checkpoint is written again."""
+        name, before = self.job.name, saved.facts["position"] if saved else None
+        self.folder.cut_metrics(name, before["files"] if before else 0)
+        labels = row_labels(self.runs, np.array(self.job.runs), self.part.labels)
+
+        def write(number: int, table: pa.Table) -> None:
+            self.folder.append_metrics(name, number, table)
+
+        return MetricsWriter(write, labels, self.runner.schema, self.part.problem.task, before)
+
+    def _say_where(self, saved: Checkpoint, program: Program) -> None:
+        line = f"{self.label}: going on from step {saved.step:,} of {self.job.stop:,}"
+        if saved.facts["layout"] != list(program.layout):
+            line += (
+                "; the runs lie otherwise on the devices than before, so that numbers agree with "
+                "the first part only to rounding"
+            )
+        say(self.console, line)
+
+    def _source_states(self) -> Any:
+        """Where the jobs before left these runs; None if they begin."""
+        jobs = {job.name: job for job in self.folder.plan().jobs}
+        states, places = [], {}
+        for name in self.job.sources:
+            source = jobs[name]
+            template = state_shapes(self.part.problem, self.runner.runs(source))
+            with Checkpoints(self.folder.checkpoints(name)) as checkpoints:
+                states.append(checkpoints.load(source.stop, template).states)
+            places |= {run: len(places) + place for place, run in enumerate(source.runs)}
+        if not states:
+            return None
+        rows = [places[run] for run in self.job.runs]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[rows], *states)
+
+    def _train(self, program: Program, chunks: Any, states: Any, start: int) -> Any:
+        """The states at the end, on the host."""
+        task, job = self.part.problem.task, self.job
+        in_work = self.runner.experiment.in_work
+        progress = SweepProgress(
+            self.console, task, len(job.runs), job.stop, self.label, in_work, job.start
+        )
+        blocks = start_blocks(program, self.runs, states)
+        del states
+        self.saved_at = time.perf_counter()
+        every = 60 * self.options.checkpoint_minutes
+        with progress, stop_request() as self.stop:
+
+            def on_record(record: Record) -> None:
+                with self._forgiving("metrics"):
+                    self.writer.add(record)
+                progress.update(record)
+
+            def due() -> bool:
+                return bool(self.stop) or time.perf_counter() - self.saved_at >= every
+
+            def on_pause(step: int, blocks: Any) -> None:
+                if step == job.stop:
+                    return  # where all is written in any case
+                self._save(step, gather_states(program, blocks), program)
+                if self.stop:
+                    self.checkpoints.wait()
+                    raise self._stopped(f"at step {step:,} of {job.stop:,}")
+
+            blocks = train(
+                program,
+                blocks,
+                chunks,
+                on_record,
+                due=due,
+                on_pause=on_pause,
+                seconds=self.writer.seconds,
+            )
+        return gather_states(program, blocks)
+
+    def _save(self, step: int, states: Any, program: Program) -> None:
+        """Begins a checkpoint; a disk that is full is no reason to stop."""
+        with self._forgiving("the last checkpoint"):
+            self.checkpoints.wait()
+        with self._forgiving("a checkpoint"):
+            self.writer.flush()
+            self.checkpoints.save(step, states, self._facts(program))
+        self.saved_at = time.perf_counter()
+
+    def _facts(self, program: Program) -> dict[str, Any]:
+        return {
+            "runs": list(self.job.runs),
+            "layout": program.layout,
+            "position": self.writer.position(),
+        }
+
+    def _stopped(self, where: str) -> Stopped:
+        signum = self.stop.signum or 0
+        script = sys.argv[0] or "the same script"
+        return Stopped(
+            f"stopped by {signal.Signals(signum).name} {where}, and saved; to go on: "
+            f"scripts/run {script} --resume {self.folder.path}",
+            signum,
+        )
+
+    def _end(self, states: Any, program: Program | None) -> None:
+        """Writes all that is kept of a job; with the result, it has ended."""
+        self.writer.flush()
+        keep = self.options.keep_states or self.job.stop < self.part.steps
+        with self._forgiving("the last checkpoint"):
+            self.checkpoints.wait()
+        if keep and program is not None:
+            self.checkpoints.save(self.job.stop, states, self._facts(program))
+            self.checkpoints.wait()
+        self.folder.save_params(self.job, states.params)
+        result = manifest.describe_result(self.part, self.job, program, self.writer)
+        self.folder.save_result(self.job, result)
+        if not keep:
+            self.checkpoints.remove()
+        if not self.options.keep_states:
+            for name in unneeded_states(self.folder.plan(), self.folder.ended_jobs()):
+                Checkpoints(self.folder.checkpoints(name)).remove()
+        print_diverged(self.console, result["diverged"], len(self.runs))
+        say(self.console, f"{self.label}: {trained_line(result, self.part.problem.task)}")
+
+    @contextlib.contextmanager
+    def _forgiving(self, what: str):
+        """Says that something could not be written, and goes on."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or " ".join(str(error).split())[:200]
+            say(self.console, f"{self.label}: {what} could not be written: {reason}; going on")
+
+
+def _status(console: Console, text: str) -> contextlib.AbstractContextManager[Any]:
+    return console.status(text) if console.is_terminal else contextlib.nullcontext()

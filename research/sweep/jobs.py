@@ -1,0 +1,113 @@
+"""Which runs are trained together, from where to where: what a process takes, and ends or leaves.
+
+A sweep is a list of jobs. One process may take them all, one after the other; several may share
+them. A job that has ended is never run again; one that was cut off goes on from its checkpoint,
+whoever takes it next.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from research.sweep.experiment import Part
+
+
+class Job(NamedTuple):
+    """Runs of one group that are trained together.
+
+    Attributes:
+      group: the number of their group.
+      runs: their numbers among all runs of the experiment, in increasing order.
+      start, stop: steps.
+      width: for how many runs the program is made, so that jobs of about one size share it.
+      sources: the jobs whose last states these runs go on from; none: they begin.
+    """
+
+    group: int
+    runs: tuple[int, ...]
+    start: int
+    stop: int
+    width: int
+    sources: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """No other job of the experiment has the same, since no two begin at the same step with
+        the same run."""
+        return f"{self.group}-{self.runs[0]:06}" + (f"-from-{self.start}" if self.start else "")
+
+
+class Plan(NamedTuple):
+    """All jobs that are known of, and why there are so many.
+
+    Attributes:
+      jobs: in the order in which they are taken.
+      rungs: how each rung of a successive halving was decided; JSON types.
+      splits: which jobs were cut smaller, and why; JSON types.
+    """
+
+    jobs: tuple[Job, ...]
+    rungs: tuple[dict[str, Any], ...] = ()
+    splits: tuple[dict[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return self._asdict() | {"jobs": [job._asdict() for job in self.jobs]}
+
+    @classmethod
+    def from_json(cls, recorded: dict[str, Any]) -> "Plan":
+        jobs = [
+            Job(**job | {"runs": tuple(job["runs"]), "sources": tuple(job["sources"])})
+            for job in recorded["jobs"]
+        ]
+        return cls(tuple(jobs), tuple(recorded["rungs"]), tuple(recorded["splits"]))
+
+
+def cut_jobs(
+    parts: Sequence[Part], stops: Sequence[int], most_runs: int | None = None, shares: int = 1
+) -> tuple[Job, ...]:
+    """The jobs that a sweep begins with.
+
+    Args:
+      parts: the groups of the experiment.
+      stops: where the jobs of each group end.
+      most_runs: trained together at most.
+      shares: how many jobs there are to be at least, for so many processes.
+    """
+    jobs = []
+    for part, stop in zip(parts, stops, strict=True):
+        runs = range(part.first_run, part.first_run + len(part.group.runs))
+        pieces = max(-(-shares // len(parts)), -(-len(runs) // (most_runs or len(runs))))
+        jobs += cut(Job(part.number, tuple(runs), 0, stop, len(runs)), pieces)
+    return tuple(jobs)
+
+
+def cut(job: Job, pieces: int) -> list[Job]:
+    """The job in so many parts, of one size but for the last."""
+    width = math.ceil(len(job.runs) / pieces)
+    return [
+        job._replace(runs=job.runs[first : first + width], width=width)
+        for first in range(0, len(job.runs), width)
+    ]
+
+
+def split(plan: Plan, job: Job, pieces: int, step: int, reason: str) -> Plan:
+    """The plan with a job cut smaller, which has come to `step`.
+
+    What it has done stays: it ends there, and the smaller ones go on from its last states.
+    """
+    if step > job.start:
+        rest = job._replace(start=step, sources=(job.name,))
+        instead = [job._replace(stop=step), *cut(rest, pieces)]
+    else:
+        instead = cut(job, pieces)
+    note = {"job": job.name, "step": step, "runs": len(job.runs), "pieces": pieces, "why": reason}
+    jobs = [new for old in plan.jobs for new in (instead if old.name == job.name else [old])]
+    return plan._replace(jobs=tuple(jobs), splits=(*plan.splits, note))
+
+
+def unneeded_states(plan: Plan, ended: Iterable[str]) -> set[str]:
+    """The jobs whose last states nobody goes on from any more, once `ended` have ended."""
+    ended = set(ended)
+    sources = {name for job in plan.jobs for name in job.sources}
+    needed = {name for job in plan.jobs if job.name not in ended for name in job.sources}
+    return sources - needed

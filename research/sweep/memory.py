@@ -1,0 +1,89 @@
+"""How many runs fit a device."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from research.errors import UserError
+from research.sweep.program import Cost
+
+USABLE = 0.9  # of the limit; the rest is lost between allocations
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def parse_bytes(text: str) -> int:
+    """`"2GB"` is 2,000,000,000; `"2GiB"` is 2 * 2**30.
+
+    Raises:
+      UserError: if it is no size.
+    """
+    word = text.strip().upper().removesuffix("B")
+    binary = word.endswith("I")
+    word = word.removesuffix("I")
+    unit = word[-1:] if word[-1:].isalpha() else ""
+    try:
+        scale = 1024 ** list(_UNITS).index(unit) if binary else _UNITS[unit]
+        size = int(float(word.removesuffix(unit)) * scale)
+    except (KeyError, ValueError):
+        size = 0
+    if size < 1:
+        raise UserError(f"--memory-limit {text}: not a size, such as 20GB or 512MiB")
+    return size
+
+
+def device_limit(device: Any) -> int:
+    """How many bytes programs may use on a device; CPU devices share what the host has left."""
+    stats = device.memory_stats() or {}
+    if "bytes_limit" in stats:
+        return int(USABLE * stats["bytes_limit"])
+    return int(USABLE * host_memory() / jax.local_device_count())
+
+
+def host_memory() -> int:
+    """Bytes that this process can get: what is available, or what its control group leaves it."""
+    available = [_free_of_control_group(), _available()]
+    return min(known for known in (*available, 2**62) if known is not None)
+
+
+def pieces_needed(cost: Cost, limit: int) -> int:
+    """Into how many equal parts runs must be cut for each to fit; 1 if they fit together.
+
+    What all runs share has to fit beside each part.
+    """
+    if cost.peak_bytes <= limit:
+        return 1
+    room = max(1, limit - cost.shared_bytes)
+    return -(-(cost.peak_bytes - cost.shared_bytes) // room)
+
+
+def too_much(cost: Cost, limit: int) -> str:
+    """Why runs are cut."""
+    need, most = cost.peak_bytes / 1e9, limit / 1e9
+    return f"all at once they need {need:.3g} GB of a device, and {most:.3g} GB can be used"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device had too little memory."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _available() -> int | None:
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return 1024 * int(line.split()[1])
+    return None
+
+
+def _free_of_control_group() -> int | None:
+    most, used = _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current")
+    if most.strip().isdecimal() and used.strip().isdecimal():
+        return max(0, int(most) - int(used))
+    return None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -1,0 +1,147 @@
+"""Which settings are tried, and for how long: drawn at random instead of a grid (Bergstra and
+Bengio, 2012), and thinned out on the way (Jamieson and Talwalkar, 2016)."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from research.errors import UserError
+from research.task import HParams
+
+Axes = dict[str, Sequence[Any]]  # field name -> the values it takes
+
+
+class Search(NamedTuple):
+    """How many settings to draw, and from which seed."""
+
+    settings: int
+    seed: int = 0
+
+
+def check_search(count: int | None, seed: int) -> Search | None:
+    """The search that `--search` and `--search-seed` ask for.
+
+    Raises:
+      UserError: for numbers that make none.
+    """
+    if count is None:
+        return None
+    if count < 1:
+        raise UserError(f"--search {count}: give how many settings to draw, at least 1")
+    if seed < 0:
+        raise UserError(f"--search-seed {seed}: must be at least 0")
+    return Search(count, seed)
+
+
+class Halving(NamedTuple):
+    """Successive halving: one in `factor` settings goes on, to `factor` times as many steps.
+
+    Attributes:
+      factor: eta in the papers.
+      rungs: how often settings are compared, the end included.
+    """
+
+    factor: int
+    rungs: int
+
+    def stops(self, steps: int, log_every: int) -> list[int]:
+        """The steps at which the rungs end, the last of them being `steps`. They are whole logs,
+        so that nothing that is logged spans two rungs.
+
+        Raises:
+          UserError: if there are more rungs than that.
+        """
+        wanted = [steps / self.factor**left for left in reversed(range(1, self.rungs))]
+        stops = [log_every * round(step / log_every) for step in wanted] + [steps]
+        if stops[0] < 1 or any(a >= b for a, b in itertools.pairwise(stops)):
+            raise UserError(
+                f"--rungs {self.rungs}: {steps} steps, logged every {log_every}, cannot be cut "
+                f"into so many by --halving {self.factor}; give fewer, or a smaller --log-every"
+            )
+        return stops
+
+    def check_settings(self, settings: int) -> None:
+        """Raises a `UserError` if a rung would leave nothing out."""
+        needed = self.factor ** (self.rungs - 1)
+        if settings < needed:
+            raise UserError(
+                f"--halving {self.factor} --rungs {self.rungs}: needs at least {needed} settings "
+                f"and there are {settings}; give fewer rungs"
+            )
+
+
+def check_halving(factor: int | None, rungs: int) -> Halving | None:
+    """The halving that `--halving` and `--rungs` ask for.
+
+    Raises:
+      UserError: for numbers that make none.
+    """
+    if factor is None:
+        return None
+    if factor < 2:
+        raise UserError(f"--halving {factor}: must be at least 2, which keeps one setting in two")
+    if rungs < 2:
+        raise UserError(f"--rungs {rungs}: must be at least 2: one comparison and the end")
+    return Halving(factor, rungs)
+
+
+def draw_settings(hparams: HParams, axes: Axes, search: Search) -> list[dict[str, Any]]:
+    """Distinct settings.
+
+    Two numbers given for a hyper-parameter are the ends of a range: evenly drawn, or evenly in the
+    logarithm where the field says so. Anything else given is a list to choose from.
+
+    Args:
+      hparams: a dataclass with the fields.
+      axes: field -> what was given.
+      search: how many.
+
+    Raises:
+      UserError: if there is nothing to draw, a logarithm of 0, or too few settings.
+    """
+    if not axes:
+        raise UserError(
+            f"--search {search.settings}: give a range for a hyper-parameter at least, such as "
+            "--learning-rate 1e-4 1e-1"
+        )
+    log = {field.name: bool(field.metadata.get("log")) for field in dataclasses.fields(hparams)}
+    for name, values in axes.items():
+        if log[name] and _is_range(values) and min(values) <= 0:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{flag} {min(values)}: drawn by its logarithm; begin above 0")
+    random = np.random.default_rng(search.seed)
+    settings: dict[tuple[Any, ...], None] = {}
+    for _ in range(100 * search.settings):
+        one = tuple(_draw(random, values, log[name]) for name, values in axes.items())
+        settings[one] = None
+        if len(settings) == search.settings:
+            return [dict(zip(axes, values, strict=True)) for values in settings]
+    raise UserError(
+        f"--search {search.settings}: what was given makes {len(settings)} settings or so; draw "
+        "fewer, or leave --search out for the grid"
+    )
+
+
+def _is_range(values: Sequence[Any]) -> bool:
+    return len(values) == 2 and not any(isinstance(value, bool | str) for value in values)
+
+
+def _draw(random: np.random.Generator, values: Sequence[Any], log: bool) -> Any:
+    if not _is_range(values):
+        return values[int(random.integers(len(values)))]
+    low, high = sorted(values)
+    if isinstance(low, int) and isinstance(high, int):
+        if log:
+            return round(math.exp(random.uniform(math.log(low), math.log(high))))
+        return int(random.integers(low, high + 1))
+    value = (
+        math.exp(random.uniform(math.log(low), math.log(high)))
+        if log
+        else (random.uniform(low, high))
+    )
+    in_four_digits = float(f"{value:.3e}")  # a person can type the same value again
+    return min(max(in_four_digits, low), high)
