@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from research.errors import UserError
-from research.report.read import RunFolderData, diverged_runs
+from research.report.read import RunFolderData, diverged_runs, stopped_runs
 
 
 class OneRun(NamedTuple):
@@ -41,8 +41,9 @@ def one_run(data: RunFolderData, number: int | None = None) -> OneRun:
     if not len(finite):
         raise UserError(f"{data.path} has no finite run with {key} yet")
     if number is None:
-        higher = data.manifest["higher_is_better"]
-        number = int(finite[key].idxmax() if higher else finite[key].idxmin())
+        full = finite[~finite.index.isin(list(stopped_runs(data.manifest)))]
+        scores = full[key] if len(full) else finite[key]
+        number = int(scores.idxmax() if data.manifest["higher_is_better"] else scores.idxmin())
     if number not in finite.index:
         runs = data.metrics["run"]
         raise UserError(

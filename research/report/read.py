@@ -53,6 +53,11 @@ def swept(manifest: dict[str, Any]) -> list[str]:
     return [*manifest["config_axes"], *manifest["hparams_axes"]]
 
 
+def stopped_runs(manifest: dict[str, Any]) -> set[int]:
+    """The runs that a successive halving ended before the others."""
+    return {run for rung in manifest.get("rungs", []) for run in rung["stopped_runs"]}
+
+
 def diverged_runs(run: RunFolderData) -> set[int]:
     """The runs that became non-finite, in all groups: those that the manifest names, and, as it
     names them only when a group has ended, those with a number in the metrics that is not finite.

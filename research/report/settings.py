@@ -30,6 +30,11 @@ class Setting(NamedTuple):
         return self.left_out == self.seeds
 
     @property
+    def last_step(self) -> int:
+        """How far its runs have come; 0 where none is finite."""
+        return 0 if self.all_diverged else int(self.rows["step"].max())
+
+    @property
     def label(self) -> str:
         return ", ".join(f"{name} {show(value)}" for name, value in self.values.items()) or "all"
 

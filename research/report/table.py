@@ -18,13 +18,15 @@ def print_table(run: RunFolderData, console: Console) -> None:
     found = list(settings(run))
     scores = {setting.label: final_score(setting, metric) for setting in found}
 
-    def rank(setting: Setting) -> float:
+    def rank(setting: Setting) -> tuple[int, float]:
         score = scores[setting.label]
-        return float("inf") if score is None else sign * float(score.iqm.estimate)
+        value = float("inf") if score is None else sign * float(score.iqm.estimate)
+        return (-setting.last_step if rungs else 0), value
 
+    rungs = manifest.get("rungs", [])
     metrics, goal = headline_metrics(run), common_goal(manifest)
     table = Table(title=f"{run.path.name} at the last step", box=box.SIMPLE_HEAD, padding=0)
-    for name in [*swept(manifest), "seeds"]:
+    for name in [*swept(manifest), "seeds", *(["steps"] if rungs else [])]:
         table.add_column(name, justify="right")
     for name in metrics:
         table.add_column(f"{name}\nmedian IQM [95%]", justify="right")
@@ -34,6 +36,7 @@ def print_table(run: RunFolderData, console: Console) -> None:
         cells = [show(value) for value in setting.values.values()]
         finite = setting.seeds - setting.left_out
         cells.append(f"{finite} of {setting.seeds}" if setting.left_out else str(finite))
+        cells += [f"{setting.last_step:,}"] if rungs else []
         cells += [_cell(setting, name) for name in metrics]
         if goal is not None:
             count = reached(setting, metric, goal, manifest["higher_is_better"])
@@ -43,6 +46,11 @@ def print_table(run: RunFolderData, console: Console) -> None:
     console.print(
         f"IQM: interquartile mean over seeds, its 95% bootstrap interval. Ordered by {metric}."
     )
+    if rungs:
+        console.print(
+            "Successive halving: settings were compared where others end, and the best of them "
+            "trained on. Compare those of equal steps only."
+        )
     if left_out := sum(setting.left_out for setting in found):
         console.print(
             f"Left out: {left_out} runs that became non-finite; manifest.json names them."

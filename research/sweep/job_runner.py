@@ -217,15 +217,12 @@ class _Training:
                     self.checkpoints.wait()
                     raise self._stopped(f"at step {step:,} of {job.stop:,}")
 
-            blocks = train(
-                program,
-                blocks,
-                chunks,
-                on_record,
-                due=due,
-                on_pause=on_pause,
-                seconds=self.writer.seconds,
-            )
+            pauses = {"due": due, "on_pause": on_pause, "seconds": self.writer.seconds}
+            try:
+                blocks = train(program, blocks, chunks, on_record, **pauses)
+            finally:
+                with self._forgiving("metrics"):
+                    self.writer.flush()
         return gather_states(program, blocks)
 
     def _save(self, step: int, states: Any, program: Program) -> None:

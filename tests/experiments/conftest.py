@@ -26,7 +26,7 @@ def call():
 @pytest.fixture
 def load_script(monkeypatch):
     """A function that imports a script of `experiments/`; it leaves JAX as it is."""
-    monkeypatch.setattr("research.sweep.machine.configure_jax", lambda: None)
+    monkeypatch.setattr("research.sweep.machine.configure_jax", lambda *_: None)
     monkeypatch.syspath_prepend(str(EXPERIMENTS))  # as Python does for a script
 
     def load(script):

@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from research.sweep.jobs import Plan
 from research.sweep.run_folder import RunFolder
 
 MANIFEST = {
@@ -25,8 +26,7 @@ def make_run(tmp_path):
     steps 1 and 3: run + 10 x step, except that run 7 diverges."""
 
     def make(**changes):
-        folder = RunFolder.create(tmp_path, "run")
-        folder.record(**{**MANIFEST, **changes})
+        folder = RunFolder.create(tmp_path, "run", {**MANIFEST, **changes}, Plan(()))
         for step in (1, 2, 3):
             runs = list(range(8))
             score = [float(run + 10 * step) for run in runs]
@@ -42,7 +42,7 @@ def make_run(tmp_path):
                 "validation_score": pa.array(measured, pa.float32()),
                 "test_score": pa.array(measured, pa.float32()),
             }
-            folder.append_metrics(pa.table(columns))
+            folder.append_metrics("0-000000", step, pa.table(columns))
         return folder.path
 
     return make

@@ -38,7 +38,7 @@ def test_what_is_no_run_folder_is_named(tmp_path):
         read_run_folder(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "metrics/part-000001.parquet"])
+@pytest.mark.parametrize("name", ["manifest.json", "metrics/0-000000-000001.parquet"])
 @pytest.mark.parametrize("keep", [0, 20])
 def test_a_damaged_file_is_named(make_run, name, keep):
     path = make_run()

@@ -94,7 +94,7 @@ def test_lanes_are_at_least_one(lanes):
     ],
 )
 def test_an_error_of_the_person_is_one_line_and_a_status(capsys, monkeypatch, error, status, says):
-    monkeypatch.setattr("research.sweep.machine.configure_jax", lambda: None)
+    monkeypatch.setattr("research.sweep.machine.configure_jax", lambda *_: None)
 
     def main(_):
         raise error

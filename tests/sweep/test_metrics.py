@@ -12,6 +12,7 @@ from research.sweep.metrics import (
     Record,
     diverged_runs,
     record_table,
+    row_labels,
     table_schema,
     value,
 )
@@ -40,15 +41,16 @@ def record(**changes):
     return default._replace(**changes)
 
 
-def table(config_columns=None, metrics=("loss", "event", "score"), **options):
+def table(config_columns=None, metrics=("loss", "event", "score"), numbers=(0, 1), **options):
     config_columns = config_columns or {}
     schema = table_schema(RUNS.hparams, config_columns, metrics)
-    return record_table(record(), RUNS, schema, config_columns=config_columns, **options)
+    labels = row_labels(RUNS, np.array(numbers), config_columns)
+    return record_table(record(), labels, schema, **options)
 
 
 def test_there_is_a_row_a_run_and_log_ordered_by_step():
-    rows = table(first_run=4, work_after=lambda step: 3 * step)
-    assert rows["run"].to_pylist() == [4, 5, 4, 5]
+    rows = table(numbers=(4, 9), work_after=lambda step: 3 * step)
+    assert rows["run"].to_pylist() == [4, 9, 4, 9]
     assert rows["seed"].to_pylist() == [7, 7, 7, 7]
     assert rows["step"].to_pylist() == [15, 15, 20, 20]
     assert rows["work"].to_pylist() == [45, 45, 60, 60]

@@ -9,53 +9,117 @@ import pyarrow as pa
 import pytest
 
 from research.errors import UserError
-from research.sweep.run_folder import RunFolder, load_file
+from research.sweep.jobs import Job, Plan
+from research.sweep.run_folder import RunFolder, load_file, load_params
 from research.sweep.tensors import load_tensors
+
+JOB = Job(group=0, runs=(5, 6), start=0, stop=8, width=2)
+
+
+def create(parent, name):
+    return RunFolder.create(parent, name, {}, Plan((JOB,)))
 
 
 def test_an_existing_folder_is_refused_and_untouched(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis").write_text("years of work")
     with pytest.raises(UserError, match="is there already"):
-        RunFolder.create(tmp_path, "mine")
+        create(tmp_path, "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis"]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write to .*file.*--out"):
-        RunFolder.create(tmp_path / "file", "run")
+        create(tmp_path / "file", "run")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_is_named(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(UserError, match=r"Permission denied.*--out"):
-        RunFolder.create(tmp_path, "run")
+        create(tmp_path, "run")
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".", ".."])
 def test_a_name_is_no_path(tmp_path, name):
     with pytest.raises(UserError, match="--name"):
-        RunFolder.create(tmp_path, name)
+        create(tmp_path, name)
+
+
+def test_a_folder_appears_with_all_that_is_in_it_at_first(tmp_path, monkeypatch):
+    def fail(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("research.sweep.run_folder.write_bytes", fail)
+    with pytest.raises(UserError, match="No space left"):
+        create(tmp_path, "run")
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_tools_read_what_is_written(tmp_path):
-    folder = RunFolder.create(tmp_path, "run")
-    folder.record(status="running", seeds=[1, 2])
+    files = {(1, "vocabulary"): {"symbols": ["é", "\n"]}}
+    folder = RunFolder.create(tmp_path, "run", {"seeds": [1, 2]}, Plan((JOB,)), files)
     folder.record(status="finished")
-    folder.append_metrics(pa.table({"run": [0, 1], "loss": [1.0, None]}))
-    folder.append_metrics(pa.table({"run": [0, 1], "loss": [0.5, 2.0]}))
-    folder.save_params(0, {"dense": {"kernel": np.eye(2, dtype=np.float32)}}, runs=2)
-    folder.save_file(1, "vocabulary", {"symbols": ["é", "\n"]})
-    assert json.loads((folder.path / "vocabulary-1.json").read_text("utf-8")) == {
-        "symbols": ["é", "\n"]
-    }
+    folder.append_metrics(JOB.name, 0, pa.table({"run": [5, 6], "loss": [1.0, None]}))
+    folder.append_metrics(JOB.name, 1, pa.table({"run": [5, 6], "loss": [0.5, 2.0]}))
+    folder.save_params(JOB, {"dense": {"kernel": np.eye(2, dtype=np.float32)}})
+    text = (folder.path / "vocabulary-1.json").read_text("utf-8")
+    assert json.loads(text) == {"symbols": ["é", "\n"]}
     assert load_file(folder.path, 1, "vocabulary") == {"symbols": ["é", "\n"]}
     manifest = json.loads((folder.path / "manifest.json").read_text())
-    assert manifest == {"format": 1, "status": "finished", "seeds": [1, 2]}
+    assert manifest == {"format": 2, "status": "finished", "seeds": [1, 2]}
     metrics = pd.read_parquet(folder.path / "metrics")
-    assert list(metrics["run"]) == [0, 1, 0, 1]
+    assert list(metrics["run"]) == [5, 6, 5, 6]
     assert list(metrics["loss"].isna()) == [False, True, False, False]
-    tensors = load_tensors(folder.path / "params-0.safetensors")
+    tensors = load_tensors(folder.path / "params" / "0-000005.safetensors")
     np.testing.assert_array_equal(tensors["dense/kernel"], np.eye(2))
+
+
+def test_the_last_params_of_a_run_are_found_whatever_job_wrote_them(tmp_path):
+    folder = create(tmp_path, "run")
+    later = JOB._replace(runs=(6,), start=8, stop=16, sources=(JOB.name,))
+    folder.save_params(JOB, {"w": np.float32([5, 6])})
+    folder.save_params(later, {"w": np.float32([66])})
+    assert load_params(folder.path, 5)["w"] == 5
+    assert load_params(folder.path, 6)["w"] == 66
+    with pytest.raises(UserError, match="no params of run 7"):
+        load_params(folder.path, 7)
+
+
+def test_metrics_beyond_a_checkpoint_are_cut_off_and_those_of_other_jobs_stay(tmp_path):
+    folder = create(tmp_path, "run")
+    later = JOB._replace(start=8, stop=16)
+    for job in (JOB, later):
+        for number in range(3):
+            folder.append_metrics(job.name, number, pa.table({"run": [number]}))
+    folder.cut_metrics(JOB.name, 1)
+    names = sorted(path.name for path in (folder.path / "metrics").iterdir())
+    assert names == ["0-000005-000000.parquet"] + [
+        f"0-000005-from-8-00000{number}.parquet" for number in range(3)
+    ]
+
+
+def test_results_are_merged_in_the_order_of_the_plan(tmp_path):
+    jobs = [JOB._replace(runs=(run,)) for run in (10, 2, 7)]
+    folder = RunFolder.create(tmp_path, "run", {"results": []}, Plan(tuple(jobs)))
+    for job in reversed(jobs[:2]):
+        folder.save_result(job, {"job": job.name})
+    folder.merge_results(status="running")
+    assert [result["job"] for result in folder.manifest()["results"]] == ["0-000010", "0-000002"]
+    assert folder.ended_jobs() == {"0-000010", "0-000002"}
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "plan.json"])
+def test_a_damaged_file_is_named(tmp_path, name):
+    folder = create(tmp_path, "run")
+    (folder.path / name).write_text("{")
+    with pytest.raises(UserError, match=f"{name} is damaged"):
+        RunFolder.open(folder.path).plan()
+
+
+def test_a_folder_of_another_format_is_refused(tmp_path):
+    folder = create(tmp_path, "run")
+    (folder.path / "manifest.json").write_text('{"format": 1}')
+    with pytest.raises(UserError, match="is in format 1"):
+        RunFolder.open(folder.path)

@@ -13,8 +13,8 @@ from research.errors import UserError
 from research.sweep.experiment import Experiment
 from research.sweep.plan import Intervals
 from research.sweep.progress import SweepProgress
-from research.sweep.runner import run_experiment
-from research.sweep.tensors import load_tensors
+from research.sweep.run_folder import load_params
+from research.sweep.runner import RunOptions, run_experiment
 from tests import toy
 
 
@@ -41,7 +41,8 @@ def experiment(**changes):
 
 def run(tmp_path, **changes):
     file = io.StringIO()
-    path = run_experiment(experiment(**changes), str(tmp_path), "run", Console(file=file))
+    options = RunOptions(str(tmp_path), "run")
+    path = run_experiment(experiment(**changes), options, Console(file=file))
     return path, json.loads((path / "manifest.json").read_text()), file.getvalue()
 
 
@@ -75,9 +76,8 @@ def test_the_manifest_says_what_was_run_and_how_it_went(tmp_path):
 
 def test_final_params_of_all_runs_are_kept(tmp_path):
     path, _, _ = run(tmp_path)
-    np.testing.assert_array_equal(
-        load_tensors(path / "params-1.safetensors")["w"], np.float32([106, 106, 112, 112])
-    )
+    final = [load_params(path, run)["w"] for run in range(8)]
+    np.testing.assert_array_equal(final, np.float32([6, 6, 12, 12, 106, 106, 112, 112]))
 
 
 def test_diverged_runs_are_named_with_seed_step_and_hyperparameters(tmp_path):
@@ -100,9 +100,9 @@ def test_cost_and_throughput_are_printed(tmp_path):
 
 def test_an_existing_folder_is_refused_before_anything_is_compiled(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr("research.sweep.runner.compile_program", None)
+    monkeypatch.setattr("research.sweep.job_runner.compile_program", None)
     with pytest.raises(UserError, match="is there already"):
-        run_experiment(experiment(), str(tmp_path), "run", Console(file=io.StringIO()))
+        run(tmp_path)
 
 
 def test_a_sweep_that_is_stopped_says_so_and_keeps_what_it_has(tmp_path, monkeypatch):

@@ -1,0 +1,182 @@
+"""Which settings go on."""
+
+import dataclasses
+import json
+
+import pytest
+
+from research.sweep.experiment import Experiment, first_stops, make_parts
+from research.sweep.halving import advance, next_rung
+from research.sweep.jobs import Plan, cut_jobs, split
+from research.sweep.plan import Intervals
+from research.sweep.search import Halving
+from tests import toy
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    start: float = 0.0
+
+
+def make(settings=9, seeds=1, groups=1, rungs=3, most_runs=None, higher_is_better=False):
+    """The groups and first jobs of `settings` settings a group, thinned out by 3."""
+
+    def make_problem(config):
+        problem = toy.problem(config.start)
+        return problem._replace(task=problem.task._replace(higher_is_better=higher_is_better))
+
+    experiment = Experiment(
+        name="toy",
+        make_problem=make_problem,
+        config=Config(),
+        hparams=toy.ToyHParams(),
+        config_axes={"start": [float(group) for group in range(groups)]},
+        hparams_axes={"rate": [float(setting) for setting in range(settings)]},
+        seeds=range(seeds),
+        steps=27,
+        intervals=Intervals(log_every=1),
+        halving=Halving(3, rungs),
+    )
+    parts = make_parts(experiment)
+    return parts, Plan(cut_jobs(parts, first_stops(experiment, parts), most_runs))
+
+
+def results(plan, scores):
+    """How all jobs went, for a table of scores by run."""
+    return {job.name: {"scores": [scores[run] for run in job.runs]} for job in plan.jobs}
+
+
+def begun(plan, before):
+    return plan.jobs[len(before.jobs) :]
+
+
+def kept(parts, plan, scores, halving):
+    """The runs that go on after the first rung."""
+    after = advance(plan, parts, halving, results(plan, scores))
+    return [run for job in begun(after, plan) for run in job.runs]
+
+
+@pytest.mark.parametrize(("higher_is_better", "best"), [(False, [2, 3, 8]), (True, [1, 4, 6])])
+def test_the_best_third_goes_on_whichever_way_is_better(higher_is_better, best):
+    scores = [5.0, 9.0, 1.0, 2.0, 8.0, 6.0, 7.0, 4.0, 0.0]
+    parts, plan = make(higher_is_better=higher_is_better)
+    assert kept(parts, plan, scores, Halving(3, 3)) == best
+
+
+def test_settings_are_compared_by_the_middle_half_of_their_seeds_which_stay_together():
+    scores = [
+        *(9.0, 2.0, 2.0, 9.0),  # by the mean the worst, by the best seed no better than the others
+        *(3.0, 3.0, 3.0, 3.0),
+        *(0.0, 4.0, 5.0, 0.0),
+    ]
+    scores[0], scores[3] = 900.0, 1.0
+    parts, plan = make(settings=3, seeds=4, rungs=2)
+    assert kept(parts, plan, scores, Halving(3, 2)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("higher_is_better", [False, True])
+def test_a_setting_with_a_run_that_is_not_finite_is_worst(higher_is_better):
+    good, bad = (9.0, 1.0) if higher_is_better else (1.0, 9.0)
+    scores = [good, None, good, bad, bad, bad, bad, bad, bad]
+    parts, plan = make(settings=3, seeds=3, rungs=2, higher_is_better=higher_is_better)
+    scores[3] = good
+    assert kept(parts, plan, scores, Halving(3, 2)) == [3, 4, 5]
+
+
+@pytest.mark.parametrize(("failed", "goes_on"), [(1, 0), (2, 0), (3, 1)])
+def test_a_quarter_of_the_seeds_may_fail_and_no_more(failed, goes_on):
+    scores = [1.0] * 8 + [2.0] * 8 + [3.0] * 8
+    scores[:failed] = [None] * failed
+    parts, plan = make(settings=3, seeds=8, rungs=2)
+    assert kept(parts, plan, scores, Halving(3, 2)) == list(range(8 * goes_on, 8 * goes_on + 8))
+
+
+def test_some_go_on_even_if_no_setting_is_finite():
+    parts, plan = make()
+    after = advance(plan, parts, Halving(3, 3), results(plan, [None] * 9))
+    assert len(begun(after, plan)[0].runs) == 3
+    assert after.rungs[0]["scores"][0] == {"first_run": 0, "iqm": None, "kept": True}
+    json.dumps(after.to_json(), allow_nan=False)
+
+
+def test_nothing_happens_while_a_job_of_the_rung_has_not_ended():
+    parts, plan = make(most_runs=4)
+    ended = results(plan, range(9))
+    del ended[plan.jobs[1].name]
+    assert advance(plan, parts, Halving(3, 3), ended) == plan
+
+
+def test_rungs_follow_each_other_to_the_end_and_nothing_after_the_last():
+    parts, plan = make(settings=18, seeds=2)
+    halving, scores, seen = Halving(3, 3), range(36), [plan.jobs]
+    for _ in range(4):
+        before, plan = plan, advance(plan, parts, halving, results(plan, scores))
+        seen.append(begun(plan, before))
+    ends = [[(job.start, job.stop, len(job.runs)) for job in jobs] for jobs in seen]
+    assert ends == [[(0, 3, 36)], [(3, 9, 12)], [(9, 27, 4)], [], []]
+    assert [note["rung"] for note in plan.rungs] == [1, 2]
+    assert [note["steps"] for note in plan.rungs] == [[3], [9]]
+    assert [(note["settings"], note["kept"]) for note in plan.rungs] == [(18, 6), (6, 2)]
+
+
+def test_runs_that_stopped_are_listed_and_why():
+    parts, plan = make(settings=3, seeds=2, rungs=2, higher_is_better=True)
+    (note,) = advance(plan, parts, Halving(3, 2), results(plan, [1, 2, 5, 7, 3, 4])).rungs
+    assert note["stopped_runs"] == [0, 1, 4, 5]
+    assert note["scores"] == [
+        {"first_run": 0, "iqm": 1.5, "kept": False},
+        {"first_run": 2, "iqm": 6.0, "kept": True},
+        {"first_run": 4, "iqm": 3.5, "kept": False},
+    ]
+
+
+def test_what_is_noted_is_the_metric_itself_where_lower_is_better():
+    parts, plan = make(settings=3, rungs=2)
+    (note,) = advance(plan, parts, Halving(3, 2), results(plan, [1.0, 2.0, -3.0])).rungs
+    assert [row["iqm"] for row in note["scores"]] == [1, 2, -3]
+
+
+def test_groups_are_compared_with_each_other():
+    parts, plan = make(settings=6, groups=2)
+    scores = [9.0] * 5 + [3.0] + [1.0] * 3 + [9.0] * 3
+    after = advance(plan, parts, Halving(3, 3), results(plan, scores))
+    ours, theirs = begun(after, plan)
+    assert (ours.group, ours.runs, ours.sources) == (0, (5,), ("0-000000",))
+    assert (theirs.group, theirs.runs, theirs.sources) == (1, (6, 7, 8), ("1-000006",))
+
+
+def test_a_group_of_which_nothing_goes_on_has_no_more_jobs():
+    parts, plan = make(settings=6, groups=2)
+    after = advance(plan, parts, Halving(3, 3), results(plan, range(12)))
+    assert [job.runs for job in begun(after, plan)] == [(0, 1, 2, 3)]
+    assert len(after.rungs[0]["stopped_runs"]) == 8
+
+
+def test_jobs_are_no_larger_than_those_before_and_name_what_they_go_on_from():
+    parts, plan = make(settings=18, most_runs=4)
+    assert [job.runs[0] for job in plan.jobs] == [0, 4, 8, 12, 16]
+    scores = [9.0] * 18
+    for run in (1, 2, 3, 9, 12, 17):
+        scores[run] = 0.0
+    after = advance(plan, parts, Halving(3, 3), results(plan, scores))
+    first, second = begun(after, plan)
+    assert (first.runs, first.sources) == ((1, 2, 3), ("0-000000",))
+    assert (second.runs, second.sources) == ((9, 12, 17), ("0-000008", "0-000012", "0-000016"))
+    assert first.width == second.width == 3
+    assert first.name == "0-000001-from-3"
+
+
+def test_a_job_that_was_cut_on_the_way_counts_once_by_its_end():
+    parts, plan = make()
+    plan = split(plan, plan.jobs[0], 2, 2, "too much")
+    scores = {job.name: {"scores": [float(run) for run in job.runs]} for job in plan.jobs}
+    scores[plan.jobs[0].name] = {"scores": [-float(run) for run in range(9)]}  # at step 2
+    after = advance(plan, parts, Halving(3, 3), scores)
+    (job,) = begun(after, plan)
+    assert (job.runs, job.sources) == ((0, 1, 2), ("0-000000-from-2",))
+
+
+def test_of_settings_that_do_not_divide_as_many_go_on_as_are_whole():
+    parts, plan = make(settings=11)
+    jobs, note = next_rung(parts, Halving(3, 3), 1, plan.jobs, dict.fromkeys(range(11), 1.0))
+    assert note["kept"] == len(jobs[0].runs) == 3

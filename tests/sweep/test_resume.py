@@ -1,0 +1,295 @@
+"""Sweeps that are stopped, killed, cut smaller or shared, and end at the same numbers."""
+
+import io
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from research.errors import Stopped, UserError
+from research.sweep.checkpoints import Checkpoints
+from research.sweep.experiment import make_parts
+from research.sweep.job_runner import TrainOptions
+from research.sweep.program import state_shapes
+from research.sweep.progress import SweepProgress
+from research.sweep.run_folder import RunFolder, load_params
+from research.sweep.runner import RunOptions, run_experiment
+from research.sweep.search import Halving
+from tests.sweep.test_runner import experiment
+
+ALWAYS = TrainOptions(checkpoint_minutes=0.0)
+
+
+def run(tmp_path, name="run", changes=None, **options):
+    """Runs the toy, and returns what it printed."""
+    file = io.StringIO()
+    options = RunOptions(str(tmp_path), name, **{"train": ALWAYS, **options})
+    run_experiment(experiment(**changes or {}), options, Console(file=file, width=200))
+    return file.getvalue()
+
+
+def outcome(folder):
+    """All metrics and final params, whatever jobs wrote them."""
+    metrics = pd.read_parquet(folder / "metrics").sort_values(["run", "step"], ignore_index=True)
+    runs = sorted(metrics["run"].unique())
+    return metrics, [load_params(folder, run)["w"] for run in runs]
+
+
+def assert_same(folder, other):
+    (metrics, params), (other_metrics, other_params) = outcome(folder), outcome(other)
+    pd.testing.assert_frame_equal(metrics, other_metrics, check_exact=True)
+    np.testing.assert_array_equal(params, other_params)
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """The folder of a sweep that nothing happened to."""
+    run(tmp_path, "whole")
+    return tmp_path / "whole"
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """A function that has something happen once, when the runs of a group reach a step."""
+
+    def arrange(step, happens, group=0):
+        update, done = SweepProgress.update, []
+
+        def updated(progress, record):
+            update(progress, record)
+            reached = record.chunk.end == step and f"start={100.0 * group}" in progress.label
+            if reached and not done:
+                done.append(1)
+                happens()
+
+        monkeypatch.setattr(SweepProgress, "update", updated)
+
+    return arrange
+
+
+def out_of_memory():
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+
+
+@pytest.mark.parametrize("group", [0, 1])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_at_the_end_of_a_chunk_and_the_same_command_goes_on(
+    tmp_path, whole, at, group, signum
+):
+    never = TrainOptions(checkpoint_minutes=1e9)
+    at(2, lambda: os.kill(os.getpid(), signum), group)
+    with pytest.raises(Stopped, match=r"stopped by SIG.* at step [24] of 6, and saved"):
+        run(tmp_path, train=never)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["status"] == "stopped"
+    text = run(tmp_path, train=never)
+    assert "going on from step" in text
+    assert_same(tmp_path / "run", whole)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["status"] == "finished"
+    assert len(manifest["sessions"]) == 1
+    assert [step for step, _ in manifest["results"][group]["clock"]] == [2, 4, 6]
+
+
+def test_a_crash_costs_what_came_after_the_checkpoint(tmp_path, whole, at):
+    def crash():
+        raise RuntimeError("crash")
+
+    at(4, crash)
+    with pytest.raises(RuntimeError, match="crash"):
+        run(tmp_path)
+    assert "going on from step 2 of 6" in run(tmp_path)
+    assert_same(tmp_path / "run", whole)
+
+
+def test_the_whole_state_is_what_it_would_have_been(tmp_path, at):
+    keep = ALWAYS._replace(keep_states=True)
+    run(tmp_path, "whole", train=keep)
+    at(4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped):
+        run(tmp_path, train=keep)
+    run(tmp_path, train=keep)
+    for part in make_parts(experiment()):
+        template = state_shapes(part.problem, part.group.runs)
+        name = f"{part.number}-{part.first_run:06}"
+        found = [
+            Checkpoints(tmp_path / folder / "checkpoints" / name).latest(template)
+            for folder in ("whole", "run")
+        ]
+        jax.tree.map(np.testing.assert_array_equal, found[0].states, found[1].states)
+        assert found[1].step == 6
+
+
+def test_parts_that_run_one_after_the_other_give_what_all_at_once_give(tmp_path, whole):
+    text = run(tmp_path, parallel=3)
+    assert "start=0.0 runs 0 to 1" in text
+    assert "start=0.0 runs 2 to 3" in text
+    assert_same(tmp_path / "run", whole)
+
+
+def test_runs_that_do_not_fit_the_memory_are_cut_smaller(tmp_path):
+    many = {"seeds": tuple(range(64))}
+    run(tmp_path, "whole", many)
+    (result, _) = json.loads((tmp_path / "whole" / "manifest.json").read_text())["results"]
+    limit = result["cost"]["peak_bytes"] - 1
+    text = run(tmp_path, changes=many, train=ALWAYS._replace(memory_limit=limit))
+    assert "GB can be used; 128 runs go on in 2 parts" in text
+    assert_same(tmp_path / "run", tmp_path / "whole")
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["splits"][0]["runs"] == 128
+    assert "they need" in manifest["splits"][0]["why"]
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_device_that_runs_out_of_memory_all_the_same_loses_nothing(tmp_path, whole, at, step):
+    at(step, out_of_memory)
+    text = run(tmp_path)
+    assert "ran out of memory; 4 runs go on in 2 parts" in text
+    assert_same(tmp_path / "run", whole)
+
+
+def test_a_kill_after_a_job_was_cut_smaller(tmp_path, whole, at, monkeypatch):
+    """The first part has nothing left to train but has not ended yet."""
+    at(4, out_of_memory)
+    save = RunFolder.save_result
+    monkeypatch.setattr(RunFolder, "save_result", lambda *_: os.kill(0, 0) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path)
+    monkeypatch.setattr(RunFolder, "save_result", save)
+    run(tmp_path)
+    assert_same(tmp_path / "run", whole)
+
+
+def test_a_run_that_does_not_even_fit_alone_is_a_clear_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("research.sweep.job_runner.train", lambda *_, **__: out_of_memory())
+    with pytest.raises(UserError, match="run 0 alone does not fit the memory"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"seeds": (4, 6)}, r"seeds is \[4, 5\] there and \[4, 6\] here"),
+        ({"steps": 8}, "steps is 6 there and 8 here"),
+        ({"hparams_axes": {"rate": [1.0, 3.0]}}, "rate is"),
+        ({"name": "other"}, "experiment is"),
+    ],
+)
+def test_a_folder_of_another_experiment_is_refused_and_untouched(tmp_path, at, changes, says):
+    at(4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped):
+        run(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=f"of another experiment: {says}"):
+        run(tmp_path, changes=changes)
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_finished_sweep_is_not_run_again(tmp_path, whole):
+    with pytest.raises(UserError, match="is finished and is not overwritten"):
+        run(tmp_path, "whole")
+
+
+def test_two_processes_in_one_folder(tmp_path, at):
+    at(4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped):
+        run(tmp_path)
+    with RunFolder(tmp_path / "run").lock("folder"):
+        with pytest.raises(UserError, match=f"is being trained by process {os.getpid()} on"):
+            run(tmp_path)
+        with pytest.raises(UserError, match="is being trained by"):
+            run(tmp_path, worker=True)
+
+
+def test_workers_share_the_jobs(tmp_path, whole):
+    run(tmp_path, shares=4, prepare=True)
+    folder = RunFolder(tmp_path / "run")
+    jobs = folder.plan().jobs
+    assert [job.runs for job in jobs] == [(0, 1), (2, 3), (4, 5), (6, 7)]
+    with folder.lock(jobs[1].name):  # another worker has it
+        run(tmp_path, shares=4, worker=True)
+        assert folder.ended_jobs() == {job.name for job in jobs} - {jobs[1].name}
+        assert folder.manifest()["status"] == "running"
+    run(tmp_path, shares=4, worker=True)  # and died
+    assert folder.manifest()["status"] == "finished"
+    assert_same(tmp_path / "run", whole)
+
+
+def test_processes_of_one_world_train_every_second_job(tmp_path, whole):
+    run(tmp_path, shares=4, process=(1, 2))
+    assert RunFolder(tmp_path / "run").ended_jobs() == {"0-000002", "1-000006"}
+    run(tmp_path, shares=4, process=(0, 2))
+    assert_same(tmp_path / "run", whole)
+
+
+def test_a_damaged_checkpoint_stops_and_stays(tmp_path, at):
+    at(4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped):
+        run(tmp_path)
+    newest = max((tmp_path / "run" / "checkpoints" / "0-000000").iterdir())
+    (newest / "facts.json").write_text("{}")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"damaged.*move it away to go on from the"):
+            run(tmp_path)
+        assert newest.is_dir()
+
+
+def test_a_full_disk_costs_checkpoints_but_not_the_sweep(tmp_path, whole, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("research.sweep.checkpoints._write_state", full)
+    text = run(tmp_path)
+    assert "the last checkpoint could not be written: No space left on device; going on" in text
+    assert_same(tmp_path / "run", whole)
+
+
+def test_a_disk_that_stays_full_is_a_clear_line_and_nothing_is_lost(tmp_path, whole, monkeypatch):
+    append = RunFolder.append_metrics
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "append_metrics", full)
+    with pytest.raises(UserError, match=r"No space left on device.*--resume"):
+        run(tmp_path)
+    monkeypatch.setattr(RunFolder, "append_metrics", append)
+    run(tmp_path)
+    assert_same(tmp_path / "run", whole)
+
+
+HALVING = {
+    "hparams_axes": {"rate": [1.0, 5.0, 2.0, 4.0]},
+    "config_axes": {"start": [0.0, 1.0]},
+    "steps": 16,
+    "halving": Halving(2, 3),
+}
+
+
+def test_halving_trains_the_best_settings_on(tmp_path):
+    run(tmp_path, changes=HALVING)
+    metrics, params = outcome(tmp_path / "run")
+    # Of 8 settings, 4 with the lowest sums at step 4; of those, 2 at step 8; each of 2 seeds.
+    assert metrics.groupby("run")["step"].max().value_counts().to_dict() == {4: 8, 8: 4, 16: 4}
+    longest = metrics[metrics["step"] == 16]
+    assert sorted(longest["score"]) == [16, 16, 17, 17]
+    assert [float(params[run]) for run in sorted(set(longest["run"]))] == [16, 16, 17, 17]
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert [(rung["settings"], rung["kept"]) for rung in manifest["rungs"]] == [(8, 4), (4, 2)]
+    assert not any((tmp_path / "run" / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("step", [2, 6, 10])
+def test_halving_goes_on_where_it_was_stopped(tmp_path, at, step):
+    run(tmp_path, "whole", changes=HALVING)
+    at(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped):
+        run(tmp_path, changes=HALVING)
+    run(tmp_path, changes=HALVING)
+    assert_same(tmp_path / "run", tmp_path / "whole")

@@ -1,0 +1,170 @@
+"""Random settings, and the rungs of a halving."""
+
+import dataclasses
+
+import pytest
+
+from research.errors import UserError
+from research.sweep.search import Halving, Search, check_halving, check_search, draw_settings
+from research.task import field
+
+
+@dataclasses.dataclass(frozen=True)
+class HParams:
+    learning_rate: float = field(1e-3, "by its logarithm", log=True)
+    width: int = field(8, "by its logarithm", log=True)
+    momentum: float = field(0.9, "evenly")
+    layers: int = field(2, "evenly")
+    nesterov: bool = field(False, "a choice")
+    kind: str = field("a", "a choice")
+
+
+def draw(count, seed=0, **axes):
+    return draw_settings(HParams(), axes, Search(count, seed))
+
+
+def column(name, count, values):
+    return [setting[name] for setting in draw(count, **{name: values})]
+
+
+def share_below(values, middle):
+    return sum(value < middle for value in values) / len(values)
+
+
+def test_a_range_is_drawn_evenly_in_the_logarithm_where_the_field_says_so():
+    rates = column("learning_rate", 1000, (1e-4, 1e-2))
+    assert all(1e-4 <= rate <= 1e-2 for rate in rates)
+    assert 0.45 < share_below(rates, 1e-3) < 0.55
+    assert 0.20 < share_below(rates, 10**-3.5) < 0.30
+
+
+def test_a_range_is_drawn_evenly_elsewhere():
+    values = column("momentum", 1000, (1e-4, 1e-2))
+    assert all(1e-4 <= value <= 1e-2 for value in values)
+    assert 0.06 < share_below(values, 1e-3) < 0.12
+    assert 0.45 < share_below(values, 0.00505) < 0.55
+
+
+def test_the_ends_of_a_range_may_be_given_in_any_order():
+    assert all(1 <= value <= 2 for value in column("momentum", 50, (2.0, 1.0)))
+
+
+def test_whole_numbers_stay_whole_and_both_ends_occur():
+    drawn = draw(100, layers=(1, 4), momentum=(0.0, 1.0))
+    assert {setting["layers"] for setting in drawn} == {1, 2, 3, 4}
+    assert all(type(setting["layers"]) is int for setting in drawn)
+
+
+def test_whole_numbers_are_drawn_by_their_logarithm_too():
+    drawn = [setting["width"] for setting in draw(1000, width=(4, 64), momentum=(0.0, 1.0))]
+    assert (min(drawn), max(drawn)) == (4, 64)
+    assert all(type(width) is int for width in drawn)
+    assert 0.40 < share_below(drawn, 16) < 0.55
+
+
+def test_more_than_two_values_are_a_choice_even_of_a_logarithm():
+    drawn = draw(60, learning_rate=(0.0, 1e-3, 1e-2), momentum=(0.0, 1.0))
+    assert {setting["learning_rate"] for setting in drawn} == {0.0, 1e-3, 1e-2}
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("nesterov", (False, True)), ("kind", ("a", "b")), ("momentum", (0.5,))]
+)
+def test_truth_values_words_and_single_values_are_a_choice(name, values):
+    drawn = [setting[name] for setting in draw(40, **{name: values}, learning_rate=(1e-3, 1e-1))]
+    assert set(drawn) == set(values)
+    assert {type(value) for value in drawn} == {type(values[0])}
+
+
+def test_a_number_that_is_drawn_can_be_typed_again():
+    for rate in column("learning_rate", 50, (1e-4, 1e-2)):
+        assert rate == float(f"{rate:.3e}")
+
+
+def test_one_seed_draws_the_same_settings_and_another_seed_others():
+    axes = {"learning_rate": (1e-4, 1e-2), "layers": (1, 4)}
+    first, again, other = draw(8, **axes), draw(8, **axes), draw(8, seed=1, **axes)
+    assert first == again
+    assert not any(setting in other for setting in first)
+
+
+def test_settings_are_distinct_up_to_the_last_one_there_is():
+    drawn = draw(8, layers=(1, 4), nesterov=(False, True))
+    assert len({tuple(setting.items()) for setting in drawn}) == 8
+
+
+@pytest.mark.parametrize(
+    ("count", "axes", "says"),
+    [
+        (4, {}, "--search 4: give a range"),
+        (4, {"learning_rate": (0.0, 1e-2)}, r"--learning-rate 0.0: drawn by its logarithm"),
+        (4, {"learning_rate": (1e-2, -1.0)}, r"--learning-rate -1.0: drawn by its logarithm"),
+        (4, {"width": (0, 8)}, "--width 0: drawn by its logarithm"),
+        (9, {"layers": (1, 4), "nesterov": (False, True)}, "--search 9: .*makes 8 settings"),
+    ],
+)
+def test_a_search_that_cannot_be_drawn_is_named(count, axes, says):
+    with pytest.raises(UserError, match=says):
+        draw(count, **axes)
+
+
+def test_a_search_needs_settings_and_a_seed():
+    assert check_search(None, 0) is None
+    assert check_search(1, 0) == Search(1, 0)
+    assert check_search(32, 7) == Search(32, 7)
+
+
+@pytest.mark.parametrize(
+    ("count", "seed", "says"), [(0, 0, "--search 0"), (4, -1, "--search-seed -1")]
+)
+def test_numbers_that_make_no_search_are_named(count, seed, says):
+    with pytest.raises(UserError, match=says):
+        check_search(count, seed)
+
+
+def test_every_rung_is_factor_times_as_long_as_the_one_before():
+    assert Halving(3, 4).stops(27, log_every=1) == [1, 3, 9, 27]
+    assert Halving(2, 3).stops(1000, log_every=10) == [250, 500, 1000]
+
+
+@pytest.mark.parametrize("steps", [99, 100, 101, 1234, 5000])
+@pytest.mark.parametrize("log_every", [1, 3, 7, 10])
+def test_rungs_end_with_whole_logs_near_where_they_should_and_the_last_at_the_end(steps, log_every):
+    first, second, last = Halving(2, 3).stops(steps, log_every)
+    assert last == steps
+    assert first % log_every == second % log_every == 0
+    assert abs(first - steps / 4) <= log_every / 2
+    assert abs(second - steps / 2) <= log_every / 2
+
+
+@pytest.mark.parametrize(
+    ("halving", "steps", "log_every"),
+    [
+        (Halving(3, 5), 27, 1),  # the first would be at step 0
+        (Halving(3, 4), 27, 3),
+        (Halving(2, 3), 30, 10),  # twice at step 10 or 20
+        (Halving(2, 2), 10, 10),
+    ],
+)
+def test_more_rungs_than_logs_are_refused(halving, steps, log_every):
+    with pytest.raises(UserError, match=f"--rungs {halving.rungs}: {steps} steps"):
+        halving.stops(steps, log_every)
+
+
+def test_there_are_settings_for_every_rung_to_leave_some_out():
+    Halving(3, 3).check_settings(9)
+    with pytest.raises(UserError, match="needs at least 9 settings and there are 8"):
+        Halving(3, 3).check_settings(8)
+
+
+def test_a_halving_is_asked_for_by_its_factor():
+    assert check_halving(None, 3) is None
+    assert check_halving(2, 2) == Halving(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("factor", "rungs", "says"), [(1, 3, "--halving 1"), (0, 3, "--halving 0"), (3, 1, "--rungs 1")]
+)
+def test_numbers_that_make_no_halving_are_named(factor, rungs, says):
+    with pytest.raises(UserError, match=says):
+        check_halving(factor, rungs)
