@@ -1,0 +1,229 @@
+"""What `scripts/launch` does: a sweep in several processes, on this machine or through SLURM.
+
+    scripts/launch experiments/mlp.py --seeds 64 --on local --workers 4
+    scripts/launch experiments/dqn.py --on slurm --workers 8 --gpus 1 --partition gpu --minutes 240
+
+The run folder is made first; then each worker takes the jobs in it that no other has taken. All
+flags but those below go to the experiment. `--resume RUN` goes on with a folder that is there.
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from research.errors import UserError, plain_exit
+from research.sweep import local_workers, slurm_workers
+from research.sweep.local_workers import LocalWorker, Place, keep_to
+from research.sweep.run_folder import RunFolder
+from research.sweep.worker_process import worker_command
+
+DEFAULT_WORKERS = 2  # where no GPUs say how many
+SLURM_ONLY = ("partition", "minutes", "gpus", "cpus", "slurm", "wait")
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that answers in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The launcher's own flags."""
+    parser = _Parser(
+        prog="scripts/launch",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("experiment", help="a script; scripts/run EXPERIMENT --help lists its flags")
+    add("--on", default="local", metavar="local|slurm", help="where the workers run")
+    add("--workers", type=_count("--workers"), metavar="N", help="one a GPU if not given, else 2")
+    add("--retries", type=_count("--retries", 0), default=3, metavar="N",
+        help="how often a worker that died is started again")  # fmt: skip
+    slurm = parser.add_argument_group("with --on slurm")
+    add = slurm.add_argument
+    add("--partition", metavar="P")
+    add("--minutes", type=_count("--minutes"), metavar="M",
+        help="after which a worker is queued again, and goes on; 60 if not given")  # fmt: skip
+    add("--gpus", type=_count("--gpus"), metavar="G", help="of each worker")
+    add("--cpus", type=_count("--cpus"), metavar="C", help="of each worker")
+    add("--slurm", nargs="+", action="extend", metavar="KEY=VALUE",
+        help="other parameters of sbatch, such as account=ours")  # fmt: skip
+    add("--wait", action="store_true", default=None, help="for the workers, and show the result")
+    return parser
+
+
+def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The launcher's own flags, and those of the experiment.
+
+    Raises:
+      UserError: for flags that make no sense.
+    """
+    given, flags = make_parser().parse_known_args(words)
+    if given.on not in ("local", "slurm"):
+        raise UserError(f"--on {given.on}: give local or slurm")
+    if not Path(given.experiment).is_file():
+        raise UserError(f"no file {given.experiment}: the experiment comes before its flags")
+    for name in SLURM_ONLY:
+        if given.on != "slurm" and getattr(given, name) is not None:
+            raise UserError(f"--{name}: only with --on slurm")
+    given.slurm = _pairs(given.slurm or ())
+    if given.workers is None:
+        gpus = local_workers.visible_gpus() if given.on == "local" else ()
+        given.workers = len(gpus) or DEFAULT_WORKERS
+    return given, flags
+
+
+def launch(words: Sequence[str]) -> None:
+    """Makes the run folder, or takes the one that is resumed, and starts the workers.
+
+    Raises:
+      UserError: if something given is wrong.
+      Stopped: if a signal asked to stop.
+      SystemExit: if the folder could not be made, or the sweep did not end.
+    """
+    given, flags = parse(words)
+    places = make_places(given)
+    folder = resumed_folder(flags)
+    if folder is None:
+        folder = prepare(given.experiment, flags, places)
+        flags = ["--resume", str(folder)]
+    command = worker_command(given.experiment, flags)
+    go_on = go_on_line(given, folder)
+    if given.on == "local":
+        workers = [
+            LocalWorker(number, command, place, given.retries)
+            for number, place in enumerate(places)
+        ]
+        local_workers.run_workers(workers, go_on)
+    elif not submit(given, folder, command):
+        return
+    show(folder, go_on)
+
+
+def make_places(given: argparse.Namespace) -> list[Place]:
+    """What each worker may use of this machine; nothing is known of SLURM's.
+
+    Raises:
+      UserError: if the workers cannot be started.
+    """
+    if given.on == "local":
+        return local_workers.make_places(given.workers)
+    slurm_workers.check_slurm()
+    return [Place()] * given.workers
+
+
+def resumed_folder(flags: Sequence[str]) -> Path | None:
+    """The folder that `--resume` names, if it is given.
+
+    Raises:
+      UserError: if it is no run folder.
+    """
+    parser = _Parser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--resume")
+    resume = parser.parse_known_args(flags)[0].resume
+    return None if resume is None else RunFolder.open(resume).path
+
+
+def prepare(experiment: str, flags: Sequence[str], places: Sequence[Place]) -> Path:
+    """Has the experiment make a run folder with a job for each worker.
+
+    It is made in the place of the first, so that it records the devices that a worker has.
+
+    Raises:
+      SystemExit: if it does not; it has said why.
+    """
+    command = [sys.executable, experiment, "--shares", str(len(places)), *flags, "--prepare"]
+    environment = {**os.environ, **places[0].environment}
+    with keep_to(places[0].cores):
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
+    print(done.stdout, end="", flush=True)
+    if done.returncode:
+        status = done.returncode
+        raise SystemExit(status if status > 0 else 128 - status)
+    last = done.stdout.splitlines()[-1] if done.stdout else ""
+    _, prepared, path = last.partition(": prepared ")
+    if not prepared:
+        raise UserError(f"{experiment} is no experiment: it made no run folder with --prepare")
+    return Path(path)
+
+
+def submit(given: argparse.Namespace, folder: Path, command: Sequence[str]) -> bool:
+    """Submits the workers to SLURM; whether they were waited for."""
+    request = slurm_workers.Request(
+        partition=given.partition,
+        minutes=given.minutes or slurm_workers.Request.minutes,
+        gpus=given.gpus,
+        cpus=given.cpus,
+        more=given.slurm,
+    )
+    job = slurm_workers.submit_workers(folder, command, given.workers, given.retries, request)
+    logs = slurm_workers.log_folder(folder)
+    print(f"submitted {given.workers} workers as job {job}; their output: {logs}")
+    print(f"to look: squeue -j {job}; scripts/show {folder}", flush=True)
+    if given.wait:
+        slurm_workers.wait_for(job)
+    return bool(given.wait)
+
+
+def show(folder: Path, go_on: str) -> None:
+    """Shows the result; or says what is missing.
+
+    Raises:
+      SystemExit: if the sweep has not ended.
+    """
+    run = RunFolder(folder)
+    if run.manifest()["status"] == "finished":
+        command = [sys.executable, "-m", "research.report.show", str(folder)]
+        raise SystemExit(subprocess.run(command).returncode)
+    missing = {job.name for job in run.plan().jobs} - run.ended_jobs()
+    print(f"{len(missing)} jobs have not ended; to go on: {go_on}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def go_on_line(given: argparse.Namespace, folder: Path) -> str:
+    """The command that goes on with a folder."""
+    words = ["scripts/launch", given.experiment, "--resume", str(folder), "--on", given.on]
+    words += ["--workers", str(given.workers)]
+    for name in ("partition", "minutes", "gpus", "cpus"):
+        if getattr(given, name) is not None:
+            words += [f"--{name}", str(getattr(given, name))]
+    if given.slurm:
+        words += ["--slurm", *(f"{key}={value}" for key, value in given.slurm.items())]
+    return shlex.join(words)
+
+
+def _count(flag: str, least: int = 1) -> Callable[[str], int]:
+    """The reader of a flag that takes a number."""
+
+    def read(word: str) -> int:
+        if not word.isdecimal() or int(word) < least:
+            raise UserError(f"{flag} {word}: must be a whole number, at least {least}")
+        return int(word)
+
+    return read
+
+
+def _pairs(words: Sequence[str]) -> dict[str, str]:
+    """What `--slurm` gives.
+
+    Raises:
+      UserError: for a word that is no KEY=VALUE.
+    """
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not (key and equals and value) or key.startswith("-"):
+            raise UserError(f"--slurm {word}: give KEY=VALUE, such as account=ours")
+    return dict(word.split("=", 1) for word in words)
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        launch(sys.argv[1:])

@@ -1,0 +1,190 @@
+"""Workers on this machine: one a GPU, or each on its share of the cores."""
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from research.errors import Stopped, UserError
+from research.sweep.signals import StopRequest, stop_request
+from research.sweep.worker_process import describe_end, is_final
+
+POLL_SECONDS = 0.2  # between looks at whether the workers are done, or a signal came
+
+
+class Place(NamedTuple):
+    """What a worker may use of the machine.
+
+    Attributes:
+      environment: variables beside those of this process, such as which GPU.
+      cores: to keep to; None: any.
+    """
+
+    environment: Mapping[str, str] = {}
+    cores: Sequence[int] | None = None
+
+
+class LocalWorker(threading.Thread):
+    """A worker process, and the thread that starts it, prints its lines and starts it again."""
+
+    def __init__(self, number: int, command: Sequence[str], place: Place, retries: int):
+        """Nothing is started before `start`.
+
+        Args:
+          number: what its lines begin with.
+          command: as of `worker_command`.
+          place: what it may use.
+          retries: how often it is started again.
+        """
+        super().__init__(name=f"worker {number}")
+        self.number, self.command = number, command
+        self.place, self.retries = place, retries
+        self._child: subprocess.Popen[str] | None = None
+        self._stopping = False
+
+    def run(self) -> None:
+        """Starts the process until it ends for good."""
+        for tries_left in range(self.retries, -1, -1):
+            with keep_to(self.place.cores):
+                status = self._run_once()
+            if self._stopping or is_final(status):
+                return
+            then = "is started again" if tries_left else "is given up"
+            _write(f"worker {self.number} {describe_end(status)} and {then}\n")
+
+    def ask_to_stop(self, signum: int = signal.SIGTERM) -> None:
+        """Passes a signal on to the process, which is not started again."""
+        self._stopping = True
+        if self._child is not None:
+            self._child.send_signal(signum)
+
+    def _run_once(self) -> int:
+        with subprocess.Popen(
+            self.command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={**os.environ, **self.place.environment},
+            process_group=0,  # Ctrl-C is for the launcher, which passes it on
+        ) as child:
+            self._child = child
+            if self._stopping:  # asked while the process was being started
+                child.terminate()
+            assert child.stdout is not None
+            for line in child.stdout:
+                _write(f"[{self.number}] {line.rstrip()}\n")
+        return child.returncode
+
+
+def make_places(count: int) -> list[Place]:
+    """What each of `count` workers may use.
+
+    Raises:
+      UserError: if there are GPUs, but fewer than workers.
+    """
+    gpus = visible_gpus()
+    if gpus and count > len(gpus):
+        raise UserError(f"--workers {count}: there are {len(gpus)} GPUs, and each takes one worker")
+    if gpus:
+        return [Place({"CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus[:count]]
+    return [Place(cores=cores) for cores in shares_of_cores(count)]
+
+
+def run_workers(workers: Sequence[LocalWorker], go_on: str) -> None:
+    """Runs the workers to their end.
+
+    Args:
+      workers: not yet started.
+      go_on: the command to go on with, for the line that says it.
+
+    Raises:
+      Stopped: if a signal asked to stop; the workers have saved and left then.
+      KeyboardInterrupt: if the keyboard asked twice; the workers are killed then.
+    """
+    with stop_request() as stop:
+        _heed_hangup(stop)
+        for worker in workers:
+            worker.start()
+        try:
+            _wait(workers, stop)
+        except KeyboardInterrupt:
+            for worker in workers:
+                worker.ask_to_stop(signal.SIGKILL)
+            raise
+    if stop.signum is not None:
+        name = signal.Signals(stop.signum).name
+        raise Stopped(f"stopped by {name}; to go on: {go_on}", stop.signum)
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs of this machine that JAX would use, as CUDA_VISIBLE_DEVICES names them."""
+    if os.environ.get("JAX_PLATFORMS") == "cpu":
+        return []
+    try:
+        done = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
+    except OSError:
+        return []
+    count = sum(line.startswith("GPU ") for line in done.stdout.splitlines())
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if count == 0 or given is None:
+        return [str(number) for number in range(count)]
+    return [name for name in given.split(",") if name]
+
+
+def shares_of_cores(count: int) -> list[list[int] | None]:
+    """The cores of this process, split evenly; one each in turn if there are more workers.
+
+    None each where a process cannot be kept to cores, as on macOS.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return [None] * count
+    cores = sorted(os.sched_getaffinity(0))
+    if count > len(cores):
+        return [[cores[number % len(cores)]] for number in range(count)]
+    bounds = [len(cores) * number // count for number in range(count + 1)]
+    return [cores[first:stop] for first, stop in itertools.pairwise(bounds)]
+
+
+@contextlib.contextmanager
+def keep_to(cores: Sequence[int] | None) -> Iterator[None]:
+    """While open, this thread, and a process that it starts, keep to `cores`; None: to any."""
+    if cores is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _wait(workers: Sequence[LocalWorker], stop: StopRequest) -> None:
+    """Until all workers have ended; a signal is passed on once."""
+    passed_on = False
+    while any(worker.is_alive() for worker in workers):
+        if stop and not passed_on:
+            passed_on = True
+            _write("the workers are asked to save and leave\n")
+            for worker in workers:
+                worker.ask_to_stop()
+        time.sleep(POLL_SECONDS)
+
+
+def _heed_hangup(stop: StopRequest) -> None:
+    """Has a closed terminal stop the workers too, unless `nohup` says otherwise."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, stop.ask)
+
+
+def _write(line: str) -> None:
+    """In one call, so that lines of several workers do not mix."""
+    sys.stdout.write(line)
+    sys.stdout.flush()

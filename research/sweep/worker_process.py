@@ -1,0 +1,36 @@
+"""A worker process: the command that starts it, and what its exit status means."""
+
+import signal
+import sys
+from collections.abc import Sequence
+
+FINAL = (0, 2, 130)  # nothing left to take; bad input or an unusable folder; an interrupt
+
+
+def worker_command(experiment: str, flags: Sequence[str]) -> list[str]:
+    """What starts a worker.
+
+    Args:
+      experiment: the path of the script.
+      flags: `--resume FOLDER`, and what is to be other than the folder says.
+    """
+    return [sys.executable, experiment, *flags, "--worker"]
+
+
+def is_final(status: int) -> bool:
+    """Whether another try would end in the same way."""
+    return status in FINAL
+
+
+def was_asked_to_stop(status: int) -> bool:
+    """Whether it was SIGTERM that ended it, waited for or not."""
+    return status in (-signal.SIGTERM, 128 + signal.SIGTERM)
+
+
+def describe_end(status: int) -> str:
+    """How a worker ended, in words; a negative status is a signal, as in `subprocess`."""
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    if was_asked_to_stop(status):
+        return "was stopped by SIGTERM"
+    return f"left with status {status}"

@@ -1,0 +1,154 @@
+"""Kills sweeps at random instants, resumes them, and compares them with sweeps nothing happened to.
+
+    scripts/run scripts/compare/kills.py
+
+For each workload, one sweep runs in peace; another is a process that is killed (SIGKILL) again and
+again and started with --resume, until it has been killed often enough and ends. Then all that is
+kept is compared bit for bit: metrics, final params and whole states (optimizer, replay buffer,
+environments, carry of the LSTM, and whatever else the workload has). A kill that leaves a
+half-written checkpoint behind came during a save. Exit status 1 if a bit differs.
+"""
+
+import dataclasses
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import tyro
+
+from research.errors import UserError, plain_exit, shortlist
+from research.sweep.tensors import load_tensors
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+# Some twenty seconds of training on two cores, and checkpoints all the time.
+WORKLOADS = {
+    "mlp": "mlp.py --seeds 32 --steps 12000 --hidden 32 --chunk-every 400",
+    "dqn": "dqn.py --seeds 32 --env-steps 60000 --chunk-every 1200 --log-every 600",
+    "lm": "lstm_lm.py --seeds 2 --hidden 64 --epochs 2 --sample 0 --chunk-every 50 --log-every 50 "
+    "--eval-every 400",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Sweeps that are killed beside sweeps that are not."""
+
+    workloads: tuple[str, ...] = tuple(WORKLOADS)
+    kills: int = 20
+    seconds: Annotated[float, tyro.conf.arg(help="most that pass before a kill")] = 14.0
+    seed: Annotated[int, tyro.conf.arg(help="of the instants")] = 0
+
+
+def compare_after_kills(
+    flags: str, folder: Path, kills: int, seconds: float, seed: int = 0
+) -> dict[str, Any]:
+    """Runs a sweep in peace and one with kills, and tells what was found.
+
+    Args:
+      flags: a script of `experiments/` and what to give it.
+      folder: to work in.
+      kills: how many.
+      seconds: most that pass from the start of a process to its kill.
+      seed: of the instants.
+
+    Returns:
+      How many kills there were and how many of them during a save, the steps that were gone on
+      from, how many arrays were compared, and the names of those that differ.
+    """
+    instants = random.Random(seed)  # noqa: S311
+    script, *words = flags.split()
+    words += ["--checkpoint-every", "0.002", "--keep-states"]
+    make = [sys.executable, str(EXPERIMENTS / script), *words]
+    _finish([*make, "--name", "whole"], folder)
+    subprocess.run([*make, "--name", "killed", "--prepare"], cwd=folder, check=True,
+                   stdout=subprocess.DEVNULL)  # fmt: skip
+    command = [*make[:2], "--resume", "runs/killed"]
+    during_save = 0
+    for _ in range(kills):
+        if not _killed(command, folder, instants.uniform(0, seconds)):
+            raise UserError(f"{script} ended before it was killed {kills} times: make it longer")
+        during_save += any((folder / "runs/killed/checkpoints").glob("*/.partial"))
+    text = _finish(command, folder)
+    whole, killed = (_arrays(folder / "runs" / name) for name in ("whole", "killed"))
+    differ = [name for name in {**whole, **killed} if not _same(whole.get(name), killed.get(name))]
+    resumed = [line for line in text.splitlines() if "going on from" in line]
+    return {
+        "kills": kills,
+        "during a save": during_save,
+        "last": resumed[-1] if resumed else "",
+        "compared": len(whole),
+        "differ": differ,
+    }
+
+
+def _finish(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: status {done.returncode}: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+def _killed(command: list[str], folder: Path, after: float) -> bool:
+    """Starts a process and kills it; whether it was still there."""
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
+        time.sleep(after)
+        if process.poll() is None:
+            process.kill()
+            return True
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)}: status {process.returncode}")
+    return False
+
+
+def _arrays(folder: Path) -> dict[str, np.ndarray]:
+    """All that is kept of a sweep: metrics by column, params and states by place."""
+    metrics = pd.read_parquet(folder / "metrics").sort_values(["run", "step"])
+    found = {f"metrics/{name}": metrics[name].to_numpy() for name in metrics}
+    for path in (folder / "params").iterdir():
+        found |= {f"params/{path.stem}/{k}": v for k, v in load_tensors(path).items()}
+    for state in (folder / "checkpoints").glob("*/*/state"):
+        if state.parent == max(state.parents[1].iterdir()):
+            found |= {f"{state.parents[1].name}/{k}": v for k, v in _state(state).items()}
+    return found
+
+
+def _state(path: Path) -> dict[str, np.ndarray]:
+    import orbax.checkpoint
+
+    with orbax.checkpoint.PyTreeCheckpointer() as reader:
+        restored = reader.restore(path.absolute())
+    return {name: np.asarray(leaf) for name, leaf in restored.items()}
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is None or other is None or one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    return np.ascontiguousarray(one).tobytes() == np.ascontiguousarray(other).tobytes()
+
+
+def main(arguments: Arguments) -> None:
+    """Prints a line a workload."""
+    if unknown := set(arguments.workloads) - set(WORKLOADS):
+        raise UserError(f"--workloads {shortlist(unknown)}: there are {shortlist(WORKLOADS)}")
+    differ = False
+    for name in arguments.workloads:
+        with tempfile.TemporaryDirectory() as folder:
+            found = compare_after_kills(
+                WORKLOADS[name], Path(folder), arguments.kills, arguments.seconds, arguments.seed
+            )
+        differ |= bool(found["differ"])
+        print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in found.items()), flush=True)
+    raise SystemExit(int(differ))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("COLUMNS", "100")
+    with plain_exit():
+        main(tyro.cli(Arguments, description=__doc__))

@@ -1,0 +1,300 @@
+"""States on the disk."""
+
+import ast
+import errno
+import resource
+import shutil
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import ml_dtypes
+import numpy as np
+import pytest
+
+from research.errors import UserError
+from research.sweep import checkpoints
+from research.sweep.checkpoints import Checkpoints
+from research.sweep.tensors import named_leaves
+
+FACTS = {"seen": 3, "position": {"files": 2, "rows": [1, 2.5, None]}, "name": "µ"}
+
+
+class Moments(NamedTuple):
+    count: Any
+    first: Any
+    none: Any = ()
+
+
+class State(NamedTuple):
+    params: Any
+    moments: Moments
+    buffer: Any
+    draw: Any
+    done: Any
+
+
+def make_states(step=0, runs=3):
+    """The states of three runs, with all the bits there are; `step` makes others."""
+    rng = np.random.default_rng(step)
+
+    def bits(dtype, *shape):
+        return rng.integers(0, 256, (runs, *shape, np.dtype(dtype).itemsize), np.uint8).view(dtype)[
+            ..., 0
+        ]
+
+    nans = np.uint32([0x7FC12345, 0xFF800001, 0x80000000]).view(np.float32)  # the last one is -0
+    small_nans = np.uint16([0x7FC1, 0xFF81, 0x8000]).view(ml_dtypes.bfloat16)
+    return State(
+        params={"net/a": {"kernel": bits(np.float32, 4, 5), "bias": nans}, "b": small_nans},
+        moments=Moments(np.int32([step, -1, 2**31 - 1]), bits(ml_dtypes.bfloat16, 7)),
+        buffer=(bits(np.uint8, 10, 3), np.full(runs, -0.0, np.float32)),
+        draw=bits(np.uint32, 2),
+        done=bits(np.uint8, 2) % 2 == 0,
+    )
+
+
+def save(folder, *steps):
+    with Checkpoints(folder) as saving:
+        for step in steps:
+            saving.save(step, make_states(step), {**FACTS, "step": step})
+            saving.wait()
+        return saving
+
+
+def assert_same_bits(found, expected):
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for name, leaf in named_leaves(found).items():
+        other = named_leaves(expected)[name]
+        assert isinstance(leaf, np.ndarray)
+        assert (leaf.dtype, leaf.shape) == (other.dtype, other.shape), name
+        assert leaf.tobytes() == other.tobytes(), name
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_states_come_back_bit_for_bit_with_what_was_saved_with_them(tmp_path):
+    found = save(tmp_path / "job", 6, 9).latest(make_states())
+    assert found.step == 9
+    assert found.facts == {**FACTS, "step": 9}
+    assert_same_bits(found.states, make_states(9))
+
+
+def test_shapes_are_enough_to_read_them_in_another_process(tmp_path):
+    save(tmp_path / "job", 6)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), make_states())
+    with Checkpoints(tmp_path / "job") as again:
+        assert_same_bits(again.load(6, shapes).states, make_states(6))
+
+
+def test_states_without_entries_are_saved_too(tmp_path):
+    states = {"empty": np.zeros((3, 0), np.float32), "w": np.ones(3, np.float32)}
+    with Checkpoints(tmp_path / "job") as saving:
+        saving.save(1, states, {})
+        saving.wait()
+        assert_same_bits(saving.latest(states).states, states)
+
+
+def test_the_last_two_are_kept_and_can_both_be_read(tmp_path):
+    saved = save(tmp_path / "job", 3, 6, 9, 12)
+    assert saved.steps() == [9, 12]
+    assert_same_bits(saved.load(9, make_states()).states, make_states(9))
+    assert {path.name for path in (tmp_path / "job").iterdir()} == {"000000009", "000000012"}
+
+
+def test_a_step_that_is_saved_again_is_replaced(tmp_path):
+    save(tmp_path / "job", 6)
+    with Checkpoints(tmp_path / "job") as saving:
+        saving.save(6, make_states(1), {"again": True})
+        saving.wait()
+        found = saving.latest(make_states())
+    assert found.facts == {"again": True}
+    assert_same_bits(found.states, make_states(1))
+
+
+def test_before_anything_is_saved_there_is_nothing(tmp_path):
+    with Checkpoints(tmp_path / "job") as saving:
+        assert saving.steps() == []
+        assert saving.latest(make_states()) is None
+        saving.remove()
+        saving.wait()
+    assert not list(tmp_path.iterdir())
+
+
+def test_leaving_waits_for_what_is_being_written(tmp_path, monkeypatch):
+    write = checkpoints._write_state
+
+    def slowly(*args):
+        time.sleep(0.2)
+        write(*args)
+
+    monkeypatch.setattr(checkpoints, "_write_state", slowly)
+    with Checkpoints(tmp_path / "job") as saving:
+        saving.save(6, make_states(6), {})
+        assert saving.steps() == []
+    assert saving.steps() == [6]
+
+
+def test_all_are_removed(tmp_path):
+    save(tmp_path / "job", 6, 9).remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_steps_are_numbers_and_not_words(tmp_path):
+    saved = save(tmp_path / "job", 999_999_998, 1_000_000_001)
+    assert saved.steps() == [999_999_998, 1_000_000_001]
+    assert saved.latest(make_states()).step == 1_000_000_001
+
+
+def assert_refused(saved, says):
+    """Nothing is read, and nothing is removed."""
+    before = contents(saved.folder)
+    with pytest.raises(UserError, match=says):
+        saved.latest(make_states())
+    assert contents(saved.folder) == before
+
+
+def flip(data, place):
+    changed = bytearray(data)
+    changed[place] ^= 1
+    return bytes(changed)
+
+
+DAMAGES = {
+    "cut short": lambda data: data[: len(data) // 2],
+    "emptied": lambda data: b"",
+    "longer": lambda data: data + b"\n]",
+    "missing": None,
+    "first byte": lambda data: flip(data, 0),
+    "middle byte": lambda data: flip(data, len(data) // 2),
+    "last byte": lambda data: flip(data, -1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_file_that_is_damaged_is_refused_and_the_checkpoint_before_named(tmp_path, damage):
+    saved = save(tmp_path / "job", 6, 9)
+    files = contents(saved.folder / "000000009")
+    assert len(files) > 3
+    for path, data in files.items():
+        if damage:
+            path.write_bytes(damage(data))
+        else:
+            path.unlink()
+        assert_refused(saved, "000000009 is damaged: .* to go on from the one of step 6$")
+        path.write_bytes(data)
+    assert saved.latest(make_states()).step == 9
+
+
+def test_no_byte_of_what_was_saved_with_the_states_may_change(tmp_path):
+    saved = save(tmp_path / "job", 6, 9)
+    path = saved.folder / "000000009" / "facts.json"
+    data = path.read_bytes()
+    for place in range(len(data)):
+        path.write_bytes(flip(data, place))
+        try:
+            saved.latest(make_states())
+        except UserError as error:
+            assert "000000009 is damaged" in str(error)  # noqa: PT017
+        else:
+            pytest.fail(f"read with byte {place} changed: {path.read_bytes()[place - 20 :][:40]}")
+
+
+def test_with_the_damaged_one_out_of_the_way_the_one_before_is_the_last(tmp_path):
+    saved = save(tmp_path / "job", 6, 9)
+    (saved.folder / "000000009" / "facts.json").unlink()
+    assert_refused(saved, "move it away to go on from the one of step 6$")
+    (saved.folder / "000000009").rename(saved.folder / "000000009.damaged")
+    assert_same_bits(saved.latest(make_states()).states, make_states(6))
+    shutil.rmtree(saved.folder / "000000006" / "state")
+    assert_refused(saved, "000000006 is damaged: .* go on from the beginning$")
+
+
+def test_a_damaged_checkpoint_is_written_anew_when_its_step_comes_again(tmp_path):
+    saved = save(tmp_path / "job", 6, 9)
+    (saved.folder / "000000009" / "facts.json").unlink()
+    assert_same_bits(save(tmp_path / "job", 9).latest(make_states()).states, make_states(9))
+
+
+OTHERS = [
+    (lambda s: s._replace(draw=s.draw[:, :1]), "draw in .* is uint32"),
+    (lambda s: s._replace(draw=s.draw.view(np.int32)), "draw in .* is uint32"),
+    (lambda s: s._replace(moments=s.moments._replace(first=())), "moments/first should not be"),
+    (lambda s: s._replace(params={**s.params, "c": s.draw}), "params/c is not in"),
+    (lambda s: jax.tree.map(lambda leaf: leaf[:2], s), "is .*, not "),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), OTHERS)
+def test_the_states_of_another_configuration_are_refused(tmp_path, change, says):
+    saved = save(tmp_path / "job", 6)
+    with pytest.raises(UserError, match=f"{says}.*another configuration"):
+        saved.latest(change(make_states()))
+
+
+def test_what_a_kill_leaves_behind_is_ignored_and_cleared_later(tmp_path):
+    saved = save(tmp_path / "job", 6)
+    left = saved.folder / ".partial"
+    shutil.copytree(saved.folder / "000000006", left)
+    (left / "state.orbax-checkpoint-tmp").mkdir()
+    assert saved.steps() == [6]
+    assert saved.latest(make_states()).step == 6
+    assert_same_bits(save(tmp_path / "job", 9).latest(make_states()).states, make_states(9))
+    assert not left.exists()
+
+
+def test_a_disk_that_is_full_is_told_at_the_next_wait_and_costs_no_earlier_one(
+    tmp_path, monkeypatch
+):
+    save(tmp_path / "job", 3, 6)
+
+    def full(path, leaves):
+        path.mkdir()
+        (path / "some").write_bytes(b"of it")
+        raise OSError(28, "No space left on device")
+
+    with Checkpoints(tmp_path / "job") as saving:
+        before = contents(saving.folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoints, "_write_state", full)
+            saving.save(9, make_states(9), {})
+            with pytest.raises(OSError, match="No space"):
+                saving.wait()
+            saving.save(9, make_states(9), {})
+            with pytest.raises(OSError, match="No space"):
+                saving.save(12, make_states(12), {})
+        assert contents(saving.folder) == before
+        assert not (saving.folder / ".partial").exists()
+        saving.wait()  # it was told once
+        saving.save(12, make_states(12), {})
+        saving.wait()
+        assert saving.steps() == [6, 12]
+
+
+def test_what_the_system_refuses_to_write_is_an_error_of_the_system(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    states = {"w": np.random.default_rng(0).integers(0, 256, (3, 100_000), np.uint8)}
+    with Checkpoints(tmp_path / "job") as saving:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+        try:
+            saving.save(6, states, {})
+            with pytest.raises(OSError, match="File too large") as error:
+                saving.wait()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert error.value.errno == errno.EFBIG
+        assert saving.steps() == []
+
+
+def test_nothing_that_is_read_can_run_code():
+    """No module of the engine knows `pickle`, and NumPy is never allowed it."""
+    for path in Path(checkpoints.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                assert not names & {"pickle", "cloudpickle", "dill", "joblib", "marshal"}, path
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                assert ast.unparse(node.value) == "False", path

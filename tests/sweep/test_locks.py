@@ -1,0 +1,114 @@
+"""Locks between processes."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from research.sweep import locks
+from research.sweep.locks import Taken, locked
+
+HOLD = """
+import runpy, sys
+from pathlib import Path
+locked = runpy.run_path(sys.argv[1])["locked"]
+with locked(Path(sys.argv[2]), shared=sys.argv[3] == "shared"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def another_process(path, how="alone"):
+    """Holds the lock until its input is closed."""
+    command = [sys.executable, "-c", HOLD, locks.__file__, str(path), how]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_whoever_comes_second_is_told_who_holds_it(tmp_path, shared):
+    with (
+        another_process(tmp_path / "lock") as process,
+        pytest.raises(Taken, match=f"^{process.pid} on {os.uname().nodename}$"),
+        locked(tmp_path / "lock", shared=shared),
+    ):
+        pass
+
+
+def test_a_lock_is_held_against_the_same_process_too(tmp_path):
+    with (
+        locked(tmp_path / "lock"),
+        pytest.raises(Taken, match=f"^{os.getpid()} on "),
+        locked(tmp_path / "lock"),
+    ):
+        pass
+
+
+def test_a_lock_is_free_once_it_is_left_whatever_happened(tmp_path):
+    with pytest.raises(RuntimeError), locked(tmp_path / "lock"):
+        raise RuntimeError
+    with locked(tmp_path / "lock"):
+        pass
+
+
+def test_a_lock_dies_with_the_process_that_holds_it(tmp_path):
+    with another_process(tmp_path / "lock") as process:
+        process.kill()
+        process.wait()
+        with locked(tmp_path / "lock"):
+            pass
+
+
+def test_those_who_share_a_lock_keep_out_whoever_wants_it_alone(tmp_path):
+    with another_process(tmp_path / "lock", "shared"):
+        with locked(tmp_path / "lock", shared=True):
+            pass
+        with pytest.raises(Taken), locked(tmp_path / "lock"):
+            pass
+    with locked(tmp_path / "lock"):
+        pass
+
+
+def test_a_shared_lock_does_not_name_who_held_it_before(tmp_path):
+    with locked(tmp_path / "lock"):
+        pass
+    with (
+        locked(tmp_path / "lock", shared=True),
+        pytest.raises(Taken) as taken,
+        locked(tmp_path / "lock"),
+    ):
+        pass
+    assert not str(taken.value)
+
+
+def test_being_refused_changes_nothing_for_the_holder(tmp_path):
+    with another_process(tmp_path / "lock") as process:
+        for _ in range(2):
+            with pytest.raises(Taken, match=str(process.pid)), locked(tmp_path / "lock"):
+                pass
+
+
+def test_who_waits_gets_the_lock_when_it_is_free_and_not_before(tmp_path):
+    got, leave = threading.Event(), threading.Event()
+
+    def wait():
+        with locked(tmp_path / "lock", wait=True):
+            got.set()
+            leave.wait(10)
+
+    waiting = threading.Thread(target=wait)
+    with another_process(tmp_path / "lock") as process:
+        waiting.start()
+        assert not got.wait(0.2)
+        process.stdin.close()
+        assert got.wait(10)
+    with pytest.raises(Taken), locked(tmp_path / "lock"):
+        pass
+    leave.set()
+    waiting.join()

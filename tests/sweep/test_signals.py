@@ -1,0 +1,83 @@
+"""Asked to stop."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from research.sweep.signals import stop_request
+
+BOTH = (signal.SIGTERM, signal.SIGINT)
+
+
+def ask(signum, until=lambda: False):
+    os.kill(os.getpid(), signum)
+    deadline = time.monotonic() + 5
+    while not until() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def handlers():
+    return [signal.getsignal(signum) for signum in BOTH]
+
+
+@pytest.mark.parametrize("signum", BOTH)
+def test_a_signal_only_leaves_word(signum):
+    with stop_request() as request:
+        assert not request
+        assert request.signum is None
+        ask(signum, lambda: bool(request))
+        assert request
+        assert request.signum == signum
+
+
+@pytest.mark.parametrize("signum", BOTH)
+def test_asked_twice_by_the_keyboard_it_stops_at_once(signum):
+    with stop_request() as request:
+        ask(signum, lambda: bool(request))
+        with pytest.raises(KeyboardInterrupt):
+            ask(signal.SIGINT)
+
+
+def test_asked_twice_by_a_machine_it_still_ends_politely():
+    with stop_request() as request:
+        ask(signal.SIGINT, lambda: bool(request))
+        ask(signal.SIGTERM, lambda: request.signum == signal.SIGTERM)
+        ask(signal.SIGTERM, lambda: True)
+    assert request.signum == signal.SIGTERM
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
+def test_signals_mean_afterwards_what_they_meant_before(error):
+    before = handlers()
+    try:
+        with stop_request():
+            assert not any(a == b for a, b in zip(handlers(), before, strict=True))
+            if error:
+                raise error
+    except (RuntimeError, KeyboardInterrupt):
+        pass
+    assert handlers() == before
+
+
+def test_a_new_request_does_not_remember_the_last_one():
+    with stop_request() as request:
+        ask(signal.SIGTERM, lambda: bool(request))
+    with stop_request() as again:
+        assert not again
+
+
+def test_in_another_thread_nothing_changes():
+    before, seen = handlers(), []
+
+    def work():
+        with stop_request() as request:
+            seen.extend([handlers(), bool(request)])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before, False]
+    assert handlers() == before
