@@ -179,6 +179,9 @@ def make_options(arguments: Any) -> RunOptions:
         raise UserError(f"--checkpoint-every {arguments.checkpoint_every:g}: must be above 0")
     if arguments.worker and not arguments.resume:
         raise UserError("--worker: one of several processes in a folder; name it with --resume")
+    process = machine.process_of_world() if arguments.distributed else None
+    if process and arguments.name is None:
+        raise UserError("--distributed: give --name, so that all processes use one run folder")
     limit = arguments.memory_limit
     train = TrainOptions(
         checkpoint_minutes=arguments.checkpoint_every,
@@ -190,10 +193,10 @@ def make_options(arguments: Any) -> RunOptions:
         out=arguments.out,
         name=arguments.name,
         parallel=parallel,
-        shares=arguments.shares,
+        shares=max(arguments.shares, process[1] if process else 1),
         prepare=arguments.prepare,
         worker=arguments.worker,
-        process=machine.process_of_world() if arguments.distributed else None,
+        process=process,
         train=train,
     )
 

@@ -121,7 +121,7 @@ class _Training:
         self.runner, self.job, self.checkpoints = runner, job, checkpoints
         self.folder, self.options, self.console = runner.folder, runner.options, runner.console
         self.part, self.runs, self.label = runner.part(job), runner.runs(job), runner.label(job)
-        self.saved_at, self.stop = time.perf_counter(), StopRequest()
+        self.saved_at, self.saves, self.stop = time.perf_counter(), 0, StopRequest()
 
     def run(self) -> None:
         saved = self.checkpoints.latest(state_shapes(self.part.problem, self.runs))
@@ -232,6 +232,7 @@ class _Training:
         with self._forgiving("a checkpoint"):
             self.writer.flush()
             self.checkpoints.save(step, states, self._facts(program))
+            self.saves += 1
         self.saved_at = time.perf_counter()
 
     def _facts(self, program: Program) -> dict[str, Any]:
@@ -260,7 +261,7 @@ class _Training:
             self.checkpoints.save(self.job.stop, states, self._facts(program))
             self.checkpoints.wait()
         self.folder.save_params(self.job, states.params)
-        result = manifest.describe_result(self.part, self.job, program, self.writer)
+        result = manifest.describe_result(self.part, self.job, program, self.writer, self.saves)
         self.folder.save_result(self.job, result)
         if not keep:
             self.checkpoints.remove()

@@ -108,8 +108,7 @@ def run_workers(workers: Sequence[LocalWorker], go_on: str) -> None:
       Stopped: if a signal asked to stop; the workers have saved and left then.
       KeyboardInterrupt: if the keyboard asked twice; the workers are killed then.
     """
-    with stop_request() as stop:
-        _heed_hangup(stop)
+    with stop_request() as stop, _heeding_hangup(stop):
         for worker in workers:
             worker.start()
         try:
@@ -178,13 +177,22 @@ def _wait(workers: Sequence[LocalWorker], stop: StopRequest) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _heed_hangup(stop: StopRequest) -> None:
-    """Has a closed terminal stop the workers too, unless `nohup` says otherwise."""
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, stop.ask)
+@contextlib.contextmanager
+def _heeding_hangup(stop: StopRequest) -> Iterator[None]:
+    """While open, a closed terminal asks to stop too, unless `nohup` says otherwise."""
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGHUP, stop.ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _write(line: str) -> None:
-    """In one call, so that lines of several workers do not mix."""
-    sys.stdout.write(line)
-    sys.stdout.flush()
+    """In one call, so that lines of several workers do not mix; a terminal that is gone is no
+    reason to stop."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(line)
+        sys.stdout.flush()

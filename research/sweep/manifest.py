@@ -121,7 +121,7 @@ def _describe_part(part: Part) -> dict[str, Any]:
 
 
 def describe_result(
-    part: Part, job: Job, program: Program | None, writer: MetricsWriter
+    part: Part, job: Job, program: Program | None, writer: MetricsWriter, checkpoints: int
 ) -> dict[str, Any]:
     """How one job went, in JSON types.
 
@@ -130,6 +130,7 @@ def describe_result(
       job: what was trained.
       program: that trained it; None if its last session had nothing left to train.
       writer: of its metrics.
+      checkpoints: how many its last session wrote on the way.
     """
     runs, work = len(job.runs), part.problem.task.work_per_step
     flops = program and program.cost.flops_per_step
@@ -142,6 +143,7 @@ def describe_result(
         "layout": program and program.layout._asdict(),
         "cost": program and program.cost._asdict(),
         "train_seconds": writer.seconds,
+        "checkpoints": checkpoints,
         "throughput": throughput(writer.clock, runs, job.stop - job.start, work, flops),
         "clock": writer.clock,
         "diverged": [_name(part, job, diverged) for diverged in sorted(writer.diverged)],

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -100,20 +100,9 @@ def _open_or_create(
     stops = first_stops(experiment, parts)
     name = options.name or f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
     path = run_path(options.out, name)
-    if (path / "manifest.json").is_file():
-        folder = RunFolder.open(path)
-        recorded = folder.manifest()
-        manifest.check_same(recorded, facts, path)
-        if recorded["status"] == "finished" and not options.worker:
-            raise UserError(
-                f"{path} is finished and is not overwritten: scripts/show {path} shows it; give "
-                "another --name to run it again"
-            )
-        for line in manifest.differences(recorded, session):
-            say(console, f"{experiment.name}: {line}")
-        folder.append_session(session)
-        say(console, experiment_line(experiment, parts, path, "going on in"))
-        return folder
+    made = path / "manifest.json"
+    if made.is_file():
+        return _go_on(experiment, parts, path, facts, session, options, console)
     plan = Plan(cut_jobs(parts, stops, options.parallel, options.shares))
     files = {
         (part.number, name): content
@@ -121,8 +110,43 @@ def _open_or_create(
         for name, content in part.problem.files.items()
     }
     content = facts | session | {"arguments": sys.argv[1:], "sessions": [], "results": []}
-    folder = RunFolder.create(options.out, name, content, plan, files)
+    try:
+        folder = RunFolder.create(options.out, name, content, plan, files)
+    except UserError:
+        if options.process is None or not made.is_file():
+            raise
+        # Another process of the world was faster.
+        return _go_on(experiment, parts, path, facts, session, options, console)
     say(console, experiment_line(experiment, parts, path, "recorded in"))
+    return folder
+
+
+def _go_on(
+    experiment: Experiment,
+    parts: Sequence[Part],
+    path: Path,
+    facts: dict[str, Any],
+    session: dict[str, Any],
+    options: RunOptions,
+    console: Console,
+) -> RunFolder:
+    """The run folder that is there.
+
+    Raises:
+      UserError: if it is of another experiment, or finished.
+    """
+    folder = RunFolder.open(path)
+    recorded = folder.manifest()
+    manifest.check_same(recorded, facts, path)
+    if recorded["status"] == "finished" and not options.worker:
+        raise UserError(
+            f"{path} is finished and is not overwritten: scripts/show {path} shows it; give "
+            "another --name to run it again"
+        )
+    for line in manifest.differences(recorded, session):
+        say(console, f"{experiment.name}: {line}")
+    folder.append_session(session)
+    say(console, experiment_line(experiment, parts, path, "going on in"))
     return folder
 
 

@@ -12,6 +12,7 @@ half-written checkpoint behind came during a save. Exit status 1 if a bit differ
 import dataclasses
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,9 +30,10 @@ from research.sweep.tensors import load_tensors
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 # Some twenty seconds of training on two cores, and checkpoints all the time.
 WORKLOADS = {
-    "mlp": "mlp.py --seeds 32 --steps 12000 --hidden 32 --chunk-every 400",
+    "mlp": "mlp.py --seeds 32 --steps 6000 --hidden 32 --chunk-every 20 --log-every 20 "
+    "--eval-every 600",
     "dqn": "dqn.py --seeds 32 --env-steps 60000 --chunk-every 1200 --log-every 600",
-    "lm": "lstm_lm.py --seeds 2 --hidden 64 --epochs 2 --sample 0 --chunk-every 50 --log-every 50 "
+    "lm": "lstm_lm.py --seeds 2 --hidden 64 --steps 1200 --sample 0 --chunk-every 4 --log-every 4 "
     "--eval-every 400",
 }
 
@@ -42,7 +44,7 @@ class Arguments:
 
     workloads: tuple[str, ...] = tuple(WORKLOADS)
     kills: int = 20
-    seconds: Annotated[float, tyro.conf.arg(help="most that pass before a kill")] = 14.0
+    seconds: Annotated[float, tyro.conf.arg(help="most that it may train before a kill")] = 3.0
     seed: Annotated[int, tyro.conf.arg(help="of the instants")] = 0
 
 
@@ -55,7 +57,8 @@ def compare_after_kills(
       flags: a script of `experiments/` and what to give it.
       folder: to work in.
       kills: how many.
-      seconds: most that pass from the start of a process to its kill.
+      seconds: most that a process trains before it is killed; every fourth is killed while it
+        starts.
       seed: of the instants.
 
     Returns:
@@ -71,10 +74,12 @@ def compare_after_kills(
                    stdout=subprocess.DEVNULL)  # fmt: skip
     command = [*make[:2], "--resume", "runs/killed"]
     during_save = 0
-    for _ in range(kills):
-        if not _killed(command, folder, instants.uniform(0, seconds)):
+    for number in range(kills):
+        if not _killed(command, folder, instants.uniform(0, seconds), number % 4 == 3):
             raise UserError(f"{script} ended before it was killed {kills} times: make it longer")
-        during_save += any((folder / "runs/killed/checkpoints").glob("*/.partial"))
+        for partial in (folder / "runs/killed/checkpoints").glob("*/.partial"):
+            during_save += 1
+            shutil.rmtree(partial)  # not to be counted again
     text = _finish(command, folder)
     whole, killed = (_arrays(folder / "runs" / name) for name in ("whole", "killed"))
     differ = [name for name in {**whole, **killed} if not _same(whole.get(name), killed.get(name))]
@@ -95,9 +100,13 @@ def _finish(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def _killed(command: list[str], folder: Path, after: float) -> bool:
-    """Starts a process and kills it; whether it was still there."""
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
+def _killed(command: list[str], folder: Path, after: float, starting: bool) -> bool:
+    """Starts a process and kills it some time after its start, or after it has begun to train;
+    whether it was still there."""
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        if not starting:
+            next((line for line in process.stdout if "compiled in" in line), None)
         time.sleep(after)
         if process.poll() is None:
             process.kill()

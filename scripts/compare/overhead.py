@@ -1,0 +1,124 @@
+"""What checkpoints, metrics, progress and the host loop cost: a sweep beside its bare scan.
+
+    scripts/run scripts/compare/overhead.py
+
+For each workload, two take turns: the compiled chunks called one after the other, with nothing
+fetched and nothing written; and the same through the engine into a run folder, with a checkpoint
+every minute, metrics on disk every two seconds and progress printed. Both evaluate at the end only
+and leave out their first chunk. A turn lasts a little over a minute, so that there is a checkpoint
+in it. Printed: steps/s of all runs together, and their ratio, the median over turns.
+"""
+
+import dataclasses
+import io
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import numpy as np
+import tyro
+from rich.console import Console
+
+from research import dqn, lm, mlp
+from research.errors import UserError, plain_exit, shortlist
+from research.sweep import Cadence, compile_program, make_runs, plan_chunks, start_blocks
+from research.sweep.experiment import Experiment
+from research.sweep.job_runner import TrainOptions
+from research.sweep.machine import configure_jax, device_facts, versions
+from research.sweep.plan import Intervals
+from research.sweep.runner import RunOptions, run_experiment
+
+# Config, hyper-parameters, runs, steps of a chunk.
+WORKLOADS = {
+    "mlp": (mlp, mlp.Config(hidden=(64,)), mlp.HParams(), 128, 500),
+    "dqn": (dqn, *dqn.PRESETS["cartpole"], 64, 100),
+    "lm": (lm, *lm.PRESETS["topics"][:2], 4, 50),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What the engine costs beside the bare scan."""
+
+    workloads: tuple[str, ...] = tuple(WORKLOADS)
+    turns: int = 2
+    seconds: Annotated[float, tyro.conf.arg(help="of a turn, about")] = 75.0
+    checkpoint_every: Annotated[float, tyro.conf.arg(help="minutes")] = 1.0
+
+
+def make_experiment(name: str, steps: int) -> Experiment:
+    """A sweep that evaluates at its end."""
+    workload, config, hparams, runs, chunk = WORKLOADS[name]
+    return Experiment(
+        name=name,
+        make_problem=workload.make_problem,
+        config=config,
+        hparams=hparams,
+        config_axes={},
+        hparams_axes={},
+        seeds=tuple(range(runs)),
+        steps=steps,
+        intervals=Intervals(log_every=chunk // 5, eval_every=steps, chunk_every=chunk),
+    )
+
+
+def bare_rate(name: str, steps: int) -> float:
+    """Steps/s of all runs together, of the compiled chunks alone."""
+    workload, config, hparams, count, chunk = WORKLOADS[name]
+    problem, runs = workload.make_problem(config), make_runs(hparams, {}, range(count))
+    chunks = plan_chunks(steps, Cadence(chunk // 5, steps, chunk))
+    program = compile_program(problem, runs, chunks)
+    blocks, began = start_blocks(program, runs), 0.0
+    for chunk in chunks:
+        start = jax.device_put(np.int32(chunk.start), program.replicated)
+        run_chunk = program.train[chunk.logs, chunk.log_every]
+        for index, (hparams, keys, states) in enumerate(blocks):
+            states, _ = run_chunk(program.shared, hparams, states, keys.step, start)
+            blocks[index] = blocks[index]._replace(states=states)
+        if chunk.start == 0:
+            jax.block_until_ready([block.states for block in blocks])
+            began = time.perf_counter()
+    jax.block_until_ready([block.states for block in blocks])
+    return (steps - chunks[0].end) * count / (time.perf_counter() - began)
+
+
+def engine_rate(name: str, steps: int, minutes: float) -> tuple[float, int]:
+    """The same through the engine, and how many checkpoints were written."""
+    with tempfile.TemporaryDirectory() as out:
+        options = RunOptions(out, "run", train=TrainOptions(minutes))
+        console = Console(file=io.StringIO())
+        run_experiment(make_experiment(name, steps), options, console)
+        manifest = json.loads((Path(out) / "run" / "manifest.json").read_text())
+    (result,) = manifest["results"]
+    (first_step, first), *_, (last_step, last) = result["clock"]
+    rate = (last_step - first_step) * WORKLOADS[name][3] / (last - first)
+    return rate, result["checkpoints"]
+
+
+def main(arguments: Arguments) -> None:
+    """Prints a line a workload."""
+    if unknown := set(arguments.workloads) - set(WORKLOADS):
+        raise UserError(f"--workloads {shortlist(unknown)}: there are {shortlist(WORKLOADS)}")
+    configure_jax()
+    print(device_facts(), versions())
+    for name in arguments.workloads:
+        chunk, runs = WORKLOADS[name][4], WORKLOADS[name][3]
+        rough = bare_rate(name, 5 * chunk)
+        steps = chunk * max(4, round(arguments.seconds * rough / runs / chunk))
+        ratios, rates = [], []
+        for _ in range(arguments.turns):
+            bare = bare_rate(name, steps)
+            whole, saved = engine_rate(name, steps, arguments.checkpoint_every)
+            rates.append((bare, whole))
+            ratios.append(whole / bare)
+            print(f"  bare {bare:,.0f}, engine {whole:,.0f} steps/s, {saved} checkpoints")
+        print(f"{name}, {runs} runs: {statistics.median(ratios):.3f} of the bare scan", flush=True)
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        main(tyro.cli(Arguments, description=__doc__))

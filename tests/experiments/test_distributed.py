@@ -1,0 +1,78 @@
+"""Two processes of one `jax.distributed` world, of four CPU devices each, on loopback."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from research.sweep.run_folder import load_params
+from tests.experiments.conftest import ENVIRONMENT, EXPERIMENTS
+
+SWEEPS = {
+    "mlp.py": "--seeds 8 --steps 40 --hidden 8 --learning-rate 1e-2",
+    "dqn.py": "--seeds 8 --env-steps 400 --hidden 8 --buffer-size 400 --learning-starts 200",
+    "lstm_lm.py": "--seeds 8 --steps 6 --hidden 8 --batch-size 4 --window 8 --sample 0",
+}
+
+
+def start(script, words, folder, devices):
+    """A process with so many CPU devices."""
+    flags = ENVIRONMENT["XLA_FLAGS"] + f" --xla_force_host_platform_device_count={devices}"
+    command = [sys.executable, str(EXPERIMENTS / script), *words.split()]
+    return subprocess.Popen(
+        command, cwd=folder, env={**ENVIRONMENT, "XLA_FLAGS": flags}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def finish(*processes):
+    try:
+        for process in processes:
+            text, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, text[-2000:]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def address():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("script", SWEEPS)
+def test_two_processes_of_four_devices_are_one_of_one(tmp_path, address, script):
+    one = start(script, f"{SWEEPS[script]} --name one", tmp_path, 1)
+    two = [
+        start(script, f"{SWEEPS[script]} --name two --distributed {address},{place}/2", tmp_path, 4)
+        for place in range(2)
+    ]
+    finish(one, *two)
+    tables = [pd.read_parquet(tmp_path / "runs" / name / "metrics") for name in ("one", "two")]
+    tables = [table.sort_values(["run", "step"], ignore_index=True) for table in tables]
+    pd.testing.assert_frame_equal(*tables, check_exact=False, rtol=1e-3, atol=1e-4)
+    for run in range(8):
+        params = [load_params(tmp_path / "runs" / name, run) for name in ("one", "two")]
+        same(*params)
+
+
+def same(one, other):
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for name in one:
+            same(one[name], other[name])
+    else:
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
+
+
+def test_a_world_needs_a_name_and_an_address_that_makes_sense(refused, tmp_path):
+    assert os.environ["SEEDBED_CACHE"] == "off"
+    line = refused("mlp.py", "--distributed auto --steps 2 --seeds 1", tmp_path)
+    assert "--distributed: give --name" in line

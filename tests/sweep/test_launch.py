@@ -1,0 +1,225 @@
+"""Sweeps in several processes: the launcher's flags, its workers, and one that is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from research.errors import UserError
+from research.sweep import launch, local_workers, slurm_workers
+from research.sweep.local_workers import LocalWorker, Place
+from research.sweep.slurm_workers import Request, Worker
+from research.sweep.worker_process import is_final, was_asked_to_stop
+
+ROOT = Path(__file__).parents[2]
+MLP = str(ROOT / "experiments" / "mlp.py")
+SWEEP = "--data iris --hidden 8 --learning-rate 1e-3 1e-2 --seeds 4 --steps 60 --name it"
+# One device in all processes: how runs lie on devices is the same then.
+ENVIRONMENT = {
+    **os.environ,
+    "SEEDBED_CACHE": "off",
+    "JAX_PLATFORMS": "cpu",
+    "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1",
+}
+
+
+@pytest.fixture
+def no_gpus(monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+
+
+def test_own_flags_stand_anywhere_and_the_others_go_to_the_experiment(no_gpus):
+    words = f"--on slurm {MLP} --seeds 4 --workers 3 --learning-rate 1e-3 -0.1 --cpus 2 --steps 60"
+    given, flags = launch.parse([*words.split(), "--slurm", "account=ours", "qos=long"])
+    assert (given.experiment, given.on, given.workers, given.cpus) == (MLP, "slurm", 3, 2)
+    assert given.slurm == {"account": "ours", "qos": "long"}
+    assert " ".join(flags) == "--seeds 4 --learning-rate 1e-3 -0.1 --steps 60"
+
+
+def test_no_flag_is_taken_for_one_that_it_begins(no_gpus):
+    given, flags = launch.parse([MLP, "--work", "3"])
+    assert given.workers == 2
+    assert flags == ["--work", "3"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("", "required: experiment"),
+        ("nonesuch.py", "no file nonesuch.py"),
+        ("--seeds 4 MLP", "no file 4: the experiment comes before its flags"),
+        ("MLP --on cloud", "--on cloud: give local or slurm"),
+        ("MLP --workers 0", "--workers 0: must be a whole number, at least 1"),
+        ("MLP --workers two", "--workers two: must be a whole number"),
+        ("MLP --workers", "--workers: expected one argument"),
+        ("MLP --retries -1", "--retries -1: must be a whole number, at least 0"),
+        ("MLP --partition gpu", "--partition: only with --on slurm"),
+        ("MLP --wait", "--wait: only with --on slurm"),
+        ("MLP --on slurm --minutes 0", "--minutes 0"),
+        ("MLP --on slurm --slurm exclusive", "--slurm exclusive: give KEY=VALUE"),
+    ],
+)
+def test_bad_flags_are_refused(words, says, no_gpus):
+    with pytest.raises(UserError, match=says):
+        launch.parse(words.replace("MLP", MLP).split())
+
+
+def test_slurm_is_refused_where_there_is_none(no_gpus, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="no sbatch on the PATH"):
+        launch.launch([MLP, "--on", "slurm"])
+
+
+def test_more_workers_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(local_workers, "visible_gpus", lambda: ["0", "3"])
+    with pytest.raises(UserError, match="--workers 3: there are 2 GPUs"):
+        local_workers.make_places(3)
+    places = local_workers.make_places(2)
+    assert [place.environment["CUDA_VISIBLE_DEVICES"] for place in places] == ["0", "3"]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes keep to no cores here")
+def test_cores_are_split_evenly_or_taken_in_turn(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 4, 5, 6})
+    assert local_workers.shares_of_cores(2) == [[0, 1], [4, 5, 6]]
+    assert local_workers.shares_of_cores(7) == [[0], [1], [4], [5], [6], [0], [1]]
+
+
+def test_what_another_try_does_not_help():
+    assert [status for status in (0, 1, 2, 130, 143, -9) if is_final(status)] == [0, 2, 130]
+    assert was_asked_to_stop(143)
+    assert was_asked_to_stop(-signal.SIGTERM)
+
+
+def test_a_worker_that_dies_is_started_again_so_often(capsys):
+    worker = LocalWorker(1, ["sh", "-c", "echo here; kill -9 $$"], Place(), retries=1)
+    worker.start()
+    worker.join()
+    assert capsys.readouterr().out.splitlines() == [
+        "[1] here",
+        "worker 1 was killed by SIGKILL and is started again",
+        "[1] here",
+        "worker 1 was killed by SIGKILL and is given up",
+    ]
+
+
+def test_a_worker_that_is_asked_to_stop_is_not_started_again(capsys):
+    worker = LocalWorker(0, ["sleep", "60"], Place(), retries=3)
+    worker.start()
+    worker.ask_to_stop()
+    worker.join(timeout=10)
+    assert not worker.is_alive()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_slurm_worker_that_is_killed_is_started_again(capfd):
+    worker = Worker(["sh", "-c", "echo $NAME; kill -9 $$"], {"NAME": "here"}, retries=1)
+    assert worker() == -signal.SIGKILL
+    assert capfd.readouterr().out.count("here") == 2
+
+
+def test_a_slurm_worker_saves_before_its_task_is_queued_again(tmp_path):
+    """As submitit does it: in a signal handler that then ends the task. The process gets the
+    signal too, and must not mind."""
+    saving = f'trap "echo saved >{tmp_path}/saved; exit 143" TERM; while :; do sleep 0.1; done'
+    worker, again = Worker(["sh", "-c", saving], {}), []
+
+    def queue_again(signum, frame):
+        again.append(worker.checkpoint())
+        sys.exit()
+
+    def time_is_over():
+        while worker.child is None:
+            time.sleep(0.1)
+        time.sleep(0.5)  # until the shells have set their traps
+        worker.child.send_signal(signal.SIGUSR2)
+        os.kill(os.getpid(), signal.SIGUSR2)
+
+    before = signal.signal(signal.SIGUSR2, queue_again)
+    try:
+        threading.Thread(target=time_is_over).start()
+        with pytest.raises(SystemExit):
+            worker()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert worker.child is not None
+    assert worker.child.wait() == 143
+    assert (tmp_path / "saved").is_file()
+    (submission,) = again
+    assert submission.function.command == worker.command
+    submission.dump(tmp_path / "pickle")  # the process is not in it
+
+
+def test_slurm_is_told_only_what_is_given():
+    told = slurm_workers.parameters("it", 3, Request(cpus=2, more={"account": "ours"}))
+    assert told["slurm_srun_args"] == ["--cpus-per-task=2"]
+    assert told["slurm_additional_parameters"] == {"requeue": True, "account": "ours"}
+    assert not {"slurm_partition", "gpus_per_node"} & told.keys()
+
+
+def test_nothing_that_runs_code_lies_in_the_run_folder(tmp_path):
+    logs = slurm_workers.log_folder(tmp_path / "runs" / "it")
+    assert logs == tmp_path / "runs" / ".launch" / "it"
+    assert logs.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds the worker in /proc")
+def test_a_worker_that_is_killed_costs_nothing(tmp_path):
+    """The runs are those of one process, to the last bit."""
+    out = launch_and_kill_one(make_folder(tmp_path / "shared"))
+    assert "was killed by SIGKILL and is started again" in out
+    assert out.splitlines()[-1].startswith("learning curve:")
+    alone = [sys.executable, MLP, *SWEEP.split(), "--parallel", "4"]
+    folder = make_folder(tmp_path / "alone")
+    subprocess.run(alone, cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)
+    shared = tmp_path / "shared" / "runs" / "it"
+    assert json.loads((shared / "manifest.json").read_text())["status"] == "finished"
+    metrics, expected = metrics_of(shared), metrics_of(folder / "runs" / "it")
+    assert metrics.groupby("run")["step"].max().tolist() == [60] * 8
+    pd.testing.assert_frame_equal(metrics, expected, check_exact=True)
+
+
+def launch_and_kill_one(folder):
+    """What the launcher prints, of whose two workers one is killed when a worker has begun."""
+    words = [sys.executable, "-m", "research.sweep.launch", MLP, *SWEEP.split(), "--workers", "2"]
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    ) as launcher:
+        assert launcher.stdout is not None
+        lines = []
+        for line in launcher.stdout:
+            lines.append(line)
+            if "going on in" in line and not any("going on in" in old for old in lines[:-1]):
+                os.kill(a_worker(launcher.pid), signal.SIGKILL)
+    assert launcher.returncode == 0, "".join(lines)
+    return "".join(lines)
+
+
+def make_folder(path):
+    path.mkdir()
+    return path
+
+
+def a_worker(launcher):
+    """The number of one of the processes that the launcher has started as workers."""
+    for path in sorted(Path("/proc").glob("[0-9]*/cmdline")):
+        try:
+            words = path.read_bytes().split(b"\0")
+            parent = int((path.parent / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has ended meanwhile
+            continue
+        if parent == launcher and b"--worker" in words:
+            return int(path.parent.name)
+    raise AssertionError("the launcher has no worker")
+
+
+def metrics_of(folder):
+    return pd.read_parquet(folder / "metrics").sort_values(["run", "step"], ignore_index=True)
