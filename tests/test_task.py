@@ -22,7 +22,7 @@ def test_a_task_is_hashable_and_equal_to_itself():
 def test_a_field_carries_its_range_and_help():
     made = field(0.5, "a share", low=0, high=1)
     assert made.default == 0.5
-    assert dict(made.metadata) == {"help": "a share", "low": 0, "high": 1}
+    assert dict(made.metadata) == {"help": "a share", "low": 0, "high": 1, "log": False}
 
 
 @pytest.mark.parametrize("metric", [True, 3, 2.5])

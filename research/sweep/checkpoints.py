@@ -103,8 +103,10 @@ class Checkpoints:
         check_like(facts["leaves"], template, path)
         with _orbax().PyTreeCheckpointer() as reader:
             found = reader.restore(path / "state")
-        names = named_leaves(template)
-        leaves = [np.asarray(found[_key(index)]) for index in range(len(names))]
+        leaves = [
+            np.asarray(found[_key(index)]) if leaf.size else np.zeros(leaf.shape, leaf.dtype)
+            for index, leaf in enumerate(jax.tree.leaves(template))
+        ]
         return Checkpoint(
             step, jax.tree.unflatten(jax.tree.structure(template), leaves), facts["facts"]
         )
@@ -121,7 +123,8 @@ class Checkpoints:
             _write_state(staging / "state", list(leaves.values()))
             described = {name: [str(leaf.dtype), list(leaf.shape)] for name, leaf in leaves.items()}
             content = {"facts": facts, "leaves": described, "digests": _digests(staging)}
-            write_bytes(staging / "facts.json", json.dumps(content).encode())
+            sealed = {"content": content, "digest": _digest_of(content)}
+            write_bytes(staging / "facts.json", json.dumps(sealed).encode())
             sync_folder(staging)
             shutil.rmtree(place, ignore_errors=True)  # only where its digests were wrong
             staging.rename(place)
@@ -147,7 +150,8 @@ def _clear(folder: Path, staging: Path) -> None:
 def _write_state(path: Path, leaves: list[Any]) -> None:
     try:
         with _orbax().PyTreeCheckpointer() as writer:
-            writer.save(path, {_key(index): leaf for index, leaf in enumerate(leaves)})
+            some = {_key(index): leaf for index, leaf in enumerate(leaves) if np.size(leaf)}
+            writer.save(path, some)  # orbax refuses leaves without entries
     except ValueError as error:
         if code := re.search(r"os_error_code='(\d+)'", str(error)):  # as where the disk is full
             raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
@@ -172,14 +176,20 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _digest_of(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
 def _checked_facts(path: Path) -> dict[str, Any]:
     """What goes with a checkpoint, once all its files are as they were written."""
     try:
-        content = json.loads((path / "facts.json").read_text("utf-8"))
-        recorded = content["digests"]
+        sealed = json.loads((path / "facts.json").read_text("utf-8"))
+        content, digest = sealed["content"], sealed["digest"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(_damaged(path, "facts.json")) from None
-    for name, digest in recorded.items():
+    if _digest_of(content) != digest:
+        raise UserError(_damaged(path, "facts.json"))
+    for name, digest in content["digests"].items():
         if not (path / name).is_file() or _digest(path / name) != digest:
             raise UserError(_damaged(path, name))
     return content

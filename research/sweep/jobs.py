@@ -71,7 +71,7 @@ def cut_jobs(
       parts: the groups of the experiment.
       stops: where the jobs of each group end.
       most_runs: trained together at most.
-      shares: how many jobs there are to be at least, for so many processes.
+      shares: for how many processes; no job is larger than an equal share.
     """
     jobs = []
     for part, stop in zip(parts, stops, strict=True):

@@ -32,8 +32,8 @@ def locked(path: Path, *, wait: bool = False, shared: bool = False) -> Iterator[
         except BlockingIOError:
             holder = os.pread(handle, 64, 0).decode(errors="replace").strip()
             raise Taken(holder) from None
+        os.ftruncate(handle, 0)  # whoever held it before
         if not shared:
-            os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
         yield
     finally:

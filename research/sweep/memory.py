@@ -25,7 +25,7 @@ def parse_bytes(text: str) -> int:
     try:
         scale = 1024 ** list(_UNITS).index(unit) if binary else _UNITS[unit]
         size = int(float(word.removesuffix(unit)) * scale)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         size = 0
     if size < 1:
         raise UserError(f"--memory-limit {text}: not a size, such as 20GB or 512MiB")
@@ -76,10 +76,13 @@ def _available() -> int | None:
 
 
 def _free_of_control_group() -> int | None:
-    most, used = _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current")
-    if most.strip().isdecimal() and used.strip().isdecimal():
-        return max(0, int(most) - int(used))
-    return None
+    """What a container may still take; file pages that can be dropped count as free."""
+    folder = "/sys/fs/cgroup/memory"
+    most, used = _read(f"{folder}.max").strip(), _read(f"{folder}.current").strip()
+    if not (most.isdecimal() and used.isdecimal()):
+        return None
+    stat = dict(line.split() for line in _read(f"{folder}.stat").splitlines())
+    return max(0, int(most) - int(used) + int(stat.get("inactive_file", 0)))
 
 
 def _read(path: str) -> str:

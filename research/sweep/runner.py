@@ -12,6 +12,7 @@ from rich.console import Console
 
 from research.errors import UserError
 from research.sweep import manifest
+from research.sweep.checkpoints import Checkpoints
 from research.sweep.experiment import Experiment, Part, first_stops, make_parts, make_schema
 from research.sweep.halving import advance
 from research.sweep.job_runner import JobRunner, TrainOptions
@@ -228,6 +229,10 @@ def _next_rung(
     plan = folder.change_plan(lambda plan: advance(plan, parts, halving, folder.results()))
     if _all_ended(folder, plan):
         return False
+    needed = {name for job in plan.jobs for name in job.sources}
+    for job in plan.jobs:  # the states of settings that stop here
+        if job.stop < parts[job.group].steps and job.name not in needed:
+            Checkpoints(folder.checkpoints(job.name)).remove()
     note = plan.rungs[-1]
     say(
         console,

@@ -30,9 +30,9 @@ from research.sweep.tensors import load_tensors
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 # Some twenty seconds of training on two cores, and checkpoints all the time.
 WORKLOADS = {
-    "mlp": "mlp.py --seeds 32 --steps 6000 --hidden 32 --chunk-every 20 --log-every 20 "
+    "mlp": "mlp.py --seeds 32 --steps 15000 --hidden 32 --chunk-every 20 --log-every 20 "
     "--eval-every 600",
-    "dqn": "dqn.py --seeds 32 --env-steps 60000 --chunk-every 1200 --log-every 600",
+    "dqn": "dqn.py --seeds 32 --env-steps 200000 --chunk-every 1200 --log-every 600",
     "lm": "lstm_lm.py --seeds 2 --hidden 64 --steps 1200 --sample 0 --chunk-every 4 --log-every 4 "
     "--eval-every 400",
 }

@@ -32,7 +32,7 @@ def test_main_is_importable_and_presets_can_be_changed(tmp_path, preset, load_sc
     script = load_script("mlp.py")
     given = script.arguments(preset, seeds=("2",), steps=4, out=str(tmp_path), name="small")
     assert script.main(given) == tmp_path / "small"
-    assert (tmp_path / "small" / "params-0.safetensors").is_file()
+    assert (tmp_path / "small" / "params" / "0-000000.safetensors").is_file()
 
 
 @pytest.fixture
