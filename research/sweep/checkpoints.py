@@ -9,6 +9,7 @@ orbax takes a flipped bit for what was saved.
 """
 
 import concurrent.futures
+import copy
 import hashlib
 import json
 import logging
@@ -71,7 +72,8 @@ class Checkpoints:
           OSError: as `wait`, for the one before.
         """
         self.wait()
-        self._writing = self._thread.submit(self._write, step, states, facts)
+        now = copy.deepcopy(facts)  # training goes on and adds to them
+        self._writing = self._thread.submit(self._write, step, states, now)
 
     def wait(self) -> None:
         """Until what is being written is on the disk.

@@ -166,7 +166,7 @@ def submit(given: argparse.Namespace, folder: Path, command: Sequence[str]) -> b
     )
     job = slurm_workers.submit_workers(folder, command, given.workers, given.retries, request)
     logs = slurm_workers.log_folder(folder)
-    print(f"submitted {given.workers} workers as job {job}; their output: {logs}")
+    print(f"submitted as job {job}, workers: {given.workers}; their output: {logs}")
     print(f"to look: squeue -j {job}; scripts/show {folder}", flush=True)
     if given.wait:
         slurm_workers.wait_for(job)

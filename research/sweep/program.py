@@ -125,7 +125,9 @@ def compile_program(
             train[shape], _ = _compile(mesh, (_train_by_run, task, *shape), args, donate=(2,))
         args = (data, hparams, states, keys.evaluate, t)
         evaluate, _ = _compile(mesh, (evaluate_runs, task), args)
-    memory = _measure_memory((init, evaluate, *train.values()), layout, _bytes(shared))
+    carried = _bytes((hparams, keys, states)) // layout.devices
+    programs = (evaluate, *train.values())
+    memory = _measure_memory(programs, layout.blocks, carried, _bytes(shared))
     return Program(
         task=task,
         shared=shared,
@@ -312,21 +314,28 @@ def _bytes(shapes: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
 
 
-def _measure_memory(programs: Sequence[Any], layout: Layout, shared: int) -> dict[str, int]:
-    """The bytes of `Cost`. While one block is worked on, the states of the others wait."""
-    argument, temp, peak = 0, 0, 0
+def _measure_memory(
+    programs: Sequence[Any], blocks: int, carried: int, shared: int
+) -> dict[str, int]:
+    """The bytes of `Cost`.
+
+    Args:
+      programs: compiled.
+      blocks: that take turns; while one is worked on, the states of the others wait.
+      carried: bytes of one block on one device.
+      shared: bytes of the data.
+    """
+    temp, working = 0, 0
     for program in programs:
         if analysis := program.memory_analysis():  # some backends give none
-            given, used = analysis.argument_size_in_bytes, analysis.temp_size_in_bytes
-            new = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-            waiting = (layout.blocks - 1) * (max(given, analysis.output_size_in_bytes) - shared)
-            argument, temp = max(argument, given), max(temp, used)
-            peak = max(peak, given + used + new + max(0, waiting))
+            new = max(0, analysis.output_size_in_bytes - analysis.alias_size_in_bytes)
+            temp = max(temp, analysis.temp_size_in_bytes)
+            working = max(working, analysis.temp_size_in_bytes + new)
     return {
-        "argument_bytes": argument,
+        "argument_bytes": shared + carried,
         "temp_bytes": temp,
         "shared_bytes": shared,
-        "peak_bytes": peak,
+        "peak_bytes": shared + blocks * carried + working,
     }
 
 

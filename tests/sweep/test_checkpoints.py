@@ -298,3 +298,18 @@ def test_nothing_that_is_read_can_run_code():
                 assert not names & {"pickle", "cloudpickle", "dill", "joblib", "marshal"}, path
             if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
                 assert ast.unparse(node.value) == "False", path
+
+
+def test_facts_are_those_of_the_moment_of_saving(tmp_path, monkeypatch):
+    """While a checkpoint is written, training goes on and adds to the lists it was given."""
+    write, clock = checkpoints._write_state, [1.0]
+
+    def slowly(path, leaves):
+        write(path, leaves)
+        clock.append(2.0)
+
+    monkeypatch.setattr(checkpoints, "_write_state", slowly)
+    with Checkpoints(tmp_path / "job") as saving:
+        saving.save(1, make_states(), {"clock": clock})
+        saving.wait()
+        assert saving.latest(make_states()).facts == {"clock": [1.0]}
