@@ -65,7 +65,8 @@ def run_experiment(
       console: to print to.
 
     Returns:
-      The run folder; None if it was only prepared, or other processes are still at work in it.
+      The run folder; None if it was only prepared, this is one worker of several, or other
+      processes are still at work in it.
 
     Raises:
       UserError: if something given is wrong, or the folder cannot be gone on with.
@@ -87,6 +88,8 @@ def run_experiment(
             if isinstance(error, OSError):
                 raise _cannot_go_on(folder, error) from error
             raise
+    if options.worker:
+        return None  # whoever started the workers shows the result
     return folder.path if folder.manifest()["status"] == "finished" else None
 
 

@@ -1,0 +1,99 @@
+"""What repeats to the last bit, and how far apart the rest ends.
+
+    scripts/run scripts/compare/determinism.py
+    scripts/run scripts/compare/determinism.py --deterministic     # on a GPU, both
+
+Sweeps each workload again and again, each time in another way, and prints the largest difference
+of any number in the final params from those of the first sweep; "bits" where there is none.
+"""
+
+import dataclasses
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import tyro
+
+from research import dqn, lm, mlp
+from research.errors import UserError, plain_exit, shortlist
+from research.sweep import Cadence, sweep
+from research.sweep.machine import configure_jax, device_facts, versions
+
+RUNS = 8
+# Module, config, hyper-parameters and steps.
+WORKLOADS = {
+    "mlp": (mlp, mlp.Config(hidden=(64,)), mlp.HParams(), 200),
+    "dqn": (dqn, *dqn.PRESETS["cartpole"], 400),
+    "lm": (lm, lm.Config(hidden=(64,)), lm.HParams(), 40),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What repeats to the last bit."""
+
+    workloads: tuple[str, ...] = tuple(WORKLOADS)
+    deterministic: Annotated[bool, tyro.conf.arg(help="as the flag of experiments")] = False
+
+
+def ways(steps: int) -> dict[str, dict[str, Any]]:
+    """What is changed -> the arguments of `sweep` that differ."""
+    return {
+        "nothing": {},
+        "chunks of another length": {"cadence": Cadence(1, steps, steps // 4)},
+        "stopped half way, and gone on with": {"halves": True},
+        "place among the runs": {"seeds": [*range(RUNS - 1, -1, -1)]},
+        "blocks of 2 runs that take turns": {"most_lanes": 2},
+        "one device instead of all": {"devices": jax.local_devices()[:1]},
+        "each run alone": {"alone": True},
+    }
+
+
+def final_params(name: str, change: dict[str, Any]) -> Any:
+    """The params of all runs in the order of their seeds, swept in a certain way."""
+    workload, config, hparams, steps = WORKLOADS[name]
+    problem = workload.make_problem(config)
+    change = {"seeds": [*range(RUNS)], "cadence": Cadence(1, steps, steps), **change}
+    seeds, halves = change.pop("seeds"), change.pop("halves", False)
+
+    def run(seeds, steps=steps, **more):
+        swept = sweep(problem.task, problem.shared, hparams, seeds, steps, **change, **more)
+        return swept.states
+
+    if change.pop("alone", False):
+        states = [run([seed], devices=jax.local_devices()[:1]) for seed in seeds]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *[s.params for s in states])
+    states = run(seeds, steps // 2) if halves else None
+    states = run(seeds, start=steps // 2, states=states) if halves else run(seeds)
+    order = np.argsort(seeds)
+    return jax.tree.map(lambda leaf: leaf[order], states.params)
+
+
+def difference(one: Any, other: Any) -> str:
+    """The largest of any number, or that there is none."""
+    pairs = list(zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+    if all(a.tobytes() == b.tobytes() for a, b in pairs):
+        return "bits"
+    return f"{max(np.abs(a.astype(np.float64) - b.astype(np.float64)).max() for a, b in pairs):.1e}"
+
+
+def main(arguments: Arguments) -> None:
+    """Prints a table in Markdown."""
+    if unknown := set(arguments.workloads) - set(WORKLOADS):
+        raise UserError(f"--workloads {shortlist(unknown)}: there are {shortlist(WORKLOADS)}")
+    configure_jax(arguments.deterministic)
+    print(device_facts(), versions())
+    first = {name: final_params(name, {}) for name in arguments.workloads}
+    print("| what differs | " + " | ".join(arguments.workloads) + " |")
+    print("|---" * (1 + len(first)) + "|")
+    for what in ways(4):
+        cells = [
+            difference(first[name], final_params(name, ways(WORKLOADS[name][3])[what]))
+            for name in arguments.workloads
+        ]
+        print(f"| {what} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        main(tyro.cli(Arguments, description=__doc__))
