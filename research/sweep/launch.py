@@ -50,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     slurm = parser.add_argument_group("with --on slurm")
     add = slurm.add_argument
     add("--partition", metavar="P")
-    add("--minutes", type=_count("--minutes"), metavar="M",
+    add("--minutes", type=_count("--minutes", 5), metavar="M",
         help="after which a worker is queued again, and goes on; 60 if not given")  # fmt: skip
     add("--gpus", type=_count("--gpus"), metavar="G", help="of each worker")
     add("--cpus", type=_count("--cpus"), metavar="C", help="of each worker")
