@@ -236,7 +236,9 @@ def _resume(
     script, made_by = Path(sys.argv[0]).name, Path(shlex.split(recorded["command"])[0]).name
     if script != made_by:
         raise UserError(f"--resume {folder}: it was made by {made_by}, not by {script}")
-    merged = [*recorded["arguments"], "--no-prepare", *words]
+    # Whatever made the folder, it is gone on with alone unless said otherwise.
+    alone = ["--no-prepare", "--distributed", "None"]
+    merged = [*recorded["arguments"], *alone, *words]
     if {"--preset"} & set(words) or any(word.startswith("--preset=") for word in words):
         raise UserError(f"--resume {folder}: it has the preset that it was made with")
     arguments = parse_arguments(presets, description, merged)

@@ -77,7 +77,7 @@ def differences(recorded: Mapping[str, Any], session: Mapping[str, Any]) -> list
 
 IDENTITY = (
     "experiment", "config", "hparams", "config_axes", "hparams_axes", "seeds", "search", "halving",
-    "key_metric", "groups", "data", "plan",
+    "key_metric", "groups", "data", "parallel",
 )  # fmt: skip
 
 

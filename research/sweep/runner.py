@@ -98,8 +98,7 @@ def _open_or_create(
 ) -> RunFolder:
     """The run folder, checked to be this experiment's if it was there before."""
     make_schema(parts)
-    how = {"parallel": options.parallel, "shares": options.shares}
-    facts = manifest.describe(experiment, parts) | {"plan": how}
+    facts = manifest.describe(experiment, parts) | {"parallel": options.parallel}
     session = manifest.describe_session()
     stops = first_stops(experiment, parts)
     name = options.name or f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"

@@ -5,6 +5,8 @@ import json
 import pandas as pd
 import pytest
 
+from research.report.one_run import one_run
+from research.report.read import read_run_folder
 from tests.experiments.conftest import EXPERIMENTS
 
 
@@ -67,6 +69,21 @@ def tables(tmp_path):
         ("--preset nonesuch", "--preset nonesuch"),
         ("--hidden 8xx", "--hidden 8xx"),
         ("--optimizer sgd --beta2 0.9 0.99", "--beta2: nothing uses it"),
+        ("--parallel 0", "--parallel 0: must be at least 1"),
+        ("--parallel some", "--parallel some: give auto or a number"),
+        ("--memory-limit much", "--memory-limit much: not a size, such as 20GB"),
+        ("--checkpoint-every 0", "--checkpoint-every 0: must be above 0"),
+        ("--shares 0", "--shares 0: must be at least 1"),
+        ("--worker", "--worker: one of several processes in a folder; name it with --resume"),
+        ("--distributed 4", "--distributed: give --name"),
+        ("--search 0 --learning-rate 1e-4 1e-2", "--search 0: give how many settings to draw"),
+        ("--search 4 --learning-rate 1e-3", "--search 4: give a range for a hyper-parameter"),
+        ("--search 4 --learning-rate 0 1e-2", "--learning-rate 0.0: drawn by its logarithm"),
+        ("--halving 1", "--halving 1: must be at least 2"),
+        ("--halving 3", "--halving 3 --rungs 4: needs at least 27 settings and there are 4"),
+        ("--halving 2 --rungs 3 --steps 2", "--rungs 3: 2 steps, logged every 1, cannot be cut"),
+        ("--resume nowhere", "nowhere is no run folder"),
+        ("--resume old", "old is no run folder"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(tables, monkeypatch, refused, words, says):
@@ -78,3 +95,37 @@ def test_bad_input_ends_the_process_with_status_2(tmp_path, call):
     done = call("mlp.py", "--seeds", "0", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: --seeds 0: a count of seeds is at least 1\n"
+
+
+def test_a_random_search_with_halving_ends_with_its_best_setting(tmp_path, load_script):
+    """Then it is refused to others, and shown by the settings' length."""
+    script = load_script("mlp.py")
+    words = "--data iris --hidden 8 --seeds 2 --steps 36 --search 9 --learning-rate 1e-4 1 "
+    words += f"--halving 3 --rungs 3 --log-every 4 --out {tmp_path} --name it"
+    script.run_main(script.main, script.RECIPES, "", words.split())
+    metrics = pd.read_parquet(tmp_path / "it" / "metrics")
+    lengths = metrics.groupby("run")["step"].max()
+    assert lengths.value_counts().to_dict() == {4: 12, 12: 4, 36: 2}
+    assert metrics["learning_rate"].between(1e-4, 1).all()
+    manifest = json.loads((tmp_path / "it" / "manifest.json").read_text())
+    assert manifest["search"] == {"settings": 9, "seed": 0}
+    assert one_run(read_run_folder(tmp_path / "it")).number in set(lengths.index[lengths == 36])
+
+
+def test_a_prepared_folder_is_gone_on_with_by_its_flags(tmp_path, call, load_script, refused):
+    words = "--data iris --hidden 8 --seeds 2 --steps 20 --name it --prepare"
+    done = call("mlp.py", *words.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "mlp: prepared runs/it"
+    folder = str(tmp_path / "runs" / "it")
+    assert "made by mlp.py, not by" in refused("dqn.py", f"--resume {folder}", tmp_path)
+    done = call("mlp.py", "--resume", folder, "--steps", "30", cwd=tmp_path)
+    assert "steps is 20 there and 30 here" in done.stderr
+    done = call("mlp.py", "--resume", folder, "--preset", "article", cwd=tmp_path)
+    assert "it has the preset that it was made with" in done.stderr
+    done = call("mlp.py", "--resume", folder, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_parquet(tmp_path / "runs" / "it" / "metrics")) == 4 * 2 * 20
+    done = call("mlp.py", "--resume", folder, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is finished and is not overwritten" in done.stderr
