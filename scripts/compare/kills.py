@@ -33,8 +33,8 @@ WORKLOADS = {
     "mlp": "mlp.py --seeds 32 --steps 15000 --hidden 32 --chunk-every 20 --log-every 20 "
     "--eval-every 600",
     "dqn": "dqn.py --seeds 32 --env-steps 200000 --chunk-every 1200 --log-every 600",
-    "lm": "lstm_lm.py --seeds 2 --hidden 64 --steps 1200 --sample 0 --chunk-every 4 --log-every 4 "
-    "--eval-every 400",
+    "lm": "lstm_lm.py --seeds 2 --hidden 64 --steps 5000 --sample 0 --chunk-every 4 --log-every 4 "
+    "--eval-every 1000",
 }
 
 
@@ -101,12 +101,14 @@ def _finish(command: list[str], folder: Path) -> str:
 
 
 def _killed(command: list[str], folder: Path, after: float, starting: bool) -> bool:
-    """Starts a process and kills it some time after its start, or after it has begun to train;
-    whether it was still there."""
+    """Starts a process and kills it some time after its start, or after it has begun to train and
+    there is a checkpoint; whether it was still there."""
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         if not starting:
             next((line for line in process.stdout if "compiled in" in line), None)
+            while process.poll() is None and not _checkpoints(folder):
+                time.sleep(0.05)
         time.sleep(after)
         if process.poll() is None:
             process.kill()
@@ -114,6 +116,10 @@ def _killed(command: list[str], folder: Path, after: float, starting: bool) -> b
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: status {process.returncode}")
     return False
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return list((folder / "runs" / "killed" / "checkpoints").glob("*/[0-9]*"))
 
 
 def _arrays(folder: Path) -> dict[str, np.ndarray]:

@@ -25,7 +25,7 @@ def test_a_killed_sweep_ends_at_the_same_bits(tmp_path, monkeypatch, workload):
     kills = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(kills)
     monkeypatch.setenv("SEEDBED_CACHE", str(tmp_path / "cache"))  # each start would compile anew
-    found = kills.compare_after_kills(SWEEPS[workload], tmp_path, kills=2, seconds=0.8)
+    found = kills.compare_after_kills(SWEEPS[workload], tmp_path, kills=2, seconds=0.5)
     assert found["differ"] == []
     assert found["compared"] > 20
     assert "going on from step" in found["last"]
