@@ -132,10 +132,10 @@ class _Training:
         start = saved.step if saved else self.job.start
         chunks = plan_chunks(self.job.stop, self.part.cadence, start)
         with _status(self.console, "compiling"):
-            program = self._compile(chunks)
+            program = self._compile(chunks, self.runs, self.job.width)
         say(self.console, f"{self.label}: {cost_line(program)}")
         limit = self.options.memory_limit or memory.device_limit(program.devices[0])
-        pieces = memory.pieces_needed(program.cost, limit) if self.options.fit else 1
+        pieces = self._pieces_that_fit(program, chunks, limit) if self.options.fit else 1
         if pieces > 1:
             reason = memory.too_much(program.cost, limit)
             self.runner.cut(self.job, pieces, self.checkpoints.steps(), reason)
@@ -148,10 +148,21 @@ class _Training:
         if self.stop:
             raise self._stopped("at the end of a job")
 
-    def _compile(self, chunks: Any) -> Program:
+    def _compile(self, chunks: Any, runs: Runs, width: int) -> Program:
         most = self.runner.experiment.most_lanes
-        problem = self.part.problem
-        return compile_program(problem, self.runs, chunks, most_lanes=most, width=self.job.width)
+        return compile_program(self.part.problem, runs, chunks, most_lanes=most, width=width)
+
+    def _pieces_that_fit(self, program: Program, chunks: Any, limit: int) -> int:
+        """Into how many parts to cut the job. What a program needs is no multiple of its runs, so
+        that of a part is looked at, too; it is compiled anyway."""
+        runs, pieces = len(self.runs), 1
+        while (more := memory.pieces_needed(program.cost, limit)) > 1:
+            if pieces == runs:
+                break  # not even one fits
+            pieces = min(runs, pieces * more)
+            width = -(-runs // pieces)
+            program = self._compile(chunks, self.runs.take(np.arange(width)), width)
+        return max(pieces, more)
 
     def _make_writer(self, saved: Checkpoint | None) -> MetricsWriter:
         """A writer of this job's metrics; what is beyond the checkpoint is written again."""

@@ -7,6 +7,7 @@ import jax
 
 from research.errors import UserError
 from research.sweep.program import Cost
+from research.sweep.terminal import human
 
 USABLE = 0.9  # of the limit; the rest is lost between allocations
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -59,8 +60,8 @@ def pieces_needed(cost: Cost, limit: int) -> int:
 
 def too_much(cost: Cost, limit: int) -> str:
     """Why runs are cut."""
-    need, most = cost.peak_bytes / 1e9, limit / 1e9
-    return f"all at once they need {need:.3g} GB of a device, and {most:.3g} GB can be used"
+    need, most = human(cost.peak_bytes), human(limit)
+    return f"all at once they need {need}B of a device, and {most}B can be used"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

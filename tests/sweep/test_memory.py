@@ -126,4 +126,4 @@ def test_cpu_devices_share_what_the_host_has(monkeypatch, stats):
 
 
 def test_why_runs_are_cut_is_said_in_gigabytes():
-    assert "12.3 GB of a device, and 8 GB" in memory.too_much(cost(12_345_000_000), 8 * 10**9)
+    assert "12.3GB of a device, and 8GB" in memory.too_much(cost(12_345_000_000), 8 * 10**9)

@@ -138,7 +138,7 @@ def test_runs_that_do_not_fit_the_memory_are_cut_smaller(tmp_path):
     (result, _) = json.loads((tmp_path / "whole" / "manifest.json").read_text())["results"]
     limit = result["cost"]["peak_bytes"] - 1
     text = run(tmp_path, changes=many, train=ALWAYS._replace(memory_limit=limit))
-    assert "GB can be used; 128 runs go on in 2 parts" in text
+    assert "B can be used; 128 runs go on in 2 parts" in text
     assert_same(tmp_path / "run", tmp_path / "whole")
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["splits"][0]["runs"] == 128
