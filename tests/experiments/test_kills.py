@@ -7,12 +7,12 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "compare" / "kills.py"
 SWEEPS = {
-    "mlp": "mlp.py --seeds 4 --steps 3000 --hidden 8 --learning-rate 1e-2 --chunk-every 20 "
+    "mlp": "mlp.py --seeds 4 --steps 6000 --hidden 8 --learning-rate 1e-2 --chunk-every 20 "
     "--log-every 20 --eval-every 1000",
-    "dqn": "dqn.py --seeds 4 --env-steps 12000 --hidden 8 --chunk-every 100 --log-every 100 "
-    "--eval-every 6000 --eval-episodes 2",
-    "lm": "lstm_lm.py --seeds 2 --hidden 8 --steps 300 --batch-size 4 --window 8 --sample 0 "
-    "--learning-rate 1e-2 --chunk-every 5 --log-every 5 --eval-every 150",
+    "dqn": "dqn.py --seeds 4 --env-steps 30000 --hidden 8 --chunk-every 100 --log-every 100 "
+    "--eval-every 15000 --eval-episodes 2",
+    "lm": "lstm_lm.py --seeds 2 --hidden 8 --steps 1500 --batch-size 4 --window 8 --sample 0 "
+    "--learning-rate 1e-2 --chunk-every 5 --log-every 5 --eval-every 750",
 }
 
 
