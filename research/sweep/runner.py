@@ -199,21 +199,23 @@ def _train_jobs(
 def _take_job(folder: RunFolder, options: RunOptions, held: contextlib.ExitStack) -> Job | None:
     """The first job that can be trained now, its lock in `held`."""
     place, count = options.process or (0, 1)
+    ended = folder.ended_jobs()
     for number, job in enumerate(folder.plan().jobs):
-        if number % count != place or not _is_open(folder, job):
+        if number % count != place or not _is_open(job, ended):
             continue
         try:
             held.enter_context(folder.lock(job.name))
         except Taken:
             continue
-        if job in folder.plan().jobs and _is_open(folder, job):  # still, now that it is ours
+        if job in folder.plan().jobs and _is_open(
+            job, folder.ended_jobs()
+        ):  # still, now that it is ours
             return job
         held.close()
     return None
 
 
-def _is_open(folder: RunFolder, job: Job) -> bool:
-    ended = folder.ended_jobs()
+def _is_open(job: Job, ended: set[str]) -> bool:
     return job.name not in ended and set(job.sources) <= ended
 
 
