@@ -141,14 +141,13 @@ class RunFolder:
     def record(self, **facts: Any) -> None:
         """Adds facts to the manifest."""
         with self.planning():
-            _write_json(self.path / "manifest.json", self.manifest() | facts)
+            self._add_to_manifest(facts)
 
     def append_session(self, session: Mapping[str, Any]) -> None:
         """Adds to the manifest that a process goes on with the sweep."""
         with self.planning():
-            content = self.manifest()
-            sessions = [*content["sessions"], dict(session)]
-            _write_json(self.path / "manifest.json", content | {"sessions": sessions})
+            sessions = [*self.manifest()["sessions"], dict(session)]
+            self._add_to_manifest({"sessions": sessions})
 
     def results(self) -> dict[str, dict[str, Any]]:
         """Job -> how it went, of those that have ended."""
@@ -164,8 +163,12 @@ class RunFolder:
         with self.planning():
             plan, results = self.plan(), self.results()
             merged = [results[job.name] for job in plan.jobs if job.name in results]
-            new = {"results": merged, "rungs": plan.rungs, "splits": plan.splits, **facts}
-            _write_json(self.path / "manifest.json", self.manifest() | new)
+            known = {"results": merged, "rungs": plan.rungs, "splits": plan.splits}
+            self._add_to_manifest(known | facts)
+
+    def _add_to_manifest(self, facts: Mapping[str, Any]) -> None:
+        """To be called while `planning`."""
+        _write_json(self.path / "manifest.json", self.manifest() | dict(facts))
 
     def save_result(self, job: Job, result: Mapping[str, Any]) -> None:
         """Ends a job: from now on it is not run again."""
