@@ -21,6 +21,7 @@ from research.sweep.plan import Intervals
 from research.sweep.run_folder import RunFolder
 from research.sweep.runner import RunOptions
 from research.sweep.search import check_halving, check_search
+from research.sweep.worker_process import outlive_reader
 from research.task import HParams, Problem
 
 
@@ -221,6 +222,8 @@ def run_main(
         arguments = parse_arguments(presets, description, words)
         if arguments.resume is not None:
             arguments = _resume(presets, description, words, Path(arguments.resume))
+        if arguments.worker:
+            outlive_reader()
         machine.configure_jax(arguments.deterministic, arguments.distributed)
         main(arguments)
 

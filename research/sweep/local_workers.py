@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from research.errors import Stopped, UserError
-from research.sweep.signals import StopRequest, stop_request
+from research.sweep.signals import LAUNCHER, StopRequest, stop_request
 from research.sweep.worker_process import describe_end, is_final
 
 POLL_SECONDS = 0.2  # between looks at whether the workers are done, or a signal came
@@ -71,7 +71,7 @@ class LocalWorker(threading.Thread):
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={**os.environ, **self.place.environment},
+            env={**os.environ, **self.place.environment, LAUNCHER: str(os.getpid())},
             process_group=0,  # Ctrl-C is for the launcher, which passes it on
         ) as child:
             self._child = child

@@ -35,7 +35,8 @@ class RunOptions(NamedTuple):
       shares: how many jobs there are to be at least, for so many processes.
       prepare: only make the run folder.
       worker: be one of several processes in one folder: train what no other has taken.
-      process: (place, count): train only every `count`-th job, from that place on.
+      process: (place, count): train every `count`-th job first, from that place on, and then what
+        the other processes have left.
       train: how each job is trained.
     """
 
@@ -141,7 +142,8 @@ def _go_on(
     folder = RunFolder.open(path)
     recorded = folder.manifest()
     manifest.check_same(recorded, facts, path)
-    if recorded["status"] == "finished" and not options.worker:
+    together = options.worker or options.process is not None  # the others may have been faster
+    if recorded["status"] == "finished" and not together:
         raise UserError(
             f"{path} is finished and is not overwritten: scripts/show {path} shows it; give "
             "another --name to run it again"
@@ -199,9 +201,10 @@ def _train_jobs(
 def _take_job(folder: RunFolder, options: RunOptions, held: contextlib.ExitStack) -> Job | None:
     """The first job that can be trained now, its lock in `held`."""
     place, count = options.process or (0, 1)
-    ended = folder.ended_jobs()
-    for number, job in enumerate(folder.plan().jobs):
-        if number % count != place or not _is_open(job, ended):
+    ended, jobs = folder.ended_jobs(), folder.plan().jobs
+    for number in sorted(range(len(jobs)), key=lambda number: number % count != place):
+        job = jobs[number]
+        if not _is_open(job, ended):
             continue
         try:
             held.enter_context(folder.lock(job.name))

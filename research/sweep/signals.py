@@ -1,19 +1,27 @@
-"""A polite way to stop: SIGTERM and SIGINT ask, and whoever trains answers at the next chunk."""
+"""A polite way to stop: SIGTERM and SIGINT ask, and whoever trains answers at the next chunk. So
+does the end of whoever started this process to work for it."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
 
+LAUNCHER = "SEEDBED_LAUNCHER"  # the variable that holds the number of that process
+
 
 class StopRequest:
-    """Whether the process was asked to stop, and by which signal."""
+    """Whether the process was asked to stop, and by which signal; SIGHUP if its launcher has gone,
+    however that ended."""
 
     def __init__(self):
         self.signum: int | None = None
+        self._launcher = os.environ.get(LAUNCHER)
 
     def __bool__(self) -> bool:
+        if self.signum is None and self._launcher not in (None, str(os.getppid())):
+            self.signum = signal.SIGHUP
         return self.signum is not None
 
     def ask(self, signum: int, frame: FrameType | None = None) -> None:

@@ -203,6 +203,27 @@ def launch_and_kill_one(folder):
     return "".join(lines)
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds the worker in /proc")
+def test_a_worker_whose_launcher_is_killed_saves_and_leaves(tmp_path):
+    long = SWEEP.replace("--steps 60", "--steps 2000000 --log-every 100 --eval-every 1000")
+    words = [sys.executable, "-m", "research.sweep.launch", MLP, *long.split(), "--workers", "1"]
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as launcher:
+        assert launcher.stdout is not None
+        next(line for line in launcher.stdout if "compiled in" in line)
+        worker = a_worker(launcher.pid)
+        launcher.kill()
+    deadline = time.monotonic() + 60
+    while is_running(worker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not is_running(worker)
+    folder = tmp_path / "runs" / "it"
+    assert json.loads((folder / "manifest.json").read_text())["status"] == "stopped"
+    assert list(folder.glob("checkpoints/*/*/facts.json"))
+
+
 def make_folder(path):
     path.mkdir()
     return path
@@ -219,6 +240,14 @@ def a_worker(launcher):
         if parent == launcher and b"--worker" in words:
             return int(path.parent.name)
     raise AssertionError("the launcher has no worker")
+
+
+def is_running(number):
+    """Whether there is such a process that is more than an entry nobody has asked for."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def metrics_of(folder):

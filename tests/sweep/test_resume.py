@@ -221,10 +221,16 @@ def test_workers_share_the_jobs(tmp_path, whole):
     assert_same(tmp_path / "run", whole)
 
 
-def test_processes_of_one_world_train_every_second_job(tmp_path, whole):
+def test_processes_of_one_world_begin_with_every_second_job_and_leave_none(tmp_path, whole):
+    run(tmp_path, shares=4, prepare=True)
+    folder = RunFolder(tmp_path / "run")
+    with folder.lock("0-000000"):  # by the other process, which then dies
+        run(tmp_path, shares=4, process=(1, 2))
+        took = sorted((tmp_path / "run" / "results").iterdir(), key=lambda p: p.stat().st_mtime_ns)
+        assert [path.stem for path in took] == ["0-000002", "1-000006", "1-000004"]
     run(tmp_path, shares=4, process=(1, 2))
-    assert RunFolder(tmp_path / "run").ended_jobs() == {"0-000002", "1-000006"}
-    run(tmp_path, shares=4, process=(0, 2))
+    assert_same(tmp_path / "run", whole)
+    run(tmp_path, shares=4, process=(0, 2))  # comes when all is done
     assert_same(tmp_path / "run", whole)
 
 

@@ -81,3 +81,13 @@ def test_in_another_thread_nothing_changes():
     thread.join()
     assert seen == [before, False]
     assert handlers() == before
+
+
+def test_the_end_of_the_launcher_asks_to_stop(monkeypatch):
+    monkeypatch.setenv("SEEDBED_LAUNCHER", str(os.getppid()))
+    with stop_request() as request:
+        assert not request
+    monkeypatch.setenv("SEEDBED_LAUNCHER", str(os.getpid()))  # no parent of this process
+    with stop_request() as request:
+        assert request
+        assert request.signum == signal.SIGHUP
