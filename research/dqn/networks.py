@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from research.convolution import Conv3x3
 from research.dqn.environments import Environment
 from research.errors import UserError, shortlist
 
@@ -79,30 +80,6 @@ def scale(x_BxF: jax.Array, bounds: tuple[tuple[float, float], ...]) -> jax.Arra
     low, high = np.where(finite, low, -1), np.where(finite, high, 1)
     middle, half = (low + high) / 2, (high - low) / 2
     return (x_BxF - middle[None, :]) / half[None, :]
-
-
-class Conv3x3(nn.Module):
-    """A convolution of stride 1 without padding, as one product over patches.
-
-    Under `vmap` over runs, every one with filters of its own, a convolution becomes a grouped one,
-    which is slow on every backend; this stays a batched matrix product.
-
-    Attributes:
-      filters: how many.
-    """
-
-    filters: int
-
-    @nn.compact
-    def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
-        """float32 [B, H, W, C] -> float32 [B, H - 2, W - 2, filters]."""
-        b, h, w, c = x_BxHxWxC.shape
-        shifts = [(i, j) for i in range(3) for j in range(3)]
-        patches = [x_BxHxWxC[:, i : i + h - 2, j : j + w - 2] for i, j in shifts]
-        patches_NxF = jnp.concatenate(patches, axis=-1).reshape(-1, 9 * c)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (9 * c, self.filters))
-        bias = self.param("bias", nn.initializers.zeros, (self.filters,))
-        return (patches_NxF @ kernel + bias[None, :]).reshape(b, h - 2, w - 2, self.filters)
 
 
 def choose_torso(torso: str, env: Environment) -> str:

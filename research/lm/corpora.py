@@ -1,16 +1,13 @@
 """Text to train on, in parts: by name, from a folder, or from one file."""
 
 import itertools
-import os
 import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import platformdirs
-import pooch
-
+from research.downloads import Source, download
 from research.errors import UserError, shortlist
 
 
@@ -20,17 +17,6 @@ class Parts(NamedTuple):
     train: str
     validation: str
     test: str
-
-
-class Source(NamedTuple):
-    """A file to download, and how to know that it is the right one."""
-
-    url: str
-    checksum: str  # ALGORITHM:HEX
-
-    @property
-    def name(self) -> str:
-        return self.url.rsplit("/", 1)[-1]
 
 
 class Named(NamedTuple):
@@ -59,7 +45,7 @@ def load_corpus(corpus: str, split: str = "90/5/5", whole_lines: bool = True) ->
     path = Path(corpus)
     if corpus in CORPORA:
         named = CORPORA[corpus]
-        parts = named.read([_download(corpus, source) for source in named.sources])
+        parts = named.read([download(corpus, source, "--corpus") for source in named.sources])
     elif path.is_dir():
         parts = _read_folder(path)
     elif path.is_file():
@@ -118,12 +104,6 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         ) from None
 
 
-def data_folder() -> Path:
-    """Where downloads are kept: `SEEDBED_DATA`, or the user's cache."""
-    given = os.environ.get("SEEDBED_DATA")
-    return Path(given) if given else platformdirs.user_cache_path("seedbed") / "data"
-
-
 def _read_folder(folder: Path) -> Parts:
     """Of a folder with one file for each part, told by its name."""
 
@@ -146,29 +126,6 @@ def _read_folder(folder: Path) -> Parts:
             "train, one for valid and may hold one for test"
         )
     return Parts(read_text(train), read_text(validation), read_text(test) if test else "")
-
-
-def _download(corpus: str, source: Source) -> Path:
-    """The local path of a file, fetched if need be and checked in any case.
-
-    Raises:
-      UserError: saying where to put it by hand, if it cannot be had; or that it is another.
-    """
-    folder = data_folder() / corpus
-    try:
-        pooch.get_logger().setLevel("ERROR")
-        path = pooch.retrieve(source.url, source.checksum, fname=source.name, path=folder)
-    except ValueError:  # the checksum's
-        raise UserError(
-            f"--corpus {corpus}: {source.url} is not what it was, or was changed on its way: its "
-            f"{source.checksum.partition(':')[0]} is not {source.checksum.partition(':')[2]}"
-        ) from None
-    except Exception as error:
-        raise UserError(
-            f"--corpus {corpus}: cannot download it ({type(error).__name__}); get {source.url} and "
-            f"put it at {folder / source.name} ({source.checksum})"
-        ) from error
-    return Path(path)
 
 
 def _read_topics(paths: list[Path]) -> Parts:

@@ -7,8 +7,9 @@ import pooch
 import pytest
 
 from research.errors import UserError
+from research.downloads import Source
 from research.lm import corpora
-from research.lm.corpora import CORPORA, Named, Source, load_corpus, split_text
+from research.lm.corpora import CORPORA, Named, load_corpus, split_text
 
 LINES = "".join(f"line {number:02}\n" for number in range(100))  # of 8 characters each
 
