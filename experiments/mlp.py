@@ -12,10 +12,11 @@ program, config fields get one program each.
     scripts/run experiments/mlp.py --preset article
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-from research.mlp import PRESETS, make_problem
+from research.mlp import PRESETS, check_flags, make_problem, unused
 from research.report.show import show_run
 from research.sweep.command_line import arguments_type, make_experiment, make_options, run_main
 from research.sweep.runner import run_experiment
@@ -28,7 +29,7 @@ def arguments(preset: str, **changes: Any) -> Any:
     """The arguments of a preset, with changes: `arguments("digits", seeds=("8",))`."""
     chosen = PRESETS[preset]
     single = {**vars(chosen.config), **vars(chosen.hparams)}
-    values = {name: (value,) for name, value in single.items()}
+    values = {name: (value,) for name, value in single.items() if name != "off"}
     return Arguments(**values | {"steps": chosen.steps} | changes)
 
 
@@ -41,7 +42,9 @@ RECIPES = {
 def main(args: Any) -> Path | None:
     """Trains, prints the result table, draws the learning curve, returns the run folder,
     if it is finished."""
-    experiment = make_experiment("mlp", make_problem, _DEFAULT.config, _DEFAULT.hparams, args)
+    check_flags(args)
+    config = dataclasses.replace(_DEFAULT.config, off=unused(args))
+    experiment = make_experiment("mlp", make_problem, config, _DEFAULT.hparams, args)
     folder = run_experiment(experiment, make_options(args))
     if folder:
         show_run(folder)

@@ -42,7 +42,7 @@ def at_positions(order: jax.Array, positions: jax.Array, n: int) -> jax.Array:
         for round_key in order:
             # The upper half of the hash, scaled to [0, side): a division would cost more than
             # all the rest.
-            shift = ((_mix(right ^ round_key) >> 16) * side) >> 16
+            shift = ((mix(right ^ round_key) >> 16) * side) >> 16
             moved = left + shift
             left, right = right, jnp.where(moved < side, moved, moved - side)
         return left, right
@@ -60,7 +60,7 @@ def at_positions(order: jax.Array, positions: jax.Array, n: int) -> jax.Array:
     return (left * side + right).astype(jnp.int32)
 
 
-def _mix(word: jax.Array) -> jax.Array:
+def mix(word: jax.Array) -> jax.Array:
     """An integer hash in which each bit of the input moves half of the bits of the output:
     multiply and xor-shift, constants found by search (Wellons, 2018, lowbias32)."""
     word = (word ^ (word >> 16)) * jnp.uint32(0x7FEB352D)

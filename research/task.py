@@ -17,7 +17,7 @@ sharded, split, measured, recorded and reported, and has to know nothing about a
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -92,12 +92,14 @@ class Problem(NamedTuple):
       facts: about those, for the record; JSON types.
       files: what is needed to make use of a trained run, such as its vocabulary: name -> JSON
         types, each kept as a file of its own in the run folder.
+      notes: what a person should know before the runs are trained; lines.
     """
 
     task: Task
     shared: Shared
     facts: Mapping[str, Any] = {}
     files: Mapping[str, Any] = {}
+    notes: Sequence[str] = ()
 
 
 def field(

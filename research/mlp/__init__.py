@@ -1,6 +1,17 @@
-"""Supervised learning from tables with a multilayer perceptron."""
+"""Supervised learning from tables and pictures, with perceptrons and small convolutional nets."""
 
+from research.mlp.config import ZERO_IS_OFF, Config, HParams, check_flags, unused
 from research.mlp.presets import PRESETS, Preset
-from research.mlp.task import Config, HParams, make_problem, make_task
+from research.mlp.task import make_problem, make_task
 
-__all__ = ["PRESETS", "Config", "HParams", "Preset", "make_problem", "make_task"]
+__all__ = [
+    "PRESETS",
+    "ZERO_IS_OFF",
+    "Config",
+    "HParams",
+    "Preset",
+    "check_flags",
+    "make_problem",
+    "make_task",
+    "unused",
+]

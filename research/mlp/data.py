@@ -1,36 +1,35 @@
-"""Tables to learn from: scikit-learn's bundled sets and CSV files, split, standardized, recorded.
+"""What the MLP learns from: a table or pictures in three parts, encoded, inspected, recorded.
 
-Shape letters: N rows, F features.
+Shape letters: N rows, F features, K classes.
 """
 
-import csv
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from sklearn import datasets
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from research.errors import UserError, shortlist
+from research.mlp import data_quality
+from research.mlp.encoding import encode
+from research.mlp.images import IMAGES, load_images
+from research.mlp.tables import BUNDLED, Table, read_bundled, read_files
 
-BUNDLED = {
-    "digits": datasets.load_digits,
-    "breast_cancer": datasets.load_breast_cancer,
-    "wine": datasets.load_wine,
-    "iris": datasets.load_iris,
-    "diabetes": datasets.load_diabetes,
-}
-DATA_HELP = f"{', '.join(BUNDLED)}, or a CSV file of numbers"
-MIN_ROWS = 10  # below that, no split into three parts makes sense
+DATA_HELP = f"{', '.join([*BUNDLED, *IMAGES])}, or a CSV or Parquet file"
+MOST_ROWS_NAMED = 20_000  # in the record; of more there is a digest
+PARTS = ("train", "validation", "test")
 
 
 class Split(NamedTuple):
-    """Rows of one part: x float32 [N, F]; y int32 [N] (classes) or float32 [N] (numbers)."""
+    """Rows of one part: x float32 [N, F], or uint8 where they are pictures by name; y int32 [N]
+    (classes) or float32 [N] (numbers)."""
 
     x: Any
     y: Any
@@ -41,154 +40,243 @@ class Dataset:
     """A table in three parts.
 
     Attributes:
-      train, validation, test: `Split`s, standardized by the training part.
-      target_scale: float32 scalar, the unit of a regression target; 1 for classes.
-      classes: how many there are; 0 for regression. Static.
+      train, validation, test: `Split`s.
+      x_mean, x_scale: float32 [F], what standardizes a row that is uint8; those that are float32
+        are standardized already, by the training part.
+      x_low, x_high: float32 [F], between what a standardized row can lie.
+      radius: float32 [F], how far an attack of radius 1 moves each feature: a standard deviation;
+        of pictures, from black to white; 0 where it cannot move a little, as a category.
+      target_mean, target_scale: float32 scalars, zero and unit of a regression target; 0 and 1 for
+        classes.
+      class_weights: float32 [K], by which the loss of each class is multiplied.
+      classes: K; 0 for regression. Static.
+      image: (height, width, channels) where a row is a picture; () where it is none. Static.
     """
 
     train: Split
     validation: Split
     test: Split
+    x_mean: Any
+    x_scale: Any
+    x_low: Any
+    x_high: Any
+    radius: Any
+    target_mean: Any
     target_scale: Any
+    class_weights: Any
     classes: int = struct.field(pytree_node=False)
+    image: tuple[int, ...] = struct.field(pytree_node=False, default=())
+
+    def standardized(self, x: Any) -> jax.Array:
+        """Rows as the net reads them: float32."""
+        x = jnp.asarray(x)
+        if x.dtype != jnp.uint8:
+            return x
+        return (x.astype(jnp.float32) - self.x_mean) / self.x_scale
 
 
-class Table(NamedTuple):
-    """A table as read: x float64 [N, F]; y int or float [N]; names of columns and classes."""
+class Choice(NamedTuple):
+    """Which data, and how it is read; the config's fields of these names."""
 
-    x: np.ndarray
-    y: np.ndarray
-    features: list[str]
-    class_names: list[str]  # empty for regression
+    data: str
+    target: str = ""
+    test_data: str = ""
+    drop: str = ""
+    target_type: str = "auto"
+    min_category: int = 1
+    split_seed: int = 0
+
+
+def load_dataset(name: str, target: str = "", split_seed: int = 0, **how: Any) -> Any:
+    """`load` by words."""
+    return load(Choice(name, target, split_seed=split_seed, **how))
 
 
 @cache
-def load_dataset(
-    name: str, target: str = "", split_seed: int = 0
-) -> tuple[Dataset, dict[str, Any]]:
-    """The data set `name` in three parts of 60, 20 and 20%, stratified by class.
-
-    Args:
-      name: a bundled set, or the path of a CSV file with a header line.
-      target: the column of the CSV file to predict. Whole numbers, at most 20 of them, are
-        classes; anything else is a regression target.
-      split_seed: draws the split.
+def load(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
+    """The data in three parts of 60, 20 and 20%, stratified by class; where there is a test part
+    already, the rest is cut into 75 and 25%, of pictures into 5/6 and 1/6.
 
     Returns:
       The data set, and what the run folder records of it: the rows of each part (numbers in the
-      order of the table), the mean and scale of each feature, a checksum.
+      order of the table), how each column was encoded, a checksum, what was found (`notes`).
 
     Raises:
-      UserError: if there is no such data, or a cell of it is no number.
+      UserError: if there is no such data, or it cannot be used.
     """
-    table = read_bundled(name, target) if name in BUNDLED else read_csv(name, target)
-    rows = _split_rows(table, split_seed)
-    x_scaler: Any = StandardScaler().fit(table.x[rows["train"]])
-    x = x_scaler.transform(table.x).astype(np.float32)
-    y, y_mean, y_scale = table.y.astype(np.int32), 0.0, 1.0
-    if not table.class_names:
-        y_scaler: Any = StandardScaler().fit(table.y[rows["train"], None])
-        y = y_scaler.transform(table.y[:, None])[:, 0].astype(np.float32)
-        y_mean, y_scale = float(y_scaler.mean_[0]), float(y_scaler.scale_[0])
-    splits = {part: Split(x[which], y[which]) for part, which in rows.items()}
-    dataset = Dataset(**splits, target_scale=jnp.float32(y_scale), classes=len(table.class_names))
+    if choice.data in BUNDLED or choice.data in IMAGES:
+        _refuse_table_flags(choice)
+    if choice.data in IMAGES:
+        return _load_images(choice)
+    if choice.data in BUNDLED:
+        return _load_table(read_bundled(choice.data), choice)
+    for flag, path in (("--data", choice.data), ("--test-data", choice.test_data)):
+        if path and not Path(path).is_file():
+            known = ", ".join([*BUNDLED, *IMAGES])
+            names = f" nor one of {known}" if flag == "--data" else ""
+            kind = "neither a file" if names else "no such file"
+            raise UserError(f"{flag} {path}: {kind}{names}")
+    how = (choice.test_data, choice.drop, choice.target_type)
+    return _load_table(read_files(choice.data, choice.target, *how), choice)
+
+
+def _refuse_table_flags(choice: Choice) -> None:
+    for name, default in Choice._field_defaults.items():
+        if name != "split_seed" and (given := getattr(choice, name)) != default:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{flag} {given}: only for a CSV or Parquet file, not {choice.data}")
+
+
+def _load_table(table: Table, choice: Choice) -> tuple[Dataset, dict[str, Any]]:
+    rows = _split_rows(table.y, bool(table.class_names), table.tests, 0.25, choice.split_seed)
+    _check_classes(table, rows)
+    encoded = encode(table, rows["train"], choice.min_category)
+    y, y_mean, y_scale = _standardize_target(table, rows["train"])
+    bounds = _bounds(table, encoded.facts, encoded.radius)
+    dataset = Dataset(
+        **{part: Split(encoded.x[which], y[which]) for part, which in rows.items()},
+        x_mean=jnp.zeros(len(encoded.features)),
+        x_scale=jnp.ones(len(encoded.features)),
+        **bounds,
+        target_mean=jnp.float32(y_mean),
+        target_scale=jnp.float32(y_scale),
+        class_weights=jnp.ones(len(table.class_names)),
+        classes=len(table.class_names),
+        image=table.image,
+    )
+    names = [column.name for column in table.columns]
+    columns = {name: np.flatnonzero(encoded.columns == i) for i, name in enumerate(names)}
+    found = data_quality.inspect(
+        encoded.x, y, rows, table.class_names, None if table.image else columns
+    )
     facts = {
-        "name": name,
-        "sha256": hashlib.sha256(table.x.tobytes() + table.y.tobytes()).hexdigest(),
-        "features": table.features,
-        "classes": table.class_names,
-        "split_seed": split_seed,
-        "rows": {part: which.tolist() for part, which in rows.items()},
-        "feature_mean": x_scaler.mean_.tolist(),
-        "feature_scale": x_scaler.scale_.tolist(),
+        **_facts(choice, rows, table.class_names, found),
+        "sha256": _sha256(*(_plain(column.values) for column in table.columns), table.y),
+        "dropped_rows": table.dropped,
+        "features": encoded.features,
+        "columns": encoded.facts,
         "target_mean": y_mean,
         "target_scale": y_scale,
+    }
+    if table.dropped:
+        note = f"{table.source}: {table.dropped} rows without {choice.target} are left out"
+        facts["notes"] = [note, *facts["notes"]]
+    return dataset, facts
+
+
+def _load_images(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
+    """Pixels keep their bytes, and are standardized, by channel, where they are read."""
+    images, named = load_images(choice.data), IMAGES[choice.data]
+    rows = _split_rows(images.y, True, images.tests, 1 / 6, choice.split_seed)
+    channels = images.x[rows["train"]].reshape(-1, named.shape[2])
+    mean = np.tile(channels.mean(axis=0), images.x.shape[1] // named.shape[2])
+    scale = np.tile(channels.std(axis=0), images.x.shape[1] // named.shape[2])
+    mean, scale = mean.astype(np.float32), scale.astype(np.float32)
+    y = images.y.astype(np.int32)
+    dataset = Dataset(
+        **{part: Split(images.x[which], y[which]) for part, which in rows.items()},
+        x_mean=jnp.asarray(mean),
+        x_scale=jnp.asarray(scale),
+        x_low=jnp.asarray(-mean / scale),
+        x_high=jnp.asarray((255 - mean) / scale),
+        radius=jnp.asarray(255 / scale),
+        target_mean=jnp.float32(0),
+        target_scale=jnp.float32(1),
+        class_weights=jnp.ones(len(named.classes)),
+        classes=len(named.classes),
+        image=named.shape,
+    )
+    found = data_quality.inspect(images.x, y, rows, named.classes)
+    facts = {
+        **_facts(choice, rows, list(named.classes), found),
+        "sha256": _sha256(images.x, y),
+        "pixel_mean": mean[: named.shape[2]].tolist(),
+        "pixel_scale": scale[: named.shape[2]].tolist(),
     }
     return dataset, facts
 
 
-def read_bundled(name: str, target: str = "") -> Table:
-    """One of scikit-learn's bundled sets.
-
-    Raises:
-      UserError: if a target is named; theirs are fixed.
-    """
-    if target:
-        raise UserError(f"--target {target}: only a CSV file has a target to choose, not {name}")
-    bunch: Any = BUNDLED[name]()
-    class_names = [str(label) for label in getattr(bunch, "target_names", [])]
-    features = [str(feature) for feature in bunch.feature_names]
-    return Table(np.asarray(bunch.data, float), np.asarray(bunch.target), features, class_names)
-
-
-def read_csv(path: str, target: str) -> Table:
-    """A CSV file of numbers with a header line.
-
-    Raises:
-      UserError: if the file is missing, empty or ragged, has no such column, or a cell of it is
-        no finite number; the line and the column are named.
-    """
-    header, lines = _read_lines(path)
-    if target not in header:
-        have = shortlist(header)
-        flag = f"--target {target}: no such column in" if target else "--target is missing for"
-        raise UserError(f"{flag} {path}; the columns are {have}")
-    if len(header) < 2:
-        raise UserError(f"{path} has no column beside the target {target}")
-    if len(lines) < MIN_ROWS:
-        raise UserError(f"{path} has {len(lines)} rows of data; at least {MIN_ROWS} are needed")
-    cells = np.array([_numbers(path, header, number, line) for number, line in lines])
-    column = header.index(target)
-    y, x = cells[:, column], np.delete(cells, column, axis=1)
-    features = [name for name in header if name != target]
-    labels = np.unique(y)
-    if len(labels) < 2:
-        raise UserError(f"{path}: the target {target} is {labels[0]:g} in every row")
-    if len(labels) <= 20 and np.all(labels == np.round(labels)):
-        return Table(x, np.searchsorted(labels, y), features, [f"{label:g}" for label in labels])
-    return Table(x, y, features, [])
+def _facts(
+    choice: Choice,
+    rows: Mapping[str, np.ndarray],
+    class_names: list[str],
+    found: data_quality.Report,
+) -> dict[str, Any]:
+    named = {part: which.tolist() for part, which in rows.items()}
+    if sum(map(len, rows.values())) > MOST_ROWS_NAMED:
+        named = {part: f"sha256:{_sha256(which)}" for part, which in rows.items()}
+    return {
+        "name": choice.data,
+        "classes": class_names,
+        "split_seed": choice.split_seed,
+        "rows": named,
+        "found": found,
+        "notes": data_quality.describe(found, choice.data),
+    }
 
 
-def _read_lines(path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and the other lines with their numbers; blank lines are skipped."""
-    if not Path(path).is_file():
-        known = ", ".join(BUNDLED)
-        raise UserError(f"--data {path}: neither a CSV file nor one of {known}")
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, line) for line in reader if any(map(str.strip, line))]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--data {path} cannot be read as CSV: {error}") from error
-    if len(lines) < 2:
-        raise UserError(f"--data {path} is empty: a header line and rows of numbers are needed")
-    return [name.strip() for name in lines[0][1]], lines[1:]
+def _plain(values: np.ndarray) -> np.ndarray:
+    """Words as bytes: an array of objects holds only where they are."""
+    if values.dtype != object:
+        return values
+    return np.frombuffer("\0".join("" if v is None else v for v in values).encode(), np.uint8)
 
 
-def _numbers(path: str, header: list[str], number: int, line: list[str]) -> list[float]:
-    if len(line) != len(header):
-        raise UserError(f"{path}, line {number}: {len(line)} cells under {len(header)} columns")
-    values = []
-    for name, cell in zip(header, line, strict=True):
-        try:
-            values.append(float(cell))
-        except ValueError:
-            values.append(np.nan)
-        if not np.isfinite(values[-1]):
-            raise UserError(f"{path}, line {number}, column {name}: {cell!r} is not a number")
-    return values
+def _sha256(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
-def _split_rows(table: Table, split_seed: int) -> dict[str, np.ndarray]:
+def _split_rows(
+    y: np.ndarray, classifies: bool, tests: int, validation: float, split_seed: int
+) -> dict[str, np.ndarray]:
     """Row numbers of each part. A class too small to be in every part cannot be stratified."""
-    rows = np.arange(len(table.y))
-    counts = np.bincount(table.y) if table.class_names else np.array([])
-    stratify = table.y if len(counts) and counts.min() >= 5 else None
+    drawn, test = np.split(np.arange(len(y)), [len(y) - tests])
+    counts = np.unique(y[drawn], return_counts=True)[1]
+    stratify = classifies and counts.min() >= 5
 
     def split(rows, share) -> Any:
-        labels = None if stratify is None else stratify[rows]
+        labels = y[rows] if stratify else None
         return train_test_split(rows, test_size=share, random_state=split_seed, stratify=labels)
 
-    rest, test = split(rows, 0.2)
-    train, validation = split(rest, 0.25)
-    return {"train": train, "validation": validation, "test": test}
+    rest, test = (drawn, test) if tests else split(drawn, 0.2)
+    train, validation_rows = split(rest, validation)
+    return {"train": train, "validation": validation_rows, "test": test}
+
+
+def _check_classes(table: Table, rows: Mapping[str, np.ndarray]) -> None:
+    """Every class is trained on.
+
+    Raises:
+      UserError: naming those that are not.
+    """
+    unseen = sorted(set(range(len(table.class_names))) - set(table.y[rows["train"]].tolist()))
+    if unseen:
+        names = shortlist(table.class_names[k] for k in unseen)
+        count = int(np.isin(table.y, unseen).sum())
+        raise UserError(
+            f"{table.source}: no training row is of class {names} of the target, and {count} "
+            "others are: leave those out, or give another --split-seed"
+        )
+
+
+def _standardize_target(table: Table, train: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """The target as it is learnt, its zero and its unit."""
+    if table.class_names:
+        return table.y.astype(np.int32), 0.0, 1.0
+    scaler: Any = StandardScaler().fit(table.y[train, None])
+    y = scaler.transform(table.y[:, None])[:, 0].astype(np.float32)
+    return y, float(scaler.mean_[0]), float(scaler.scale_[0])
+
+
+def _bounds(table: Table, facts: list[dict[str, Any]], radius: np.ndarray) -> dict[str, Any]:
+    """Where an attack may go: anywhere, or from black to white."""
+    low, high = np.full(len(radius), -np.inf), np.full(len(radius), np.inf)
+    if table.image:
+        mean = np.array([fact["mean"][0] for fact in facts])
+        scale = np.array([fact["scale"][0] for fact in facts])
+        low, high, radius = -mean / scale, (table.brightest - mean) / scale, table.brightest / scale
+    arrays = {"x_low": low, "x_high": high, "radius": radius}
+    return {name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()}

@@ -9,34 +9,52 @@ import jax.numpy as jnp
 import optax
 
 
-def cross_entropy(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
+def cross_entropy(
+    logits_BxK: jax.Array, labels_B: jax.Array, weights_B: jax.Array | None = None
+) -> jax.Array:
     """Mean negative log-likelihood in nats of int32 labels under a softmax over K classes.
 
     With K = 1 it is that of labels 0 and 1 under a sigmoid.
+
+    Args:
+      logits_BxK: float32.
+      labels_B: int32.
+      weights_B: float32, by which each example's loss is multiplied before the mean is taken.
     """
     chex.assert_rank([logits_BxK, labels_B], [2, 1])
     if logits_BxK.shape[1] == 1:
         targets_B = labels_B.astype(logits_BxK.dtype)
-        return optax.sigmoid_binary_cross_entropy(logits_BxK[:, 0], targets_B).mean()
-    return optax.softmax_cross_entropy_with_integer_labels(logits_BxK, labels_B).mean()
+        return _mean(optax.sigmoid_binary_cross_entropy(logits_BxK[:, 0], targets_B), weights_B)
+    losses_B = optax.softmax_cross_entropy_with_integer_labels(logits_BxK, labels_B)
+    return _mean(losses_B, weights_B)
 
 
-def squared_error(outputs_Bx1: jax.Array, targets_B: jax.Array) -> jax.Array:
+def squared_error(
+    outputs_Bx1: jax.Array, targets_B: jax.Array, weights_B: jax.Array | None = None
+) -> jax.Array:
     """Mean of (output - target)^2, without the factor 1/2."""
     chex.assert_shape(outputs_Bx1, (*targets_B.shape, 1))
-    return jnp.mean(jnp.square(outputs_Bx1[:, 0] - targets_B))
+    return _mean(jnp.square(outputs_Bx1[:, 0] - targets_B), weights_B)
 
 
-def absolute_error(outputs_Bx1: jax.Array, targets_B: jax.Array) -> jax.Array:
+def absolute_error(
+    outputs_Bx1: jax.Array, targets_B: jax.Array, weights_B: jax.Array | None = None
+) -> jax.Array:
     """Mean of |output - target|."""
     chex.assert_shape(outputs_Bx1, (*targets_B.shape, 1))
-    return jnp.mean(jnp.abs(outputs_Bx1[:, 0] - targets_B))
+    return _mean(jnp.abs(outputs_Bx1[:, 0] - targets_B), weights_B)
 
 
-def huber(outputs_Bx1: jax.Array, targets_B: jax.Array) -> jax.Array:
+def huber(
+    outputs_Bx1: jax.Array, targets_B: jax.Array, weights_B: jax.Array | None = None
+) -> jax.Array:
     """Mean of d^2 / 2 where |d| <= 1, of |d| - 1/2 elsewhere (Huber, 1964)."""
     chex.assert_shape(outputs_Bx1, (*targets_B.shape, 1))
-    return optax.huber_loss(outputs_Bx1[:, 0], targets_B).mean()
+    return _mean(optax.huber_loss(outputs_Bx1[:, 0], targets_B), weights_B)
+
+
+def _mean(losses_B: jax.Array, weights_B: jax.Array | None) -> jax.Array:
+    return jnp.mean(losses_B if weights_B is None else weights_B * losses_B)
 
 
 CLASSIFICATION = {"cross_entropy": cross_entropy}
@@ -44,14 +62,17 @@ REGRESSION = {"squared_error": squared_error, "absolute_error": absolute_error, 
 LOSSES = {**CLASSIFICATION, **REGRESSION}
 
 
-def accuracy(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
-    """The share of labels that get the largest logit; with K = 1, of signs that agree."""
-    chex.assert_rank([logits_BxK, labels_B], [2, 1])
+def predicted_class(logits_BxK: jax.Array) -> jax.Array:
+    """int32 [B]: the class of the largest logit; with K = 1, whether it is positive."""
     if logits_BxK.shape[1] == 1:
-        predicted_B = (logits_BxK[:, 0] > 0).astype(labels_B.dtype)
-    else:
-        predicted_B = jnp.argmax(logits_BxK, axis=1).astype(labels_B.dtype)
-    return jnp.mean(predicted_B == labels_B, dtype=jnp.float32)
+        return (logits_BxK[:, 0] > 0).astype(jnp.int32)
+    return jnp.argmax(logits_BxK, axis=1).astype(jnp.int32)
+
+
+def accuracy(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
+    """The share of labels that are the predicted class."""
+    chex.assert_rank([logits_BxK, labels_B], [2, 1])
+    return jnp.mean(predicted_class(logits_BxK) == labels_B, dtype=jnp.float32)
 
 
 def r2(outputs_Bx1: jax.Array, targets_B: jax.Array) -> jax.Array:

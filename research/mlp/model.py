@@ -1,12 +1,17 @@
-"""The multilayer perceptron: `h_l = f(W_l h_{l-1} + b_l)`, the last layer without `f`.
+"""The nets: a multilayer perceptron, `h_l = f(W_l h_{l-1} + b_l)`, the last layer without `f`; and
+before it, for pictures, a few convolutions.
 
-Shape letters: B batch, F features, K outputs.
+Shape letters: B batch, F features, K outputs, H height, W width, C channels.
 """
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+
+from research.convolution import Conv3x3
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
@@ -16,6 +21,14 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "sigmoid": nn.sigmoid,
     "identity": lambda x: x,
 }
+
+
+class Dropout(NamedTuple):
+    """Which units are dropped (Srivastava et al., 2014): each with probability `rate`, a float32
+    scalar, drawn from `key`."""
+
+    rate: Any
+    key: jax.Array
 
 
 class MLP(nn.Module):
@@ -28,18 +41,58 @@ class MLP(nn.Module):
       hidden: the width of each hidden layer; none gives a linear model.
       outputs: K, the number of logits or regression targets.
       activation: a key of `ACTIVATIONS`.
+      layer_norm: whether every hidden layer is normalized before `f` (Ba, Kiros and Hinton, 2016).
+      residual: whether a hidden layer adds to what it reads, where that is as wide (He et al.,
+        2016).
+      channels: filters of 3x3 convolutions before the dense layers, each followed by the largest of
+        every 2x2 pixels; for pictures.
+      image: (height, width, channels) of a row, if there are convolutions.
     """
 
     hidden: tuple[int, ...]
     outputs: int
     activation: str = "relu"
+    layer_norm: bool = False
+    residual: bool = False
+    channels: tuple[int, ...] = ()
+    image: tuple[int, ...] = ()
 
     @nn.compact
-    def __call__(self, x_BxF: jax.Array) -> jax.Array:
-        """float32 [B, F] -> float32 [B, K]."""
-        rectified = self.activation in ("relu", "gelu", "silu")
-        kernel_init = nn.initializers.he_normal() if rectified else nn.initializers.lecun_normal()
-        for width in self.hidden:
-            x_BxF = nn.Dense(width, kernel_init=kernel_init)(x_BxF)
-            x_BxF = ACTIVATIONS[self.activation](x_BxF)
+    def __call__(self, x_BxF: jax.Array, dropout: Dropout | None = None) -> jax.Array:
+        """float32 [B, F] -> float32 [B, K]. With `dropout`, hidden units are dropped."""
+        if self.channels:
+            x_BxHxWxC = x_BxF.reshape(-1, *self.image)
+            for filters in self.channels:
+                conv = Conv3x3(filters, pad=True, kernel_init=self._kernel_init())
+                x_BxHxWxC = pool(self._activate(conv(x_BxHxWxC)))
+            x_BxF = x_BxHxWxC.reshape(len(x_BxF), -1)
+        for layer, width in enumerate(self.hidden):
+            new_BxF = self._activate(nn.Dense(width, kernel_init=self._kernel_init())(x_BxF))
+            if dropout is not None:
+                new_BxF = _drop(new_BxF, dropout, layer)
+            wide_enough = self.residual and new_BxF.shape == x_BxF.shape
+            x_BxF = x_BxF + new_BxF if wide_enough else new_BxF
         return nn.Dense(self.outputs)(x_BxF)
+
+    def _activate(self, x: jax.Array) -> jax.Array:
+        return ACTIVATIONS[self.activation](nn.LayerNorm()(x) if self.layer_norm else x)
+
+    def _kernel_init(self) -> nn.initializers.Initializer:
+        rectified = self.activation in ("relu", "gelu", "silu")
+        return nn.initializers.he_normal() if rectified else nn.initializers.lecun_normal()
+
+
+def pool(x_BxHxWxC: jax.Array) -> jax.Array:
+    """The largest of every 2x2 pixels: [B, H // 2, W // 2, C]; of an odd side the last is left out.
+
+    A maximum over axes, whose gradient is a product; that of a window is a scatter.
+    """
+    b, h, w, c = x_BxHxWxC.shape
+    cut = x_BxHxWxC[:, : h // 2 * 2, : w // 2 * 2]
+    return cut.reshape(b, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+
+
+def _drop(x_BxF: jax.Array, dropout: Dropout, layer: int) -> jax.Array:
+    keep = 1 - dropout.rate
+    drawn = jax.random.uniform(jax.random.fold_in(dropout.key, layer), x_BxF.shape)
+    return x_BxF * jnp.where(drawn < keep, 1 / keep, 0)

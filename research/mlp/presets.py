@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from research.mlp.task import Config, HParams
+from research.mlp.config import Config, HParams
 
 
 class Preset(NamedTuple):

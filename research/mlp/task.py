@@ -1,75 +1,48 @@
-"""The supervised task: minibatch gradient descent of an MLP on a table.
+"""The supervised task: minibatch gradient descent of a net on a table.
 
 Shape letters: B batch, F features, K outputs, N rows.
 """
 
 import dataclasses
+import math
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
+from jax import lax
+from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError, shortlist
 from research.mlp import loss as losses
-from research.mlp.data import DATA_HELP, Dataset, Split, load_dataset
-from research.mlp.model import ACTIVATIONS, MLP
+from research.mlp.attacks import Box, adversarial
+from research.mlp.config import Config, HParams
+from research.mlp.data import Dataset, Split, load
+from research.mlp.label_noise import draw_noise, noisy_labels, noisy_numbers
+from research.mlp.model import MLP, Dropout
 from research.optimizer import adamw, sgd
 from research.shuffle import at_positions, draw_order
-from research.task import Metrics, Problem, Task, bind, field
+from research.task import Metrics, Problem, Task, bind
 
-OPTIMIZERS = ("adam", "sgd")
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """What is compiled into the program."""
-
-    data: str = field("digits", DATA_HELP)
-    target: str = field("", "the CSV column to predict")
-    hidden: tuple[int, ...] = field((128,), "widths of the hidden layers, such as 128 or 64x32")
-    activation: str = field("relu", "one of " + ", ".join(ACTIVATIONS))
-    loss: str = field("auto", "auto (by the target), or one of " + ", ".join(losses.LOSSES))
-    optimizer: str = field("adam", "adam (AdamW) or sgd (with momentum)")
-    batch_size: int = field(64, "examples an update", low=1)
-    split_seed: int = field(0, "seed of the split into training, validation and test", low=0)
-
-    def __post_init__(self):
-        for name, known in (
-            ("activation", ACTIVATIONS),
-            ("loss", ("auto", *losses.LOSSES)),
-            ("optimizer", OPTIMIZERS),
-        ):
-            if (given := getattr(self, name)) not in known:
-                raise UserError(f"--{name} {given}: there are {shortlist(known)}")
-        if any(width < 1 for width in self.hidden):
-            raise UserError(f"--hidden {self.hidden}: each width must be at least 1")
-
-
-@struct.dataclass
-class HParams:
-    """What every run may have its own value of."""
-
-    learning_rate: float = field(1e-3, "step size", low=0, log=True)
-    weight_decay: float = field(0.0, "decoupled decay of the kernels (AdamW)", low=0, log=True)
-    momentum: float = field(0.9, "of SGD; beta1 of Adam", low=0, high=1)
-    beta2: float = field(0.999, "of Adam", low=0, high=1)
+ROWS_AT_ONCE = 2_048  # of an evaluation; more of them take turns, so as to need no more memory
 
 
 class State(NamedTuple):
     """What a run carries.
 
     Attributes:
-      params: of the MLP, float32.
+      params: of the net, float32.
       opt_state: of the optimizer.
       order: uint32 [ROUNDS], the order of the examples in this epoch.
+      noise: uint32 [2], which training labels are wrong.
     """
 
     params: Any
     opt_state: Any
     order: jax.Array
+    noise: jax.Array
 
 
 def make_optimizer(config: Config, hparams: HParams) -> optax.GradientTransformation:
@@ -82,43 +55,64 @@ def make_optimizer(config: Config, hparams: HParams) -> optax.GradientTransforma
 
 def init(config: Config, shared: Dataset, hparams: HParams, key: jax.Array) -> State:
     """A run before its first step."""
-    model_key, order_key = jax.random.split(key)
-    params = _model(config, shared).init(model_key, shared.train.x[:1])["params"]
+    model_key, order_key, noise_key = jax.random.split(key, 3)
+    x_1xF = shared.standardized(shared.train.x[:1])
+    params = make_model(config, shared).init(model_key, x_1xF)["params"]
     opt_state = make_optimizer(config, hparams).init(params)
-    return State(params, opt_state, draw_order(order_key))
+    return State(params, opt_state, draw_order(order_key), draw_noise(noise_key))
 
 
 def step(
     config: Config, shared: Dataset, hparams: HParams, state: State, key: jax.Array, t: jax.Array
 ) -> tuple[State, Metrics]:
     """One update on the next minibatch of the run's own order of the training rows."""
-    order, batch = next_batch(config, shared.train, state.order, key, t)
-    model, loss = _model(config, shared), losses.LOSSES[config.loss]
+    order_key, dropout_key, attack_key = jax.random.split(key, 3)
+    order, rows_B = next_rows(config, len(shared.train.y), state.order, order_key, t)
+    x_BxF, y_B = next_batch(config, shared, hparams, state.noise, rows_B)
+    model = make_model(config, shared)
+    if config.adversarial_steps:
+        box = make_box(shared)._replace(radius=hparams.adversarial_radius * shared.radius)
+        slope = make_slope(config, shared, state.params, y_B)
+        x_BxF = adversarial(slope, x_BxF, box, config.adversarial_steps, attack_key)
+    weights_B = None if config.class_weights == "none" else shared.class_weights[y_B]
+    dropout = None if "dropout" in config.off else Dropout(hparams.dropout, dropout_key)
 
     def loss_fn(params):
-        return loss(model.apply({"params": params}, batch.x), batch.y)
+        outputs_BxK = model.apply({"params": params}, x_BxF, dropout)
+        return losses.LOSSES[config.loss](outputs_BxK, y_B, weights_B)
 
     value, grads = jax.value_and_grad(loss_fn)(state.params)
     optimizer = make_optimizer(config, hparams)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    return State(params, opt_state, order), {"loss": value}
+    return State(params, opt_state, order, state.noise), {"loss": value}
 
 
-def next_batch(
-    config: Config, train: Split, order: jax.Array, key: jax.Array, t: jax.Array
-) -> tuple[jax.Array, Split]:
-    """The minibatch of step `t`, and the order of its epoch, drawn anew where one begins.
+def next_rows(
+    config: Config, rows: int, order: jax.Array, key: jax.Array, t: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The order of the epoch of step `t`, drawn anew where one begins, and the rows, int32 [B], of
+    its minibatch.
 
     An epoch is N // B steps; the N % B rows left over are other ones in every epoch.
     """
-    n = train.x.shape[0]
-    batch_in_epoch = t % (n // config.batch_size)
+    batch_in_epoch = t % (rows // config.batch_size)
     order = jnp.where(batch_in_epoch == 0, draw_order(key), order)
     positions_B = batch_in_epoch * config.batch_size + jnp.arange(config.batch_size)
-    rows_B = at_positions(order, positions_B, n)
+    return order, at_positions(order, positions_B, rows)
+
+
+def next_batch(
+    config: Config, shared: Dataset, hparams: HParams, noise: jax.Array, rows_B: jax.Array
+) -> Split:
+    """Training rows as the net reads them, with the targets that this run is told."""
     take = lambda leaf: jnp.asarray(leaf).at[rows_B].get(mode="promise_in_bounds")
-    return order, Split(take(train.x), take(train.y))
+    x_BxF, y_B = shared.standardized(take(shared.train.x)), take(shared.train.y)
+    if "label_noise" in config.off:
+        return Split(x_BxF, y_B)
+    if shared.classes:
+        return Split(x_BxF, noisy_labels(y_B, rows_B, noise, hparams.label_noise, shared.classes))
+    return Split(x_BxF, noisy_numbers(y_B, rows_B, noise, hparams.label_noise))
 
 
 def evaluate(
@@ -126,11 +120,11 @@ def evaluate(
 ) -> Metrics:
     """Loss and score on the validation and the test rows."""
     del hparams, key
-    model, loss = _model(config, shared), losses.LOSSES[config.loss]
+    loss = losses.LOSSES[config.loss]
     metrics = {}
     for part in ("validation", "test"):
         split = getattr(shared, part)
-        outputs_NxK: Any = model.apply({"params": state.params}, split.x)
+        outputs_NxK = outputs(config, shared, state.params, split.x)
         metrics[f"{part}_loss"] = loss(outputs_NxK, split.y)
         if config.loss in losses.CLASSIFICATION:
             metrics[f"{part}_accuracy"] = losses.accuracy(outputs_NxK, split.y)
@@ -139,6 +133,60 @@ def evaluate(
             metrics[f"{part}_rmse"] = error * shared.target_scale
             metrics[f"{part}_r2"] = losses.r2(outputs_NxK, split.y)
     return metrics
+
+
+def outputs(config: Config, shared: Dataset, params: Any, x_NxF: Any) -> jax.Array:
+    """What the net makes of rows: float32 [N, K], logits or standardized targets."""
+    apply: Any = make_model(config, shared).apply
+    return in_turns(lambda x: apply({"params": params}, shared.standardized(x)), x_NxF)
+
+
+def predictions(config: Config, shared: Dataset, params: Any, x_NxF: Any) -> jax.Array:
+    """float32 [N, K], the probability of each class; or [N, 1], in the unit of the target."""
+    return readable(shared, outputs(config, shared, params, x_NxF))
+
+
+def readable(shared: Dataset, outputs_NxK: jax.Array) -> jax.Array:
+    """Outputs of a net as `predictions` gives them."""
+    if not shared.classes:
+        return outputs_NxK * shared.target_scale + shared.target_mean
+    if outputs_NxK.shape[1] > 1:
+        return jax.nn.softmax(outputs_NxK)
+    return jax.nn.sigmoid(jnp.concatenate([-outputs_NxK, outputs_NxK], axis=1))
+
+
+def in_turns(function: Callable[..., jax.Array], *rows: Any) -> jax.Array:
+    """`function` of arrays [N, ...], at most `ROWS_AT_ONCE` rows at a time: [N, ...]."""
+    n = len(rows[0])
+    if n <= ROWS_AT_ONCE:
+        return function(*map(jnp.asarray, rows))
+    turns = math.ceil(n / ROWS_AT_ONCE)
+    size = math.ceil(n / turns)
+    places = jnp.minimum(jnp.arange(turns * size), n - 1).reshape(turns, size)
+    results = lax.map(lambda at: function(*(jnp.asarray(row)[at] for row in rows)), places)
+    return results.reshape(turns * size, *results.shape[2:])[:n]
+
+
+def make_model(config: Config, shared: Dataset) -> MLP:
+    """The net that fits the data."""
+    outputs = shared.classes if shared.classes > 2 else 1
+    structure = (config.activation, config.layer_norm, config.residual)
+    return MLP(config.hidden, outputs, *structure, config.channels, shared.image)
+
+
+def make_box(shared: Dataset) -> Box:
+    """How far an attack of radius 1 may move a row."""
+    return Box(*map(jnp.asarray, (shared.radius, shared.x_low, shared.x_high)))
+
+
+def make_slope(config: Config, shared: Dataset, params: Any, y_B: jax.Array) -> Any:
+    """Rows as the net reads them, [B, F] -> the slope of each row's loss."""
+    model, loss = make_model(config, shared), losses.LOSSES[config.loss]
+
+    def total(x_BxF):
+        return len(y_B) * loss(model.apply({"params": params}, x_BxF), y_B)
+
+    return jax.grad(total)
 
 
 @cache
@@ -160,26 +208,48 @@ def make_problem(config: Config) -> Problem:
     """Loads the data that `config` names and makes the task that fits it.
 
     Raises:
-      UserError: for unknown or unusable data, a loss of the other kind, or a batch larger than
-        the training part.
+      UserError: for unknown or unusable data, or a config that does not fit it.
     """
-    dataset, facts = load_dataset(config.data, config.target, config.split_seed)
+    dataset, facts = load(config.choice)
+    config = fit_to(config, dataset)
+    if config.class_weights == "balanced":
+        labels, classes = dataset.train.y, range(dataset.classes)
+        weights: Any = compute_class_weight("balanced", classes=list(classes), y=labels)
+        dataset = dataclasses.replace(dataset, class_weights=jnp.asarray(weights, jnp.float32))
+    return Problem(make_task(config), dataset, facts, notes=facts["notes"])
+
+
+def fit_to(config: Config, dataset: Dataset) -> Config:
+    """The config with the loss that fits the data.
+
+    Raises:
+      UserError: for what does not fit it.
+    """
     fitting = losses.CLASSIFICATION if dataset.classes else losses.REGRESSION
     if config.loss == "auto":
         config = dataclasses.replace(config, loss=next(iter(fitting)))
+    kind = "classes" if dataset.classes else "numbers"
     if config.loss not in fitting:
-        kind = "classes" if dataset.classes else "numbers"
         raise UserError(
             f"--loss {config.loss}: the target of {config.data} is {kind}; use {shortlist(fitting)}"
+        )
+    if config.class_weights != "none" and not dataset.classes:
+        raise UserError(
+            f"--class-weights {config.class_weights}: the target of {config.data} is numbers"
         )
     rows = len(dataset.train.x)
     if config.batch_size > rows:
         raise UserError(
             f"--batch-size {config.batch_size}: {config.data} has {rows} rows to train on"
         )
-    return Problem(make_task(config), dataset, facts)
-
-
-def _model(config: Config, shared: Dataset) -> MLP:
-    outputs = shared.classes if shared.classes > 2 else 1
-    return MLP(config.hidden, outputs, config.activation)
+    if config.channels:
+        words = "x".join(map(str, config.channels))
+        if not dataset.image:
+            raise UserError(f"--channels {words}: the rows of {config.data} are no pictures")
+        most = int(math.log2(min(dataset.image[:2])))
+        if len(config.channels) > most:
+            raise UserError(
+                f"--channels {words}: pictures of {dataset.image[0]}x{dataset.image[1]} can be "
+                f"halved {most} times at most"
+            )
+    return config

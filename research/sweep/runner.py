@@ -75,6 +75,8 @@ def run_experiment(
     """
     options, console = options or RunOptions(), console or Console()
     parts = make_parts(experiment)
+    for note in dict.fromkeys(note for part in parts for note in part.problem.notes):
+        say(console, f"{experiment.name}: {note}")
     folder = _open_or_create(experiment, parts, options, console)
     if options.prepare:
         say(console, f"{experiment.name}: prepared {folder.path}")

@@ -22,7 +22,7 @@ from research.sweep.machine import configure_jax, device_facts, versions
 RUNS = 8
 # Module, config, hyper-parameters and steps.
 WORKLOADS = {
-    "mlp": (mlp, mlp.Config(hidden=(64,)), mlp.HParams(), 200),
+    "mlp": (mlp, mlp.Config(hidden=(64,), off=mlp.ZERO_IS_OFF), mlp.HParams(), 200),
     "dqn": (dqn, *dqn.PRESETS["cartpole"], 400),
     "lm": (lm, lm.Config(hidden=(64,)), lm.HParams(), 40),
 }

@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 
 from research.errors import plain_exit
-from research.mlp import PRESETS, HParams, make_problem
+from research.mlp import PRESETS, ZERO_IS_OFF, HParams, make_problem
 from research.sweep import Cadence, compile_program, make_runs, plan_chunks, start_blocks, train
 from research.sweep.machine import configure_jax, device_facts, usable_cores, versions
 
@@ -38,7 +38,7 @@ class Arguments:
 
 def sweep_throughput(preset: str, runs: int):
     """A function that trains for one turn and returns steps per second of all runs together."""
-    problem = make_problem(PRESETS[preset].config)
+    problem = make_problem(dataclasses.replace(PRESETS[preset].config, off=ZERO_IS_OFF))
     steps = STEPS[preset]
     cadence = Cadence(log_every=steps // 10, eval_every=2 * steps, chunk_every=steps // 2)
     chunks = plan_chunks(2 * steps, cadence)

@@ -34,7 +34,7 @@ from research.sweep.runner import RunOptions, run_experiment
 
 # Config, hyper-parameters, runs, steps of a chunk.
 WORKLOADS = {
-    "mlp": (mlp, mlp.Config(hidden=(64,)), mlp.HParams(), 128, 500),
+    "mlp": (mlp, mlp.Config(hidden=(64,), off=mlp.ZERO_IS_OFF), mlp.HParams(), 128, 500),
     "dqn": (dqn, *dqn.PRESETS["cartpole"], 64, 100),
     "lm": (lm, *lm.PRESETS["topics"][:2], 4, 50),
 }

@@ -22,7 +22,7 @@ from research.sweep.machine import configure_jax, device_facts, versions
 
 # Module, config, hyper-parameters, and the steps of one call.
 WORKLOADS = {
-    "mlp": (mlp, mlp.Config(hidden=(64,)), mlp.HParams(), 50),
+    "mlp": (mlp, mlp.Config(hidden=(64,), off=mlp.ZERO_IS_OFF), mlp.HParams(), 50),
     "dqn": (dqn, *dqn.PRESETS["cartpole"], 50),
     "lm": (lm, *lm.PRESETS["topics"], 5),
 }

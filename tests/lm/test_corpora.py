@@ -6,8 +6,8 @@ import zipfile
 import pooch
 import pytest
 
-from research.errors import UserError
 from research.downloads import Source
+from research.errors import UserError
 from research.lm import corpora
 from research.lm.corpora import CORPORA, Named, load_corpus, split_text
 

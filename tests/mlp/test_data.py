@@ -41,7 +41,7 @@ def test_the_parts_are_60_20_20_and_hold_every_row_once():
 def test_the_split_follows_its_seed():
     rows = [data.load_dataset("wine", "", seed)[1]["rows"] for seed in (0, 1)]
     assert rows[0] != rows[1]
-    data.load_dataset.cache_clear()
+    data.load.cache_clear()
     assert data.load_dataset("wine", "", 0)[1]["rows"] == rows[0]
 
 
@@ -51,8 +51,10 @@ def test_features_are_standardized_by_the_training_part_alone():
     np.testing.assert_allclose(dataset.train.x.std(axis=0), 1, atol=1e-5)
     assert np.abs(dataset.test.x.mean(axis=0)).max() > 0.02
     x = datasets.load_wine().data
-    np.testing.assert_allclose(facts["feature_mean"], x[facts["rows"]["train"]].mean(axis=0))
-    restored = dataset.test.x * facts["feature_scale"] + facts["feature_mean"]
+    mean, scale = (np.array([column[name][0] for column in facts["columns"]])
+                   for name in ("mean", "scale"))  # fmt: skip
+    np.testing.assert_allclose(mean, x[facts["rows"]["train"]].mean(axis=0))
+    restored = dataset.test.x * scale + mean
     np.testing.assert_allclose(restored, x[facts["rows"]["test"]], rtol=1e-4)
 
 

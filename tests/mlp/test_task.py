@@ -12,10 +12,10 @@ import pytest
 from jax.test_util import check_grads
 
 from research.errors import UserError
-from research.mlp import PRESETS, Config, HParams, make_problem
+from research.mlp import PRESETS, ZERO_IS_OFF, Config, HParams, make_problem
 from research.mlp.data import Split
 from research.mlp.model import MLP
-from research.mlp.task import State, make_optimizer, next_batch
+from research.mlp.task import State, make_optimizer, next_batch, next_rows
 from research.shuffle import ROUNDS
 from research.sweep import Cadence, sweep
 from tests import contract
@@ -93,7 +93,7 @@ def test_the_articles_net_learns_as_in_pytorch(optimizer):
     if optimizer == "sgd":
         hparams = hparams.replace(weight_decay=0.0)
     opt_state = make_optimizer(config, hparams).init(params)
-    state = State(params, opt_state, jnp.zeros(ROUNDS, jnp.uint32))
+    state = State(params, opt_state, jnp.zeros(ROUNDS, jnp.uint32), jnp.zeros(2, jnp.uint32))
     step = jax.jit(task.step)
     for t in range(GOLDEN["steps"]):
         state, metrics = step(shared, hparams, state, jax.random.key(t), jnp.int32(t))
@@ -109,7 +109,7 @@ def test_the_articles_gradient_is_pytorchs():
     hparams = hparams.replace(weight_decay=0.0, momentum=0.0, learning_rate=1.0)
     task = make_problem(config).task
     opt_state = make_optimizer(config, hparams).init(params)
-    state = State(params, opt_state, jnp.zeros(ROUNDS, jnp.uint32))
+    state = State(params, opt_state, jnp.zeros(ROUNDS, jnp.uint32), jnp.zeros(2, jnp.uint32))
     after, _ = jax.jit(task.step)(shared, hparams, state, jax.random.key(0), jnp.int32(0))
     gradients = jax.tree.map(jnp.subtract, params, after.params)
     chex.assert_trees_all_close(gradients, arrays("gradients"), atol=1e-6, rtol=1e-4)
@@ -130,29 +130,33 @@ def test_the_gradient_is_the_slope_of_the_loss(data):
 
 def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
     config = dataclasses.replace(CONFIG, batch_size=5)
-    n = 20
-    train = Split(jnp.arange(n, dtype=jnp.float32)[:, None], jnp.arange(n))
     order, epochs = jnp.zeros(ROUNDS, jnp.uint32), []
     for t in range(12):
-        key = jax.random.key(t)
-        order, batch = next_batch(config, train, order, key, jnp.int32(t))
-        np.testing.assert_array_equal(batch.x[:, 0].astype(int), batch.y)
-        epochs += batch.y.tolist()
+        order, rows = next_rows(config, 20, order, jax.random.key(t), jnp.int32(t))
+        epochs += rows.tolist()
     first, second, third = epochs[:20], epochs[20:40], epochs[40:]
-    assert sorted(first) == sorted(second) == sorted(third) == list(range(n))
+    assert sorted(first) == sorted(second) == sorted(third) == list(range(20))
     assert first != second != third != first
 
 
+def test_a_batch_is_rows_and_their_targets():
+    shared, rows = CASE.problem.shared, jnp.asarray([3, 0, 99])
+    config = dataclasses.replace(CONFIG, off=ZERO_IS_OFF)
+    batch = next_batch(config, shared, HParams(), jnp.zeros(2, jnp.uint32), rows)
+    np.testing.assert_array_equal(batch.x, shared.train.x[np.asarray(rows)])
+    np.testing.assert_array_equal(batch.y, shared.train.y[np.asarray(rows)])
+
+
 def test_two_seeds_see_the_data_in_two_orders():
-    states = [CASE.problem.task.init(CASE.problem.shared, HParams(), jax.random.key(s))
-              for s in (0, 1)]  # fmt: skip
-    batches = []
-    for seed, state in enumerate(states):
-        _, batch = next_batch(
-            CONFIG, CASE.problem.shared.train, state.order, jax.random.key(seed), jnp.int32(0)
-        )
-        batches.append(np.asarray(batch.x))
-    assert not np.array_equal(*batches)
+    orders = [
+        CASE.problem.task.init(CASE.problem.shared, HParams(), jax.random.key(seed)).order
+        for seed in (0, 1)
+    ]
+    seen = [
+        next_rows(CONFIG, 100, order, jax.random.key(seed), jnp.int32(0))[1].tolist()
+        for seed, order in enumerate(orders)
+    ]
+    assert seen[0] != seen[1]
 
 
 @pytest.mark.parametrize(

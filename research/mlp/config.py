@@ -1,0 +1,101 @@
+"""What an MLP is compiled from, and what each run may have its own value of."""
+
+import dataclasses
+from typing import Any
+
+from flax import struct
+
+from research.errors import UserError, shortlist
+from research.mlp import loss as losses
+from research.mlp.data import DATA_HELP, Choice
+from research.mlp.model import ACTIVATIONS
+from research.mlp.tables import TARGET_TYPES
+from research.task import field
+
+OPTIMIZERS = ("adam", "sgd")
+CLASS_WEIGHTS = ("none", "balanced")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What is compiled into the program."""
+
+    data: str = field("digits", DATA_HELP)
+    target: str = field("", "the column of a file to predict")
+    test_data: str = field("", "a file whose rows are the test part")
+    drop: str = field("", "columns of a file to leave out, between commas")
+    target_type: str = field("auto", "one of " + ", ".join(TARGET_TYPES))
+    min_category: int = field(1, "categories with fewer training rows become one", low=1)
+    hidden: tuple[int, ...] = field((128,), "widths of the hidden layers, such as 128 or 64x32")
+    channels: tuple[int, ...] = field((), "filters of convolutions before them, such as 16x32")
+    activation: str = field("relu", "one of " + ", ".join(ACTIVATIONS))
+    layer_norm: bool = field(False, "normalize hidden layers before the activation")
+    residual: bool = field(False, "hidden layers as wide as what they read add to it")
+    loss: str = field("auto", "auto (by the target), or one of " + ", ".join(losses.LOSSES))
+    class_weights: str = field("none", "of the loss: none, or balanced (rare classes weigh more)")
+    optimizer: str = field("adam", "adam (AdamW) or sgd (with momentum)")
+    batch_size: int = field(64, "examples an update", low=1)
+    adversarial_steps: int = field(0, "train on attacks: 1 is FGSM, more are PGD", low=0)
+    split_seed: int = field(0, "seed of the split into training, validation and test", low=0)
+    # Hyper-parameters that are 0 in every run, so that they cost nothing.
+    off: tuple[str, ...] = dataclasses.field(default=(), metadata={"derived": True})
+
+    def __post_init__(self):
+        for name, known in (
+            ("activation", ACTIVATIONS),
+            ("loss", ("auto", *losses.LOSSES)),
+            ("optimizer", OPTIMIZERS),
+            ("class_weights", CLASS_WEIGHTS),
+            ("target_type", TARGET_TYPES),
+        ):
+            if (given := getattr(self, name)) not in known:
+                flag = "--" + name.replace("_", "-")
+                raise UserError(f"{flag} {given}: there are {shortlist(known)}")
+        for name in ("hidden", "channels"):
+            if any(width < 1 for width in getattr(self, name)):
+                raise UserError(f"--{name} {getattr(self, name)}: each width must be at least 1")
+
+    @property
+    def choice(self) -> Choice:
+        """The data."""
+        return Choice(**{name: getattr(self, name) for name in Choice._fields})
+
+
+@struct.dataclass
+class HParams:
+    """What every run may have its own value of."""
+
+    learning_rate: float = field(1e-3, "step size", low=0, log=True)
+    weight_decay: float = field(0.0, "decoupled decay of the kernels (AdamW)", low=0, log=True)
+    momentum: float = field(0.9, "of SGD; beta1 of Adam", low=0, high=1)
+    beta2: float = field(0.999, "of Adam", low=0, high=1)
+    dropout: float = field(0.0, "rate at which hidden units are dropped", low=0, high=1)
+    label_noise: float = field(
+        0.0, "share of wrong training labels; of numbers, the noise's deviation", low=0, high=1
+    )
+    adversarial_radius: float = field(0.0, "how far --adversarial-steps may move", low=0)
+
+
+ZERO_IS_OFF = ("dropout", "label_noise")  # those that cost time even at 0
+
+
+def unused(given: Any) -> tuple[str, ...]:
+    """What `Config.off` is to be, for an object with the values of every hyper-parameter."""
+    return tuple(name for name in ZERO_IS_OFF if not any(getattr(given, name)))
+
+
+def check_flags(given: Any) -> None:
+    """Whether values of config fields and of hyper-parameters make sense together.
+
+    Raises:
+      UserError: for adversarial training without a radius, or a radius without it.
+    """
+    steps, radii = given.adversarial_steps, given.adversarial_radius
+    if any(radii) and not any(steps):
+        raise UserError(
+            f"--adversarial-radius {max(radii):g}: give --adversarial-steps, 1 (FGSM) or more (PGD)"
+        )
+    if any(steps) and not any(radii):
+        raise UserError(
+            f"--adversarial-steps {max(steps)}: give an --adversarial-radius, such as 0.1"
+        )

@@ -1,0 +1,126 @@
+"""What a person should know of a table before a net is trained on it.
+
+Shape letters: N rows, F features.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import cross_val_score
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from research.errors import shortlist
+
+LOOKED_AT = 2_000  # training rows, to find leaks in
+MOST_COLUMNS = 300  # to look for leaks in
+LEAK = 0.99  # how well a column that leaks the target predicts it alone
+UNEVEN = 3.0  # so many times as many rows of one class as of another are worth a line
+
+Report = dict[str, Any]  # JSON types
+
+
+def inspect(
+    x: np.ndarray,
+    y: np.ndarray,
+    rows: Mapping[str, np.ndarray],
+    class_names: Sequence[str],
+    columns: Mapping[str, np.ndarray] | None = None,
+) -> Report:
+    """Looks for what makes results worse than they seem, or better.
+
+    Args:
+      x: [N, F], the features as the net reads them.
+      y: classes 0 to K - 1, or numbers.
+      rows: part -> its rows.
+      class_names: empty for numbers.
+      columns: name -> its features; None: features have no meaning by themselves, as pixels.
+
+    Returns:
+      `constant`: columns that are the same in all training rows. `leaks`: column -> how well it
+      predicts the target alone. `duplicates`: part -> how many of its rows stand among the
+      training rows. `contradictions`: training rows whose like has another target. `class_rows`:
+      class -> training rows.
+    """
+    train = rows["train"]
+    known = columns or {}
+    return {
+        "constant": [name for name, at in known.items() if _is_constant(x[np.ix_(train, at)])],
+        "leaks": _find_leaks(x[train], y[train], bool(class_names), known),
+        **_find_copies(x, y, rows),
+        "class_rows": {name: int(np.sum(y[train] == k)) for k, name in enumerate(class_names)},
+    }
+
+
+def describe(report: Report, table: str) -> list[str]:
+    """A line for each thing that was found."""
+    lines = []
+    if constant := report["constant"]:
+        lines.append(f"the same in all training rows, and so of no use: {shortlist(constant)}")
+    for name, score in report["leaks"].items():
+        lines.append(
+            f"{name} alone predicts the target (score {score:.3f} of 1): does it leak it? "
+            f"--drop {name} leaves it out"
+        )
+    for part, count in report["duplicates"].items():
+        if count:
+            lines.append(f"{count} rows of the {part} part stand among the training rows, too")
+    if count := report["contradictions"]:
+        lines.append(f"{count} training rows have the features of another with another target")
+    counts = report["class_rows"]
+    if counts and max(counts.values()) >= UNEVEN * min(counts.values()):
+        few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        lines.append(
+            f"uneven classes: {counts[many]} training rows of {many}, {counts[few]} of {few}; look "
+            "at balanced accuracy, and try --class-weights balanced"
+        )
+    return [f"{table}: {line}" for line in lines]
+
+
+def _is_constant(x_NxF: np.ndarray) -> bool:
+    return bool(np.all(x_NxF == x_NxF[:1]))
+
+
+def _find_leaks(
+    x: np.ndarray, y: np.ndarray, classifies: bool, columns: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """Columns from which a small tree alone, or a line, predicts the target of other rows."""
+    if len(columns) < 2 or len(columns) > MOST_COLUMNS:
+        return {}
+    some = np.random.default_rng(0).permutation(len(y))[:LOOKED_AT]
+    x, y = x[some], y[some]
+    if classifies:
+        tree: Any = DecisionTreeClassifier(max_leaf_nodes=64, random_state=0)
+    else:
+        tree = DecisionTreeRegressor(min_samples_leaf=2, random_state=0)
+    scoring = "balanced_accuracy" if classifies else "r2"
+    leaks = {}
+    for name, at in columns.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of classes with fewer rows than folds
+            score = float(np.mean(cross_val_score(tree, x[:, at], y, cv=3, scoring=scoring)))
+        if not classifies:
+            score = max(score, _squared_correlation(x[:, at[0]], y))
+        if score >= LEAK:
+            leaks[name] = score
+    return leaks
+
+
+def _squared_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    if np.ptp(x) == 0:
+        return 0.0
+    return float(np.corrcoef(x, y)[0, 1] ** 2)
+
+
+def _find_copies(x: np.ndarray, y: np.ndarray, rows: Mapping[str, np.ndarray]) -> Report:
+    """Rows that the training part has as well, and training rows that contradict each other."""
+    targets: dict[bytes, set[Any]] = {}
+    for row in rows["train"]:
+        targets.setdefault(x[row].tobytes(), set()).add(y[row].item())
+    duplicates = {
+        part: sum(x[row].tobytes() in targets for row in rows[part])
+        for part in ("validation", "test")
+    }
+    contradictions = sum(len(targets[x[row].tobytes()]) > 1 for row in rows["train"])
+    return {"duplicates": duplicates, "contradictions": contradictions}

@@ -1,0 +1,161 @@
+"""Pictures by name, downloaded once and checked, in the split that their authors made.
+
+Shape letters: N pictures, F numbers in one: height x width x channels.
+"""
+
+import gzip
+import math
+import tarfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from research.downloads import Source, download
+from research.errors import UserError
+
+
+class Images(NamedTuple):
+    """Pictures to train and to test on.
+
+    Attributes:
+      x: uint8 [N, F], row by row, channels last.
+      y: int64 [N].
+      tests: how many of them, at the end, are the test part.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    tests: int
+
+
+class Named(NamedTuple):
+    """Pictures that have a name.
+
+    Attributes:
+      sources: the files they are made from.
+      read: their paths -> Images.
+      shape: (height, width, channels).
+      classes: the name of each.
+    """
+
+    sources: tuple[Source, ...]
+    read: Callable[[Sequence[Path]], Images]
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+
+
+def load_images(name: str) -> Images:
+    """Those of a name in `IMAGES`.
+
+    Raises:
+      UserError: if they cannot be downloaded, saying where to put them; or are not what they were.
+    """
+    named = IMAGES[name]
+    paths = [download(name, source, "--data") for source in named.sources]
+    try:
+        images = named.read(paths)
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, tarfile.TarError) as error:
+        raise UserError(f"--data {name}: cannot be read ({error})") from error
+    if images.x.shape[1] != math.prod(named.shape) or len(images.x) != len(images.y):
+        raise UserError(f"--data {name}: its files do not belong together")
+    return images
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """An array of bytes in the IDX format of MNIST (LeCun and Cortes, 1998), compressed by gzip.
+
+    Raises:
+      ValueError: if it is none.
+    """
+    content = gzip.decompress(path.read_bytes())
+    if content[:3] != b"\0\0\x08":
+        raise ValueError(f"{path.name} holds no bytes in IDX format")
+    axes = content[3]
+    shape = np.frombuffer(content, ">u4", axes, offset=4).astype(int)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def _read_mnist(paths: Sequence[Path]) -> Images:
+    train_x, train_y, test_x, test_y = map(read_idx, paths)
+    x = np.concatenate([train_x, test_x])
+    y = np.concatenate([train_y, test_y]).astype(np.int64)
+    return Images(x.reshape(len(x), -1), y, len(test_y))
+
+
+def _read_cifar10(paths: Sequence[Path]) -> Images:
+    """Records of a label and 3 x 32 x 32 bytes (Krizhevsky, 2009), in six files of an archive."""
+    names = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
+    with tarfile.open(paths[0]) as archive:
+        files = {Path(member.name).name: member for member in archive if member.isfile()}
+        batches = [_bytes_of(archive, files[name]).reshape(-1, 3073) for name in names]
+    records = np.concatenate(batches)
+    x = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return Images(x.reshape(len(x), -1), records[:, 0].astype(np.int64), len(batches[-1]))
+
+
+def _bytes_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> np.ndarray:
+    file = archive.extractfile(member)
+    assert file is not None
+    return np.frombuffer(file.read(), np.uint8)
+
+
+def _four(base: str, *md5: str) -> tuple[Source, ...]:
+    parts = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k")
+             for kind in ("images-idx3", "labels-idx1")]  # fmt: skip
+    return tuple(Source(base + part, f"md5:{one}") for part, one in zip(parts, md5, strict=True))
+
+
+IMAGES = {
+    # LeCun et al. (1998).
+    "mnist": Named(
+        _four(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "d53e105ee54ea40749a09fcbcd1e9432",
+            "9fb629c4189551a2d022fa330f9573f3",
+            "ec29112dd5afa0611ce80d1b7f02629c",
+        ),
+        _read_mnist,
+        (28, 28, 1),
+        tuple("0123456789"),
+    ),
+    # Xiao, Rasul and Vollgraf (2017).
+    "fashion_mnist": Named(
+        _four(
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "25c81989df183df01b3e8a0aad5dffbe",
+            "bef4ecab320f06d8554ea6380940ec79",
+            "bb300cfdad3c16e7a12a480ee83cd310",
+        ),
+        _read_mnist,
+        (28, 28, 1),
+        (
+            "T-shirt",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle boot",
+        ),
+    ),
+    # Krizhevsky (2009), in the form that needs no pickle.
+    "cifar10": Named(
+        (
+            Source(
+                "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9dddda3db29a59bca1dd",
+            ),
+        ),
+        _read_cifar10,
+        (32, 32, 3),
+        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    ),
+}
