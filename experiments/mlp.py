@@ -16,6 +16,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import evaluate
+
 from research.mlp import PRESETS, check_flags, make_problem, unused
 from research.report.show import show_run
 from research.sweep.command_line import arguments_type, make_experiment, make_options, run_main
@@ -40,14 +42,15 @@ RECIPES = {
 
 
 def main(args: Any) -> Path | None:
-    """Trains, prints the result table, draws the learning curve, returns the run folder,
-    if it is finished."""
+    """Trains, prints the result tables, draws the pictures, returns the run folder, if it is
+    finished."""
     check_flags(args)
     config = dataclasses.replace(_DEFAULT.config, off=unused(args))
     experiment = make_experiment("mlp", make_problem, config, _DEFAULT.hparams, args)
     folder = run_experiment(experiment, make_options(args))
     if folder:
         show_run(folder)
+        evaluate.main(evaluate.Arguments(str(folder), settings="best"))
     return folder
 
 

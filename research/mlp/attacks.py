@@ -71,6 +71,7 @@ def attack(
     box: Box,
     steps: int,
     key: jax.Array,
+    other_slope: Slope | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """How wrong a net can be made about each row, by FGSM and by PGD.
 
@@ -85,6 +86,7 @@ def attack(
       box: of radius 1.
       steps: of PGD, from each start.
       key: typed; of the random starts.
+      other_slope: that PGD follows from those; `slope` if not given.
 
     Returns:
       Errors under FGSM and under PGD, float32 [M, B] each.
@@ -100,7 +102,10 @@ def attack(
 
         def walk(carry, _):
             points, worst_B = carry
-            points = tuple(pgd_step(slope, at, x_BxF, around, steps) for at in points)
+            points = tuple(
+                pgd_step(some, at, x_BxF, around, steps)
+                for some, at in zip((slope, other_slope or slope), points, strict=True)
+            )
             for at in points:
                 worst_B = jnp.maximum(worst_B, errors(at))
             return (points, worst_B), None

@@ -75,6 +75,17 @@ def accuracy(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
     return jnp.mean(predicted_class(logits_BxK) == labels_B, dtype=jnp.float32)
 
 
+def margin(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
+    """By how much another logit is above the label's, in the mean; negative where the label's is
+    the largest (Carlini and Wagner, 2017, f_6 without the bound). Its slope does not vanish where a
+    net is sure, as that of the cross-entropy does."""
+    if logits_BxK.shape[1] == 1:
+        return jnp.mean(logits_BxK[:, 0] * (1 - 2 * labels_B).astype(logits_BxK.dtype))
+    wanted_BxK = jax.nn.one_hot(labels_B, logits_BxK.shape[1], dtype=bool)
+    others_B = jnp.max(jnp.where(wanted_BxK, -jnp.inf, logits_BxK), axis=1)
+    return jnp.mean(others_B - jnp.sum(jnp.where(wanted_BxK, logits_BxK, 0), axis=1))
+
+
 def r2(outputs_Bx1: jax.Array, targets_B: jax.Array) -> jax.Array:
     """Coefficient of determination, 1 - SS_residual / SS_total."""
     residual = jnp.sum(jnp.square(targets_B - outputs_Bx1[:, 0]))

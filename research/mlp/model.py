@@ -65,7 +65,7 @@ class MLP(nn.Module):
             for filters in self.channels:
                 conv = Conv3x3(filters, pad=True, kernel_init=self._kernel_init())
                 x_BxHxWxC = pool(self._activate(conv(x_BxHxWxC)))
-            x_BxF = x_BxHxWxC.reshape(len(x_BxF), -1)
+            x_BxF = x_BxHxWxC.reshape(x_BxF.shape[0], -1)
         for layer, width in enumerate(self.hidden):
             new_BxF = self._activate(nn.Dense(width, kernel_init=self._kernel_init())(x_BxF))
             if dropout is not None:

@@ -179,9 +179,12 @@ def make_box(shared: Dataset) -> Box:
     return Box(*map(jnp.asarray, (shared.radius, shared.x_low, shared.x_high)))
 
 
-def make_slope(config: Config, shared: Dataset, params: Any, y_B: jax.Array) -> Any:
-    """Rows as the net reads them, [B, F] -> the slope of each row's loss."""
-    model, loss = make_model(config, shared), losses.LOSSES[config.loss]
+def make_slope(
+    config: Config, shared: Dataset, params: Any, y_B: jax.Array, loss: Any = None
+) -> Any:
+    """Rows as the net reads them, [B, F] -> the slope of each row's `loss`; the config's if it is
+    not given."""
+    model, loss = make_model(config, shared), loss or losses.LOSSES[config.loss]
 
     def total(x_BxF):
         return len(y_B) * loss(model.apply({"params": params}, x_BxF), y_B)

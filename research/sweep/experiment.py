@@ -161,6 +161,11 @@ def uncell(value: Any, like: Any) -> Any:
 
 
 def restore_config(recorded: Mapping[str, Any], like: Any) -> Any:
-    """The config that a manifest, or a row of its groups, tells of; a dataclass as `like`."""
-    fields = {name: uncell(recorded[name], value) for name, value in vars(like).items()}
+    """The config that a manifest, or a row of its groups, tells of; a dataclass as `like`, with its
+    values where the record is older than a field."""
+    fields = {
+        name: uncell(recorded[name], value)
+        for name, value in vars(like).items()
+        if name in recorded
+    }
     return dataclasses.replace(like, **fields)

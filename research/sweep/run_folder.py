@@ -18,10 +18,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -226,15 +228,24 @@ def load_params(folder: str | os.PathLike[str], run: int) -> Any:
     Raises:
       UserError: if there are none, as before its job has ended, or they are damaged.
     """
-    found = []
+    return jax.tree.map(lambda leaf: leaf[0], load_all_params(folder, [run]))
+
+
+def load_all_params(folder: str | os.PathLike[str], runs: Sequence[int]) -> Any:
+    """Those of several runs of one config, every leaf [runs, ...]; else as `load_params`."""
+    last: dict[int, tuple[int, Path, int]] = {}
     for path in sorted((Path(folder) / "params").glob("*.safetensors")):
         facts = load_facts(path)
-        if run in facts["runs"]:
-            found.append((facts["step"], path, facts["runs"].index(run)))
-    if not found:
-        raise UserError(f"{folder} has no params of run {run}: they are written when it has ended")
-    _, path, place = max(found)
-    return load_nested(path, place)
+        for place, run in enumerate(facts["runs"]):
+            last[run] = max(last.get(run, (-1, path, 0)), (facts["step"], path, place))
+    if missing := [run for run in runs if run not in last]:
+        raise UserError(
+            f"{folder} has no params of run {missing[0]}: they are written when it has ended"
+        )
+    files = {path: load_nested(path) for path in {last[run][1] for run in runs}}
+    rows = [(files[path], place) for _, path, place in (last[run] for run in runs)]
+    trees = [jax.tree.map(lambda leaf: leaf[place], tree) for tree, place in rows]  # noqa: B023
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:

@@ -73,13 +73,13 @@ def check_like(
             )
 
 
-def load_nested(path: str | os.PathLike[str], place: int) -> Any:
-    """What `save_tree` wrote of nested dicts, of every leaf only the part at `place` in front.
+def load_nested(path: str | os.PathLike[str]) -> Any:
+    """What `save_tree` wrote of nested dicts.
 
     Raises:
       UserError: if the file is missing or damaged.
     """
-    parts = {tuple(name.split("/")): leaf[place] for name, leaf in load_tensors(path).items()}
+    parts = {tuple(name.split("/")): leaf for name, leaf in load_tensors(path).items()}
     return traverse_util.unflatten_dict(parts)
 
 

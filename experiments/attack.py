@@ -1,0 +1,147 @@
+"""How trained MLPs hold when their inputs are attacked: accuracy under FGSM and PGD.
+
+    scripts/attack RUN
+    scripts/attack RUN --radius 0.05 0.1 0.2 --steps 40
+
+A radius is how far every feature may move (the maximum norm): in standard deviations of the
+feature; of pictures, as a share of the way from black to white. Categories are not moved. PGD
+(Madry et al., 2018) takes the worst of all points on the way from FGSM's (Goodfellow et al., 2015)
+and, along the margin, from a random one, so it is never weaker than FGSM. To train on attacks:
+
+    scripts/run experiments/mlp.py --adversarial-steps 5 --adversarial-radius 0.03 0.1
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import tyro
+from jax import lax
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from trained_mlps import Trained, finished_settings, load_trained, read_mlps, summary, write_table
+
+from research.errors import UserError, plain_exit
+from research.mlp.data import Split
+from research.mlp.robustness import robustness
+from research.report import classifiers
+from research.report.statistics import iqm_interval
+from research.sweep.machine import configure_jax
+
+AT_ONCE = 16  # runs that are attacked side by side
+MOST_LINES = 6  # settings in the picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """How trained MLPs hold when their inputs are attacked."""
+
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of mlp")]
+    radius: Annotated[tuple[float, ...], tyro.conf.arg(help="how far inputs may be moved")] = (
+        0.01, 0.03, 0.1, 0.3,
+    )  # fmt: skip
+    steps: Annotated[int, tyro.conf.arg(help="of PGD, from each of two starts")] = 20
+    rows: Annotated[int, tyro.conf.arg(help="of the part, from its beginning, at most")] = 1_000
+    part: Annotated[str, tyro.conf.arg(help="train, validation or test")] = "test"
+    seed: Annotated[int, tyro.conf.arg(help="of PGD's random starts")] = 0
+
+    def check(self) -> None:
+        """
+        Raises:
+          UserError: naming what is out of range.
+        """
+        for radius in self.radius:
+            if not (radius >= 0 and np.isfinite(radius)):
+                raise UserError(f"--radius {radius:g}: must be at least 0")
+        for name in ("steps", "rows"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name} {getattr(self, name)}: must be at least 1")
+        if self.part not in ("train", "validation", "test"):
+            raise UserError(f"--part {self.part}: there are train, validation, test")
+        if self.seed < 0:
+            raise UserError(f"--seed {self.seed}: must be at least 0")
+
+
+def main(args: Arguments) -> Path:
+    """Prints a table, draws a picture, returns the file with the numbers of every run."""
+    args.check()
+    data = read_mlps(args.folder)
+    radii = np.array(sorted({0.0, *args.radius}), np.float32)
+    nets = [load_trained(data, setting) for setting in finished_settings(data)]
+    found = [(trained, attack_runs(trained, radii, args)) for trained in nets]
+    score = "accuracy" if nets[0].class_names else "rmse"
+    for trained, scores in found:
+        print_setting(trained, scores, radii, score, args)
+    print("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
+    lines = {}
+    for trained, (fast_RxM, pgd_RxM) in found[:MOST_LINES]:
+        label = trained.setting.label
+        if len(found) == 1:
+            lines[f"{label}, FGSM"] = iqm_interval(fast_RxM)
+        lines[f"{label}, PGD"] = iqm_interval(pgd_RxM)
+    path = data.path / "attacks.png"
+    classifiers.draw_lines(
+        path, radii.tolist(), lines, "radius of the attack", f"{args.part} {score}"
+    )
+    table = pd.concat(numbers_table(trained, radii, *scores) for trained, scores in found)
+    numbers = write_table(data.path, "attacks", table)
+    print(f"picture: {path}\nnumbers: {numbers}")
+    return numbers
+
+
+def attack_runs(trained: Trained, radii: np.ndarray, args: Arguments) -> tuple[Any, Any]:
+    """Scores under FGSM and under PGD, float32 [R, M] each; all runs face the same draws."""
+    part = getattr(trained.shared, args.part)
+    rows = Split(part.x[: args.rows], part.y[: args.rows])
+
+    @jax.jit
+    def all_runs(shared, all_params, rows, radii, key):
+        def one_run(params):
+            return robustness(trained.config, shared, params, rows, radii, args.steps, key)
+
+        return lax.map(one_run, all_params, batch_size=AT_ONCE)
+
+    key = jax.random.key(args.seed)
+    scores = all_runs(trained.shared, trained.params, rows, jnp.asarray(radii), key)
+    return tuple(map(np.asarray, scores))
+
+
+def print_setting(
+    trained: Trained, scores: tuple[Any, Any], radii: np.ndarray, score: str, args: Arguments
+) -> None:
+    """A line a radius."""
+    rows = min(args.rows, len(getattr(trained.shared, args.part).y))
+    title = f"{trained.setting.label}: {score} of {len(trained.runs)} runs, {rows} {args.part} rows"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)
+    for name in ("radius", "FGSM\nmedian IQM [95%]", f"PGD, {args.steps} steps\nmedian IQM [95%]"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for at, radius in enumerate(radii):
+        table.add_row(f"{radius:g}", *(summary(one_RxM[:, at]) for one_RxM in scores))
+    Console().print(table)
+
+
+def numbers_table(trained: Trained, radii: np.ndarray, fast_RxM: Any, pgd_RxM: Any) -> pd.DataFrame:
+    """One row a run and radius."""
+    runs, many = len(trained.runs), len(radii)
+    return pd.DataFrame(
+        {
+            "run": np.repeat(trained.runs, many),
+            "seed": np.repeat(trained.seeds, many),
+            **trained.setting.values,
+            "radius": np.tile(radii, runs),
+            "fgsm": fast_RxM.ravel(),
+            "pgd": pgd_RxM.ravel(),
+        }
+    )
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        given = tyro.cli(Arguments, prog="scripts/attack", description=__doc__)
+        configure_jax()
+        main(given)

@@ -1,0 +1,207 @@
+"""How good trained MLPs are: every metric, of each run alone and of all runs of a setting together.
+
+    scripts/evaluate RUN
+    scripts/evaluate RUN --settings best --part validation
+
+Metrics are scikit-learn's, from the predictions of the final params. They are printed for each
+setting, the best first by what the sweep compares by, which is the validation part. The folder
+RUN/evaluation has all numbers and predictions as plain files; for the best setting there are
+pictures: ROC and precision-recall curves, the confusion matrix, ensembles by their size.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import numpy as np
+import pandas as pd
+import tyro
+from jax import lax
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from trained_mlps import Trained, finished_settings, load_trained, read_mlps, summary, write_table
+
+from research.errors import UserError, plain_exit
+from research.mlp.ensembles import average, by_size, gains
+from research.mlp.scores import score
+from research.mlp.task import predictions
+from research.report import classifiers
+from research.report.statistics import mean_interval
+from research.sweep.machine import configure_jax
+from research.sweep.tensors import save_tree
+
+PARTS = ("validation", "test")
+AT_ONCE = 16  # runs that predict side by side
+SHOWN = (
+    "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_micro",
+    "roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "rmse", "mae", "r2",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """How good trained MLPs are: each run alone, and all runs of a setting together."""
+
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of mlp")]
+    settings: Annotated[str, tyro.conf.arg(help="all or best")] = "all"
+    part: Annotated[str, tyro.conf.arg(help="what is printed and drawn: validation or test")] = (
+        "test"
+    )
+    by_class: Annotated[bool, tyro.conf.arg(help="print the metrics of each class, too")] = False
+
+
+class Evaluated(NamedTuple):
+    """A setting's predictions and scores.
+
+    Attributes:
+      trained: its runs.
+      predicted: part -> float32 [R, N, K], as `predictions`.
+      targets: part -> [N].
+      alone: part -> a list of the scores of each run.
+      together: part -> scores of all runs as an ensemble.
+    """
+
+    trained: Trained
+    predicted: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray]
+    alone: dict[str, list[dict[str, float]]]
+    together: dict[str, dict[str, float]]
+
+
+def main(args: Arguments) -> Path:
+    """Prints a table for each setting, draws pictures, and returns the folder with the numbers."""
+    if args.settings not in ("all", "best"):
+        raise UserError(f"--settings {args.settings}: give all or best")
+    if args.part not in PARTS:
+        raise UserError(f"--part {args.part}: there are {', '.join(PARTS)}")
+    data = read_mlps(args.folder)
+    chosen = finished_settings(data)
+    found = [
+        evaluate(load_trained(data, setting))
+        for setting in (chosen[:1] if args.settings == "best" else chosen)
+    ]
+    folder = write_table(data.path, "scores", pd.concat(map(scores_table, found))).parent
+    for one in found:
+        print_setting(one, args.part, args.by_class)
+        save_predictions(one, folder)
+    sizes = ensembles_table(found[0], args.part)
+    write_table(data.path, "ensembles", sizes)
+    pictures = draw(found[0], sizes, data.path, args.part)
+    print(f"pictures of {found[0].trained.setting.label}: {', '.join(map(str, pictures))}")
+    print(f"numbers: {folder}")
+    return folder
+
+
+def evaluate(trained: Trained) -> Evaluated:
+    """What the runs of a setting predict, and how good it is."""
+    predicted = {part: predict(trained, getattr(trained.shared, part).x) for part in PARTS}
+    targets = {part: true_targets(trained, part) for part in PARTS}
+    names = trained.class_names
+    alone = {part: [score(targets[part], one, names) for one in predicted[part]] for part in PARTS}
+    together = {part: score(targets[part], average(predicted[part]), names) for part in PARTS}
+    return Evaluated(trained, predicted, targets, alone, together)
+
+
+def predict(trained: Trained, x: Any) -> np.ndarray:
+    """What each run makes of rows, float32 [R, N, K], as `predictions`."""
+
+    @jax.jit
+    def all_runs(shared, params, x):
+        one_run = lambda params: predictions(trained.config, shared, params, x)
+        return lax.map(one_run, params, batch_size=AT_ONCE)
+
+    return np.asarray(all_runs(trained.shared, trained.params, x))
+
+
+def true_targets(trained: Trained, part: str) -> np.ndarray:
+    """Classes, or numbers in their own unit: [N]."""
+    y, shared = np.asarray(getattr(trained.shared, part).y), trained.shared
+    if shared.classes:
+        return y
+    return y.astype(np.float64) * float(shared.target_scale) + float(shared.target_mean)
+
+
+def print_setting(found: Evaluated, part: str, by_class: bool) -> None:
+    """A line for each metric."""
+    runs, label = len(found.trained.runs), found.trained.setting.label
+    rows = len(found.targets[part])
+    table = Table(title=f"{label}: {runs} runs, {rows} {part} rows", box=box.SIMPLE_HEAD, padding=0)
+    for name in ("metric", "each alone\nmedian IQM [95%]", f"ensemble\nof {runs}"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in found.together[part]:
+        if name in SHOWN or by_class:
+            values = np.array([scores[name] for scores in found.alone[part]])
+            table.add_row(name, summary(values), f"{found.together[part][name]:.4g}")
+    console = Console()
+    console.print(table)
+    if runs > 1:
+        console.print(gain_line(found, part), highlight=False)
+    console.print("IQM: interquartile mean over seeds, its 95% bootstrap interval.\n")
+
+
+def gain_line(found: Evaluated, part: str) -> str:
+    """By how much the ensemble is better than its members, over the rows."""
+    words = []
+    for name, gain_N in gains(found.targets[part], found.predicted[part]).items():
+        mean, low, high = map(float, mean_interval(gain_N))
+        words.append(f"{name.replace('_', ' ')} {mean:.3g} [{low:.3g}, {high:.3g}]")
+    return f"Lower by the ensemble, on average over its members and {part} rows: {'; '.join(words)}"
+
+
+def scores_table(found: Evaluated) -> pd.DataFrame:
+    """One row a run and part; and one of the ensemble of all runs, without run and seed."""
+    rows, values = [], found.trained.setting.values
+    for part in PARTS:
+        numbers = zip(found.trained.runs, found.trained.seeds, found.alone[part], strict=True)
+        for run, seed, scores in numbers:
+            rows.append({"run": run, "seed": seed, "members": 1, "part": part, **values, **scores})
+        everyone = {"members": len(found.trained.runs), "part": part, **values}
+        rows.append({"run": None, "seed": None, **everyone, **found.together[part]})
+    return pd.DataFrame(rows).astype({"run": "Int64", "seed": "Int64"})
+
+
+def ensembles_table(found: Evaluated, part: str) -> pd.DataFrame:
+    """One row an ensemble, of every size."""
+    names, values = found.trained.class_names, found.trained.setting.values
+    made = by_size(found.targets[part], found.predicted[part], names)
+    return pd.DataFrame(
+        {"members": one.members, "number": one.number, "part": part, **values, **one.scores}
+        for one in made
+    )
+
+
+def save_predictions(found: Evaluated, folder: Path) -> None:
+    """Writes `predictions-RUN.safetensors`, RUN being the first of the setting."""
+    trained = found.trained
+    tensors = {"runs": trained.runs, "seeds": trained.seeds, **found.predicted}
+    tensors |= {f"{part}_target": target for part, target in found.targets.items()}
+    facts = {"setting": trained.setting.label, "classes": trained.class_names}
+    save_tree(folder / f"predictions-{trained.runs[0]:06}.safetensors", tensors, facts)
+
+
+def draw(found: Evaluated, sizes: pd.DataFrame, folder: Path, part: str) -> list[Path]:
+    """Pictures of one setting."""
+    y_N, predicted, names = found.targets[part], found.predicted[part], found.trained.class_names
+    if names:
+        given, measures = (y_N, predicted, names), ("accuracy", "log_loss")
+        pictures = [
+            classifiers.draw_roc(folder / "roc.png", *given),
+            classifiers.draw_precision_recall(folder / "precision_recall.png", *given),
+            classifiers.draw_confusion(folder / "confusion.png", *given),
+        ]
+    else:
+        unit, measures = found.trained.config.target or "target", ("rmse", "r2")
+        path = folder / "predicted.png"
+        pictures = [classifiers.draw_predicted(path, y_N, predicted[:, :, 0], unit)]
+    scores = {name: sizes[name].to_numpy() for name in measures}
+    members = sizes["members"].tolist()
+    return [*pictures, classifiers.draw_by_size(folder / "ensembles.png", members, scores, part)]
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        given = tyro.cli(Arguments, prog="scripts/evaluate", description=__doc__)
+        configure_jax()
+        main(given)

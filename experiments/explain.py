@@ -1,0 +1,200 @@
+"""What trained MLPs look at, and whether all seeds look at the same.
+
+    scripts/explain RUN
+    scripts/explain RUN --top 3 --rows 200
+
+Of every run of the best setting: integrated gradients (Sundararajan et al., 2017), the mean over
+rows of what a column adds to or takes from the logit of the true class, from the mean of the
+training rows on; and permutation importance, what is lost of the accuracy (of numbers, of R^2)
+when the column's values are dealt out to other rows. The first says what a net uses, the second
+what it needs. The steps of the integral are increased until what the columns add sums to the
+difference of outputs, to 1e-3 of it in every row and run (completeness).
+"""
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import pandas as pd
+import tyro
+from jax import lax
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from trained_mlps import Trained, finished_settings, load_trained, read_mlps, write_table
+
+from research.errors import UserError, plain_exit, shortlist
+from research.mlp.attribution import explain, permutation_importance
+from research.mlp.data import Split
+from research.report import classifiers
+from research.report.agreement import in_top, rank_correlation
+from research.sweep.machine import configure_jax
+
+AT_ONCE = 16  # runs side by side
+COMPLETE = 1e-3
+MOST_SHUFFLED = 300  # columns; of more, as of pixels, one tells little
+MOST_SHOWN = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What trained MLPs look at, and whether all seeds look at the same."""
+
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of mlp")]
+    top: Annotated[int, tyro.conf.arg(help="of how many columns to ask whether seeds agree")] = 5
+    rows: Annotated[int, tyro.conf.arg(help="of the part, from its beginning, at most")] = 200
+    part: Annotated[str, tyro.conf.arg(help="train, validation or test")] = "test"
+    steps: Annotated[int, tyro.conf.arg(help="of the integral, at most")] = 4_096
+    repeats: Annotated[int, tyro.conf.arg(help="how often a column is shuffled")] = 5
+    seed: Annotated[int, tyro.conf.arg(help="of the shuffling")] = 0
+
+    def check(self) -> None:
+        """
+        Raises:
+          UserError: naming what is out of range.
+        """
+        for name in ("top", "rows", "steps", "repeats"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name} {getattr(self, name)}: must be at least 1")
+        if self.part not in ("train", "validation", "test"):
+            raise UserError(f"--part {self.part}: there are train, validation, test")
+        if self.seed < 0:
+            raise UserError(f"--seed {self.seed}: must be at least 0")
+
+
+def main(args: Arguments) -> Path:
+    """Prints a table, draws a picture, returns the file with the numbers of every run."""
+    args.check()
+    data = read_mlps(args.folder)
+    trained = load_trained(data, finished_settings(data)[0])
+    part = getattr(trained.shared, args.part)
+    rows = Split(part.x[: args.rows], part.y[: args.rows])
+    names, members_CxF = columns_of(trained)
+    by_run = {"integrated gradients": integrate(trained, rows, members_CxF, args)}
+    if len(names) <= MOST_SHUFFLED:
+        by_run["lost when shuffled"] = shuffle(trained, rows, members_CxF, args)
+    print_table(trained, names, by_run, args.top)
+    picture = draw(trained, names, by_run, data.path)
+    numbers = write_table(data.path, "importance", numbers_table(trained, names, by_run))
+    print(f"picture: {picture}\nnumbers: {numbers}")
+    return numbers
+
+
+def columns_of(trained: Trained) -> tuple[list[str], np.ndarray]:
+    """The columns of the table, and which features each consists of: bool [C, F]."""
+    columns, features = trained.facts.get("columns"), trained.shared.train.x.shape[1]
+    if columns is None:  # pictures by name
+        return [str(pixel) for pixel in range(features)], np.eye(features, dtype=bool)
+    widths = [
+        1 + column["indicator"] if column["kind"] == "number"
+        else len(column["categories"]) + bool(column["other"])
+        for column in columns
+    ]  # fmt: skip
+    owners = np.repeat(np.arange(len(columns)), widths)
+    return [column["name"] for column in columns], owners == np.arange(len(columns))[:, None]
+
+
+def integrate(
+    trained: Trained, rows: Split, members_CxF: np.ndarray, args: Arguments
+) -> np.ndarray:
+    """The mean over rows of how much a column adds or takes, float32 [R, C]."""
+
+    @partial(jax.jit, static_argnames="steps")
+    def all_runs(shared, all_params, rows, members_CxF, steps):
+        def one_run(params):
+            attributions_BxF, gap_B = explain(trained.config, shared, params, rows, steps)
+            by_column_BxC = attributions_BxF @ members_CxF.T.astype(np.float32)
+            return abs(by_column_BxC).mean(axis=0), gap_B.max()
+
+        return lax.map(one_run, all_params, batch_size=AT_ONCE)
+
+    given, steps = (trained.shared, trained.params, rows, members_CxF), min(256, args.steps)
+    while True:
+        found, gaps = map(np.asarray, all_runs(*given, steps))
+        if gaps.max() <= COMPLETE or steps == args.steps:
+            print(
+                f"integrated gradients: {steps} steps; of completeness they miss {gaps.max():.1e}"
+            )
+            return found
+        steps = min(4 * steps, args.steps)
+
+
+def shuffle(trained: Trained, rows: Split, members_CxF: np.ndarray, args: Arguments) -> np.ndarray:
+    """`permutation_importance` of every run, float32 [R, C]; all face the same draws."""
+
+    @jax.jit
+    def all_runs(shared, all_params, rows, members_CxF, key):
+        def one_run(params):
+            given = (shared, params, rows, members_CxF)
+            return permutation_importance(trained.config, *given, args.repeats, key)
+
+        return lax.map(one_run, all_params, batch_size=AT_ONCE)
+
+    key = jax.random.key(args.seed)
+    return np.asarray(all_runs(trained.shared, trained.params, rows, members_CxF, key))
+
+
+def print_table(
+    trained: Trained, names: list[str], by_run: dict[str, np.ndarray], top: int
+) -> None:
+    """A line for each of the columns that matter most, and what all runs agree on."""
+    runs, order = len(trained.runs), most_important(by_run)
+    table = Table(title=f"{trained.setting.label}: {runs} runs", box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("column", justify="right")
+    for measure in by_run:
+        table.add_column(f"{measure}\nmedian [least, most]", justify="right", no_wrap=True)
+        table.add_column(f"in top {top}", justify="right", no_wrap=True)
+    counts = {measure: in_top(values, top) for measure, values in by_run.items()}
+    for column in order[:MOST_SHOWN]:
+        cells = []
+        for measure, values in by_run.items():
+            some = values[:, column]
+            cells += [f"{np.median(some):.3g} [{some.min():.3g}, {some.max():.3g}]"]
+            cells += [f"{counts[measure][column]} of {runs}"]
+        table.add_row(names[column], *cells)
+    Console().print(table)
+    for measure, values in by_run.items():
+        agreed = [names[column] for column in order if counts[measure][column] == runs]
+        text = f"in the top {top} of all {runs} runs: {shortlist(agreed, 20) or 'none'}"
+        correlation = rank_correlation(values)
+        print(f"{measure}: {text}; mean rank correlation of two runs {correlation:.2f}")
+
+
+def most_important(by_run: dict[str, np.ndarray]) -> np.ndarray:
+    """The columns, those first that the first measure finds most important."""
+    return np.argsort(-np.median(next(iter(by_run.values())), axis=0), kind="stable")
+
+
+def draw(trained: Trained, names: list[str], by_run: dict[str, np.ndarray], folder: Path) -> Path:
+    """Every run a dot; of pictures, every pixel."""
+    path, image = folder / "importance.png", trained.shared.image
+    if image:
+        return classifiers.draw_pixels(
+            path, {measure: values.reshape(-1, *image) for measure, values in by_run.items()}
+        )
+    order = most_important(by_run)[:MOST_SHOWN]
+    chosen = {measure: values[:, order] for measure, values in by_run.items()}
+    return classifiers.draw_importance(path, [names[column] for column in order], chosen)
+
+
+def numbers_table(trained: Trained, names: list[str], by_run: dict[str, Any]) -> pd.DataFrame:
+    """One row a run and column."""
+    runs = len(trained.runs)
+    return pd.DataFrame(
+        {
+            "run": np.repeat(trained.runs, len(names)),
+            "seed": np.repeat(trained.seeds, len(names)),
+            "column": names * runs,
+            **{measure.replace(" ", "_"): values.ravel() for measure, values in by_run.items()},
+        }
+    )
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        given = tyro.cli(Arguments, prog="scripts/explain", description=__doc__)
+        configure_jax()
+        main(given)

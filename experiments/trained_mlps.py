@@ -1,0 +1,114 @@
+"""The trained nets of a run folder, for the scripts that look at them."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from research.errors import UserError
+from research.mlp import Config
+from research.mlp.data import Dataset, load
+from research.mlp.task import fit_to
+from research.report.one_run import one_run
+from research.report.read import RunFolderData, read_run_folder, stopped_runs
+from research.report.settings import Setting, final_score, settings
+from research.report.statistics import iqm_interval
+from research.sweep.atomic import write_bytes
+from research.sweep.experiment import restore_config
+from research.sweep.run_folder import load_all_params
+
+
+class Trained(NamedTuple):
+    """The finite runs of one setting.
+
+    Attributes:
+      setting: in the words of the report.
+      config: with the loss named.
+      shared: the data they were trained on.
+      facts: what is recorded of that.
+      runs: their numbers, int [R].
+      seeds: int [R].
+      params: every leaf [R, ...].
+    """
+
+    setting: Setting
+    config: Config
+    shared: Dataset
+    facts: dict[str, Any]
+    runs: np.ndarray
+    seeds: np.ndarray
+    params: Any
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.facts["classes"]
+
+
+def read_mlps(folder: str) -> RunFolderData:
+    """A run folder of MLPs.
+
+    Raises:
+      UserError: if it is another or none.
+    """
+    data = read_run_folder(folder)
+    if (experiment := data.manifest["experiment"]) != "mlp":
+        raise UserError(f"{data.path} is a run folder of {experiment}, not of mlp")
+    return data
+
+
+def finished_settings(data: RunFolderData) -> list[Setting]:
+    """The settings with a finite run, those that a halving stopped left out; the best by the key
+    metric first.
+
+    Raises:
+      UserError: if there is none.
+    """
+    stopped = stopped_runs(data.manifest)
+    found = []
+    for setting in settings(data):
+        score = final_score(setting, data.manifest["key_metric"])
+        if score is not None and not set(setting.rows["run"]) & stopped:
+            found.append((float(score.iqm.estimate), setting))
+    if not found:
+        raise UserError(f"{data.path} has no finite run that was evaluated yet")
+    found.sort(key=lambda pair: pair[0], reverse=data.manifest["higher_is_better"])
+    return [setting for _, setting in found]
+
+
+def load_trained(data: RunFolderData, setting: Setting) -> Trained:
+    """The nets of one setting, and their data.
+
+    Raises:
+      UserError: if they have not ended, or the data is not what they were trained on.
+    """
+    rows = setting.rows.drop_duplicates("run").sort_values("run")
+    runs, seeds = rows["run"].to_numpy(), rows["seed"].to_numpy()
+    first = one_run(data, int(runs[0]))
+    config = restore_config(first.config, Config())
+    shared, facts = load(config.choice)
+    if facts["sha256"] != data.manifest["data"][first.group]["sha256"]:
+        raise UserError(f"--data {config.data} is not what the runs of {data.path} were trained on")
+    config = fit_to(config, shared)
+    return Trained(setting, config, shared, facts, runs, seeds, load_all_params(data.path, runs))
+
+
+def summary(values_R: np.ndarray) -> str:
+    """Median, interquartile mean and its interval over runs, for a table."""
+    iqm, low, high = map(float, iqm_interval(values_R))
+    return f"{np.median(values_R):.4g} {iqm:.4g} [{low:.4g}, {high:.4g}]"
+
+
+def write_table(run_folder: Path, name: str, table: pd.DataFrame) -> Path:
+    """Writes `evaluation/NAME.parquet` of a run folder and returns its path.
+
+    Raises:
+      UserError: if it cannot be written.
+    """
+    path = run_folder / "evaluation" / f"{name}.parquet"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        write_bytes(path, table.to_parquet(index=False))
+    except OSError as error:
+        raise UserError(f"cannot write to {path}: {error.strerror}") from error
+    return path

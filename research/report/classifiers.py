@@ -1,0 +1,235 @@
+"""Pictures of what classifiers, and other nets that were tested, predict: one run of several, and
+how far the others are from it.
+
+Shape letters: R runs, N rows, K classes, G points of a grid.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import auc, confusion_matrix, precision_recall_curve, roc_curve
+
+from research.report.statistics import Interval
+
+GRID_G = np.linspace(0, 1, 201)
+COVERED = (2.5, 97.5)  # percentiles of the runs that a band goes through
+MOST_CLASSES = 10  # drawn one by one
+DARK, LIGHT = "#1f3b6f", "#8fa8d8"
+
+
+def draw_roc(path: Path, y_N: Any, probabilities_RxNxK: Any, class_names: Sequence[str]) -> Path:
+    """Receiver operating characteristics: the run with the median area, its classes one by one if
+    there are more than two, and a band through 95% of the runs. Of several classes the mean of each
+    against the rest is drawn. The file is `path`."""
+    figure, axes = _square("false positive rate", "true positive rate")
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
+    _draw_curves(axes, _roc, y_N, probabilities_RxNxK, class_names, "ROC")
+    return _save(figure, path)
+
+
+def draw_precision_recall(
+    path: Path, y_N: Any, probabilities_RxNxK: Any, class_names: Sequence[str]
+) -> Path:
+    """Precision against recall; else as `draw_roc`."""
+    figure, axes = _square("recall", "precision")
+    _draw_curves(
+        axes, _precision_recall, y_N, probabilities_RxNxK, class_names, "Precision, recall"
+    )
+    return _save(figure, path)
+
+
+def draw_confusion(
+    path: Path, y_N: Any, probabilities_RxNxK: Any, class_names: Sequence[str]
+) -> Path:
+    """The confusion matrix of the run with the median accuracy, and below each number the smallest
+    and the largest of all runs. The file is `path`."""
+    predicted_RxN = np.asarray(probabilities_RxNxK).argmax(axis=2)
+    labels = np.arange(len(class_names))
+    matrices = np.stack([confusion_matrix(y_N, one, labels=labels) for one in predicted_RxN])
+    at = middle_run(np.mean(predicted_RxN == y_N, axis=1))
+    size = 2.6 + 0.62 * len(labels)
+    figure = Figure(figsize=(size, size), layout="constrained", dpi=150)
+    axes = figure.subplots()
+    rows = np.maximum(matrices[at].sum(axis=1, keepdims=True), 1)
+    axes.imshow(matrices[at] / rows, cmap="Blues", vmin=0, vmax=1)
+    for (true, predicted), count in np.ndenumerate(matrices[at]):
+        cell = matrices[:, true, predicted]
+        spread = f"\n{cell.min()}-{cell.max()}" if np.ptp(cell) else ""
+        colour = "white" if count > rows[true, 0] / 2 else "black"
+        axes.text(predicted, true, f"{count}{spread}", ha="center", va="center", color=colour,
+                  fontsize=7)  # fmt: skip
+    axes.set_xticks(labels, class_names, rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(labels, class_names, fontsize=8)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"Run of median accuracy; spread of {len(matrices)} runs", fontsize=10)
+    return _save(figure, path)
+
+
+def draw_predicted(path: Path, y_N: Any, predicted_RxN: Any, unit: str) -> Path:
+    """Predicted against true numbers: the median of the runs, and a bar through 95% of them."""
+    figure, axes = _square(f"true {unit}", f"predicted {unit}")
+    low, middle, high = np.percentile(predicted_RxN, [COVERED[0], 50, COVERED[1]], axis=0)
+    ends = [min(np.min(y_N), low.min()), max(np.max(y_N), high.max())]
+    axes.plot(ends, ends, color="grey", linewidth=0.8, linestyle=":")
+    axes.vlines(y_N, low, high, color=LIGHT, linewidth=1)
+    axes.plot(y_N, middle, "o", color=DARK, markersize=3)
+    axes.set_title(f"Median of {len(predicted_RxN)} runs, bars through 95% of them", fontsize=10)
+    return _save(figure, path)
+
+
+def draw_by_size(path: Path, sizes: Sequence[int], scores: Mapping[str, Any], part: str) -> Path:
+    """Metrics of ensembles by how many runs they have: every ensemble a dot, their mean a line.
+
+    Args:
+      path: of the file.
+      sizes: of each ensemble.
+      scores: metric -> of each ensemble; one picture each.
+      part: what they predict.
+    """
+    figure = Figure(figsize=(4.2 * len(scores), 3.6), layout="constrained", dpi=150)
+    for axes, (name, values) in zip(
+        np.atleast_1d(figure.subplots(1, len(scores))), scores.items(), strict=True
+    ):
+        values, at = np.asarray(values), np.asarray(sizes)
+        axes.plot(at, values, "o", color=LIGHT, markersize=3, alpha=0.7)
+        each = np.unique(at)
+        axes.plot(each, [values[at == size].mean() for size in each], color=DARK)
+        axes.set_xlabel("runs that predict together")
+        axes.set_ylabel(f"{part} {name.replace('_', ' ')}")
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.grid(alpha=0.3)
+    return _save(figure, path)
+
+
+def draw_lines(
+    path: Path, at: Sequence[float], lines: Mapping[str, Interval], x_label: str, y_label: str
+) -> Path:
+    """Lines with bands, such as the accuracy under attacks of several radii."""
+    figure = Figure(figsize=(6, 4.2), layout="constrained", dpi=150)
+    axes = figure.subplots()
+    palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.8, max(2, len(lines))))
+    for (name, line), colour in zip(lines.items(), palette, strict=False):
+        axes.plot(at, line.estimate, "o-", color=colour, label=name, markersize=4)
+        axes.fill_between(at, line.low, line.high, color=colour, alpha=0.25, linewidth=0)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, frameon=False)
+    return _save(figure, path)
+
+
+def draw_importance(path: Path, names: Sequence[str], by_run: Mapping[str, Any]) -> Path:
+    """How much each feature matters: every run a dot, their median a line.
+
+    Args:
+      path: of the file.
+      names: of the features, the most important first.
+      by_run: measure -> [R, features]; one picture each.
+    """
+    figure = Figure(
+        figsize=(1.5 + 4.2 * len(by_run), 1.2 + 0.26 * len(names)), layout="constrained", dpi=150
+    )
+    places = np.arange(len(names))
+    for axes, (measure, values) in zip(
+        np.atleast_1d(figure.subplots(1, len(by_run), sharey=True)), by_run.items(), strict=True
+    ):
+        values = np.asarray(values)
+        axes.plot(values.T, np.tile(places[:, None], len(values)), "o", color=LIGHT, markersize=3,
+                  alpha=0.5)  # fmt: skip
+        axes.plot(np.median(values, axis=0), places, "|", color=DARK, markersize=11)
+        axes.axvline(0, color="grey", linewidth=0.8)
+        axes.set_xlabel(measure)
+        axes.grid(alpha=0.3, axis="x")
+        axes.set_yticks(places, names, fontsize=8)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+    return _save(figure, path)
+
+
+def draw_pixels(path: Path, by_run: Mapping[str, Any]) -> Path:
+    """How much each pixel matters: the median of the runs, and their spread.
+
+    Args:
+      path: of the file.
+      by_run: measure -> [R, height, width, channels]; a row of two pictures each.
+    """
+    figure = Figure(figsize=(7, 3.2 * len(by_run)), layout="constrained", dpi=150)
+    grid = figure.subplots(len(by_run), 2, squeeze=False)
+    for row, (measure, values) in zip(grid, by_run.items(), strict=True):
+        by_pixel = np.asarray(values).sum(axis=3)
+        low, middle, high = np.percentile(by_pixel, [25, 50, 75], axis=0)
+        for axes, picture, what in zip(
+            row, (middle, high - low), ("median", "interquartile range"), strict=True
+        ):
+            shown = axes.imshow(picture, cmap="viridis")
+            figure.colorbar(shown, ax=axes, shrink=0.8)
+            axes.set_title(f"{measure}: {what} of {len(by_pixel)} runs", fontsize=9)
+            axes.set_xticks([])
+            axes.set_yticks([])
+    return _save(figure, path)
+
+
+def middle_run(scores_R: np.ndarray) -> int:
+    """The run whose score is the (lower) median."""
+    return int(np.argsort(scores_R, kind="stable")[(len(scores_R) - 1) // 2])
+
+
+Curve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def _roc(truth_N: np.ndarray, scores_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    false_positive, true_positive, _ = roc_curve(truth_N, scores_N)
+    return false_positive, true_positive
+
+
+def _precision_recall(truth_N: np.ndarray, scores_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    precision, recall, _ = precision_recall_curve(truth_N, scores_N)
+    return recall[::-1], precision[::-1]
+
+
+def _draw_curves(
+    axes: Any, curve: Curve, y_N: Any, probabilities_RxNxK: Any, names: Sequence[str], title: str
+) -> None:
+    classes = [1] if len(names) == 2 else range(len(names))
+    defined = [k for k in classes if 0 < np.sum(y_N == k) < len(y_N)]
+    if not defined:
+        axes.set_title(f"{title}: the rows are all of one class", fontsize=10)
+        return
+    curves_RxKxG = np.array(
+        [
+            [np.interp(GRID_G, *curve(y_N == k, one_NxK[:, k])) for k in defined]
+            for one_NxK in probabilities_RxNxK
+        ]
+    )
+    mean_RxG = curves_RxKxG.mean(axis=1)
+    at = middle_run(np.array([auc(GRID_G, one_G) for one_G in mean_RxG]))
+    if 1 < len(defined) <= MOST_CLASSES:
+        palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.95, len(defined)))
+        for k, line_G, colour in zip(defined, curves_RxKxG[at], palette, strict=True):
+            axes.plot(GRID_G, line_G, color=colour, linewidth=0.8, alpha=0.8, label=names[k])
+    low_G, high_G = np.percentile(mean_RxG, COVERED, axis=0)
+    axes.fill_between(GRID_G, low_G, high_G, color=LIGHT, alpha=0.5, linewidth=0,
+                      label=f"95% of {len(mean_RxG)} runs")  # fmt: skip
+    of = names[1] if len(names) == 2 else "mean of the classes"
+    axes.plot(GRID_G, mean_RxG[at], color=DARK, linewidth=1.8, label=f"run of median area, {of}")
+    axes.legend(fontsize=7, frameon=False)
+    axes.set_title(f"{title} of the median run, and of the others", fontsize=10)
+
+
+def _square(x_label: str, y_label: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(5, 5), layout="constrained", dpi=150)
+    axes = figure.subplots()
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    figure.savefig(path)
+    return path
