@@ -44,7 +44,10 @@ class Arguments:
     """What trained MLPs look at, and whether all seeds look at the same."""
 
     folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of mlp")]
-    top: Annotated[int, tyro.conf.arg(help="of how many columns to ask whether seeds agree")] = 5
+    top: Annotated[
+        int | None,
+        tyro.conf.arg(help="of how many columns to ask whether seeds agree; 5, or half of them"),
+    ] = None
     rows: Annotated[int, tyro.conf.arg(help="of the part, from its beginning, at most")] = 200
     part: Annotated[str, tyro.conf.arg(help="train, validation or test")] = "test"
     steps: Annotated[int, tyro.conf.arg(help="of the integral, at most")] = 4_096
@@ -57,7 +60,7 @@ class Arguments:
           UserError: naming what is out of range.
         """
         for name in ("top", "rows", "steps", "repeats"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise UserError(f"--{name} {getattr(self, name)}: must be at least 1")
         if self.part not in ("train", "validation", "test"):
             raise UserError(f"--part {self.part}: there are train, validation, test")
@@ -76,7 +79,8 @@ def main(args: Arguments) -> Path:
     by_run = {"integrated gradients": integrate(trained, rows, members_CxF, args)}
     if len(names) <= MOST_SHUFFLED:
         by_run["lost when shuffled"] = shuffle(trained, rows, members_CxF, args)
-    print_table(trained, names, by_run, args.top)
+    top = args.top or min(5, -(-len(names) // 2))
+    print_table(trained, names, by_run, top)
     picture = draw(trained, names, by_run, data.path)
     numbers = write_table(data.path, "importance", numbers_table(trained, names, by_run))
     print(f"picture: {picture}\nnumbers: {numbers}")

@@ -1,6 +1,7 @@
 """The one exception that a person, not a programmer, is meant to read."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -22,7 +23,7 @@ class Stopped(Exception):
 def plain_exit() -> Iterator[None]:
     """Turns a `UserError` into one line on the standard error and exit status 2, without a
     traceback; an interrupt into status 130, and a signal that was waited for into 128 and its
-    number. For `if __name__ == "__main__"`."""
+    number. A reader that has gone is no error to be told. For `if __name__ == "__main__"`."""
     try:
         yield
     except UserError as error:
@@ -31,6 +32,9 @@ def plain_exit() -> Iterator[None]:
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         raise SystemExit(128 + stopped.signum) from None
+    except BrokenPipeError:  # as under `| head`: whoever read has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + 13) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 from sklearn.utils.class_weight import compute_class_weight
@@ -216,8 +217,8 @@ def make_problem(config: Config) -> Problem:
     dataset, facts = load(config.choice)
     config = fit_to(config, dataset)
     if config.class_weights == "balanced":
-        labels, classes = dataset.train.y, range(dataset.classes)
-        weights: Any = compute_class_weight("balanced", classes=list(classes), y=labels)
+        labels, classes = dataset.train.y, np.arange(dataset.classes)
+        weights: Any = compute_class_weight("balanced", classes=classes, y=labels)
         dataset = dataclasses.replace(dataset, class_weights=jnp.asarray(weights, jnp.float32))
     return Problem(make_task(config), dataset, facts, notes=facts["notes"])
 

@@ -8,9 +8,9 @@ from scipy.stats import rankdata
 
 
 def in_top(importance_RxF: np.ndarray, top: int) -> np.ndarray:
-    """int [F]: how many runs have a feature among their `top` most important."""
+    """int [F]: how many runs have a feature among their `top` most important, and above 0."""
     ranks_RxF = rankdata(-importance_RxF, axis=1, method="ordinal")
-    return np.sum(ranks_RxF <= top, axis=0)
+    return np.sum((ranks_RxF <= top) & (importance_RxF > 0), axis=0)
 
 
 def rank_correlation(importance_RxF: np.ndarray) -> float:
