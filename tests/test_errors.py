@@ -1,5 +1,8 @@
 """One line for a person."""
 
+import subprocess
+import sys
+
 import pytest
 
 from research.errors import UserError, plain_exit, shortlist
@@ -22,3 +25,15 @@ def test_a_bug_keeps_its_traceback():
 )
 def test_a_shortlist_is_short(names, text):
     assert shortlist(names, 3) == text
+
+
+def test_a_reader_that_has_gone_is_no_traceback():
+    code = "from research.errors import plain_exit\nwith plain_exit():\n print('x' * 10**6)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

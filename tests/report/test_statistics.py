@@ -1,9 +1,9 @@
-"""Interquartile mean and its interval."""
+"""Interquartile mean, mean, and their intervals."""
 
 import numpy as np
 import pytest
 
-from research.report.statistics import interquartile_mean, iqm_interval
+from research.report.statistics import interquartile_mean, iqm_interval, mean_interval
 
 
 @pytest.mark.parametrize("n", [4, 5, 8, 11, 32])
@@ -55,3 +55,14 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(draw):
         _, low, high = iqm_interval(getattr(rng, draw)(size=32))
         hits += low <= truth <= high
     assert 0.90 <= hits / 300 <= 0.98
+
+
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    intervals = [mean_interval(rng.exponential(1.0, 100)) for _ in range(100)]
+    covered = np.mean([low <= 1 <= high for _, low, high in intervals])
+    assert 0.87 <= covered <= 0.99
+
+
+def test_the_mean_of_what_does_not_vary_is_certain():
+    assert mean_interval(np.full(5, 3.0)) == (3, 3, 3)

@@ -13,7 +13,7 @@ from research.errors import UserError
 from research.sweep.experiment import Experiment
 from research.sweep.plan import Intervals
 from research.sweep.progress import SweepProgress
-from research.sweep.run_folder import load_params
+from research.sweep.run_folder import load_all_params, load_params
 from research.sweep.runner import RunOptions, run_experiment
 from tests import toy
 
@@ -78,6 +78,23 @@ def test_final_params_of_all_runs_are_kept(tmp_path):
     path, _, _ = run(tmp_path)
     final = [load_params(path, run)["w"] for run in range(8)]
     np.testing.assert_array_equal(final, np.float32([6, 6, 12, 12, 106, 106, 112, 112]))
+
+
+def test_params_of_several_runs_are_read_together_in_the_order_asked_for(tmp_path):
+    options = RunOptions(str(tmp_path), "run", parallel=3)  # several files
+    path = run_experiment(experiment(), options, Console(file=io.StringIO()))
+    assert load_all_params(path, [6, 0, 2])["w"].tolist() == [112, 6, 12]
+    with pytest.raises(UserError, match="has no params of run 8"):
+        load_all_params(path, [0, 8])
+
+
+def test_notes_are_told_once_and_before_anything_else(tmp_path):
+    def make_problem(config):
+        return toy.problem(config.start)._replace(notes=["beware", f"start {config.start:g}"])
+
+    _, _, text = run(tmp_path, make_problem=make_problem)
+    assert text.splitlines()[:3] == ["toy: beware", "toy: start 0", "toy: start 100"]
+    assert text.count("beware") == 1
 
 
 def test_diverged_runs_are_named_with_seed_step_and_hyperparameters(tmp_path):

@@ -1,0 +1,91 @@
+"""Pictures of predictions: which run is drawn, and that what is drawn is what was given."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from research.report import classifiers
+from research.report.statistics import Interval
+
+RNG = np.random.default_rng(0)
+Y = RNG.integers(0, 3, 90)
+P = RNG.dirichlet(np.ones(3), (5, 90)) + np.linspace(0, 1, 5)[:, None, None] * np.eye(3)[Y]
+P /= P.sum(axis=2, keepdims=True)
+NAMES = ["a", "b", "c"]
+
+
+@pytest.fixture
+def axes_of(monkeypatch):
+    """A function that draws and returns the axes instead of writing a file."""
+    saved = []
+    monkeypatch.setattr(classifiers, "_save", lambda figure, path: saved.append(figure) or path)
+
+    def drawn(draw, *args):
+        draw(*args)
+        return saved.pop().axes
+
+    return drawn
+
+
+def test_the_middle_run_has_the_median_score():
+    assert classifiers.middle_run(np.array([0.9, 0.1, 0.5])) == 2
+    assert classifiers.middle_run(np.array([0.9, 0.1, 0.5, 0.7])) == 2
+
+
+def test_the_roc_of_the_run_with_the_median_area_is_drawn(tmp_path, axes_of):
+    (axes,) = axes_of(classifiers.draw_roc, tmp_path, Y, P, NAMES)
+    line = next(line for line in axes.lines if "median" in str(line.get_label()))
+    area = np.trapezoid(line.get_ydata(), line.get_xdata())
+    areas = sorted(roc_auc_score(Y, one, multi_class="ovr") for one in P)
+    assert abs(area - areas[2]) < 0.01 < areas[3] - areas[2]
+    assert [line.get_label() for line in axes.lines if line.get_label() in NAMES] == NAMES
+
+
+def test_of_two_classes_the_second_is_drawn(tmp_path, axes_of):
+    y, p = (Y > 0).astype(int), np.stack([P[:, :, 0], 1 - P[:, :, 0]], axis=2)
+    (axes,) = axes_of(classifiers.draw_precision_recall, tmp_path, y, p, ["no", "yes"])
+    labels = [line.get_label() for line in axes.lines]
+    assert labels == ["run of median area, yes"]
+    precision = axes.lines[0].get_ydata()
+    np.testing.assert_allclose(precision[-1], y.mean(), atol=0.15)  # at full recall
+
+
+def test_where_there_is_one_class_the_picture_says_so(tmp_path, axes_of):
+    (axes,) = axes_of(classifiers.draw_roc, tmp_path, np.zeros(90, int), P[:, :, :2], ["a", "b"])
+    assert "all of one class" in axes.get_title()
+
+
+def test_the_confusion_matrix_counts_the_middle_run_and_tells_the_spread(tmp_path, axes_of):
+    (axes,) = axes_of(classifiers.draw_confusion, tmp_path, Y, P, NAMES)
+    texts = {t.get_position(): t.get_text().split("\n") for t in axes.texts}
+    predicted = P.argmax(axis=2)
+    at = classifiers.middle_run(np.mean(predicted == Y, axis=1))
+    for (column, row), (count, *spread) in texts.items():
+        cells = np.sum((predicted == column) & (row == Y), axis=1)
+        assert int(count) == cells[at]
+        assert spread == ([f"{cells.min()}-{cells.max()}"] if np.ptp(cells) else [])
+
+
+def test_ensembles_are_dots_and_their_mean_a_line(tmp_path, axes_of):
+    scores = {"accuracy": [0.1, 0.3, 0.4], "log_loss": [1.0, 3.0, 2.0]}
+    axes = axes_of(classifiers.draw_by_size, tmp_path, [1, 1, 2], scores, "test")
+    dots, line = axes[1].lines
+    assert dots.get_ydata().tolist() == [1, 3, 2]
+    assert line.get_ydata().tolist() == [2, 2]
+    assert axes[1].get_ylabel() == "test log loss"
+
+
+def test_every_picture_is_written(tmp_path):
+    line = Interval(np.ones(2), np.zeros(2), np.full(2, 2.0))
+    numbers = RNG.normal(size=(4, 30))
+    paths = [
+        classifiers.draw_roc(tmp_path / "a.png", Y, P, NAMES),
+        classifiers.draw_confusion(tmp_path / "b.png", Y, P, NAMES),
+        classifiers.draw_predicted(tmp_path / "c.png", numbers[0], numbers, "price"),
+        classifiers.draw_lines(tmp_path / "d.png", [0.0, 1.0], {"one": line}, "x", "y"),
+        classifiers.draw_importance(tmp_path / "e.png", ["f", "g"], {"m": numbers[:, :2]}),
+        classifiers.draw_pixels(tmp_path / "f.png", {"m": RNG.random((4, 5, 5, 3))}),
+    ]
+    for path in paths:
+        assert matplotlib.image.imread(path).std() > 0.01
