@@ -39,7 +39,7 @@ class Encoded(NamedTuple):
 
 def encode(table: Table, train: np.ndarray, min_category: int = 1) -> Encoded:
     """Numbers become standard scores, missing ones the median and a feature that says so; words
-    become one feature a category.
+    become one feature a category; the pixels of pictures keep their proportions.
 
     Args:
       table: all rows.
@@ -50,6 +50,8 @@ def encode(table: Table, train: np.ndarray, min_category: int = 1) -> Encoded:
     Raises:
       UserError: naming a category that the training rows do not have, if min_category is 1.
     """
+    if table.image:
+        return _encode_pixels(table, train)
     parts, features, radius, facts = [], [], [], []
     for column in table.columns:
         if column.is_words:
@@ -64,6 +66,21 @@ def encode(table: Table, train: np.ndarray, min_category: int = 1) -> Encoded:
     columns = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
     return Encoded(
         np.concatenate(parts, axis=1), features, columns, np.array(radius, np.float32), facts
+    )
+
+
+def _encode_pixels(table: Table, train: np.ndarray) -> Encoded:
+    """One mean and one scale for all: a pixel that is rarely lit is not to be made loud."""
+    pixels = np.stack([column.values for column in table.columns], axis=1)
+    mean, scale = float(pixels[train].mean()), float(pixels[train].std())
+    names = [column.name for column in table.columns]
+    fact = {"kind": "number", "fill": mean, "indicator": False, "mean": [mean], "scale": [scale]}
+    return Encoded(
+        ((pixels - mean) / scale).astype(np.float32),
+        names,
+        np.arange(len(names)),
+        np.ones(len(names), np.float32),
+        [{"name": name, **fact} for name in names],
     )
 
 
