@@ -1,9 +1,10 @@
-"""Trains MLPs on a table: every seed under every setting, in one program.
+"""Trains MLPs on a table or on pictures: every seed under every setting, in one program.
 
     scripts/run experiments/mlp.py
 
-trains 128 of them (32 seeds x 4 learning rates) on scikit-learn's digits: about 15 s on 2 cores
-of an AMD EPYC (6 s of it training), with a median test accuracy of 0.972 at a rate of 0.003.
+trains 128 of them (32 seeds x 4 learning rates) on scikit-learn's digits: about 25 s on 2 cores
+of an Intel Xeon (6 s of it training), with a median test accuracy of 0.975 at a rate of 0.003; then
+prints all metrics of the best setting, alone and as an ensemble.
 Every flag below that is shown with dots takes a list; hyper-parameters are swept inside one
 program, config fields get one program each.
 

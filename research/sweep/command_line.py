@@ -1,6 +1,7 @@
 """A command line from a workload's dataclasses: every field of config and hparams takes a list."""
 
 import dataclasses
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from research.sweep.plan import Intervals
 from research.sweep.run_folder import RunFolder
 from research.sweep.runner import RunOptions
 from research.sweep.search import check_halving, check_search
+from research.sweep.signals import LAUNCHER
 from research.sweep.worker_process import outlive_reader
 from research.task import HParams, Problem
 
@@ -222,7 +224,7 @@ def run_main(
         arguments = parse_arguments(presets, description, words)
         if arguments.resume is not None:
             arguments = _resume(presets, description, words, Path(arguments.resume))
-        if arguments.worker:
+        if LAUNCHER in os.environ:
             outlive_reader()
         machine.configure_jax(arguments.deterministic, arguments.distributed)
         main(arguments)

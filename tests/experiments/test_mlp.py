@@ -52,7 +52,7 @@ def tables(tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--data nonesuch", "nonesuch: neither a CSV file nor one of digits"),
+        ("--data nonesuch", "nonesuch: neither a file nor one of digits"),
         ("--data good.csv --target c", "--target c: no such column in good.csv"),
         ("--data good.csv", "--target is missing"),
         ("--data empty.csv --target b", "empty.csv is empty"),
