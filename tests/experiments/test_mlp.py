@@ -44,6 +44,14 @@ def tables(tmp_path):
     (tmp_path / "good.csv").write_text("a,b\n" + rows)
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "words.csv").write_text("a,b\n" + rows + "7,seven\n")
+    gone, one = ("a,b\n" + "".join(f"{i},{b}\n" for i in range(30)) for b in ("", "yes"))
+    (tmp_path / "gone.csv").write_text(gone)
+    (tmp_path / "one.csv").write_text(one)
+    (tmp_path / "text.csv").write_text("a,b\n" + "".join(f"row {i},{i % 3}\n" for i in range(30)))
+    colours = "".join(f"{'red' if i % 2 else 'blue'},{i % 3}\n" for i in range(30))
+    (tmp_path / "colours.csv").write_text("a,b\n" + colours)
+    (tmp_path / "green.csv").write_text("a,b\nred,0\ngreen,1\n")
+    (tmp_path / "fourth.csv").write_text("a,b\nred,0\nblue,3\n")
     (tmp_path / "file").write_text("")
     (tmp_path / "runs" / "old").mkdir(parents=True)
     return tmp_path
@@ -57,6 +65,20 @@ def tables(tmp_path):
         ("--data good.csv", "--target is missing"),
         ("--data empty.csv --target b", "empty.csv is empty"),
         ("--data words.csv --target b", "words.csv, line 32, column b: 'seven' is not a number"),
+        ("--data gone.csv --target b", "gone.csv has no rows after cleaning: the target b is"),
+        ("--data one.csv --target b", "one.csv: the target b is yes in every row"),
+        ("--data text.csv --target b", "column a: 30 different words in 30 rows are text"),
+        ("--data colours.csv --target b --drop c", "--drop c: no column of colours.csv"),
+        ("--data colours.csv --target b --test-data green.csv", "category 'green' is in no train"),
+        ("--data colours.csv --target b --test-data fourth.csv", "no training row is of class 3"),
+        ("--data colours.csv --target b --test-data no.csv", "--test-data no.csv: no such file"),
+        ("--data digits --drop a", "--drop a: only for a CSV or Parquet file, not digits"),
+        ("--data iris --channels 4", "--channels 4: the rows of iris are no pictures"),
+        ("--channels 4x4x4x4", "--channels 4x4x4x4: pictures of 8x8 can be halved 3 times"),
+        ("--data diabetes --class-weights balanced", "--class-weights balanced: the target of"),
+        ("--label-noise 2", "--label-noise 2.0: must be between 0 and 1"),
+        ("--adversarial-radius 0.1", "--adversarial-radius 0.1: give --adversarial-steps"),
+        ("--adversarial-steps 2", "--adversarial-steps 2: give an --adversarial-radius"),
         ("--learning-rate 0.1 fast", "--learning-rate fast: not a number"),
         ("--learning-rate -0.1", "--learning-rate -0.1: must be at least 0"),
         ("--momentum 1.5", "--momentum 1.5: must be between 0 and 1"),
