@@ -23,6 +23,7 @@ import tyro
 from jax import lax
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from trained_mlps import Trained, finished_settings, load_trained, read_mlps, write_table
 
@@ -36,7 +37,7 @@ from research.sweep.machine import configure_jax
 AT_ONCE = 16  # runs side by side
 COMPLETE = 1e-3
 MOST_SHUFFLED = 300  # columns; of more, as of pixels, one tells little
-MOST_SHOWN = 20
+MOST_DRAWN, MOST_PRINTED = 20, 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,8 @@ def main(args: Arguments) -> Path:
     if len(names) <= MOST_SHUFFLED:
         by_run["lost when shuffled"] = shuffle(trained, rows, members_CxF, args)
     top = args.top or min(5, -(-len(names) // 2))
-    print_table(trained, names, by_run, top)
+    for measure, values in by_run.items():
+        print_measure(trained, names, measure, values, top)
     picture = draw(trained, names, by_run, data.path)
     numbers = write_table(data.path, "importance", numbers_table(trained, names, by_run))
     print(f"picture: {picture}\nnumbers: {numbers}")
@@ -141,30 +143,26 @@ def shuffle(trained: Trained, rows: Split, members_CxF: np.ndarray, args: Argume
     return np.asarray(all_runs(trained.shared, trained.params, rows, members_CxF, key))
 
 
-def print_table(
-    trained: Trained, names: list[str], by_run: dict[str, np.ndarray], top: int
+def print_measure(
+    trained: Trained, names: list[str], measure: str, values: np.ndarray, top: int
 ) -> None:
     """A line for each of the columns that matter most, and what all runs agree on."""
-    runs, order = len(trained.runs), most_important(by_run)
-    table = Table(title=f"{trained.setting.label}: {runs} runs", box=box.SIMPLE_HEAD, padding=0)
-    table.add_column("column", justify="right")
-    for measure in by_run:
-        table.add_column(f"{measure}\nmedian [least, most]", justify="right", no_wrap=True)
-        table.add_column(f"in top {top}", justify="right", no_wrap=True)
-    counts = {measure: in_top(values, top) for measure, values in by_run.items()}
-    for column in order[:MOST_SHOWN]:
-        cells = []
-        for measure, values in by_run.items():
-            some = values[:, column]
-            cells += [f"{np.median(some):.3g} [{some.min():.3g}, {some.max():.3g}]"]
-            cells += [f"{counts[measure][column]} of {runs}"]
-        table.add_row(names[column], *cells)
+    runs, order = len(trained.runs), np.argsort(-np.median(values, axis=0), kind="stable")
+    title = f"{measure}, {trained.setting.label}: {runs} runs"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)
+    for name in ("column", "median [least, most]", f"in the top {top} of"):
+        table.add_column(escape(name), justify="right", no_wrap=True)
+    counts = in_top(values, top)
+    for column in order[:MOST_PRINTED]:
+        some = values[:, column]
+        cell = f"{np.median(some):.3g} [{some.min():.3g}, {some.max():.3g}]"
+        table.add_row(escape(names[column]), cell, f"{counts[column]} runs")
     Console().print(table)
-    for measure, values in by_run.items():
-        agreed = [names[column] for column in order if counts[measure][column] == runs]
-        text = f"in the top {top} of all {runs} runs: {shortlist(agreed, 20) or 'none'}"
-        correlation = rank_correlation(values)
-        print(f"{measure}: {text}; mean rank correlation of two runs {correlation:.2f}")
+    agreed = [names[column] for column in order if counts[column] == runs]
+    print(
+        f"in the top {top} of all {runs} runs: {shortlist(agreed, 20) or 'none'}; mean rank "
+        f"correlation of two runs: {rank_correlation(values):.2f}\n"
+    )
 
 
 def most_important(by_run: dict[str, np.ndarray]) -> np.ndarray:
@@ -179,7 +177,7 @@ def draw(trained: Trained, names: list[str], by_run: dict[str, np.ndarray], fold
         return classifiers.draw_pixels(
             path, {measure: values.reshape(-1, *image) for measure, values in by_run.items()}
         )
-    order = most_important(by_run)[:MOST_SHOWN]
+    order = most_important(by_run)[:MOST_DRAWN]
     chosen = {measure: values[:, order] for measure, values in by_run.items()}
     return classifiers.draw_importance(path, [names[column] for column in order], chosen)
 
