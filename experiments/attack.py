@@ -24,12 +24,20 @@ from jax import lax
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from trained_mlps import Trained, finished_settings, load_trained, read_mlps, summary, write_table
+from trained_mlps import (
+    Trained,
+    check_choice,
+    finished_settings,
+    load_trained,
+    summary,
+    write_table,
+)
 
 from research.errors import UserError, plain_exit
 from research.mlp.data import Split
 from research.mlp.robustness import robustness
 from research.report import classifiers
+from research.report.read import read_run_of
 from research.report.statistics import iqm_interval
 from research.sweep.machine import configure_jax
 
@@ -58,19 +66,13 @@ class Arguments:
         for radius in self.radius:
             if not (radius >= 0 and np.isfinite(radius)):
                 raise UserError(f"--radius {radius:g}: must be at least 0")
-        for name in ("steps", "rows"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name} {getattr(self, name)}: must be at least 1")
-        if self.part not in ("train", "validation", "test"):
-            raise UserError(f"--part {self.part}: there are train, validation, test")
-        if self.seed < 0:
-            raise UserError(f"--seed {self.seed}: must be at least 0")
+        check_choice(self.part, self.seed, steps=self.steps, rows=self.rows)
 
 
 def main(args: Arguments) -> Path:
     """Prints a table, draws a picture, returns the file with the numbers of every run."""
     args.check()
-    data = read_mlps(args.folder)
+    data = read_run_of(args.folder, "mlp")
     radii = np.array(sorted({0.0, *args.radius}), np.float32)
     nets = [load_trained(data, setting) for setting in finished_settings(data)]
     found = [(trained, attack_runs(trained, radii, args)) for trained in nets]

@@ -21,13 +21,14 @@ from jax import lax
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from trained_mlps import Trained, finished_settings, load_trained, read_mlps, summary, write_table
+from trained_mlps import Trained, finished_settings, load_trained, summary, write_table
 
 from research.errors import UserError, plain_exit
 from research.mlp.ensembles import average, by_size, gains
 from research.mlp.scores import score
 from research.mlp.task import predictions
 from research.report import classifiers
+from research.report.read import read_run_of
 from research.report.statistics import mean_interval
 from research.sweep.machine import configure_jax
 from research.sweep.tensors import save_tree
@@ -76,7 +77,7 @@ def main(args: Arguments) -> Path:
         raise UserError(f"--settings {args.settings}: give all or best")
     if args.part not in PARTS:
         raise UserError(f"--part {args.part}: there are {', '.join(PARTS)}")
-    data = read_mlps(args.folder)
+    data = read_run_of(args.folder, "mlp")
     chosen = finished_settings(data)
     found = [
         evaluate(load_trained(data, setting))

@@ -25,13 +25,14 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from trained_mlps import Trained, finished_settings, load_trained, read_mlps, write_table
+from trained_mlps import Trained, check_choice, finished_settings, load_trained, write_table
 
-from research.errors import UserError, plain_exit, shortlist
+from research.errors import plain_exit, shortlist
 from research.mlp.attribution import explain, permutation_importance
 from research.mlp.data import Split
 from research.report import classifiers
 from research.report.agreement import in_top, rank_correlation
+from research.report.read import read_run_of
 from research.sweep.machine import configure_jax
 
 AT_ONCE = 16  # runs side by side
@@ -60,19 +61,14 @@ class Arguments:
         Raises:
           UserError: naming what is out of range.
         """
-        for name in ("top", "rows", "steps", "repeats"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise UserError(f"--{name} {getattr(self, name)}: must be at least 1")
-        if self.part not in ("train", "validation", "test"):
-            raise UserError(f"--part {self.part}: there are train, validation, test")
-        if self.seed < 0:
-            raise UserError(f"--seed {self.seed}: must be at least 0")
+        counts = {name: getattr(self, name) for name in ("top", "rows", "steps", "repeats")}
+        check_choice(self.part, self.seed, **counts)
 
 
 def main(args: Arguments) -> Path:
     """Prints a table, draws a picture, returns the file with the numbers of every run."""
     args.check()
-    data = read_mlps(args.folder)
+    data = read_run_of(args.folder, "mlp")
     trained = load_trained(data, finished_settings(data)[0])
     part = getattr(trained.shared, args.part)
     rows = Split(part.x[: args.rows], part.y[: args.rows])

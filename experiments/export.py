@@ -21,13 +21,13 @@ import jax
 import numpy as np
 import tyro
 from evaluate import predict
-from trained_mlps import Trained, finished_settings, load_trained, read_mlps
+from trained_mlps import Trained, finished_settings, load_trained
 
 from research.errors import UserError, plain_exit
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, run_program
 from research.report.one_run import one_run
-from research.report.read import RunFolderData
+from research.report.read import RunFolderData, read_run_of
 from research.sweep.atomic import write_bytes
 from research.sweep.machine import configure_jax, versions
 from research.sweep.tensors import save_tree
@@ -47,7 +47,7 @@ class Arguments:
 
 def main(args: Arguments) -> Path:
     """Returns the folder that it made."""
-    data = read_mlps(args.folder)
+    data = read_run_of(args.folder, "mlp")
     target = Path(args.to) if args.to else data.path / "export"
     if target.exists():
         raise UserError(f"{target} is there already and is not overwritten: give another with --to")

@@ -19,7 +19,7 @@ import tyro
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from sample import read_language_models, restore
+from sample import restore
 
 from research.errors import UserError, plain_exit
 from research.lm import Config
@@ -30,7 +30,7 @@ from research.lm.evaluation import ensemble_nll, token_nlls
 from research.lm.task import make_model
 from research.lm.text import PER_CHARACTER, Tokenizer
 from research.report.one_run import OneRun, one_run
-from research.report.read import RunFolderData
+from research.report.read import RunFolderData, read_run_of
 from research.report.settings import settings
 from research.report.statistics import iqm_interval
 from research.sweep.machine import configure_jax
@@ -74,7 +74,7 @@ class Arguments:
 def main(args: Arguments) -> None:
     """Prints a line for each setting of the run folder."""
     args.check()
-    data = read_language_models(args.folder)
+    data = read_run_of(args.folder, "lstm_lm")
     table = Table(title=f"{data.path.name}: {args.part}", box=box.SIMPLE_HEAD, padding=0)
     for name in ("setting", "runs", "measure", "each alone\nmedian IQM [95%]", "ensemble"):
         table.add_column(name, justify="right", no_wrap=True)

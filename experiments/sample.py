@@ -21,7 +21,7 @@ from research.lm.sampling import Choice, generate
 from research.lm.task import make_model
 from research.lm.text import UNKNOWN, Tokenizer, Words, load_tokenizer
 from research.report.one_run import OneRun, one_run
-from research.report.read import RunFolderData, read_run_folder
+from research.report.read import RunFolderData, read_run_of
 from research.sweep.experiment import restore_config
 from research.sweep.machine import configure_jax
 from research.sweep.run_folder import load_file, load_params
@@ -47,7 +47,7 @@ def main(arguments: Arguments) -> str:
         raise UserError(f"--tokens {arguments.tokens}: must be at least 1")
     choice = Choice(arguments.temperature, arguments.top_k, arguments.top_p)
     choice.check()
-    data = read_language_models(arguments.folder)
+    data = read_run_of(arguments.folder, "lstm_lm")
     run = one_run(data, arguments.run)
     config, tokenizer = restore(data, run)
     params = load_params(data.path, run.number)
@@ -56,18 +56,6 @@ def main(arguments: Arguments) -> str:
     model = make_model(config, len(tokenizer))
     tokens = generate(model, params, prompt, jax.random.key(arguments.seed), choice)
     return write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
-
-
-def read_language_models(folder: str) -> RunFolderData:
-    """A run folder of language models.
-
-    Raises:
-      UserError: if it is another or none.
-    """
-    data = read_run_folder(folder)
-    if (experiment := data.manifest["experiment"]) != "lstm_lm":
-        raise UserError(f"{data.path} is a run folder of {experiment}, not of lstm_lm")
-    return data
 
 
 def restore(data: RunFolderData, run: OneRun) -> tuple[Config, Tokenizer]:

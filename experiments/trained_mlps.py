@@ -11,7 +11,7 @@ from research.mlp import Config
 from research.mlp.data import Dataset, load
 from research.mlp.task import fit_to
 from research.report.one_run import one_run
-from research.report.read import RunFolderData, read_run_folder, stopped_runs
+from research.report.read import RunFolderData, stopped_runs
 from research.report.settings import Setting, final_score, settings
 from research.report.statistics import iqm_interval
 from research.sweep.atomic import write_bytes
@@ -43,18 +43,6 @@ class Trained(NamedTuple):
     @property
     def class_names(self) -> list[str]:
         return self.facts["classes"]
-
-
-def read_mlps(folder: str) -> RunFolderData:
-    """A run folder of MLPs.
-
-    Raises:
-      UserError: if it is another or none.
-    """
-    data = read_run_folder(folder)
-    if (experiment := data.manifest["experiment"]) != "mlp":
-        raise UserError(f"{data.path} is a run folder of {experiment}, not of mlp")
-    return data
 
 
 def finished_settings(data: RunFolderData) -> list[Setting]:
@@ -112,3 +100,18 @@ def write_table(run_folder: Path, name: str, table: pd.DataFrame) -> Path:
     except OSError as error:
         raise UserError(f"cannot write to {path}: {error.strerror}") from error
     return path
+
+
+def check_choice(part: str, seed: int, **counts: int | None) -> None:
+    """What the scripts that look at rows are asked for.
+
+    Raises:
+      UserError: naming what is out of range.
+    """
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise UserError(f"--{name} {count}: must be at least 1")
+    if part not in ("train", "validation", "test"):
+        raise UserError(f"--part {part}: there are train, validation, test")
+    if seed < 0:
+        raise UserError(f"--seed {seed}: must be at least 0")

@@ -48,6 +48,18 @@ def read_run_folder(path: str | Path) -> RunFolderData:
     return RunFolderData(path, manifest, table.to_pandas(types_mapper=_nullable))
 
 
+def read_run_of(path: str | Path, experiment: str) -> RunFolderData:
+    """A run folder of a certain experiment; else as `read_run_folder`.
+
+    Raises:
+      UserError: if it is of another.
+    """
+    run = read_run_folder(path)
+    if (found := run.manifest["experiment"]) != experiment:
+        raise UserError(f"{run.path} is a run folder of {found}, not of {experiment}")
+    return run
+
+
 def swept(manifest: dict[str, Any]) -> list[str]:
     """The columns that tell one setting from another."""
     return [*manifest["config_axes"], *manifest["hparams_axes"]]
