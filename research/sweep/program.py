@@ -183,6 +183,7 @@ def start_blocks(program: Program, runs: Runs, states: Any = None) -> list[Block
         hparams, seeds = jax.device_put(_block_of(runs, program.layout, index), program.sharding)
         new_states, keys = program.init(program.shared, hparams, seeds)
         if states is not None:
+            jax.tree.map(lambda leaf: leaf.delete(), new_states)  # a device may not hold both
             rows = _rows(program.layout, index)
             new_states = jax.device_put(
                 jax.tree.map(lambda leaf: np.asarray(leaf)[rows], states),  # noqa: B023
