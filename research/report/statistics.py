@@ -1,11 +1,12 @@
 """Statistics over the seeds of one setting."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap, trim_mean
+from scipy.stats import bootstrap, norm, t, trim_mean
 
-RESAMPLES = 2_000
+RESAMPLES = 4_000
 
 
 class Interval(NamedTuple):
@@ -26,7 +27,7 @@ def interquartile_mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
 
 
 def iqm_interval(values: np.ndarray, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """The interquartile mean over seeds with a percentile-bootstrap interval.
+    """The interquartile mean over seeds with an expanded percentile-bootstrap interval.
 
     Args:
       values: finite [S, ...], S seeds; resampled along the first axis, all columns together.
@@ -36,37 +37,41 @@ def iqm_interval(values: np.ndarray, confidence: float = 0.95, seed: int = 0) ->
     Returns:
       Estimates [...]. With a single seed the interval is that value alone, not a confidence.
     """
-    values = np.asarray(values, np.float64)
-    estimate = interquartile_mean(values)
-    if len(values) < 2:
-        return Interval(estimate, estimate, estimate)
-    result = bootstrap(
-        (values,),
-        lambda sample, axis: trim_mean(sample, 0.25, axis=axis),
-        n_resamples=RESAMPLES,
-        batch=100,
-        confidence_level=confidence,
-        method="percentile",
-        axis=0,
-        vectorized=True,
-        rng=np.random.default_rng(seed),
-    )
-    return Interval(estimate, *map(np.asarray, result.confidence_interval))
+    return _interval(interquartile_mean, values, confidence, seed)
 
 
 def mean_interval(values: np.ndarray, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """The mean of finite [N] with a percentile-bootstrap interval; else as `iqm_interval`."""
+    """The mean of [S, ...] along the first axis; else as `iqm_interval`."""
+    return _interval(np.mean, values, confidence, seed)
+
+
+def expanded_confidence(confidence: float, n: int) -> float:
+    """At which confidence to read the percentiles of bootstrapped estimates from n values.
+
+    Resamples vary less than samples do, by n - 1 to n, and by how much is itself estimated: so the
+    percentiles that are read are those between which a t interval of that confidence would lie
+    (Hesterberg, 2015, "expanded percentile"). Read at 0.95, intervals of the IQM of 5 seeds hold
+    the truth in 89 to 91% of all cases instead of 93 to 94%: experiments/results/statistics.md.
+    """
+    wide = np.sqrt(n / (n - 1)) * t.ppf((1 + confidence) / 2, n - 1)
+    return float(2 * norm.cdf(wide) - 1)
+
+
+def _interval(
+    statistic: Callable[..., Any], values: np.ndarray, confidence: float, seed: int
+) -> Interval:
     values = np.asarray(values, np.float64)
-    estimate = values.mean()
-    if np.ptp(values) == 0:
+    estimate = np.asarray(statistic(values, axis=0))
+    if len(values) < 2 or np.all(values == values[:1]):
         return Interval(estimate, estimate, estimate)
     result = bootstrap(
         (values,),
-        np.mean,
+        statistic,
         n_resamples=RESAMPLES,
         batch=100,
-        confidence_level=confidence,
+        confidence_level=expanded_confidence(confidence, len(values)),
         method="percentile",
+        axis=0,
         vectorized=True,
         rng=np.random.default_rng(seed),
     )
