@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from research.report.statistics import interquartile_mean, iqm_interval, mean_interval
+from research.report.statistics import (
+    expanded_confidence,
+    interquartile_mean,
+    iqm_interval,
+    mean_interval,
+)
 
 
 @pytest.mark.parametrize("n", [4, 5, 8, 11, 32])
@@ -66,3 +71,15 @@ def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
 
 def test_the_mean_of_what_does_not_vary_is_certain():
     assert mean_interval(np.full(5, 3.0)) == (3, 3, 3)
+
+
+def test_the_percentiles_are_those_of_a_t_interval_that_is_not_too_short():
+    np.testing.assert_allclose(expanded_confidence(0.95, 5), 0.99809, atol=1e-5)
+    np.testing.assert_allclose(expanded_confidence(0.95, 10**6), 0.95, atol=1e-5)
+
+
+def test_intervals_of_five_seeds_hold_the_truth_nearly_as_often_as_they_say():
+    """At plain percentiles they would in 0.90 of the cases."""
+    scores = np.random.default_rng(0).normal(size=(5, 1000))
+    _, low, high = iqm_interval(scores)
+    assert 0.92 <= np.mean((low <= 0) & (high >= 0)) <= 0.96
