@@ -72,7 +72,7 @@ class Dataset:
         x = jnp.asarray(x)
         if x.dtype != jnp.uint8:
             return x
-        return (x.astype(jnp.float32) - self.x_mean) / self.x_scale
+        return (x.astype(jnp.float32) - self.x_mean[None, :]) / self.x_scale[None, :]
 
 
 class Choice(NamedTuple):

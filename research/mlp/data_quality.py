@@ -3,7 +3,6 @@
 Shape letters: N rows, F features.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from research.errors import shortlist
 
 LOOKED_AT = 2_000  # training rows, to find leaks in
 MOST_COLUMNS = 300  # to look for leaks in
+FOLDS = 3  # predicted from the others
 LEAK = 0.99  # how well a column that leaks the target predicts it alone
 UNEVEN = 3.0  # so many times as many rows of one class as of another are worth a line
 
@@ -90,6 +90,9 @@ def _find_leaks(
         return {}
     some = np.random.default_rng(0).permutation(len(y))[:LOOKED_AT]
     x, y = x[some], y[some]
+    counts = np.unique(y, return_counts=True)[1]
+    if len(counts) < 2 or (classifies and counts.min() < FOLDS):
+        return {}
     if classifies:
         tree: Any = DecisionTreeClassifier(max_leaf_nodes=64, random_state=0)
     else:
@@ -97,9 +100,7 @@ def _find_leaks(
     scoring = "balanced_accuracy" if classifies else "r2"
     leaks = {}
     for name, at in columns.items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of classes with fewer rows than folds
-            score = float(np.mean(cross_val_score(tree, x[:, at], y, cv=3, scoring=scoring)))
+        score = float(np.mean(cross_val_score(tree, x[:, at], y, cv=FOLDS, scoring=scoring)))
         if not classifies:
             score = max(score, _squared_correlation(x[:, at[0]], y))
         if score >= LEAK:

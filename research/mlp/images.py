@@ -57,11 +57,17 @@ def load_images(name: str) -> Images:
     paths = [download(name, source, "--data") for source in named.sources]
     try:
         images = named.read(paths)
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, tarfile.TarError) as error:
+        if images.x.shape[1] != math.prod(named.shape) or len(images.x) != len(images.y):
+            raise _Mismatch
+    except _Mismatch:
+        raise UserError(f"--data {name}: its files do not belong together") from None
+    except (OSError, EOFError, zlib.error, ValueError, LookupError, tarfile.TarError) as error:
         raise UserError(f"--data {name}: cannot be read ({error})") from error
-    if images.x.shape[1] != math.prod(named.shape) or len(images.x) != len(images.y):
-        raise UserError(f"--data {name}: its files do not belong together")
     return images
+
+
+class _Mismatch(Exception):
+    """Files of different pictures."""
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -80,6 +86,8 @@ def read_idx(path: Path) -> np.ndarray:
 
 def _read_mnist(paths: Sequence[Path]) -> Images:
     train_x, train_y, test_x, test_y = map(read_idx, paths)
+    if len(train_x) != len(train_y) or len(test_x) != len(test_y):
+        raise _Mismatch
     x = np.concatenate([train_x, test_x])
     y = np.concatenate([train_y, test_y]).astype(np.int64)
     return Images(x.reshape(len(x), -1), y, len(test_y))
@@ -151,7 +159,7 @@ IMAGES = {
         (
             Source(
                 "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-                "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9dddda3db29a59bca1dd",
+                "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
             ),
         ),
         _read_cifar10,

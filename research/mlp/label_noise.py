@@ -52,5 +52,5 @@ def noisy_numbers(
 
 
 def _uniform(word_B: jax.Array) -> jax.Array:
-    """Inside (0, 1), from the upper 24 bits."""
-    return ((word_B >> 8).astype(jnp.float32) + 0.5) * jnp.float32(2**-24)
+    """Inside (0, 1), from the upper 23 bits: with more, the last would round to 1."""
+    return ((word_B >> 9).astype(jnp.float32) + 0.5) * jnp.float32(2**-23)

@@ -6,6 +6,7 @@ Shape letters: N rows.
 
 import csv
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,7 +109,8 @@ def read_files(
       UserError: naming file, line and column of what cannot be used.
     """
     columns, labels = _cut(path, read_columns(path), target, drop)
-    dropped, tests = 0, 0
+    tests = 0
+    _check_size(path, labels, target)
     if test_path:
         more, more_labels = _cut(test_path, read_columns(test_path), target, drop)
         columns = _join(path, columns, test_path, more)
@@ -119,7 +121,6 @@ def read_files(
     if dropped := int(labels.missing.sum()):
         known = ~labels.missing
         columns, labels = [column.take(known) for column in columns], labels.take(known)
-    _check_size(path, len(labels.values), dropped, target)
     for column in columns:
         _check_no_text(path, column, f"--drop {column.name} leaves it out")
     y, class_names = _read_target(path, labels, target_type)
@@ -154,9 +155,9 @@ def _read_lines(path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
             reader = csv.reader(file, delimiter="\t" if tabs else ",")
             lines = [(reader.line_num, line) for line in reader if any(map(str.strip, line))]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--data {path} cannot be read as CSV: {error}") from error
+        raise UserError(f"{path} cannot be read as CSV: {error}") from error
     if len(lines) < 2:
-        raise UserError(f"--data {path} is empty: a header line and rows are needed")
+        raise UserError(f"{path} is empty: a header line and rows are needed")
     header = [name.strip() for name in lines[0][1]]
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise UserError(f"{path} has several columns named {twice[0]!r}: rename all but one")
@@ -198,9 +199,9 @@ def _read_parquet(path: str) -> list[Column]:
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are among those
-        raise UserError(f"--data {path} cannot be read as Parquet: {error}") from error
+        raise UserError(f"{path} cannot be read as Parquet: {error}") from error
     if frame.empty:
-        raise UserError(f"--data {path} is empty: it has no rows")
+        raise UserError(f"{path} is empty: it has no rows")
     return [_typed(path, str(name), frame[name]) for name in frame.columns]
 
 
@@ -213,6 +214,8 @@ def _typed(path: str, name: str, series: Any) -> Column:
             raise UserError(f"{path}, column {name}: holds numbers that are not finite")
         return Column(name, values)
     known = series.notna()
+    if all(isinstance(value, bool | int | float | Decimal) for value in series[known]):
+        return _typed(path, name, series.map(float, na_action="ignore").astype(float))
     if not all(isinstance(value, str) for value in series[known]):
         raise UserError(f"{path}, column {name}: its {series.dtype} is neither numbers nor words")
     return Column(name, np.array(series.astype(object).where(known, None), object))
@@ -260,7 +263,9 @@ def _join(
     return joined
 
 
-def _check_size(path: str, rows: int, dropped: int, target: str) -> None:
+def _check_size(path: str, labels: Column, target: str) -> None:
+    dropped = int(labels.missing.sum())
+    rows = len(labels.values) - dropped
     if rows == 0:
         raise UserError(f"{path} has no rows after cleaning: the target {target} is always missing")
     if rows < MIN_ROWS:
@@ -302,5 +307,5 @@ def _read_target(path: str, labels: Column, target_type: str) -> tuple[np.ndarra
         raise UserError(f"--target-type classes: {labels.name} of {path} holds fractions")
     few = target_type == "auto" and whole and len(values) <= MOST_CLASSES
     if target_type == "classes" or few:
-        return y, [f"{value:g}" for value in values]
+        return y, [str(int(value)) for value in values]
     return labels.values, []

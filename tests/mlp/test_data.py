@@ -1,12 +1,16 @@
-"""Tables: split, standardized, recorded; and refused where they cannot be used."""
+"""Data in three parts: split, standardized, recorded; and refused where it cannot be used."""
+
+import json
 
 import chex
 import numpy as np
 import pytest
 from sklearn import datasets
+from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError
-from research.mlp import data
+from research.mlp import Config, data, make_problem
+from research.mlp.images import IMAGES
 
 PARTS = ("train", "validation", "test")
 
@@ -66,68 +70,179 @@ def test_a_regression_target_is_standardized_and_its_unit_kept():
     np.testing.assert_allclose(restored, y, rtol=1e-4)
 
 
-def write(tmp_path, text, encoding="utf-8"):
-    path = tmp_path / "table.csv"
-    path.write_bytes(text.encode(encoding))
+def csv(folder, name="table.csv", **columns):
+    """A file of these columns."""
+    lines = [columns, *zip(*columns.values(), strict=True)]
+    path = folder / name
+    path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
     return str(path)
 
 
-def rows(values, count=30):
-    return "".join(f"{i},{values(i)}\n" for i in range(count))
+ROWS = range(30)
+UP, BITS, THREES = list(ROWS), [i % 2 for i in ROWS], [i % 3 for i in ROWS]
+COLORS = [("red", "green", "blue")[i // 2 % 3] for i in ROWS]
 
 
-def test_a_csv_target_of_few_whole_numbers_is_classes(tmp_path):
-    path = write(tmp_path, '"a" , b\n\n' + rows(lambda i: 3 + 4 * (i % 2)), "utf-8-sig")
+def test_a_file_is_encoded_and_what_was_done_is_recorded(tmp_path):
+    gaps = ["?" if i % 7 == 0 else i for i in ROWS]
+    path = csv(tmp_path, a=gaps, c=COLORS, b=[3 + 4 * bit for bit in BITS])
     dataset, facts = data.load_dataset(path, "b")
-    assert dataset.classes == 2
-    assert facts["classes"] == ["3", "7"]
-    assert facts["features"] == ["a"]
-    assert set(dataset.train.y.tolist()) == {0, 1}
+    assert (dataset.classes, dataset.image, facts["classes"]) == (2, (), ["3", "7"])
+    names = ["a", "a (missing)", "c = blue", "c = green", "c = red"]
+    assert facts["features"] == names
+    assert dataset.radius.tolist() == [1, 0, 0, 0, 0]
+    for part in PARTS:
+        rows = facts["rows"][part]
+        x, y = getattr(dataset, part)
+        assert y.tolist() == [BITS[row] for row in rows]
+        assert [names[2 + place][4:] for place in x[:, 2:].argmax(axis=1)] == [
+            COLORS[row] for row in rows
+        ]
+        fact = facts["columns"][0]
+        known = [row % 7 != 0 for row in rows]
+        restored = (x[:, 0] * fact["scale"][0] + fact["mean"][0])[known]
+        np.testing.assert_allclose(restored, np.array(rows)[known], atol=1e-4)
 
 
-@pytest.mark.parametrize("values", [lambda i: i / 2, lambda i: i])
-def test_a_csv_target_of_other_numbers_is_a_regression(tmp_path, values):
-    dataset, _ = data.load_dataset(write(tmp_path, "a,b\n" + rows(values)), "b")
+def test_how_a_file_is_read_can_be_chosen(tmp_path):
+    """Here a target of numbers, one column less, and colors of fewer than 10 rows as one."""
+    colors = ["red"] * 25 + ["green"] * 3 + ["blue"] * 2
+    path = csv(tmp_path, a=UP, c=colors, d=UP, b=BITS)
+    dataset, facts = data.load_dataset(path, "b", drop="a", target_type="numbers", min_category=10)
     assert dataset.classes == 0
+    assert facts["features"] == ["c = red", "c = (other)", "d"]
+
+
+@pytest.mark.parametrize("name", ["iris", "diabetes"])
+def test_what_is_recorded_is_json(name):
+    facts = data.load_dataset(name)[1]
+    assert json.loads(json.dumps(facts)) == facts
+
+
+def test_numbers_have_no_classes_and_no_bounds(tmp_path):
+    dataset, facts = data.load_dataset(csv(tmp_path, a=UP, b=[i / 2 for i in ROWS]), "b")
+    assert (dataset.classes, facts["classes"]) == (0, [])
+    assert dataset.class_weights.shape == (0,)
+    assert dataset.x_low.tolist() == [-np.inf]
+    assert dataset.x_high.tolist() == [np.inf]
+
+
+def test_digits_are_pictures_between_black_and_white():
+    dataset, facts = data.load_dataset("digits")
+    assert dataset.image == (8, 8, 1)
+    x = datasets.load_digits().data[facts["rows"]["test"]]
+    black, white = np.asarray(dataset.x_low), np.asarray(dataset.x_high)
+    np.testing.assert_allclose((dataset.test.x - black) / (white - black), x / 16, atol=1e-5)
+    np.testing.assert_allclose(dataset.radius, white - black, rtol=1e-5)
 
 
 def test_a_constant_feature_does_no_harm(tmp_path):
-    dataset, _ = data.load_dataset(write(tmp_path, "a,b\n" + rows(lambda _: 5)), "a")
+    path = csv(tmp_path, a=[5] * 30, c=["red"] * 30, b=UP)
+    dataset, facts = data.load_dataset(path, "b")
     chex.assert_tree_all_finite(dataset.train)
+    assert facts["notes"][0] == f"{path}: the same in all training rows, and so of no use: a, c"
 
 
 def test_a_class_too_small_for_every_part_is_not_stratified(tmp_path):
-    path = write(tmp_path, "a,b\n" + rows(lambda i: int(i == 4)))
+    path = csv(tmp_path, a=UP, b=[int(i == 4) for i in ROWS])
     assert data.load_dataset(path, "b")[0].classes == 2
 
 
-@pytest.mark.parametrize(
-    ("text", "target", "says"),
-    [
-        ("", "b", "is empty"),
-        ("a,b\n", "b", "is empty"),
-        ("a,b\n" + rows(lambda i: i), "", "--target is missing.*a, b"),
-        ("a,b\n" + rows(lambda i: i), "c", "--target c: no such column.*a, b"),
-        ("a,b\n" + rows(lambda i: i, 9), "b", "9 rows of data; at least 10"),
-        ("a,b\n" + rows(lambda i: i) + "1\n", "b", "line 32: 1 cells under 2 columns"),
-        ("a,b\n" + rows(lambda i: i) + "1,x\n", "b", "line 32, column b: 'x' is not a number"),
-        ("a,b\n" + rows(lambda i: i) + "nan,1\n", "b", "line 32, column a: 'nan'"),
-        ("a,b\n" + rows(lambda i: i) + "1,inf\n", "b", "line 32, column b: 'inf'"),
-        ("a,b\n" + rows(lambda i: i) + ",1\n", "b", "line 32, column a: ''"),
-        ("a,b\n" + rows(lambda _: 5), "b", "b is 5 in every row"),
-        ("b\n" + "1\n2\n" * 10, "b", "no column beside the target b"),
-    ],
-)
-def test_a_table_that_cannot_be_used_is_one_clear_line(tmp_path, text, target, says):
+def test_rows_without_a_target_are_left_out_and_that_is_said(tmp_path):
+    path = csv(tmp_path, a=UP, b=["" if i < 4 else i / 2 for i in ROWS])
+    dataset, facts = data.load_dataset(path, "b")
+    assert facts["dropped_rows"] == 4
+    assert facts["notes"] == [f"{path}: 4 rows without b are left out"]
+    assert sum(len(getattr(dataset, part).y) for part in PARTS) == 26
+
+
+def test_a_test_file_is_the_test_part_and_the_rest_is_cut_in_75_and_25(tmp_path):
+    path = csv(tmp_path, a=range(40), b=[i % 2 for i in range(40)])
+    test = csv(tmp_path, "test.csv", a=[70, 80, 90], b=[1, 1, 0])
+    for seed in (0, 1):
+        dataset, facts = data.load_dataset(path, "b", seed, test_data=test)
+        assert facts["rows"]["test"] == [40, 41, 42]
+        assert dataset.test.y.tolist() == [1, 1, 0]
+        assert [len(facts["rows"][part]) for part in PARTS] == [30, 10, 3]
+        assert sorted(facts["rows"]["train"] + facts["rows"]["validation"]) == list(range(40))
+        assert dataset.validation.y.sum() == 5  # stratified
+        np.testing.assert_allclose(dataset.train.x.mean(), 0, atol=1e-6)
+        assert dataset.test.x.min() > dataset.train.x.max()
+
+
+def test_copies_of_training_rows_in_a_test_file_are_said(tmp_path):
+    columns = {"a": range(40), "b": [i / 2 for i in range(40)]}
+    path, test = csv(tmp_path, **columns), csv(tmp_path, "test.csv", **columns)
+    _, facts = data.load_dataset(path, "b", test_data=test)
+    (note,) = facts["notes"]
+    assert note == f"{path}: 30 rows of the test part stand among the training rows, too"
+
+
+def test_a_class_that_is_not_trained_on_is_an_error(tmp_path):
+    path = csv(tmp_path, a=UP, b=COLORS)
+    test = csv(tmp_path, "test.csv", a=[1, 2, 3], b=["red", "pink", "pink"])
+    says = "no training row is of class pink of the target, and 2 others are: leave those out, or"
     with pytest.raises(UserError, match=says):
-        data.load_dataset(write(tmp_path, text), target)
+        data.load_dataset(path, "b", test_data=test)
 
 
-def test_what_is_no_text_or_no_file_is_named(tmp_path):
-    path = write(tmp_path, "a,b\nä,1\n", "latin-1")
-    with pytest.raises(UserError, match=r"table\.csv cannot be read as CSV"):
-        data.load_dataset(path, "b")
-    with pytest.raises(UserError, match="neither a CSV file nor one of digits"):
-        data.load_dataset(str(tmp_path), "b")
-    with pytest.raises(UserError, match="--target b: only a CSV file"):
-        data.load_dataset("iris", "b")
+@pytest.mark.parametrize(
+    ("labels", "target_type"),
+    [([1], "auto"), (["?"], "auto"), (["?"] * 5, "auto"), (["?"] * 5, "numbers"), ([], "auto")],
+)
+def test_a_test_file_does_not_make_up_for_rows_to_train_on(tmp_path, labels, target_type):
+    path = csv(tmp_path, a=range(len(labels)), b=labels)
+    test = csv(tmp_path, "test.csv", a=UP, b=BITS)
+    with pytest.raises(UserError, match=r"table\.csv"):
+        data.load_dataset(path, "b", test_data=test, target_type=target_type)
+
+
+def test_balanced_weights_are_scikit_learns(tmp_path):
+    labels = ["x" if i < 5 else "y" if i < 14 else "z" for i in ROWS]
+    config = Config(data=csv(tmp_path, a=UP, b=labels), target="b", batch_size=4)
+    plain, balanced = (
+        make_problem(Config(**{**vars(config), "class_weights": name})).shared
+        for name in ("none", "balanced")
+    )
+    assert plain.class_weights.tolist() == [1, 1, 1]
+    train = np.asarray(plain.train.y)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=train)
+    np.testing.assert_allclose(balanced.class_weights, expected, rtol=1e-6)
+    np.testing.assert_allclose(balanced.class_weights[train].mean(), 1, rtol=1e-6)
+
+
+def test_the_checksum_is_of_the_data_whatever_the_split(tmp_path):
+    def checksum(name, seed=0, **columns):
+        given = {"a": UP, "c": COLORS, "b": BITS, **columns}
+        return data.load_dataset(csv(tmp_path, name, **given), "b", seed)[1]["sha256"]
+
+    first = checksum("1.csv")
+    assert len(first) == 64
+    assert checksum("1.csv", seed=1) == checksum("2.csv") == first
+    words = ["green", *COLORS[1:]]
+    others = [{"a": [*UP[:-1], 30]}, {"c": words}, {"b": [*BITS[:-1], 0]}]
+    changed = {checksum(f"{i + 3}.csv", **columns) for i, columns in enumerate(others)}
+    assert len(changed - {first}) == 3
+
+
+@pytest.mark.parametrize("name", ["iris", "mnist"])
+@pytest.mark.parametrize(
+    ("flag", "given"),
+    [("target", "b"), ("test_data", "test.csv"), ("drop", "a"), ("target_type", "classes"),
+     ("min_category", 2)],
+)  # fmt: skip
+def test_what_fits_only_files_is_refused_for_data_by_name(name, flag, given):
+    words = "--" + flag.replace("_", "-")
+    says = f"{words} {given}: only for a CSV or Parquet file, not {name}"
+    with pytest.raises(UserError, match=says):
+        data.load(data.Choice(name)._replace(**{flag: given}))
+
+
+def test_what_is_no_file_is_named(tmp_path):
+    known = ", ".join([*data.BUNDLED, *IMAGES])
+    for path in (str(tmp_path), "digitts"):
+        with pytest.raises(UserError, match=f"--data {path}: neither a file nor one of {known}"):
+            data.load_dataset(path, "b")
+    path = csv(tmp_path, a=UP, b=BITS)
+    with pytest.raises(UserError, match=r"--test-data none\.csv: no such file$"):
+        data.load_dataset(path, "b", test_data="none.csv")

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.mlp.model import ACTIVATIONS, MLP
+from research.mlp.model import ACTIVATIONS, MLP, Dropout, pool
 
 X = jax.random.normal(jax.random.key(0), (6, 4))
 BY_HAND = {
@@ -18,37 +18,197 @@ BY_HAND = {
 }
 
 
-def initial(model):
-    return model.init(jax.random.key(1), X)["params"]
+def some_params(model, x=X):
+    """Params of the right shapes, of which none is 0."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), x)["params"]
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), shapes)
+
+
+def dense(params, layer, x):
+    layer = params[f"Dense_{layer}"]
+    return x @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])
+
+
+def close(given, expected):
+    chex.assert_trees_all_close(given, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("activation", list(BY_HAND))
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 3, 7)])
 def test_it_is_f_of_wx_plus_b_layer_by_layer(hidden, activation):
     model = MLP(hidden, 2, activation)
-    params = jax.tree.map(lambda leaf: leaf + 0.1, initial(model))  # no zero biases
+    params = some_params(model)
     h = np.asarray(X)
-    for layer in range(len(hidden) + 1):
-        dense = params[f"Dense_{layer}"]
-        h = h @ np.asarray(dense["kernel"]) + np.asarray(dense["bias"])
-        if layer < len(hidden):
-            h = BY_HAND[activation](h)
-    chex.assert_trees_all_close(model.apply({"params": params}, X), h, rtol=1e-4, atol=1e-5)
+    for layer in range(len(hidden)):
+        h = BY_HAND[activation](dense(params, layer, h))
+    close(model.apply({"params": params}, X), dense(params, len(hidden), h))
+
+
+def test_layer_norm_normalizes_each_row_before_the_activation():
+    model = MLP((5, 3), 2, "tanh", layer_norm=True)
+    params = some_params(model)
+    h = np.asarray(X)
+    for layer in range(2):
+        h = dense(params, layer, h)
+        h = (h - h.mean(axis=1, keepdims=True)) / np.sqrt(h.var(axis=1, keepdims=True) + 1e-6)
+        norm = params[f"LayerNorm_{layer}"]
+        h = np.tanh(h * np.asarray(norm["scale"]) + np.asarray(norm["bias"]))
+    close(model.apply({"params": params}, X), dense(params, 2, h))
+
+
+def test_a_layer_as_wide_as_what_it_reads_adds_to_it():
+    """The first and the third; the second is wider and the last one is no hidden layer."""
+    model = MLP((4, 6, 6), 6, "tanh", residual=True)
+    params = some_params(model)
+    h = np.asarray(X)
+    h = h + np.tanh(dense(params, 0, h))
+    h = np.tanh(dense(params, 1, h))
+    h = h + np.tanh(dense(params, 2, h))
+    close(model.apply({"params": params}, X), dense(params, 3, h))
+
+
+@pytest.mark.parametrize("image", [(6, 8, 2), (5, 7, 1)])
+def test_convolutions_are_xlas_and_the_largest_of_every_2x2_pixels(image):
+    x = jax.random.normal(jax.random.key(0), (3, np.prod(image)))
+    model = MLP((5,), 2, "silu", channels=(4, 3), image=image)
+    params = some_params(model, x)
+
+    def convolved(x):
+        h = x.reshape(3, *image)
+        for layer, filters in enumerate((4, 3)):
+            conv = params[f"Conv3x3_{layer}"]
+            kernel = conv["kernel"].reshape(3, 3, h.shape[3], filters)
+            names = ("NHWC", "HWIO", "NHWC")
+            h = jax.lax.conv_general_dilated(h, kernel, (1, 1), "SAME", dimension_numbers=names)
+            h = jax.nn.silu(h + conv["bias"][None, None, None])
+            window = (1, 2, 2, 1)
+            h = jax.lax.reduce_window(h, -jnp.inf, jax.lax.max, window, window, "VALID")
+        return h.reshape(3, -1)
+
+    h = np.asarray(jax.nn.silu(dense(params, 0, np.asarray(jax.jit(convolved)(x)))))
+    assert params["Dense_0"]["kernel"].shape == (image[0] // 4 * (image[1] // 4) * 3, 5)
+    close(jax.jit(model.apply)({"params": params}, x), dense(params, 1, h))
+
+
+def test_layer_norm_of_convolutions_is_over_the_channels_of_a_pixel():
+    x = jax.random.normal(jax.random.key(0), (3, 16))
+    model = MLP((), 2, "tanh", layer_norm=True, channels=(4,), image=(4, 4, 1))
+    params = some_params(model, x)
+    assert params["LayerNorm_0"]["scale"].shape == (4,)
+    moved = jax.tree.map(lambda leaf: leaf, params)
+    moved["Conv3x3_0"]["kernel"] = 7 * params["Conv3x3_0"]["kernel"]
+    moved["Conv3x3_0"]["bias"] = 7 * params["Conv3x3_0"]["bias"]
+    apply = jax.jit(model.apply)
+    chex.assert_trees_all_close(
+        apply({"params": moved}, x), apply({"params": params}, x), atol=1e-3
+    )
+
+
+def test_of_an_odd_side_the_last_pixels_are_left_out():
+    x = jnp.arange(2 * 5 * 3 * 2.0).reshape(2, 5, 3, 2)
+    pooled = pool(x)
+    chex.assert_shape(pooled, (2, 2, 1, 2))
+    np.testing.assert_array_equal(pooled[:, :, 0], x[:, 1:4:2, 1])
+    np.testing.assert_array_equal(pool(-x)[:, :, 0], -x[:, 0:4:2, 0])
+
+
+def dropped(model, params, rate, seed=0, x=X):
+    def apply(rate, key):
+        return model.apply({"params": params}, x, Dropout(rate, key))
+
+    return jax.jit(apply)(jnp.float32(rate), jax.random.key(seed))
+
+
+def test_dropout_at_rate_0_changes_nothing():
+    model = MLP((5, 3), 2)
+    params = some_params(model)
+    close(dropped(model, params, 0.0), model.apply({"params": params}, X))
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.8])
+def test_a_unit_is_dropped_at_the_rate_or_grows_so_that_its_mean_stays(rate):
+    """Each unit of each row by itself."""
+    model = MLP((200,), 200, "identity")
+    params = some_params(model)
+    params["Dense_1"] = {"kernel": jnp.eye(200), "bias": jnp.zeros(200)}
+    whole = np.asarray(model.apply({"params": params}, X))
+    kept = np.asarray(dropped(model, params, rate)) / whole
+    is_kept = kept != 0
+    np.testing.assert_allclose(kept[is_kept], 1 / (1 - rate), rtol=1e-4)
+    np.testing.assert_allclose(is_kept.mean(), 1 - rate, atol=0.05)
+    assert len(np.unique(is_kept, axis=0)) == len(X)
+    assert len(np.unique(is_kept, axis=1).T) > 10
+
+
+def test_dropout_at_rate_1_leaves_the_last_bias_and_its_gradient_is_a_number():
+    model = MLP((5,), 2)
+    params = some_params(model)
+    expected = jnp.tile(params["Dense_1"]["bias"], (6, 1))
+    close(dropped(model, params, 1.0), expected)
+    gradient = jax.grad(lambda params: jnp.sum(dropped(model, params, 1.0)))(params)
+    chex.assert_tree_all_finite(gradient)
+
+
+def test_dropout_draws_anew_for_each_layer_and_for_each_key():
+    """Of three layers that pass on what they read, one in eight units is left by all."""
+    model = MLP((400, 400, 400), 400, "identity")
+    params = {
+        f"Dense_{layer}": {"kernel": jnp.eye(400), "bias": jnp.zeros(400)} for layer in range(4)
+    }
+    first, again, other = (
+        dropped(model, params, 0.5, seed, jnp.ones((4, 400))) for seed in (0, 0, 1)
+    )
+    np.testing.assert_allclose((first != 0).mean(), 1 / 8, atol=0.04)
+    np.testing.assert_array_equal(first, again)
+    assert ((first != 0) != (other != 0)).mean() > 0.1
+
+
+def test_dropout_leaves_the_residual_path():
+    model = MLP((4,), 4, "identity", residual=True)
+    params = {
+        "Dense_0": {"kernel": jnp.eye(4), "bias": jnp.zeros(4)},
+        "Dense_1": {"kernel": jnp.eye(4), "bias": jnp.zeros(4)},
+    }
+    close(dropped(model, params, 1.0), X)
+
+
+STRUCTURES = {
+    "plain": {},
+    "layer norm": {"layer_norm": True},
+    "residual": {"hidden": (4, 4, 8), "residual": True},
+    "convolutions": {"channels": (3, 2), "image": (4, 5, 2)},
+    "all": {"layer_norm": True, "residual": True, "channels": (3,), "image": (5, 4, 2)},
+}
+
+
+def assert_every_gradient(model, x, **dropout):
+    def total(params):
+        outputs = model.apply({"params": params}, x, **dropout)
+        return jnp.sum(jnp.square(outputs - 1))
+
+    for path, gradient in jax.tree_util.tree_leaves_with_path(
+        jax.jit(jax.grad(total))(some_params(model, x))
+    ):
+        assert (jnp.abs(gradient) > 1e-6).any(), path
 
 
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 def test_every_parameter_has_a_gradient(activation):
-    model = MLP((16, 8), 2, activation)
+    assert_every_gradient(MLP((16, 8), 2, activation), X)
 
-    def total(params):
-        return jnp.sum(jnp.square(model.apply({"params": params}, X)))
 
-    for gradient in jax.tree.leaves(jax.grad(total)(initial(model))):
-        assert jnp.any(gradient != 0)
+@pytest.mark.parametrize("structure", list(STRUCTURES))
+def test_every_parameter_of_every_structure_has_a_gradient(structure):
+    options = {"hidden": (8, 8), **STRUCTURES[structure]}
+    x = jax.random.normal(jax.random.key(0), (6, 40)) if "image" in options else X
+    model = MLP(outputs=2, activation="silu", **options)
+    assert_every_gradient(model, x)
+    assert_every_gradient(model, x, dropout=Dropout(jnp.float32(0.3), jax.random.key(3)))
 
 
 @pytest.mark.parametrize(("activation", "gain"), [("relu", 2.0), ("tanh", 1.0)])
 def test_kernels_start_with_the_variance_of_their_papers(activation, gain):
     model = MLP((2000,), 1, activation)
-    kernel = initial(model)["Dense_0"]["kernel"]
+    kernel = model.init(jax.random.key(1), X)["params"]["Dense_0"]["kernel"]
     np.testing.assert_allclose(jnp.var(kernel), gain / 4, rtol=0.05)

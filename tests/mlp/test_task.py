@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import chex
@@ -10,53 +11,101 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from scipy.special import log_softmax
+from sklearn import datasets
+from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError
 from research.mlp import PRESETS, ZERO_IS_OFF, Config, HParams, make_problem
-from research.mlp.data import Split
+from research.mlp.attacks import attack
+from research.mlp.data import Split, load_dataset
+from research.mlp.loss import predicted_class
 from research.mlp.model import MLP
-from research.mlp.task import State, make_optimizer, next_batch, next_rows
+from research.mlp.task import (
+    State,
+    in_turns,
+    make_box,
+    make_model,
+    make_optimizer,
+    make_slope,
+    next_batch,
+    next_rows,
+    outputs,
+    predictions,
+)
 from research.shuffle import ROUNDS
 from research.sweep import Cadence, sweep
 from tests import contract
 
 CONFIG = Config(data="wine", hidden=(8,), batch_size=8)
-CASE = contract.Case(make_problem(CONFIG), HParams(), {"learning_rate": [1e-3, 1e-2]})
+VARIANTS = {
+    "plain": {"off": ZERO_IS_OFF},
+    "rich": {"hidden": (8, 8), "layer_norm": True, "residual": True, "adversarial_steps": 1,
+             "class_weights": "balanced"},
+    "numbers": {"data": "diabetes", "adversarial_steps": 2},
+    "pictures": {"data": "digits", "channels": (4,), "off": ZERO_IS_OFF},
+}  # fmt: skip
+HPARAMS = HParams(dropout=0.2, label_noise=0.2, adversarial_radius=0.1)
 GOLDEN = json.loads((Path(__file__).parents[1] / "goldens" / "mlp.json").read_text())
+variants = partial(contract.variants, "mlp")
+
+
+def case(variant="plain", **changes):
+    config = dataclasses.replace(CONFIG, **VARIANTS[variant] | changes)
+    return contract.Case(make_problem(config), HPARAMS, {"learning_rate": [1e-3, 1e-2]})
+
+
+# As many in each check of a variant, so that they share compiled programs. The sign of a slope
+# near 0 hangs on its last bits, so where attacks are trained on runs part sooner.
+STEPS = 20
 
 
 def test_a_lane_is_a_lone_run():
-    contract.check_a_lane_is_a_lone_run(CASE, steps=100, atol=2e-5)
+    contract.check_a_lane_is_a_lone_run(case(), steps=100, atol=2e-5)
 
 
-def test_place_changes_no_bit():
-    contract.check_place_changes_no_bit(CASE, steps=20)
+@variants("rich", "pictures")
+def test_a_lane_of_every_structure_is_a_lone_run(variant):
+    contract.check_a_lane_is_a_lone_run(case(variant), STEPS, atol=1e-5)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_ten_steps_are_five_a_file_and_five(tmp_path, optimizer):
-    problem = make_problem(dataclasses.replace(CONFIG, optimizer=optimizer))
-    contract.check_resumes_bit_for_bit(CASE._replace(problem=problem), tmp_path)
+@variants("plain", "rich", "pictures")
+def test_place_changes_no_bit(variant):
+    contract.check_place_changes_no_bit(case(variant), STEPS)
 
 
-def test_chunk_length_changes_no_bit():
-    contract.check_chunk_length_changes_no_bit(CASE, 50, (1, 7, 50))
+@variants("plain", "rich", "pictures")
+def test_all_steps_are_half_a_file_and_half(tmp_path, variant):
+    contract.check_resumes_bit_for_bit(case(variant), tmp_path, STEPS)
 
 
-def test_sharded_is_unsharded():
-    contract.check_sharded_is_unsharded(CASE, steps=20, atol=1e-5)
+def test_sgds_steps_are_half_a_file_and_half(tmp_path):
+    contract.check_resumes_bit_for_bit(case(optimizer="sgd"), tmp_path)
 
 
-def test_seeds_differ_and_repeat():
-    contract.check_seeds_differ_and_repeat(CASE, steps=5)
+@variants("plain", "rich")
+def test_chunk_length_changes_no_bit(variant):
+    lengths = (1, 7, STEPS) if variant == "plain" else (1, STEPS)
+    contract.check_chunk_length_changes_no_bit(case(variant), STEPS, lengths)
+
+
+@variants("plain", "rich")
+def test_sharded_is_unsharded(variant):
+    contract.check_sharded_is_unsharded(case(variant), STEPS, atol=1e-5)
+
+
+@variants("plain", "rich")
+def test_seeds_differ_and_repeat(variant):
+    contract.check_seeds_differ_and_repeat(case(variant), STEPS)
 
 
 def test_traced_once():
-    contract.check_traced_once(CASE)
+    contract.check_traced_once(case())
 
 
-def test_keys_are_used_once():
-    contract.check_keys_are_used_once(CASE)
+@variants(*VARIANTS)
+def test_keys_are_used_once(variant):
+    contract.check_keys_are_used_once(case(variant))
 
 
 def golden_case():
@@ -140,7 +189,7 @@ def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
 
 
 def test_a_batch_is_rows_and_their_targets():
-    shared, rows = CASE.problem.shared, jnp.asarray([3, 0, 99])
+    shared, rows = case().problem.shared, jnp.asarray([3, 0, 99])
     config = dataclasses.replace(CONFIG, off=ZERO_IS_OFF)
     batch = next_batch(config, shared, HParams(), jnp.zeros(2, jnp.uint32), rows)
     np.testing.assert_array_equal(batch.x, shared.train.x[np.asarray(rows)])
@@ -149,7 +198,7 @@ def test_a_batch_is_rows_and_their_targets():
 
 def test_two_seeds_see_the_data_in_two_orders():
     orders = [
-        CASE.problem.task.init(CASE.problem.shared, HParams(), jax.random.key(seed)).order
+        case().problem.task.init(case().problem.shared, HParams(), jax.random.key(seed)).order
         for seed in (0, 1)
     ]
     seen = [
@@ -159,15 +208,27 @@ def test_two_seeds_see_the_data_in_two_orders():
     assert seen[0] != seen[1]
 
 
-@pytest.mark.parametrize(
-    ("hparam", "values"),
-    [("learning_rate", [1e-3, 1e-2]), ("weight_decay", [0.0, 1.0]), ("momentum", [0.0, 0.9]),
-     ("beta2", [0.9, 0.999])],
-)  # fmt: skip
-def test_every_hyperparameter_changes_the_outcome(hparam, values):
-    case = CASE._replace(axes={hparam: values})
-    kernel = contract.run(case, 10, seeds=[0]).states.params["Dense_0"]["kernel"]
-    assert np.abs(kernel[0] - kernel[1]).max() > 1e-5
+# By what they need of the config: two values of each hyper-parameter that reads them.
+SWEPT = {
+    "plain": {
+        "learning_rate": [1e-3, 1e-2],
+        "weight_decay": [0.0, 1.0],
+        "momentum": [0.0, 0.9],
+        "beta2": [0.9, 0.999],
+    },
+    "rich": {"dropout": [0.0, 0.2], "label_noise": [0.0, 0.2], "adversarial_radius": [0.0, 0.1]},
+    "numbers": {"label_noise": [0.0, 0.2], "adversarial_radius": [0.0, 0.1]},
+}
+
+
+def test_every_hyperparameter_is_tried():
+    fields = {field.name for field in dataclasses.fields(HParams)}
+    assert set().union(*SWEPT.values()) == fields
+
+
+@variants(*SWEPT)
+def test_every_hyperparameter_changes_the_outcome(variant):
+    contract.check_every_hparam_changes_the_outcome(case(variant), SWEPT[variant], STEPS)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +247,166 @@ def test_it_learns(data, metric, least):
     assert last["loss"].median() < swept.metrics["loss"][:4].median() / 1.5
 
 
+def test_training_on_attacks_makes_a_net_harder_to_fool():
+    """At radius 0 it is plain training."""
+    config = Config(hidden=(32,), loss="cross_entropy", adversarial_steps=1, off=ZERO_IS_OFF)
+    problem = make_problem(config)
+    shared = problem.shared
+    tried = contract.Case(problem, HParams(learning_rate=0.02), {"adversarial_radius": [0, 0.15]})
+    params = contract.run(tried, 150, seeds=2).states.params
+
+    def accuracies(params):
+        """Of a run: without an attack, and under one of 0.15 of the way from black to white."""
+        x, y = map(jnp.asarray, shared.test)
+        model, slope = make_model(config, shared), make_slope(config, shared, params, y)
+        wrong = lambda x: jnp.float32(predicted_class(model.apply({"params": params}, x)) != y)
+        radii = jnp.asarray([0.0, 0.15])
+        worst = attack(slope, wrong, x, radii, make_box(shared), 3, jax.random.key(0))[1]
+        return 1 - worst.mean(axis=1)
+
+    found = jax.jit(jax.vmap(accuracies))(params)
+    plain, trained = found.reshape(2, 2, 2).mean(axis=1)
+    assert plain[0] > 0.93
+    assert trained[0] > 0.9
+    assert trained[1] > plain[1] + 0.25
+
+
+def step_on_every_row(config, hparams=HPARAMS, **changes):
+    """The first step of a run whose batch is the training part: the data, the params before, the
+    params after, and the loss."""
+    dataset, _ = load_dataset(config.data)
+    problem = make_problem(dataclasses.replace(config, batch_size=len(dataset.train.y)))
+    shared = dataclasses.replace(problem.shared, **changes)
+    state = jax.jit(problem.task.init)(shared, hparams, jax.random.key(0))
+    args = shared, hparams, state, jax.random.key(1), jnp.int32(0)
+    after, metrics = jax.jit(problem.task.step)(*args)
+    return shared, state.params, after.params, float(metrics["loss"])
+
+
+def test_rare_classes_weigh_more_in_the_loss():
+    config = Config(data="wine", hidden=(), class_weights="balanced", off=ZERO_IS_OFF)
+    shared, params, _, loss = step_on_every_row(config)
+    x, y = shared.train
+    logits = x @ np.asarray(params["Dense_0"]["kernel"]) + np.asarray(params["Dense_0"]["bias"])
+    losses = -log_softmax(logits, axis=1)[np.arange(len(y)), y]
+    weights = compute_class_weight("balanced", classes=np.arange(3), y=y)[y]
+    np.testing.assert_allclose(loss, (weights * losses).mean(), rtol=1e-5)
+    assert abs(losses.mean() - loss) > 1e-3
+
+
+def test_a_linear_net_is_trained_on_the_worst_corner_of_the_box():
+    """Two steps of PGD cross it; some features cannot move, some rows stand at the edge."""
+    config = Config(data="breast_cancer", hidden=(), adversarial_steps=2, off=ZERO_IS_OFF)
+    radius = np.where(np.arange(30) % 3 == 0, 0, 1 + np.arange(30) / 10).astype(np.float32)
+    shared, params, _, loss = step_on_every_row(
+        config, HParams(adversarial_radius=0.2), radius=radius, x_high=np.full(30, 0.5, np.float32)
+    )
+    x, y = shared.train
+    w = np.asarray(params["Dense_0"]["kernel"])[:, 0]
+    sign = np.where(y == 1, -1, 1)[:, None]  # down is wrong for class 1
+    moved = np.minimum(x + 0.2 * radius * sign * np.sign(w), 0.5)
+    expected = np.logaddexp(0, sign[:, 0] * (moved @ w)).mean()
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("data", ["wine", "diabetes"])
+def test_noise_is_what_a_run_learns_from(data):
+    """All labels wrong, or numbers a whole deviation off."""
+    config = Config(data=data, hidden=())
+    loud, quiet = HParams(label_noise=1.0), HParams()
+    shared, params, _, loss = step_on_every_row(config, loud)
+    right = step_on_every_row(config, quiet)[-1]
+    logits = np.asarray(outputs(config, shared, params, shared.train.x))
+    if data == "wine":
+        own = log_softmax(logits, axis=1)[np.arange(106), shared.train.y]
+        assert loss > -own.mean() + 0.1 > right
+    else:
+        np.testing.assert_allclose(loss - right, 1, atol=0.5)
+
+
+def test_what_is_off_is_what_is_zero():
+    def learnt(off):
+        return step_on_every_row(dataclasses.replace(CONFIG, off=off), HParams())[2]
+
+    for name in ZERO_IS_OFF:
+        chex.assert_trees_all_close(learnt((name,)), learnt(()), atol=1e-6)
+
+
+def test_an_evaluation_is_without_dropout_noise_attacks_and_weights():
+    rich, plain = case("rich").problem, case("rich", class_weights="none").problem
+    state = jax.jit(plain.task.init)(plain.shared, HParams(), jax.random.key(0))
+    loud = HParams(dropout=0.9, label_noise=1.0, adversarial_radius=9.0)
+    evaluate = jax.jit(rich.task.evaluate)
+    first = evaluate(rich.shared, loud, state, jax.random.key(1))
+    again = evaluate(rich.shared, loud, state, jax.random.key(2))
+    expected = evaluate(plain.shared, HParams(), state, jax.random.key(3))
+    chex.assert_trees_all_equal(first, again, expected)
+
+
+def test_a_rows_slope_is_its_own():
+    config = dataclasses.replace(CONFIG, loss="cross_entropy")
+    shared = case().problem.shared
+    params = jax.jit(case().problem.task.init)(shared, HPARAMS, jax.random.key(0)).params
+    x, y = map(jnp.asarray, shared.test)
+    every = jax.jit(make_slope(config, shared, params, y))(x)
+    alone = jax.jit(make_slope(config, shared, params, y[3:4]))(x[3:4])
+    chex.assert_trees_all_close(every[3:4], alone, atol=1e-6)
+    assert jnp.abs(alone).max() > 1e-3
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 16, 17, 31, 64])
+def test_rows_that_take_turns_give_what_they_give_at_once(monkeypatch, rows):
+    monkeypatch.setattr("research.mlp.task.ROWS_AT_ONCE", 8)
+    seen = []
+
+    def function(x, y):
+        seen.append(len(x))
+        return x * 2 + y[:, None]
+
+    x = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
+    y = np.arange(rows, dtype=np.float32) ** 2
+    np.testing.assert_array_equal(in_turns(function, x, y), x * 2 + y[:, None])
+    assert max(seen) <= 8
+
+
+def test_outputs_in_turns_are_those_at_once(monkeypatch):
+    shared = case().problem.shared
+    params = jax.jit(case().problem.task.init)(shared, HPARAMS, jax.random.key(0)).params
+    whole = outputs(CONFIG, shared, params, shared.train.x)
+    monkeypatch.setattr("research.mlp.task.ROWS_AT_ONCE", 10)
+    turns = outputs(CONFIG, shared, params, shared.train.x)
+    chex.assert_trees_all_close(turns, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize(("data", "classes"), [("digits", 10), ("breast_cancer", 2)])
+def test_predictions_are_the_probabilities_of_the_classes(data, classes):
+    config = Config(data=data, hidden=(4,))
+    problem = make_problem(config)
+    shared, x = problem.shared, problem.shared.test.x
+    params = jax.jit(problem.task.init)(shared, HParams(), jax.random.key(0)).params
+    found = np.asarray(predictions(config, shared, params, x))
+    assert found.shape == (len(x), classes)
+    assert (found > 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    logits = outputs(config, shared, params, x)
+    np.testing.assert_array_equal(found.argmax(axis=1), predicted_class(logits))
+    odds = np.log(found[:, -1] / found[:, 0])
+    expected = logits[:, 0] if classes == 2 else logits[:, -1] - logits[:, 0]
+    np.testing.assert_allclose(odds, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_predicted_numbers_are_in_the_unit_of_the_target():
+    config = Config(data="diabetes", hidden=(4,))
+    problem = make_problem(config)
+    shared, state = problem.shared, problem.task.init(problem.shared, HParams(), jax.random.key(0))
+    found = np.asarray(predictions(config, shared, state.params, shared.test.x))
+    assert found.shape == (len(shared.test.y), 1)
+    targets = datasets.load_diabetes().target[problem.facts["rows"]["test"]]
+    metrics = problem.task.evaluate(shared, HParams(), state, jax.random.key(1))
+    rmse = np.sqrt(np.mean(np.square(found[:, 0] - targets)))
+    np.testing.assert_allclose(rmse, metrics["test_rmse"], rtol=1e-4)
+
+
 def test_regression_is_scored_in_the_units_of_the_target():
     problem = make_problem(Config(data="diabetes", hidden=()))
     state = problem.task.init(problem.shared, HParams(), jax.random.key(0))
@@ -200,16 +421,23 @@ def test_regression_is_scored_in_the_units_of_the_target():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"activation": "rellu"}, "--activation rellu"),
-        ({"optimizer": "adamm"}, "--optimizer adamm"),
-        ({"loss": "mse"}, "--loss mse"),
-        ({"hidden": (8, 0)}, "--hidden"),
         ({"batch_size": 5000}, "--batch-size 5000: wine has 106 rows"),
-        ({"loss": "huber"}, "--loss huber: the target of wine is classes"),
-        ({"data": "diabetes", "loss": "cross_entropy"}, "--loss cross_entropy"),
+        ({"loss": "huber"}, "--loss huber: the target of wine is classes; use cross_entropy"),
+        ({"data": "diabetes", "loss": "cross_entropy"}, "--loss cross_entropy: .* is numbers"),
         ({"data": "digitts"}, "--data digitts: neither"),
+        ({"channels": (4, 8)}, "--channels 4x8: the rows of wine are no pictures"),
+        ({"data": "digits", "channels": (4,) * 4},
+         "--channels 4x4x4x4: pictures of 8x8 can be halved 3 times at most"),
+        ({"data": "diabetes", "class_weights": "balanced"},
+         "--class-weights balanced: the target of diabetes is numbers"),
     ],
-)
-def test_a_config_that_makes_no_sense_is_one_clear_line(changes, says):
+)  # fmt: skip
+def test_a_config_that_does_not_fit_its_data_is_one_clear_line(changes, says):
     with pytest.raises(UserError, match=says):
         make_problem(dataclasses.replace(CONFIG, **changes))
+
+
+def test_pictures_are_halved_down_to_a_pixel():
+    problem = make_problem(Config(hidden=(), channels=(2, 3, 5)))
+    params = jax.eval_shape(problem.task.init, problem.shared, HParams(), jax.random.key(0)).params
+    assert params["Dense_0"]["kernel"].shape == (5, 10)

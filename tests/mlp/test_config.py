@@ -1,0 +1,68 @@
+"""Values that make no sense, alone or together."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+
+from research.errors import UserError
+from research.mlp import ZERO_IS_OFF, Config, HParams, check_flags, unused
+from research.mlp.data import Choice
+
+
+def given(**changes):
+    """What a command line gives: of every flag, some values."""
+    single = {**vars(Config()), **vars(HParams())}
+    return SimpleNamespace(**{name: (value,) for name, value in single.items()} | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"activation": "rellu"}, "--activation rellu: there are relu, gelu"),
+        ({"optimizer": "adamm"}, "--optimizer adamm: there are adam, sgd"),
+        ({"loss": "mse"}, "--loss mse: there are auto, cross_entropy"),
+        ({"class_weights": "even"}, "--class-weights even: there are none, balanced"),
+        ({"target_type": "class"}, "--target-type class: there are auto, classes, numbers"),
+        ({"hidden": (8, 0)}, "--hidden .*8, 0.*each width must be at least 1"),
+        ({"channels": (0,)}, "--channels .*0.*each width must be at least 1"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_one_clear_line(changes, says):
+    with pytest.raises(UserError, match=says):
+        Config(**changes)
+
+
+def test_the_data_is_chosen_by_fields_of_its_names():
+    changes = {"data": "t.csv", "target": "b", "test_data": "u.csv", "drop": "c",
+               "target_type": "classes", "min_category": 3, "split_seed": 7}  # fmt: skip
+    assert Config(**changes).choice == Choice(**changes)
+    assert Config().choice == Choice("digits")
+    names = {field.name for field in dataclasses.fields(Config)}
+    assert set(Choice._fields) <= names
+
+
+@pytest.mark.parametrize(
+    ("steps", "radii", "says"),
+    [
+        ((0,), (0.0, 0.25), "--adversarial-radius 0.25: give --adversarial-steps"),
+        ((0, 5), (0.0,), "--adversarial-steps 5: give an --adversarial-radius"),
+    ],
+)
+def test_attacks_to_train_on_have_steps_and_a_radius(steps, radii, says):
+    with pytest.raises(UserError, match=says):
+        check_flags(given(adversarial_steps=steps, adversarial_radius=radii))
+
+
+@pytest.mark.parametrize(
+    ("steps", "radii"), [((0,), (0.0,)), ((1,), (0.1,)), ((0, 1), (0.1,)), ((3,), (0.0, 0.1))]
+)
+def test_attacks_to_train_on_can_be_compared_to_none(steps, radii):
+    check_flags(given(adversarial_steps=steps, adversarial_radius=radii))
+
+
+def test_what_is_zero_in_every_run_is_off():
+    assert unused(given()) == ZERO_IS_OFF
+    assert unused(given(dropout=(0.0, 0.5))) == ("label_noise",)
+    assert unused(given(label_noise=(0.1,))) == ("dropout",)
+    assert unused(given(dropout=(0.5,), label_noise=(0.1, 0.0))) == ()

@@ -1,0 +1,152 @@
+"""Wrong labels: as many as asked for, any class alike, the same ones in every epoch."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from research.mlp import Config, HParams, label_noise, make_problem
+from research.mlp.label_noise import draw_noise
+from tests import contract
+
+noisy_labels = jax.jit(label_noise.noisy_labels, static_argnums=4)
+noisy_numbers = jax.jit(label_noise.noisy_numbers)
+N, CLASSES = 30_000, 5
+ROWS = jnp.arange(N, dtype=jnp.int32)
+LABELS = ROWS * 7 % CLASSES
+NOISE = draw_noise(jax.random.key(0))
+ZEROS = jnp.zeros(N)
+
+
+def labels(rate, noise=NOISE, given=LABELS, classes=CLASSES):
+    return np.asarray(noisy_labels(given, ROWS, noise, jnp.float32(rate), classes))
+
+
+def numbers(scale, noise=NOISE):
+    return np.asarray(noisy_numbers(ZEROS, ROWS, noise, jnp.float32(scale)), np.float64)
+
+
+def test_at_rate_0_all_labels_are_right_and_at_rate_1_none_is():
+    np.testing.assert_array_equal(labels(0.0), LABELS)
+    assert (labels(1.0) != np.asarray(LABELS)).all()
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.9])
+def test_as_many_labels_are_wrong_as_the_rate_says(rate):
+    wrong = labels(rate) != np.asarray(LABELS)
+    assert stats.binomtest(int(wrong.sum()), N, rate).pvalue > 1e-3
+    for label in range(CLASSES):  # of each class
+        of_it = wrong[np.asarray(LABELS) == label]
+        assert stats.binomtest(int(of_it.sum()), len(of_it), rate).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("classes", [3, 5, 10])
+def test_a_wrong_label_is_any_other_class_alike(classes):
+    given = ROWS % classes
+    noisy = labels(0.5, given=given, classes=classes)
+    assert noisy.dtype == np.int32
+    assert set(noisy) == set(range(classes))
+    counts = np.bincount((noisy - np.asarray(given)) % classes, minlength=classes)
+    assert stats.chisquare(counts[1:]).pvalue > 1e-3
+
+
+def test_of_two_classes_the_wrong_one_is_the_other():
+    np.testing.assert_array_equal(labels(1.0, given=ROWS % 2, classes=2), 1 - ROWS % 2)
+
+
+def test_more_noise_adds_wrong_labels_and_leaves_those_that_are():
+    some, more = labels(0.2), labels(0.4)
+    wrong = some != np.asarray(LABELS)
+    np.testing.assert_array_equal(more[wrong], some[wrong])
+
+
+@pytest.mark.parametrize("noisy", ["labels", "numbers"])
+def test_a_row_is_told_the_same_in_every_batch(noisy):
+    def told(rows):
+        rate = jnp.float32(0.5)
+        if noisy == "numbers":
+            return noisy_numbers(ZEROS[rows], rows, NOISE, rate)
+        return noisy_labels(LABELS[rows], rows, NOISE, rate, CLASSES)
+
+    every = np.asarray(told(ROWS))
+    assert len(np.unique(every)) > 2
+    for seed in (0, 1):
+        batch = np.random.default_rng(seed).permutation(N)[:64]
+        np.testing.assert_array_equal(told(ROWS[batch]), every[batch])
+
+
+def test_two_runs_err_about_rows_of_their_own():
+    other = draw_noise(jax.random.key(1))
+    first, second = (labels(0.3, noise) != np.asarray(LABELS) for noise in (NOISE, other))
+    both = stats.binomtest(int((first & second).sum()), N, 0.09)
+    assert both.pvalue > 1e-3
+    assert abs(np.corrcoef(numbers(1.0), numbers(1.0, other))[0, 1]) < 0.03
+
+
+def test_which_rows_are_wrong_says_nothing_of_their_neighbours():
+    wrong = labels(0.3) != np.asarray(LABELS)
+    together = stats.binomtest(int((wrong[1:] & wrong[:-1]).sum()), N - 1, 0.09)
+    assert together.pvalue > 1e-3
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0])
+def test_numbers_move_by_a_normal_number_of_the_given_deviation(scale):
+    moved = numbers(scale)
+    assert abs(moved.mean()) < 4 * scale / np.sqrt(N)
+    np.testing.assert_allclose(moved.std(), scale, rtol=0.02)
+    assert stats.kstest(moved / scale, "norm").pvalue > 1e-3
+    shifted = noisy_numbers(ZEROS + 5, ROWS, NOISE, jnp.float32(scale))
+    np.testing.assert_allclose(shifted, moved + 5, atol=1e-5)
+
+
+def test_numbers_without_noise_are_what_they_are():
+    np.testing.assert_array_equal(noisy_numbers(ZEROS + 5, ROWS, NOISE, jnp.float32(0)), 5)
+
+
+def unmixed(word):
+    """The word that `shuffle.mix` makes `word` of: its steps backwards."""
+    word ^= word >> 16
+    word = word * pow(0x846CA68B, -1, 2**32) % 2**32
+    word ^= word >> 15 ^ word >> 30
+    word = word * pow(0x7FEB352D, -1, 2**32) % 2**32
+    return word ^ word >> 16
+
+
+@pytest.mark.parametrize("extreme", [0, 2**32 - 1])
+def test_the_rarest_draw_is_neither_infinite_nor_right(extreme):
+    """One row in millions, and there are runs with millions."""
+    noise = jnp.asarray([unmixed(extreme), 1], jnp.uint32)
+    row = ROWS[:1]
+    (moved,) = noisy_numbers(ZEROS[:1], row, noise, jnp.float32(1))
+    assert 5 < abs(moved) < 6
+    assert noisy_labels(row, row, noise, jnp.float32(1), CLASSES) != row
+    assert noisy_labels(row, row, noise, jnp.float32(0), CLASSES) == row
+
+
+def test_a_sweep_of_rates_is_one_program_that_trains_on_what_it_is_told():
+    """A net learns to be right of right labels, and to be wrong of wrong ones."""
+    problem = make_problem(Config(data="breast_cancer", hidden=(), batch_size=32))
+    traces = []
+
+    def step(*args):
+        traces.append(1)
+        return problem.task.step(*args)
+
+    counted = problem._replace(task=problem.task._replace(step=step))
+    case = contract.Case(counted, HParams(learning_rate=0.03), {"label_noise": [0.0, 0.5, 1.0]})
+    swept = contract.run(case, 60, seeds=2)
+    before = len(traces)
+    contract.run(case._replace(axes={"label_noise": [0.2, 0.4, 0.6]}), 60, seeds=2)
+    assert len(traces) == before
+    last = swept.metrics[swept.metrics["step"] == 60].groupby("label_noise")["test_accuracy"].mean()
+    assert last[0.0] > 0.9
+    assert 0.2 < last[0.5] < 0.8
+    assert last[1.0] < 0.1
+
+
+def test_runs_are_told_wrong_labels_of_their_own():
+    problem = make_problem(Config(data="wine", hidden=(), batch_size=8))
+    init = jax.jit(jax.vmap(problem.task.init, in_axes=(None, None, 0)))
+    noise = init(problem.shared, HParams(), jax.random.split(jax.random.key(0), 3)).noise
+    assert len(np.unique(noise, axis=0)) == 3

@@ -1,0 +1,380 @@
+"""Files as columns and a target; and what cannot be used, by file, line and column."""
+
+import datetime
+import decimal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from research.errors import UserError
+from research.mlp.tables import MISSING, read_bundled, read_columns, read_files
+
+ROWS = range(30)
+UP, BITS = list(ROWS), [i % 2 for i in ROWS]
+COLORS = [("red", "green", "blue")[i % 3] for i in ROWS]
+
+
+def write(folder, text, name="table.csv", encoding="utf-8"):
+    path = folder / name
+    path.write_bytes(text.encode(encoding))
+    return str(path)
+
+
+def csv(folder, name="table.csv", **columns):
+    """A file of these columns."""
+    lines = [columns, *zip(*columns.values(), strict=True)]
+    return write(folder, "".join(",".join(map(str, line)) + "\n" for line in lines), name)
+
+
+def parquet(folder, **columns):
+    """A file as any tool writes it, without what pandas would add."""
+    path = str(folder / "table.parquet")
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def by_name(columns):
+    return {column.name: column for column in columns}
+
+
+def test_cells_are_numbers_or_words(tmp_path):
+    number, word = read_columns(write(tmp_path, "n, w \n 1 ,red\n-2.5e3, dark blue\n"))
+    assert (number.name, number.is_words, word.name, word.is_words) == ("n", False, "w", True)
+    np.testing.assert_array_equal(number.values, [1, -2500])
+    assert word.values.tolist() == ["red", "dark blue"]
+    assert not number.missing.any()
+    assert not word.missing.any()
+
+
+@pytest.mark.parametrize("marker", [*sorted(MISSING), "NaN", "N/A", "NULL", "None", "  "])
+def test_a_missing_cell_is_missing_among_numbers_and_among_words(tmp_path, marker):
+    text = f"n,w,k\n1,red,0\n{marker},{marker},0\n3,blue,0\n"
+    number, word, _ = read_columns(write(tmp_path, text))
+    np.testing.assert_array_equal(number.values, [1, np.nan, 3])
+    assert word.values.tolist() == ["red", None, "blue"]
+    for column in (number, word):
+        assert column.missing.tolist() == [False, True, False]
+
+
+def test_a_column_without_a_cell_is_of_missing_numbers(tmp_path):
+    empty, _ = read_columns(write(tmp_path, "a,b\n,1\n?,2\n"))
+    assert not empty.is_words
+    assert empty.missing.all()
+
+
+@pytest.mark.parametrize("word", ["1_000", "0x1f", "12px", '"1,5"', "--", "nan."])
+def test_what_only_resembles_a_number_is_a_word(tmp_path, word):
+    (column,) = read_columns(write(tmp_path, f"a\n{word}\n{word}\n"))
+    assert column.values.tolist() == [word.strip('"')] * 2
+
+
+@pytest.mark.parametrize(("name", "between"), [("t.csv", ","), ("t.tsv", "\t"), ("T.TSV", "\t")])
+def test_cells_stand_between_commas_or_in_tsv_between_tabs(tmp_path, name, between):
+    text = "\n".join(between.join(line) for line in (["a", "b"], ["1", "x;y"], ["2", "z"]))
+    a, b = read_columns(write(tmp_path, text, name))
+    assert a.values.tolist() == [1, 2]
+    assert b.values.tolist() == ["x;y", "z"]
+
+
+def test_a_byte_order_mark_quotes_and_blank_lines_are_no_content(tmp_path):
+    text = '"a" , b\r\n\r\n1,"x, y"\r\n , \r\n2,z\r\n\r\n'
+    a, b = read_columns(write(tmp_path, text, encoding="utf-8-sig"))
+    assert (a.name, a.values.tolist()) == ("a", [1, 2])
+    assert (b.name, b.values.tolist()) == ("b", ["x, y", "z"])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is empty: a header line and rows are needed"),
+        ("a,b\n", "is empty: a header line and rows are needed"),
+        ("a,b\n1,2\n3\n", "line 3: 1 cells under 2 columns"),
+        ("a,b\n1,2\n3,4,5\n", "line 3: 3 cells under 2 columns"),
+        ("a,b\n\n1,2\n\n\n3\n", "line 6: 1 cells under 2 columns"),
+        ('a,b\n"x\ny",2\n3\n', "line 4: 1 cells under 2 columns"),
+        ("a,b, a\n1,2,3\n", "several columns named 'a': rename all but one"),
+        ("a,b\n1,2\n3,4\n5, six\n", "line 4, column b: 'six' is not a number, as 2 other cells"),
+        ("a,b\n\n1,2\n3,4\n5,1_0\n", "line 5, column b: '1_0' is not a number"),
+        ("a\n1\n?\n3\nx\n", "line 5, column a: 'x' is not a number, as 2 other cells"),
+        ("a,b\n1,2\n-inf,4\n", "line 3, column a: '-inf' is not finite"),
+        ("a,b\n1,Infinity\n3,4\n", "line 2, column b: 'Infinity' is not finite"),
+        ("a,b\n1,2\n1e999,4\n", "line 3, column a: '1e999' is not finite"),
+        ("a,b\n" + "x" * 200_000 + ",1\n", "cannot be read as CSV: field larger"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_clear_line(tmp_path, text, says):
+    with pytest.raises(UserError, match=rf"table\.csv.* {says}"):
+        read_columns(write(tmp_path, text))
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path):
+    path = write(tmp_path, "a,b\nä,1\n", encoding="latin-1")
+    with pytest.raises(UserError, match=r"table\.csv cannot be read as CSV"):
+        read_columns(path)
+
+
+def test_as_many_words_as_numbers_are_words(tmp_path):
+    (column,) = read_columns(write(tmp_path, "a\n1\nx\n2\ny\n"))
+    assert column.values.tolist() == ["1", "x", "2", "y"]
+
+
+TYPED = {
+    "int": (pa.array([1, 2, 3]), [1, 2, 3]),
+    "missing int": (pa.array([1, None, 3]), [1, np.nan, 3]),
+    "float": (pa.array([1.5, None, 3], pa.float32()), [1.5, np.nan, 3]),
+    "bool": (pa.array([True, False, True]), [1, 0, 1]),
+    "missing bool": (pa.array([True, None, False]), [1, np.nan, 0]),
+    "decimal": (pa.array([decimal.Decimal("0.25"), None]), [0.25, np.nan]),
+    "words": (pa.array(["x", None, "1"]), ["x", None, "1"]),
+    "categories": (pa.array(["x", None, "x"]).dictionary_encode(), ["x", None, "x"]),
+}
+
+
+@pytest.mark.parametrize("kind", list(TYPED))
+def test_parquet_columns_keep_their_types(tmp_path, kind):
+    written, expected = TYPED[kind]
+    (column,) = read_columns(parquet(tmp_path, a=written))
+    assert column.is_words == (kind in ("words", "categories"))
+    np.testing.assert_array_equal(column.values, np.array(expected, column.values.dtype))
+    assert column.missing.tolist() == [x is None or x != x for x in expected]
+
+
+@pytest.mark.parametrize("kind", ["Int64", "boolean", "string", "category"])
+def test_parquet_columns_keep_the_types_of_pandas(tmp_path, kind):
+    known = ["x", "y"] if kind in ("string", "category") else [1, 0]
+    frame = pd.DataFrame({"a": pd.Series([*known, None], dtype=kind)})
+    frame.set_index(np.array([7, 8, 9])).to_parquet(tmp_path / "table.pq")
+    (column,) = read_columns(str(tmp_path / "table.pq"))
+    assert column.values.tolist()[:2] == known
+    assert column.missing.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [datetime.datetime(2020, 1, 1)],
+        [datetime.date(2020, 1, 1)],
+        [datetime.timedelta(1)],
+        [[1, 2]],
+        [{"x": 1}],
+        [b"bytes"],
+    ],
+)
+def test_parquet_columns_of_other_types_are_named(tmp_path, values):
+    with pytest.raises(UserError, match=r"table\.parquet, column b: .*neither numbers nor words"):
+        read_columns(parquet(tmp_path, a=[1], b=values))
+
+
+def test_parquet_files_that_cannot_be_used_are_one_clear_line(tmp_path):
+    with pytest.raises(UserError, match="column a: holds numbers that are not finite"):
+        read_columns(parquet(tmp_path, a=[1.0, -np.inf]))
+    with pytest.raises(UserError, match="is empty: it has no rows"):
+        read_columns(parquet(tmp_path, a=pa.array([], pa.int64())))
+    with pytest.raises(UserError, match=r"garbled\.parquet cannot be read as Parquet"):
+        read_columns(write(tmp_path, "a,b\n1,2\n", "garbled.parquet"))
+    with pytest.raises(UserError, match=r"none\.parquet cannot be read as Parquet"):
+        read_columns(str(tmp_path / "none.parquet"))
+
+
+def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
+    path = str(tmp_path / "table.parquet")
+    pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
+    with pytest.raises(UserError, match=r"table\.parquet"):
+        read_columns(path)
+
+
+def test_words_are_classes_in_alphabetical_order(tmp_path):
+    table = read_files(csv(tmp_path, a=UP, b=COLORS), "b")
+    assert table.class_names == ["blue", "green", "red"]
+    assert [table.class_names[k] for k in table.y] == COLORS
+    assert [column.name for column in table.columns] == ["a"]
+
+
+@pytest.mark.parametrize(("count", "classes"), [(2, 2), (20, 20), (21, 0)])
+def test_few_whole_numbers_are_classes(tmp_path, count, classes):
+    labels = [float(3 * (i % count)) for i in range(42)]
+    table = read_files(csv(tmp_path, a=range(42), b=labels), "b")
+    assert table.class_names == [str(3 * k) for k in range(classes)]
+    values = [table.class_names[k] for k in table.y] if classes else table.y
+    np.testing.assert_array_equal(np.array(values, float), labels)
+
+
+@pytest.mark.parametrize("target_type", ["auto", "numbers"])
+def test_fractions_are_numbers(tmp_path, target_type):
+    halves = [bit / 2 for bit in BITS]
+    table = read_files(csv(tmp_path, a=UP, b=halves), "b", target_type=target_type)
+    assert table.class_names == []
+    assert table.y.tolist() == halves
+
+
+def test_a_target_type_that_is_given_wins(tmp_path):
+    path = csv(tmp_path, a=UP, few=BITS, many=[7 * i for i in ROWS], words=COLORS)
+    assert read_files(path, "few", target_type="numbers").y.tolist() == BITS
+    assert read_files(path, "few", target_type="numbers").class_names == []
+    many = read_files(path, "many", target_type="classes")
+    assert [int(many.class_names[k]) for k in many.y] == [7 * i for i in ROWS]
+    assert read_files(path, "words", target_type="classes").class_names == sorted(set(COLORS))
+
+
+def test_classes_that_are_large_numbers_have_names_of_their_own(tmp_path):
+    table = read_files(csv(tmp_path, a=UP, b=[8_123_456 + bit for bit in BITS]), "b")
+    assert table.class_names == ["8123456", "8123457"]
+
+
+@pytest.mark.parametrize(
+    ("target", "target_type", "says"),
+    [
+        ("words", "numbers", r"--target-type numbers: words of .*table\.csv holds words"),
+        ("halves", "classes", r"--target-type classes: halves of .*table\.csv holds fractions"),
+        ("text", "auto", "column text: 30 different words in 30 rows are text.*--target"),
+        ("five", "auto", "the target five is 5 in every row"),
+        ("five", "numbers", "the target five is 5 in every row"),
+        ("yes", "auto", "the target yes is yes in every row"),
+        ("gone", "auto", "no rows after cleaning: the target gone is always missing"),
+        ("", "auto", r"--target is missing for .*table\.csv; the columns are words, halves"),
+        ("wrods", "auto", r"--target wrods: no such column in .*table\.csv; .*words, halves"),
+    ],
+)
+def test_a_target_that_cannot_be_used_is_one_clear_line(tmp_path, target, target_type, says):
+    columns = {"words": COLORS, "halves": [i / 2 for i in ROWS], "text": [f"no {i}" for i in ROWS]}
+    constant = {"five": [5] * 30, "yes": ["yes"] * 30, "gone": ["?"] * 30}
+    path = csv(tmp_path, **columns, **constant)
+    drop = "text" if target and target not in ("text", "wrods") else ""
+    with pytest.raises(UserError, match=says):
+        read_files(path, target, drop=drop, target_type=target_type)
+
+
+def test_the_one_class_of_a_file_is_what_its_known_rows_say(tmp_path):
+    """A missing target is no second class."""
+    path = csv(tmp_path, a=UP, b=["yes" if bit else "" for bit in BITS])
+    with pytest.raises(UserError, match="the target b is yes in every row"):
+        read_files(path, "b")
+
+
+def test_rows_without_a_target_are_left_out_and_counted(tmp_path):
+    labels = ["?" if i in (0, 4, 29) else i / 2 for i in ROWS]
+    table = read_files(csv(tmp_path, a=UP, c=COLORS, b=labels), "b")
+    assert table.dropped == 3
+    number, word = table.columns
+    assert (2 * table.y).tolist() == number.values.tolist()
+    assert word.values.tolist() == [COLORS[int(i)] for i in number.values]
+    assert len(table.y) == 27
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (["?"] * 12, "no rows after cleaning: the target b is always missing"),
+        (["?"] * 12 + list(range(9)), "9 rows of data, without 12 whose target is missing; at lea"),
+        (list(range(9)), "9 rows of data; at least 10 are needed"),
+    ],
+)
+def test_too_few_rows_are_refused(tmp_path, labels, says):
+    with pytest.raises(UserError, match=says):
+        read_files(csv(tmp_path, a=range(len(labels)), b=labels), "b")
+    assert len(read_files(csv(tmp_path, a=range(10), b=range(10)), "b").y) == 10
+
+
+def test_dropped_columns_are_left_out(tmp_path):
+    path = csv(tmp_path, a=UP, c=COLORS, d=UP, e=UP, b=BITS)
+    table = read_files(path, "b", drop="c, e,")
+    assert [column.name for column in table.columns] == ["a", "d"]
+
+
+@pytest.mark.parametrize(
+    ("drop", "says"),
+    [
+        ("z", r"--drop z: no column of .*table\.csv to leave out; there are a, c, b"),
+        ("a,z", "--drop z: no column"),
+        ("b", "--drop b: no column"),
+        ("a,c", "no column beside the target b"),
+    ],
+)
+def test_what_cannot_be_dropped_is_one_clear_line(tmp_path, drop, says):
+    with pytest.raises(UserError, match=says):
+        read_files(csv(tmp_path, a=UP, c=COLORS, b=BITS), "b", drop=drop)
+
+
+def test_text_is_refused_until_it_is_dropped(tmp_path):
+    path = csv(tmp_path, a=UP, c=[f"Mr {i % 16}" for i in ROWS], b=BITS)
+    says = "column c: 16 different words in 30 rows are text, not categories; --drop c leaves"
+    with pytest.raises(UserError, match=says):
+        read_files(path, "b")
+    assert len(read_files(path, "b", drop="c").columns) == 1
+    assert read_files(csv(tmp_path, a=[f"Mr {i % 15}" for i in ROWS], b=BITS), "b").columns
+
+
+def test_text_of_a_long_file_is_a_tenth_of_its_rows(tmp_path):
+    def path(kinds):
+        words = [f"Mr {i % kinds}" for i in range(600)]
+        return csv(tmp_path, a=words, b=[i % 2 for i in range(600)])
+
+    assert read_files(path(60), "b").columns
+    with pytest.raises(UserError, match="column a: 61 different words in 600 rows are text"):
+        read_files(path(61), "b")
+
+
+def test_a_test_file_is_the_end_of_the_table(tmp_path):
+    """Its columns in another order, with one more."""
+    train = csv(tmp_path, a=UP, c=COLORS, b=BITS)
+    test = csv(tmp_path, "test.csv", b=[1, 0], more=[0, 0], c=["red", "pink"], a=[70, 80])
+    table = read_files(train, "b", test)
+    assert table.tests == 2
+    columns = by_name(table.columns)
+    assert list(columns) == ["a", "c"]
+    assert columns["a"].values.tolist() == [*UP, 70, 80]
+    assert columns["c"].values.tolist() == [*COLORS, "red", "pink"]
+    assert table.y.tolist() == [*BITS, 1, 0]
+
+
+def test_missing_targets_of_both_files_are_left_out(tmp_path):
+    train = csv(tmp_path, a=UP, b=["?", "?", *BITS[2:]])
+    test = csv(tmp_path, "test.csv", a=[70, 80, 90], b=[0, "?", 1])
+    table = read_files(train, "b", test)
+    assert (table.dropped, table.tests) == (3, 2)
+    assert table.columns[0].values[-3:].tolist() == [29, 70, 90]
+
+
+def test_a_column_without_a_cell_in_the_test_file_fits_any_kind(tmp_path):
+    train = csv(tmp_path, a=UP, c=COLORS, b=BITS)
+    test = csv(tmp_path, "test.csv", a=["?", "?"], c=["?", "?"], b=[0, 1])
+    a, c = read_files(train, "b", test).columns
+    assert a.missing.tolist() == c.missing.tolist() == [False] * 30 + [True] * 2
+    assert c.values[-1] is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"a": [1], "b": [1]}, r"test\.csv has no column c, which .*table\.csv has"),
+        ({"a": ["x"], "c": ["red"], "b": [1]}, r"test\.csv, column a: words, and numbers in .*tab"),
+        ({"a": [1], "c": [7], "b": [1]}, r"test\.csv, column c: numbers, and words in .*table"),
+        ({"a": [1], "c": ["red"], "b": ["x"]}, r"test\.csv, column b: words, and numbers"),
+        ({"a": [1], "c": ["red"]}, r"--target b: no such column in .*test\.csv"),
+        ({"a": [1], "c": ["red"], "b": ["?"]}, r"test\.csv has no rows after cleaning: b is alway"),
+        ({"a": [1], "c": ["red"], "b": ["inf"]}, r"test\.csv, line 2, column b: 'inf'"),
+    ],
+)
+def test_a_test_file_that_does_not_fit_is_one_clear_line(tmp_path, columns, says):
+    train = csv(tmp_path, a=UP, c=COLORS, b=BITS)
+    with pytest.raises(UserError, match=says):
+        read_files(train, "b", csv(tmp_path, "test.csv", **columns))
+
+
+def test_a_test_file_that_cannot_be_read_is_not_taken_for_the_data(tmp_path):
+    train, test = csv(tmp_path, a=UP, b=BITS), write(tmp_path, "", "test.csv")
+    with pytest.raises(UserError, match=r"test\.csv is empty") as raised:
+        read_files(train, "b", test)
+    assert not str(raised.value).startswith("--data ")
+
+
+def test_bundled_sets_have_names_and_digits_are_pictures():
+    digits, diabetes, iris = map(read_bundled, ("digits", "diabetes", "iris"))
+    assert (digits.image, digits.brightest) == ((8, 8, 1), 16)
+    assert max(column.values.max() for column in digits.columns) == 16
+    assert (diabetes.image, diabetes.class_names) == ((), [])
+    assert iris.class_names == ["setosa", "versicolor", "virginica"]
+    assert iris.columns[0].name == "sepal length (cm)"
