@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from trained_mlps import (
     Trained,
+    at_once,
     check_choice,
     finished_settings,
     load_trained,
@@ -41,7 +42,6 @@ from research.report.read import read_run_of
 from research.report.statistics import iqm_interval
 from research.sweep.machine import configure_jax
 
-AT_ONCE = 16  # runs that are attacked side by side
 MOST_LINES = 6  # settings in the picture
 
 
@@ -106,7 +106,7 @@ def attack_runs(trained: Trained, radii: np.ndarray, args: Arguments) -> tuple[A
         def one_run(params):
             return robustness(trained.config, shared, params, rows, radii, args.steps, key)
 
-        return lax.map(one_run, all_params, batch_size=AT_ONCE)
+        return lax.map(one_run, all_params, batch_size=at_once(trained.config))
 
     key = jax.random.key(args.seed)
     scores = all_runs(trained.shared, trained.params, rows, jnp.asarray(radii), key)

@@ -21,7 +21,7 @@ from jax import lax
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from trained_mlps import Trained, finished_settings, load_trained, summary, write_table
+from trained_mlps import Trained, at_once, finished_settings, load_trained, summary, write_table
 
 from research.errors import UserError, plain_exit
 from research.mlp.ensembles import average, by_size, gains
@@ -34,7 +34,6 @@ from research.sweep.machine import configure_jax
 from research.sweep.tensors import save_tree
 
 PARTS = ("validation", "test")
-AT_ONCE = 16  # runs that predict side by side
 SHOWN = (
     "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_micro",
     "roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "rmse", "mae", "r2",
@@ -111,7 +110,7 @@ def predict(trained: Trained, x: Any) -> np.ndarray:
     @jax.jit
     def all_runs(shared, params, x):
         one_run = lambda params: predictions(trained.config, shared, params, x)
-        return lax.map(one_run, params, batch_size=AT_ONCE)
+        return lax.map(one_run, params, batch_size=at_once(trained.config))
 
     return np.asarray(all_runs(trained.shared, trained.params, x))
 

@@ -25,7 +25,14 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from trained_mlps import Trained, check_choice, finished_settings, load_trained, write_table
+from trained_mlps import (
+    Trained,
+    at_once,
+    check_choice,
+    finished_settings,
+    load_trained,
+    write_table,
+)
 
 from research.errors import plain_exit, shortlist
 from research.mlp.attribution import explain, permutation_importance
@@ -35,7 +42,6 @@ from research.report.agreement import in_top, rank_correlation
 from research.report.read import read_run_of
 from research.sweep.machine import configure_jax
 
-AT_ONCE = 16  # runs side by side
 COMPLETE = 1e-3
 MOST_SHUFFLED = 300  # columns; of more, as of pixels, one tells little
 MOST_DRAWN, MOST_PRINTED = 20, 10
@@ -111,7 +117,7 @@ def integrate(
             by_column_BxC = attributions_BxF @ members_CxF.T.astype(np.float32)
             return abs(by_column_BxC).mean(axis=0), gap_B.max()
 
-        return lax.map(one_run, all_params, batch_size=AT_ONCE)
+        return lax.map(one_run, all_params, batch_size=at_once(trained.config))
 
     given, steps = (trained.shared, trained.params, rows, members_CxF), min(256, args.steps)
     while True:
@@ -133,7 +139,7 @@ def shuffle(trained: Trained, rows: Split, members_CxF: np.ndarray, args: Argume
             given = (shared, params, rows, members_CxF)
             return permutation_importance(trained.config, *given, args.repeats, key)
 
-        return lax.map(one_run, all_params, batch_size=AT_ONCE)
+        return lax.map(one_run, all_params, batch_size=at_once(trained.config))
 
     key = jax.random.key(args.seed)
     return np.asarray(all_runs(trained.shared, trained.params, rows, members_CxF, key))

@@ -81,6 +81,11 @@ def load_trained(data: RunFolderData, setting: Setting) -> Trained:
     return Trained(setting, config, shared, facts, runs, seeds, load_all_params(data.path, runs))
 
 
+def at_once(config: Config) -> int:
+    """How many runs to look at side by side: of convolutions, which need much memory, few."""
+    return 2 if config.channels else 16
+
+
 def summary(values_R: np.ndarray) -> str:
     """Median, interquartile mean and its interval over runs, for a table."""
     iqm, low, high = map(float, iqm_interval(values_R))

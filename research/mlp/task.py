@@ -28,6 +28,7 @@ from research.shuffle import at_positions, draw_order
 from research.task import Metrics, Problem, Task, bind
 
 ROWS_AT_ONCE = 2_048  # of an evaluation; more of them take turns, so as to need no more memory
+PICTURES_AT_ONCE = 128  # of which a convolution makes nine copies
 
 
 class State(NamedTuple):
@@ -139,7 +140,8 @@ def evaluate(
 def outputs(config: Config, shared: Dataset, params: Any, x_NxF: Any) -> jax.Array:
     """What the net makes of rows: float32 [N, K], logits or standardized targets."""
     apply: Any = make_model(config, shared).apply
-    return in_turns(lambda x: apply({"params": params}, shared.standardized(x)), x_NxF)
+    most = PICTURES_AT_ONCE if config.channels else ROWS_AT_ONCE
+    return in_turns(lambda x: apply({"params": params}, shared.standardized(x)), x_NxF, most=most)
 
 
 def predictions(config: Config, shared: Dataset, params: Any, x_NxF: Any) -> jax.Array:
@@ -156,12 +158,12 @@ def readable(shared: Dataset, outputs_NxK: jax.Array) -> jax.Array:
     return jax.nn.sigmoid(jnp.concatenate([-outputs_NxK, outputs_NxK], axis=1))
 
 
-def in_turns(function: Callable[..., jax.Array], *rows: Any) -> jax.Array:
-    """`function` of arrays [N, ...], at most `ROWS_AT_ONCE` rows at a time: [N, ...]."""
+def in_turns(function: Callable[..., jax.Array], *rows: Any, most: int) -> jax.Array:
+    """`function` of arrays [N, ...], at most so many rows at a time: [N, ...]."""
     n = len(rows[0])
-    if n <= ROWS_AT_ONCE:
+    if n <= most:
         return function(*map(jnp.asarray, rows))
-    turns = math.ceil(n / ROWS_AT_ONCE)
+    turns = math.ceil(n / most)
     size = math.ceil(n / turns)
     places = jnp.minimum(jnp.arange(turns * size), n - 1).reshape(turns, size)
     results = lax.map(lambda at: function(*(jnp.asarray(row)[at] for row in rows)), places)

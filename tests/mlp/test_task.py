@@ -196,6 +196,19 @@ def test_a_batch_is_rows_and_their_targets():
     np.testing.assert_array_equal(batch.y, shared.train.y[np.asarray(rows)])
 
 
+@pytest.mark.parametrize("data", ["wine", "diabetes"])
+def test_a_rows_noise_follows_it_from_batch_to_batch(data):
+    config = Config(data=data)
+    shared, hparams = make_problem(config).shared, HParams(label_noise=0.5)
+    noise = jnp.asarray([7, 8], jnp.uint32)
+    batch = jax.jit(lambda rows: next_batch(config, shared, hparams, noise, rows))
+    every = batch(jnp.arange(100))
+    assert (np.asarray(every.y) != shared.train.y[:100]).sum() > 20
+    rows = np.random.default_rng(0).permutation(100)
+    for leaf, expected in zip(batch(jnp.asarray(rows)), every, strict=True):
+        np.testing.assert_array_equal(leaf, np.asarray(expected)[rows])
+
+
 def test_two_seeds_see_the_data_in_two_orders():
     orders = [
         case().problem.task.init(case().problem.shared, HParams(), jax.random.key(seed)).order
@@ -355,8 +368,7 @@ def test_a_rows_slope_is_its_own():
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 16, 17, 31, 64])
-def test_rows_that_take_turns_give_what_they_give_at_once(monkeypatch, rows):
-    monkeypatch.setattr("research.mlp.task.ROWS_AT_ONCE", 8)
+def test_rows_that_take_turns_give_what_they_give_at_once(rows):
     seen = []
 
     def function(x, y):
@@ -365,7 +377,7 @@ def test_rows_that_take_turns_give_what_they_give_at_once(monkeypatch, rows):
 
     x = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
     y = np.arange(rows, dtype=np.float32) ** 2
-    np.testing.assert_array_equal(in_turns(function, x, y), x * 2 + y[:, None])
+    np.testing.assert_array_equal(in_turns(function, x, y, most=8), x * 2 + y[:, None])
     assert max(seen) <= 8
 
 
@@ -435,6 +447,17 @@ def test_regression_is_scored_in_the_units_of_the_target():
 def test_a_config_that_does_not_fit_its_data_is_one_clear_line(changes, says):
     with pytest.raises(UserError, match=says):
         make_problem(dataclasses.replace(CONFIG, **changes))
+
+
+@pytest.mark.parametrize(("data", "outputs"), [("digits", 10), ("iris", 3), ("breast_cancer", 1),
+                                               ("diabetes", 1)])  # fmt: skip
+def test_the_net_is_the_one_that_is_asked_for(data, outputs):
+    channels = (4,) if data == "digits" else ()
+    asked = {"hidden": (7, 7), "activation": "gelu", "layer_norm": True, "residual": True}
+    config = Config(data=data, channels=channels, **asked)
+    image = (8, 8, 1) if channels else ()
+    expected = MLP(outputs=outputs, channels=channels, image=image, **asked)
+    assert make_model(config, load_dataset(data)[0]) == expected
 
 
 def test_pictures_are_halved_down_to_a_pixel():
