@@ -3,6 +3,7 @@
 Shape letters: N rows, F features.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,7 +66,8 @@ def describe(report: Report, table: str) -> list[str]:
         )
     for part, count in report["duplicates"].items():
         if count:
-            lines.append(f"{count} rows of the {part} part stand among the training rows, too")
+            rows = "row" if count == 1 else "rows"
+            lines.append(f"{count} {rows} of the {part} part also among the training rows")
     if count := report["contradictions"]:
         lines.append(f"{count} training rows have the features of another with another target")
     counts = report["class_rows"]
@@ -91,7 +93,7 @@ def _find_leaks(
     some = np.random.default_rng(0).permutation(len(y))[:LOOKED_AT]
     x, y = x[some], y[some]
     counts = np.unique(y, return_counts=True)[1]
-    if len(counts) < 2 or (classifies and counts.min() < FOLDS):
+    if len(counts) < 2 or (classifies and counts.max() < FOLDS):
         return {}
     if classifies:
         tree: Any = DecisionTreeClassifier(max_leaf_nodes=64, random_state=0)
@@ -100,7 +102,9 @@ def _find_leaks(
     scoring = "balanced_accuracy" if classifies else "r2"
     leaks = {}
     for name, at in columns.items():
-        score = float(np.mean(cross_val_score(tree, x[:, at], y, cv=FOLDS, scoring=scoring)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of classes with fewer rows than folds
+            score = float(np.mean(cross_val_score(tree, x[:, at], y, cv=FOLDS, scoring=scoring)))
         if not classifies:
             score = max(score, _squared_correlation(x[:, at[0]], y))
         if score >= LEAK:

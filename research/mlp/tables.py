@@ -25,6 +25,7 @@ BUNDLED = {
 }
 TARGET_TYPES = ("auto", "classes", "numbers")
 MIN_ROWS = 10  # below that, no split into three parts makes sense
+LARGEST = 1e30  # of a number: beyond, squares leave float32, and something else is meant
 MOST_CLASSES = 20  # so many whole numbers are classes, more are a quantity
 MISSING = {"", "?", "-", "na", "n/a", "nan", "null", "none"}
 
@@ -180,10 +181,11 @@ def _parse(path: str, name: str, cells: list[str], lines: Sequence[int]) -> Colu
             name, np.array([cell if k else None for cell, k in zip(cells, known)], object)
         )
     values = np.array(numbers, np.float64)
-    if np.isinf(values).any():
-        first = int(np.argmax(np.isinf(values)))
+    too_large = np.abs(values) > LARGEST
+    if too_large.any():
+        first = int(np.argmax(too_large))
         raise UserError(
-            f"{path}, line {lines[first]}, column {name}: {cells[first]!r} is not finite"
+            f"{path}, line {lines[first]}, column {name}: {cells[first]!r} is above {LARGEST:g}"
         )
     return Column(name, values)
 
@@ -210,8 +212,8 @@ def _typed(path: str, name: str, series: Any) -> Column:
     types = pd.api.types
     if types.is_bool_dtype(series) or types.is_numeric_dtype(series):
         values = series.astype("Float64").to_numpy(np.float64, na_value=np.nan)
-        if np.isinf(values).any():
-            raise UserError(f"{path}, column {name}: holds numbers that are not finite")
+        if (np.abs(values) > LARGEST).any():
+            raise UserError(f"{path}, column {name}: holds numbers above {LARGEST:g}")
         return Column(name, values)
     known = series.notna()
     if all(isinstance(value, bool | int | float | Decimal) for value in series[known]):

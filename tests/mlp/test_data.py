@@ -143,6 +143,15 @@ def test_a_constant_feature_does_no_harm(tmp_path):
     assert facts["notes"][0] == f"{path}: the same in all training rows, and so of no use: a, c"
 
 
+@pytest.mark.parametrize("column", ["c", "b"])
+def test_numbers_too_large_to_have_a_mean_are_one_clear_line(tmp_path, column):
+    """Some tools write the largest double where a value is missing."""
+    columns = {"a": UP, "c": UP, "b": [i / 2 for i in ROWS]}
+    columns[column] = [*columns[column][:-1], 1.7e308]
+    with pytest.raises(UserError, match=f"column {column}"):
+        data.load_dataset(csv(tmp_path, **columns), "b")
+
+
 def test_a_class_too_small_for_every_part_is_not_stratified(tmp_path):
     path = csv(tmp_path, a=UP, b=[int(i == 4) for i in ROWS])
     assert data.load_dataset(path, "b")[0].classes == 2
@@ -175,7 +184,7 @@ def test_copies_of_training_rows_in_a_test_file_are_said(tmp_path):
     path, test = csv(tmp_path, **columns), csv(tmp_path, "test.csv", **columns)
     _, facts = data.load_dataset(path, "b", test_data=test)
     (note,) = facts["notes"]
-    assert note == f"{path}: 30 rows of the test part stand among the training rows, too"
+    assert note == f"{path}: 30 rows of the test part also among the training rows"
 
 
 def test_a_class_that_is_not_trained_on_is_an_error(tmp_path):

@@ -100,9 +100,7 @@ def test_rows_that_stand_in_training_too_are_counted_by_part():
     copies = changed(X, [120, 121, 159, 199], X[[0, 0, 119, 5]])
     assert inspect(x=copies)["duplicates"] == {"validation": 3, "test": 1}
     found = lines(x=copies)
-    assert found[0] == (
-        "table.csv: 3 rows of the validation part stand among the training rows, too"
-    )
+    assert found[0] == ("table.csv: 3 rows of the validation part also among the training rows")
     assert len(found) == 2
     assert inspect(x=changed(X, [120, 121], X[199]))["duplicates"]["validation"] == 0
 
@@ -134,6 +132,12 @@ def test_classes_of_two_rows_are_too_few_to_look_for_leaks():
     rows = {"train": np.arange(6), "validation": np.arange(6, 9), "test": np.arange(9, 12)}
     y = (np.arange(12) % 3).astype(np.int32)
     assert data_quality.inspect(X[:12], y, rows, NAMES, COLUMNS)["leaks"] == {}
+
+
+def test_a_class_of_two_rows_hides_no_leak():
+    y = np.where(CLASSES == 2, 0, CLASSES)
+    y[[3, 50]] = 2
+    assert list(inspect(x=changed(X, np.s_[:, 3], y), y=y)["leaks"]) == ["c"]
 
 
 def test_a_number_that_is_the_same_in_all_training_rows_does_no_harm():
