@@ -29,7 +29,7 @@ class Machine:
         shutil.copytree(ROOT / "experiments", self.root / "experiments")
         for name in ("uv.lock", "pyproject.toml"):
             shutil.copy(ROOT / name, self.root)
-        for tool in ("sh", "dirname", "cat", "cksum", "rm", "mkdir", "chmod", "env"):
+        for tool in ("sh", "dirname", "cat", "cksum", "rm", "mkdir", "chmod", "env", "grep", "tr"):
             (self.bin / tool).symlink_to(shutil.which(tool) or tool)
         self.command("python3", "exit 0")
         self.command("uv", GOOD_UV)
