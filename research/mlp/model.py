@@ -85,11 +85,18 @@ class MLP(nn.Module):
 def pool(x_BxHxWxC: jax.Array) -> jax.Array:
     """The largest of every 2x2 pixels: [B, H // 2, W // 2, C]; of an odd side the last is left out.
 
-    A maximum over axes, whose gradient is a product; that of a window is a scatter.
+    By comparisons of pairs, whose gradient goes to one of them. That of a window is a scatter. That
+    of `max` asks which numbers equal the largest; where the compiler computes them twice, with
+    other roundings, none may, and it divides by zero.
     """
-    b, h, w, c = x_BxHxWxC.shape
+    h, w = x_BxHxWxC.shape[1:3]
     cut = x_BxHxWxC[:, : h // 2 * 2, : w // 2 * 2]
-    return cut.reshape(b, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+    rows = _larger(cut[:, 0::2], cut[:, 1::2])
+    return _larger(rows[:, :, 0::2], rows[:, :, 1::2])
+
+
+def _larger(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.where(a >= b, a, b)
 
 
 def _drop(x_BxF: jax.Array, dropout: Dropout, layer: int) -> jax.Array:
