@@ -29,13 +29,13 @@ from trained_mlps import (
     at_once,
     check_choice,
     finished_settings,
+    first_rows,
     load_trained,
     summary,
     write_table,
 )
 
 from research.errors import UserError, plain_exit
-from research.mlp.data import Split
 from research.mlp.robustness import robustness
 from research.report import classifiers
 from research.report.read import read_run_of
@@ -98,8 +98,7 @@ def main(args: Arguments) -> Path:
 
 def attack_runs(trained: Trained, radii: np.ndarray, args: Arguments) -> tuple[Any, Any]:
     """Scores under FGSM and under PGD, float32 [R, M] each; all runs face the same draws."""
-    part = getattr(trained.shared, args.part)
-    rows = Split(part.x[: args.rows], part.y[: args.rows])
+    rows = first_rows(trained, args.part, args.rows)
 
     @jax.jit
     def all_runs(shared, all_params, rows, radii, key):

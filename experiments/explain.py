@@ -30,6 +30,7 @@ from trained_mlps import (
     at_once,
     check_choice,
     finished_settings,
+    first_rows,
     load_trained,
     write_table,
 )
@@ -76,8 +77,7 @@ def main(args: Arguments) -> Path:
     args.check()
     data = read_run_of(args.folder, "mlp")
     trained = load_trained(data, finished_settings(data)[0])
-    part = getattr(trained.shared, args.part)
-    rows = Split(part.x[: args.rows], part.y[: args.rows])
+    rows = first_rows(trained, args.part, args.rows)
     names, members_CxF = columns_of(trained)
     by_run = {"integrated gradients": integrate(trained, rows, members_CxF, args)}
     if len(names) <= MOST_SHUFFLED:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from research.errors import UserError
 from research.mlp import Config
-from research.mlp.data import Dataset, load
+from research.mlp.data import Dataset, Split, load
 from research.mlp.task import fit_to
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, stopped_runs
@@ -79,6 +79,12 @@ def load_trained(data: RunFolderData, setting: Setting) -> Trained:
         raise UserError(f"--data {config.data} is not what the runs of {data.path} were trained on")
     config = fit_to(config, shared)
     return Trained(setting, config, shared, facts, runs, seeds, load_all_params(data.path, runs))
+
+
+def first_rows(trained: Trained, part: str, most: int) -> Split:
+    """The rows at the beginning of a part."""
+    split = getattr(trained.shared, part)
+    return Split(split.x[:most], split.y[:most])
 
 
 def at_once(config: Config) -> int:
