@@ -1,23 +1,29 @@
 """Pictures of what classifiers, and other nets that were tested, predict: one run of several, and
 how far the others are from it.
 
-Shape letters: R runs, N rows, K classes, G points of a grid.
+Shape letters: R runs, N rows, K classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.metrics import auc, confusion_matrix, precision_recall_curve, roc_curve
+from sklearn.metrics import confusion_matrix
 
+from research.report.class_curves import (
+    COVERED,
+    GRID_G,
+    Curve,
+    class_curves,
+    middle_run,
+    precision_recall,
+    roc,
+)
 from research.report.statistics import Interval
 
-GRID_G = np.linspace(0, 1, 201)
-COVERED = (2.5, 97.5)  # percentiles of the runs that a band goes through
-MOST_CLASSES = 10  # drawn one by one
 DARK, LIGHT = "#1f3b6f", "#8fa8d8"
 
 
@@ -27,7 +33,7 @@ def draw_roc(path: Path, y_N: Any, probabilities_RxNxK: Any, class_names: Sequen
     against the rest is drawn. The file is `path`."""
     figure, axes = _square("false positive rate", "true positive rate")
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
-    _draw_curves(axes, _roc, y_N, probabilities_RxNxK, class_names, "ROC")
+    _draw_curves(axes, roc, y_N, probabilities_RxNxK, class_names, "ROC")
     return _save(figure, path)
 
 
@@ -36,9 +42,7 @@ def draw_precision_recall(
 ) -> Path:
     """Precision against recall; else as `draw_roc`."""
     figure, axes = _square("recall", "precision")
-    _draw_curves(
-        axes, _precision_recall, y_N, probabilities_RxNxK, class_names, "Precision, recall"
-    )
+    _draw_curves(axes, precision_recall, y_N, probabilities_RxNxK, class_names, "Precision, recall")
     return _save(figure, path)
 
 
@@ -174,49 +178,20 @@ def draw_pixels(path: Path, by_run: Mapping[str, Any]) -> Path:
     return _save(figure, path)
 
 
-def middle_run(scores_R: np.ndarray) -> int:
-    """The run whose score is the (lower) median."""
-    return int(np.argsort(scores_R, kind="stable")[(len(scores_R) - 1) // 2])
-
-
-Curve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-
-
-def _roc(truth_N: np.ndarray, scores_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    false_positive, true_positive, _ = roc_curve(truth_N, scores_N)
-    return false_positive, true_positive
-
-
-def _precision_recall(truth_N: np.ndarray, scores_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    precision, recall, _ = precision_recall_curve(truth_N, scores_N)
-    return recall[::-1], precision[::-1]
-
-
 def _draw_curves(
     axes: Any, curve: Curve, y_N: Any, probabilities_RxNxK: Any, names: Sequence[str], title: str
 ) -> None:
-    classes = [1] if len(names) == 2 else range(len(names))
-    defined = [k for k in classes if 0 < np.sum(y_N == k) < len(y_N)]
-    if not defined:
+    found = class_curves(curve, y_N, probabilities_RxNxK, names)
+    if found is None:
         axes.set_title(f"{title}: the rows are all of one class", fontsize=10)
         return
-    curves_RxKxG = np.array(
-        [
-            [np.interp(GRID_G, *curve(y_N == k, one_NxK[:, k])) for k in defined]
-            for one_NxK in probabilities_RxNxK
-        ]
-    )
-    mean_RxG = curves_RxKxG.mean(axis=1)
-    at = middle_run(np.array([auc(GRID_G, one_G) for one_G in mean_RxG]))
-    if 1 < len(defined) <= MOST_CLASSES:
-        palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.95, len(defined)))
-        for k, line_G, colour in zip(defined, curves_RxKxG[at], palette, strict=True):
-            axes.plot(GRID_G, line_G, color=colour, linewidth=0.8, alpha=0.8, label=names[k])
-    low_G, high_G = np.percentile(mean_RxG, COVERED, axis=0)
-    axes.fill_between(GRID_G, low_G, high_G, color=LIGHT, alpha=0.5, linewidth=0,
-                      label=f"95% of {len(mean_RxG)} runs")  # fmt: skip
-    of = names[1] if len(names) == 2 else "mean of the classes"
-    axes.plot(GRID_G, mean_RxG[at], color=DARK, linewidth=1.8, label=f"run of median area, {of}")
+    palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.95, max(1, len(found.each))))
+    for (name, line_G), colour in zip(found.each.items(), palette, strict=False):
+        axes.plot(GRID_G, line_G, color=colour, linewidth=0.8, alpha=0.8, label=name)
+    axes.fill_between(GRID_G, found.low, found.high, color=LIGHT, alpha=0.5, linewidth=0,
+                      label=f"95% of {len(probabilities_RxNxK)} runs")  # fmt: skip
+    axes.plot(GRID_G, found.middle, color=DARK, linewidth=1.8,
+              label=f"run of median area, {found.of}")  # fmt: skip
     axes.legend(fontsize=7, frameon=False)
     axes.set_title(f"{title} of the median run, and of the others", fontsize=10)
 

@@ -16,13 +16,18 @@ class Setting(NamedTuple):
       values: swept field -> value.
       rows: the metrics of its finite runs.
       seeds: how many runs it has.
-      left_out: how many of them became non-finite and are in no statistic.
+      lost: the seeds of those that became non-finite and are in no statistic.
     """
 
     values: dict[str, Any]
     rows: Any  # pd.DataFrame
     seeds: int
-    left_out: int
+    lost: tuple[int, ...]
+
+    @property
+    def left_out(self) -> int:
+        """How many runs became non-finite."""
+        return len(self.lost)
 
     @property
     def all_diverged(self) -> bool:
@@ -52,17 +57,22 @@ def settings(run: RunFolderData) -> Iterator[Setting]:
     bad = diverged_runs(run)
     groups: Any = run.metrics.groupby(names, sort=False) if names else [((), run.metrics)]
     for values, rows in groups:
-        finite = rows[~rows["run"].isin(list(bad))]
-        seeds = rows["run"].nunique()
-        left_out = seeds - finite["run"].nunique()
-        yield Setting(dict(zip(names, values, strict=True)), finite, seeds, left_out)
+        lost = rows["run"].isin(list(bad))
+        seeds = tuple(rows["seed"][lost].unique().tolist())
+        yield Setting(
+            dict(zip(names, values, strict=True)), rows[~lost], rows["run"].nunique(), seeds
+        )
 
 
 def final_values(setting: Setting, metric: str) -> np.ndarray:
     """The metric of each finite run at the last step at which it was measured: float64 [S]."""
+    return final_rows(setting, metric)[metric].to_numpy(np.float64)
+
+
+def final_rows(setting: Setting, metric: str) -> Any:
+    """The rows of the last step at which the metric was measured, one a finite run."""
     measured = setting.rows[setting.rows[metric].notna()]
-    last = measured[measured["step"] == measured["step"].max()]
-    return last[metric].to_numpy(np.float64)
+    return measured[measured["step"] == measured["step"].max()]
 
 
 def final_score(setting: Setting, metric: str) -> Score | None:

@@ -1,0 +1,114 @@
+"""The table of settings, as text: what the terminal prints and what the page shows."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from research.report.read import swept
+from research.report.settings import final_values, show
+from research.report.statistics import Interval, iqm_interval
+from research.report.summary import Line, Summary
+
+
+class Column(NamedTuple):
+    """A column of the table: its name, what it means, and a cell for every line."""
+
+    name: str
+    meaning: str
+    cells: list[str]
+
+
+def headline(summary: Summary) -> list[Column]:
+    """A column for each swept field, and for what is said of each setting; the best on top."""
+    lines, metric = summary.lines, summary.metric
+    columns = [*_fields(summary), Column("seeds", "finite runs", [_seeds(line) for line in lines])]
+    if len({line.setting.last_step for line in lines}) > 1:
+        steps = [f"{line.setting.last_step:,}" for line in lines]
+        columns.append(Column("steps", "how far the runs have come", steps))
+    columns += [
+        Column(f"{metric} IQM [95%]", _IQM, [_interval(line.iqm, line) for line in lines]),
+        Column("median [95%]", "over seeds", [_interval(line.median, line) for line in lines]),
+        Column("mean [95%]", "over seeds", [_interval(line.mean, line) for line in lines]),
+    ]
+    if summary.shown != metric:
+        cells = [_twin(line, summary.shown) for line in lines]
+        columns.append(Column(f"{summary.shown} IQM [95%]", _IQM, cells))
+    if any(line.gap for line in lines):
+        columns.append(Column("gap", _GAP, [_interval(line.gap, line) for line in lines]))
+        cells = ["" if line.reached is None else f"{line.reached} of {line.setting.seeds}"
+                 for line in lines]  # fmt: skip
+        columns.append(Column("reached", "runs that are at the goal or beyond", cells))
+    if any(line.against_best for line in lines):
+        columns.append(Column("against the best [95%]", _AGAINST, [_against(one) for one in lines]))
+        columns.append(Column("P(better) [95%]", _BETTER, [_better(line) for line in lines]))
+    return columns
+
+
+_IQM = "interquartile mean over seeds, and its 95% bootstrap interval"
+_GAP = "optimality gap: how far runs are from the goal on average, those beyond it counting 0"
+_AGAINST = (
+    "difference of the interquartile means, negative being worse; none if its interval holds 0"
+)
+_BETTER = "probability that a run is better than one of the best setting"
+
+
+def _fields(summary: Summary) -> list[Column]:
+    """What tells settings apart; folders that do not sweep a field have no cell for it."""
+    columns = []
+    if len(summary.runs) > 1:
+        names = [summary.run_name(line.run) for line in summary.lines]
+        columns.append(Column("run", "the run folder", names))
+    every = dict.fromkeys(name for run in summary.runs for name in swept(run.manifest))
+    for name in every:
+        cells = [_value(summary, line, name) for line in summary.lines]
+        columns.append(Column(name, "swept", cells))
+    return columns
+
+
+def _value(summary: Summary, line: Line, name: str) -> str:
+    """Of a swept field; where another folder does not sweep it, its only value."""
+    manifest = summary.runs[line.run].manifest
+    fixed: dict[str, Any] = manifest.get("config", {}) | manifest.get("hparams", {})
+    value = line.setting.values.get(name, fixed.get(name, ""))
+    return "x".join(map(str, value)) if isinstance(value, list) else show(value)
+
+
+def _seeds(line: Line) -> str:
+    finite = line.setting.seeds - line.setting.left_out
+    return f"{finite} of {line.setting.seeds}" if line.setting.left_out else str(finite)
+
+
+def interval_text(interval: Interval) -> str:
+    """An estimate and its interval in a few digits."""
+    estimate, low, high = map(float, interval)
+    return f"{estimate:.4g} [{low:.3g}, {high:.3g}]"
+
+
+def _interval(interval: Interval | None, line: Line) -> str:
+    if interval is not None:
+        return interval_text(interval)
+    return "none finite" if line.setting.all_diverged else "not measured"
+
+
+def _twin(line: Line, metric: str) -> str:
+    values = final_values(line.setting, metric)
+    return _interval(iqm_interval(values) if len(values) else None, line)
+
+
+def _against(line: Line) -> str:
+    if line.place == 0:
+        return "the best"
+    if line.against_best is None:
+        return ""
+    return f"{interval_text(line.against_best.difference)} {line.against_best.verdict}"
+
+
+def _better(line: Line) -> str:
+    if line.against_best is None:
+        return ""
+    estimate, low, high = map(float, line.against_best.improvement)
+    return f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def columns_as_rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
+    """The cells, line by line."""
+    return list(zip(*(column.cells for column in columns), strict=True))

@@ -1,0 +1,143 @@
+"""The page of a sweep that is still running, served on loopback; it renews itself."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from research.errors import UserError
+from research.report.page.page import make_content, make_page
+from research.report.read import RunFolderData, read_run_folder
+from research.report.summary import Summary, summarize
+
+HOST = "127.0.0.1"
+RESAMPLES = 200  # of a band: the page is made anew every few seconds
+
+
+class LivePage:
+    """What is served: made when it is asked for and the run folders have changed."""
+
+    def __init__(self, paths: Sequence[str | Path], metric: str | None = None):
+        self._paths = [Path(path) for path in paths]
+        self._metric = metric
+        self._lock = threading.Lock()
+        self._version, self._content = "", b""
+
+    def page(self) -> bytes:
+        """The page with what there is now.
+
+        Raises:
+          UserError: if there is nothing yet, or it cannot be read.
+        """
+        return make_page(self._summary(), live=True).encode()
+
+    def content(self, have: str) -> bytes:
+        """What is new to one who has version `have`, as JSON; empty if nothing is.
+
+        Raises:
+          UserError: if it cannot be read.
+        """
+        with self._lock:
+            version = self._version_now()
+            if version == have:
+                return b""
+            if version != self._version:
+                content = make_content(self._summary(), RESAMPLES)
+                self._content = json.dumps(content | {"version": version}).encode()
+                self._version = version
+            return self._content
+
+    def _summary(self) -> Summary:
+        return summarize(self._read(), self._metric)
+
+    def _read(self) -> list[RunFolderData]:
+        return [read_run_folder(path) for path in self._paths]
+
+    def _version_now(self) -> str:
+        """Changes when a folder does."""
+        files = [file for path in self._paths for file in _watched(path)]
+        stamps = [stat.st_mtime_ns for stat in map(_stat, files) if stat]
+        return f"{len(stamps)}-{max(stamps, default=0)}"
+
+
+def _watched(path: Path) -> list[Path]:
+    parts = [*(path / "metrics").glob("*.parquet"), *(path / "evaluation").glob("*")]
+    return [path / "manifest.json", *parts]
+
+
+def _stat(path: Path):
+    with contextlib.suppress(FileNotFoundError):  # a job that is resumed cuts its metrics
+        return path.stat()
+
+
+def make_server(live: LivePage, port: int) -> ThreadingHTTPServer:
+    """A server of the page on loopback alone, for this machine and whom it lets in by SSH.
+
+    Args:
+      live: what to serve.
+      port: 0 picks a free one.
+
+    Raises:
+      UserError: if the port is taken.
+    """
+    try:
+        return ThreadingHTTPServer((HOST, port), _handler(live))
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--port {port}: {error}; give another, or 0 for a free one") from None
+
+
+def _handler(live: LivePage) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            # A name that somebody else points at loopback may not read the page.
+            name = (self.headers.get("Host") or "").rpartition(":")[0]
+            if name not in ("localhost", HOST):
+                self._send(403, "text/plain", b"only as localhost")
+                return
+            url = urlsplit(self.path)
+            have = parse_qs(url.query).get("have", [""])[0]
+            routes: dict[str, tuple[str, Callable[[], bytes]]] = {
+                "/": ("text/html; charset=utf-8", live.page),
+                "/content.json": ("application/json", lambda: live.content(have)),
+            }
+            if url.path not in routes:
+                self._send(404, "text/plain", b"there is only /")
+                return
+            kind, make = routes[url.path]
+            try:
+                body = make()
+            except UserError as error:
+                self._send(503, "text/plain; charset=utf-8", str(error).encode())
+                return
+            self._send(200 if body else 204, kind, body)
+
+        def _send(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.end_headers()
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return Handler
+
+
+@contextlib.contextmanager
+def serving(live: LivePage, port: int) -> Iterator[str]:
+    """Serves while open; gives the address."""
+    server = make_server(live, port)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,1 @@
+"""One page, in one file, that shows what run folders hold."""

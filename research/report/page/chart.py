@@ -1,0 +1,91 @@
+"""What the page draws: a chart is traces for every view of it, in plain JSON."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """Something drawn.
+
+    Attributes:
+      drawn: a plotly trace.
+      setting: the place of the setting that switches it on and off; None: always on.
+      along: name of an x-axis -> x; empty where there is but one.
+    """
+
+    drawn: Any
+    setting: int | None = None
+    along: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """One of the pictures of a chart.
+
+    Attributes:
+      name: to choose it by.
+      traces: what is drawn.
+      layout: of plotly: axis titles and the like; colours and fonts are the page's.
+      log: whether a logarithmic y-axis makes sense.
+    """
+
+    name: str
+    traces: Sequence[Trace]
+    layout: Mapping[str, Any]
+    log: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """A chart of the page.
+
+    Attributes:
+      name: of its element.
+      title: above it.
+      note: how to read it, in a sentence.
+      views: at least one; the first is shown at first.
+      legend: whether settings are switched on and off.
+      height: in pixels.
+      whole: whether it needs the whole width of the page.
+    """
+
+    name: str
+    title: str
+    note: str
+    views: Sequence[View]
+    legend: bool = False
+    height: int = 420
+    whole: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """What the page's script reads."""
+        return {
+            "views": [_view_json(view) for view in self.views],
+            "legend": self.legend,
+            "height": self.height,
+        }
+
+
+def _view_json(view: View) -> dict[str, Any]:
+    figure = go.Figure([trace.drawn for trace in view.traces], view.layout).to_dict()
+    layout = {name: value for name, value in figure["layout"].items() if name != "template"}
+    traces = [
+        {
+            "drawn": drawn,
+            "setting": trace.setting,
+            "along": {name: packed(x) for name, x in trace.along.items()},
+        }
+        for drawn, trace in zip(figure["data"], view.traces, strict=True)
+    ]
+    return {"name": view.name, "traces": traces, "layout": layout, "log": view.log}
+
+
+def packed(values: Any) -> Any:
+    """Numbers as plotly packs them: a quarter of what they take as text."""
+    figure = go.Figure(go.Scatter(x=np.asarray(values))).to_dict()
+    return figure["data"][0]["x"]

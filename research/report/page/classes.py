@@ -1,0 +1,201 @@
+"""Classifiers on the page, from the predictions that a run folder has of them.
+
+Shape letters: R runs, N rows, K classes.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+from safetensors import SafetensorError, safe_open
+from sklearn.metrics import confusion_matrix
+
+from research.errors import UserError
+from research.report.class_curves import (
+    GRID_G,
+    ClassCurves,
+    class_curves,
+    middle_run,
+    precision_recall,
+    roc,
+)
+from research.report.page.chart import Chart, Trace, View
+from research.report.page.labels import plain
+from research.report.palette import COLOURS
+from research.report.summary import Summary
+
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+class Predictions(NamedTuple):
+    """What the runs of a setting predict of a part.
+
+    Attributes:
+      part: "test" or "validation".
+      setting: its label.
+      classes: their names.
+      y: int [N].
+      probabilities: float32 [R, N, K].
+    """
+
+    part: str
+    setting: str
+    classes: list[str]
+    y: np.ndarray
+    probabilities: np.ndarray
+
+
+def class_charts(summary: Summary, run: int) -> list[Chart]:
+    """ROC, precision-recall and confusion of the best setting that was evaluated; nothing where
+    there are no classes, or nothing was evaluated.
+
+    Raises:
+      UserError: if a file is damaged.
+    """
+    found = read_predictions(summary, run)
+    if not found or not found[0].classes:
+        return []
+    charts = [_roc_chart(run, found), _recall_chart(run, found), _confusion_chart(run, found)]
+    return [chart for chart in charts if chart.views]
+
+
+def read_predictions(summary: Summary, run: int) -> list[Predictions]:
+    """Of each part, the test part first; of the best setting that has some."""
+    folder = summary.runs[run].path / "evaluation"
+    files = {}
+    for path in sorted(folder.glob("predictions-*.safetensors")):
+        tensors, facts = _read(path)
+        files[int(tensors["runs"][0])] = tensors, facts
+    for line in summary.of_run(run):
+        for number in line.setting.rows["run"].unique():
+            if int(number) in files:
+                tensors, facts = files[int(number)]
+                return [
+                    Predictions(part, facts["setting"], facts["classes"] or [],
+                                tensors[f"{part}_target"], tensors[part])
+                    for part in ("test", "validation")
+                ]  # fmt: skip
+    return []
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+    except (SafetensorError, ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+
+
+def _roc_chart(run: int, found: list[Predictions]) -> Chart:
+    return Chart(
+        name=f"roc-{run}",
+        title="Receiver operating characteristics",
+        note=_note(found[0]),
+        views=_curve_views(found, roc, "false positive rate", "true positive rate", True),
+        height=440,
+    )
+
+
+def _recall_chart(run: int, found: list[Predictions]) -> Chart:
+    return Chart(
+        name=f"recall-{run}",
+        title="Precision and recall",
+        note=_note(found[0]),
+        views=_curve_views(found, precision_recall, "recall", "precision", False),
+        height=440,
+    )
+
+
+def _note(one: Predictions) -> str:
+    return (
+        f"{one.setting}: the run of median area, and a band through 95% of the "
+        f"{len(one.probabilities)} runs; thin lines are its classes against the rest."
+    )
+
+
+def _curve_views(
+    found: list[Predictions], curve: Any, x: str, y: str, diagonal: bool
+) -> list[View]:
+    views = []
+    for one in found:
+        curves = class_curves(curve, one.y, one.probabilities, one.classes)
+        if curves is not None:
+            views.append(View(one.part, _curve_traces(curves, diagonal), _square(x, y)))
+    return views
+
+
+def _curve_traces(curves: ClassCurves, diagonal: bool) -> list[Trace]:
+    traces = []
+    if diagonal:
+        traces.append(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", hoverinfo="skip",
+                                 line={"color": "#8a8a8a", "dash": "dot", "width": 1},
+                                 showlegend=False))  # fmt: skip
+    traces.append(
+        go.Scatter(
+            x=np.concatenate([GRID_G, GRID_G[::-1]]),
+            y=np.concatenate([curves.high, curves.low[::-1]]).astype(np.float32),
+            fill="toself", mode="lines", line={"width": 0}, fillcolor=COLOURS[0], opacity=0.25,
+            hoverinfo="skip", name="95% of the runs", showlegend=True,
+        )
+    )  # fmt: skip
+    for place, (name, line) in enumerate(curves.each.items()):
+        traces.append(_line(name, line, COLOURS[place % len(COLOURS)], 1,
+                            DASHES[place // len(COLOURS) % len(DASHES)]))  # fmt: skip
+    title = f"{curves.of}, area {curves.area:.4g}"
+    traces.append(_line(title, curves.middle, COLOURS[0], 3, "solid"))
+    return [Trace(trace) for trace in traces]
+
+
+def _line(name: str, y: np.ndarray, colour: str, width: int, dash: str) -> Any:
+    return go.Scatter(
+        x=GRID_G, y=y.astype(np.float32), mode="lines", name=plain(name),
+        line={"color": colour, "width": width, "dash": dash}, hovertemplate="%{y:.4g}",
+    )  # fmt: skip
+
+
+def _square(x: str, y: str) -> dict[str, Any]:
+    return {
+        "xaxis": {"title": {"text": x}, "range": [-0.01, 1.01]},
+        "yaxis": {"title": {"text": y}, "range": [-0.01, 1.02]},
+        "showlegend": True,
+    }
+
+
+def _confusion_chart(run: int, found: list[Predictions]) -> Chart:
+    classes = len(found[0].classes)
+    return Chart(
+        name=f"confusion-{run}",
+        title="Confusion matrix",
+        note=f"{found[0].setting}: rows of each true class by what the run of median accuracy "
+        "predicts; the smallest and largest of all runs on hover. Colours are shares of the class.",
+        views=[_confusion_view(one) for one in found],
+        height=min(700, 240 + 34 * classes),
+    )
+
+
+def _confusion_view(one: Predictions) -> View:
+    predicted = one.probabilities.argmax(axis=2)
+    labels = np.arange(len(one.classes))
+    matrices = np.stack([confusion_matrix(one.y, some, labels=labels) for some in predicted])
+    middle = matrices[middle_run(np.mean(predicted == one.y, axis=1))]
+    shares = middle / np.maximum(middle.sum(axis=1, keepdims=True), 1)
+    names = [plain(name) for name in one.classes]
+    few = len(names) <= 20
+    drawn = go.Heatmap(
+        z=shares.astype(np.float32), x=names, y=names, text=middle,
+        texttemplate="%{text}" if few else None, zmin=0, zmax=1, colorscale="Cividis",
+        customdata=np.stack([matrices.min(axis=0), matrices.max(axis=0)], axis=2),
+        hovertemplate="true %{y}, predicted %{x}: %{text} "
+        "(%{customdata[0]} to %{customdata[1]})<extra></extra>",
+        colorbar={"thickness": 12, "outlinewidth": 0, "tickformat": ".0%"},
+    )  # fmt: skip
+    layout = {
+        "xaxis": {"title": {"text": "predicted"}, "type": "category"},
+        "yaxis": {"title": {"text": "true"}, "type": "category", "autorange": "reversed",
+                  "automargin": True},
+        "hovermode": "closest",
+    }  # fmt: skip
+    return View(one.part, [Trace(drawn)], layout)

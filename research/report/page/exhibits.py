@@ -1,0 +1,74 @@
+"""What else a run folder has to show: an agent at play, text that a model wrote."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from research.errors import UserError
+from research.report.read import RunFolderData
+
+MOST_BYTES = 1_500_000  # of an animation; the page is to stay small
+MOST_ANIMATIONS = 2  # the latest
+MOST_TEXTS = 6
+MOST_LETTERS = 3_000
+
+
+class Animation(NamedTuple):
+    """A GIF of an agent.
+
+    Attributes:
+      name: of the file.
+      source: a data URI; empty if the file is too large for the page.
+    """
+
+    name: str
+    source: str
+
+
+class Text(NamedTuple):
+    """What a language model wrote.
+
+    Attributes:
+      title: which run, and how its tokens were chosen.
+      prompt, text: of it; the text goes on from the prompt.
+    """
+
+    title: str
+    prompt: str
+    text: str
+
+
+def animations(run: RunFolderData) -> list[Animation]:
+    """The latest animations of a run folder."""
+    paths = sorted(run.path.glob("run-*.gif"), key=lambda path: path.stat().st_mtime)
+    return [_animation(path) for path in paths[-MOST_ANIMATIONS:]]
+
+
+def _animation(path: Path) -> Animation:
+    data = path.read_bytes()
+    if len(data) > MOST_BYTES:
+        return Animation(path.name, "")
+    return Animation(path.name, f"data:image/gif;base64,{base64.b64encode(data).decode()}")
+
+
+def texts(run: RunFolderData) -> list[Text]:
+    """The samples that `scripts/sample` kept, the latest first.
+
+    Raises:
+      UserError: if the file is damaged.
+    """
+    path = run.path / "evaluation" / "samples.json"
+    if not path.is_file():
+        return []
+    try:
+        samples = json.loads(path.read_text("utf-8"))
+        return [_text(sample) for sample in samples[::-1][:MOST_TEXTS]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged: {error!r}") from None
+
+
+def _text(sample: dict[str, Any]) -> Text:
+    title = f"run {sample['run']}, seed {sample['of_seed']}, temperature {sample['temperature']:g}"
+    prompt, text = sample["prompt"], sample["text"]
+    return Text(title, prompt, text.removeprefix(prompt)[:MOST_LETTERS])

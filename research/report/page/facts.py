@@ -1,0 +1,110 @@
+"""How a sweep was run: what its manifest says, as names and values for the page."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from research.report.read import RunFolderData
+from research.report.settings import show
+
+MOST_DIVERGED = 200  # rows of a table
+
+
+def facts(run: RunFolderData) -> list[tuple[str, str]]:
+    """Command, time, machine and speed."""
+    manifest = run.manifest
+    sessions = len(manifest.get("sessions") or [])
+    said = [
+        ("status", manifest["status"]),
+        ("command", manifest.get("command", "")),
+        ("started", manifest.get("started", "")),
+        ("finished", manifest.get("finished", "")),
+        ("gone on with", f"{sessions} times" if sessions else ""),
+        ("folder", str(run.path.resolve())),
+        ("device", _device(manifest.get("device") or {})),
+        ("host", manifest.get("host", "")),
+        ("git commit", _commit(manifest.get("git_commit"))),
+        ("versions", ", ".join(f"{name} {version}" for name, version
+                               in (manifest.get("versions") or {}).items())),
+        *_costs(manifest),
+        ("data", _data(manifest.get("data") or [])),
+    ]  # fmt: skip
+    return [(name, text) for name, text in said if text]
+
+
+def given(run: RunFolderData) -> list[tuple[str, str]]:
+    """Every config field and hyper-parameter; of those that are swept, all values."""
+    manifest = run.manifest
+    axes = manifest["config_axes"] | manifest["hparams_axes"]
+    fields = (manifest.get("config") or {}) | (manifest.get("hparams") or {})
+    return [
+        (name, ", ".join(show(one) for one in axes[name]) if name in axes else _value(value))
+        for name, value in fields.items()
+    ]
+
+
+def differing(runs: list[RunFolderData]) -> list[tuple[str, list[str]]]:
+    """The fields in which several folders were not given the same."""
+    each = [dict(given(run)) for run in runs]
+    names = dict.fromkeys(name for fields in each for name in fields)
+    rows = [(name, [fields.get(name, "-") for fields in each]) for name in names]
+    return [(name, cells) for name, cells in rows if len(set(cells)) > 1]
+
+
+def diverged(run: RunFolderData) -> list[dict[str, str]]:
+    """The runs that became non-finite, as far as the manifest names them, with their settings."""
+    named = [one for result in run.manifest.get("results", []) for one in result["diverged"]]
+    swept = [*run.manifest["config_axes"], *run.manifest["hparams_axes"]]
+    return [
+        {name: show(one[name]) for name in ["run", "seed", "step", *swept] if name in one}
+        for one in named[:MOST_DIVERGED]
+    ]
+
+
+def _costs(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Compile time and throughput, of all jobs together."""
+    results = manifest.get("results") or []
+    compiled = [result["cost"]["compile_seconds"] for result in results if result.get("cost")]
+    trained = sum(result.get("train_seconds") or 0 for result in results)
+    speeds = [result["throughput"] for result in results if result.get("throughput")]
+    said = [("compile time", f"{sum(compiled):.1f} s" if compiled else "")]
+    said.append(("training time", f"{trained:.1f} s in {len(results)} jobs" if results else ""))
+    if speeds:
+        said.append(("throughput", "; ".join(_speed(speed, manifest) for speed in speeds[:8])))
+    return said
+
+
+def _speed(speed: Mapping[str, float], manifest: Mapping[str, Any]) -> str:
+    text = f"{speed['steps_per_second']:,.0f} steps/s"
+    if speed["work_per_second"] != speed["steps_per_second"]:
+        text += f", {speed['work_per_second']:,.0f} {manifest['work_unit']}/s"
+    if flops := speed.get("flops_per_second"):
+        text += f", {flops / 1e9:,.3g} GFLOP/s"
+    return text
+
+
+def _device(device: Mapping[str, Any]) -> str:
+    if not device:
+        return ""
+    kind = device["processor"] if device["platform"] == "cpu" else device["kind"]
+    return f"{device['count']} x {device['platform']} ({kind})"
+
+
+def _commit(commit: Any) -> str:
+    return commit if isinstance(commit, str) else json.dumps(commit) if commit else ""
+
+
+def _data(data: list[Mapping[str, Any]]) -> str:
+    """Short facts; long ones, such as the names of all columns, are in the manifest."""
+    short: dict[str, None] = {}
+    for one in data:
+        for name, value in one.items():
+            if isinstance(value, str | int | float) and value not in ("", None):
+                short[f"{name} {show(value)[:40]}"] = None
+    return ", ".join(short)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return "x".join(map(str, value)) or "none"
+    return show(value)

@@ -1,0 +1,300 @@
+// Draws the charts of the page from the JSON in it, and listens to its buttons and keys.
+"use strict";
+(() => {
+  const byId = (id) => document.getElementById(id);
+  let data = JSON.parse(byId("data").textContent);
+  const hidden = new Set(data.settings.flatMap((one, place) => (one.on ? [] : [place])));
+  const choices = {}; // chart -> {view, along, log, off}; kept while a live page is renewed
+  const seen = new Set(); // charts that are drawn
+  const NARROW = 640; // pixels
+
+  function element(tag, attributes = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  }
+
+  // ---- pictures
+
+  function colours() {
+    const style = getComputedStyle(document.documentElement);
+    const named = (name) => style.getPropertyValue(name).trim();
+    return { text: named("--text"), soft: named("--soft"), grid: named("--grid"), line: named("--line"),
+             panel: named("--panel") };
+  }
+
+  function currentView(name) {
+    const chart = data.charts[name];
+    const choice = (choices[name] ??= { view: chart.views[0].name, along: null, log: false,
+                                        off: new Set() });
+    return chart.views.find((view) => view.name === choice.view) ?? chart.views[0];
+  }
+
+  function tracesOf(name) {
+    const { along, off } = choices[name];
+    return currentView(name).traces.map(({ drawn, setting, along: axes }) => {
+      const names = Object.keys(axes);
+      const x = names.length ? { x: axes[names.includes(along) ? along : names[0]] } : {};
+      const visible = setting === null ? !off.has(drawn.name) : !hidden.has(setting);
+      return { ...drawn, ...x, visible };
+    });
+  }
+
+  function layoutOf(name, plot) {
+    const { text, soft, grid, line, panel } = colours();
+    const view = currentView(name);
+    const { along, log } = choices[name];
+    const narrow = plot.clientWidth < NARROW;
+    const axis = { gridcolor: grid, linecolor: line, zerolinecolor: line, automargin: true };
+    const names = axesOf(view);
+    const title = names.length
+      ? { title: { text: escaped(names.includes(along) ? along : names[0]) } } : {};
+    return {
+      hovermode: "x unified", dragmode: narrow ? false : "zoom", ...view.layout, showlegend: false,
+      xaxis: { ...axis, ...title, ...view.layout.xaxis },
+      yaxis: { ...axis, ...view.layout.yaxis, ...(log && view.log ? { type: "log" } : {}) },
+      font: { color: text, family: getComputedStyle(document.body).fontFamily, size: narrow ? 11 : 13 },
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      hoverlabel: { bgcolor: panel, bordercolor: line, font: { color: text }, namelength: 40 },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: text },
+      margin: { l: narrow ? 44 : 60, r: 12, t: 30, b: 44 },
+    };
+  }
+
+  const escaped = (text) =>
+    text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+  const axesOf = (view) => [...new Set(view.traces.flatMap((one) => Object.keys(one.along)))];
+
+  function draw(name) {
+    const plot = figureOf(name).querySelector(".plot");
+    const options = { responsive: true, displaylogo: false, plotlyServerURL: "",
+                      modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
+    seen.add(name);
+    return Plotly.react(plot, tracesOf(name), layoutOf(name, plot), options);
+  }
+
+  // Charts are drawn when they come near the window, so that a long page opens at once.
+  const near = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      draw(target.dataset.chart);
+    }
+  }, { rootMargin: "600px" });
+
+  const figureOf = (name) => document.querySelector(`[data-chart="${CSS.escape(name)}"]`);
+  const drawSeen = () => Promise.all([...seen].map(draw));
+
+  // ---- what is chosen
+
+  function select(label, names, chosen, onChange) {
+    const box = element("select");
+    for (const name of names) box.append(element("option", { value: name }, name));
+    box.value = chosen;
+    box.addEventListener("change", () => onChange(box.value));
+    return element("label", {}, label, box);
+  }
+
+  function controls(name) {
+    const chart = data.charts[name];
+    const view = currentView(name);
+    const choice = choices[name];
+    const again = () => { controls(name); legend(name); draw(name); };
+    const made = [];
+    if (chart.views.length > 1) {
+      const names = chart.views.map((one) => one.name);
+      made.push(select("show", names, view.name, (value) => { choice.view = value; again(); }));
+    }
+    const axes = axesOf(view);
+    if (axes.length > 1) {
+      const chosen = axes.includes(choice.along) ? choice.along : axes[0];
+      made.push(select("against", axes, chosen, (value) => { choice.along = value; again(); }));
+    }
+    if (view.log) {
+      const box = element("input", { type: "checkbox" });
+      box.checked = choice.log;
+      box.addEventListener("change", () => { choice.log = box.checked; draw(name); });
+      made.push(element("label", {}, box, "logarithmic"));
+    }
+    const place = figureOf(name).querySelector(".controls");
+    const focused = [...place.querySelectorAll("select, input")].indexOf(document.activeElement);
+    place.replaceChildren(...made);
+    place.querySelectorAll("select, input")[focused]?.focus();
+  }
+
+  function swatch({ colour, dash }) {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("width", 26);
+    svg.setAttribute("height", 8);
+    svg.setAttribute("aria-hidden", "true");
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
+    const drawn = { x1: 0, x2: 26, y1: 4, y2: 4, stroke: colour, "stroke-width": 3,
+                    "stroke-dasharray": { dash: "8 4", dot: "3 3", dashdot: "8 3 2 3" }[dash] ?? "none" };
+    for (const [key, value] of Object.entries(drawn)) line.setAttribute(key, value);
+    svg.append(line);
+    return svg;
+  }
+
+  function button(label, look, on, attributes, onPress) {
+    const made = element("button", { type: "button", "aria-pressed": on, ...attributes });
+    made.append(...(look ? [swatch(look)] : []), label);
+    made.addEventListener("click", () => onPress(made));
+    return made;
+  }
+
+  function legend(name) {
+    const place = figureOf(name).querySelector(".legend");
+    if (!place) return;
+    const ofSettings = data.charts[name].legend;
+    place.setAttribute("role", "group");
+    place.setAttribute("aria-label", ofSettings
+      ? "Settings: press to show or hide, in every chart" : "Press to show or hide");
+    place.replaceChildren(...(ofSettings ? settingButtons() : traceButtons(name)));
+  }
+
+  function settingButtons() {
+    const buttons = data.settings.map((setting, at) => {
+      const made = button(setting.label, setting, !hidden.has(at), { "data-setting": at },
+                          () => toggle([at], !hidden.has(at)));
+      made.addEventListener("dblclick", () => only(at));
+      return made;
+    });
+    const every = data.settings.map((_, at) => at);
+    const some = (label, hide) => {
+      const made = element("button", { type: "button" }, label);
+      made.addEventListener("click", () => toggle(every, hide));
+      return made;
+    };
+    return [...buttons, some("all", false), some("none", true)];
+  }
+
+  function traceButtons(name) {
+    const { off } = choices[name];
+    const named = currentView(name).traces.map(({ drawn }) => drawn)
+      .filter((drawn) => drawn.name && drawn.showlegend !== false);
+    return named.map((drawn) => {
+      const look = { colour: drawn.fillcolor ?? drawn.line?.color ?? drawn.marker?.color,
+                     dash: drawn.line?.dash ?? "solid" };
+      const text = new DOMParser().parseFromString(drawn.name, "text/html").body.textContent;
+      return button(text, look, !off.has(drawn.name), {}, (pressed) => {
+        off.has(drawn.name) ? off.delete(drawn.name) : off.add(drawn.name);
+        pressed.setAttribute("aria-pressed", !off.has(drawn.name));
+        draw(name);
+      });
+    });
+  }
+
+  function toggle(settings, hide) {
+    for (const at of settings) hide ? hidden.add(at) : hidden.delete(at);
+    show();
+  }
+
+  function only(setting) {
+    data.settings.forEach((_, at) => (at === setting ? hidden.delete(at) : hidden.add(at)));
+    show();
+  }
+
+  function show() {
+    for (const button of document.querySelectorAll("[data-setting]")) {
+      button.setAttribute("aria-pressed", !hidden.has(Number(button.dataset.setting)));
+    }
+    for (const name of seen) if (data.charts[name].legend) draw(name);
+  }
+
+  // ---- keys: left and right go along a curve, up and down to the next one
+
+  function keys(name) {
+    const plot = figureOf(name).querySelector(".plot");
+    let curve = 0, point = -1;
+    plot.addEventListener("keydown", (event) => {
+      const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+      const step = steps[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const able = plot._fullData.filter((one) => one.visible === true && one.hoverinfo !== "skip");
+      if (!able.length) return;
+      curve = (curve + step[0] + able.length) % able.length;
+      const points = pointsOf(plot, able[curve].index);
+      point = Math.min(Math.max(point + step[1], 0), points.length - 1);
+      say(plot, able[curve], points[point]);
+    });
+  }
+
+  const pointsOf = (plot, index) => {
+    const { calcdata } = plot;
+    const one = calcdata[index];
+    if (plot._fullData[index].type !== "heatmap") return one.map((_, at) => at);
+    const { z } = one[0];
+    return z.flatMap((row, y) => [...row].map((_, x) => [y, x]));
+  };
+
+  function say(plot, trace, pointNumber) {
+    const at = { curveNumber: trace.index, pointNumber };
+    try { Plotly.Fx.hover(plot, [at]); } catch { return; }
+    const label = [...plot.querySelectorAll(".hoverlayer text")].map((one) => one.textContent);
+    byId("said").textContent = label.join(" ");
+  }
+
+  // ---- colours: as the system has them, or as the button says
+
+  function theme(name) {
+    if (name === "auto") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = name;
+    const button = byId("theme");
+    button.textContent = name;
+    button.setAttribute("aria-label", `Colours: ${name}`);
+    return drawSeen();
+  }
+
+  // ---- all of it, and again when a live page has news
+
+  function build() {
+    for (const name of Object.keys(data.charts)) {
+      currentView(name);
+      controls(name);
+      legend(name);
+      keys(name);
+    }
+    const [first, ...others] = Object.keys(data.charts);
+    const later = others.filter((name) => !seen.has(name));
+    for (const name of later) near.observe(figureOf(name));
+    for (const name of seen) if (!(name in data.charts)) seen.delete(name);
+    return Promise.all([first, ...seen].filter(Boolean).map(draw));
+  }
+
+  async function renew(version) {
+    const said = byId("live");
+    try {
+      const answer = await fetch(`content.json?have=${encodeURIComponent(version)}`);
+      if (answer.status === 200) {
+        const news = await answer.json();
+        const known = data.settings.length;
+        const open = [...document.querySelectorAll("details")].map((one) => one.open);
+        for (const plot of document.querySelectorAll(".plot")) Plotly.purge(plot);
+        data = JSON.parse(news.data);
+        data.settings.forEach((one, at) => { if (at >= known && !one.on) hidden.add(at); });
+        byId("main").innerHTML = news.html;
+        document.querySelectorAll("details").forEach((one, at) => (one.open = open[at] ?? one.open));
+        await build();
+        version = news.version;
+      }
+      said.textContent = `live, as of ${new Date().toLocaleTimeString()}`;
+    } catch {
+      said.textContent = "the server has gone; this is the last state it told";
+    }
+    setTimeout(renew, 3000, version);
+  }
+
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  system.addEventListener("change", () => drawSeen());
+  byId("theme").addEventListener("click", () => {
+    const order = ["auto", "light", "dark"];
+    theme(order[(order.indexOf(byId("theme").textContent) + 1) % 3]);
+  });
+  build().then(() => {
+    document.documentElement.dataset.ready = "";
+    if ("live" in document.documentElement.dataset) renew("");
+  });
+})();

@@ -1,0 +1,157 @@
+"""The page: one HTML file that needs no network, and shows run folders to people."""
+
+import base64
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
+
+from research.errors import UserError
+from research.report.findings import findings
+from research.report.headline import columns_as_rows, headline
+from research.report.page import facts
+from research.report.page.chart import Chart
+from research.report.page.classes import class_charts
+from research.report.page.curves import RESAMPLES, learning_curves
+from research.report.page.exhibits import animations, texts
+from research.report.page.fields import field_charts
+from research.report.page.scores import dots, profile
+from research.report.palette import MOST, look
+from research.report.summary import Summary
+
+SHOWN_AT_FIRST = 8  # settings; the others are switched on
+FILES = resources.files("research.report.page")
+
+
+def make_page(summary: Summary, live: bool = False) -> str:
+    """The whole page.
+
+    Args:
+      summary: what it shows.
+      live: whether it asks the server that it came from for news.
+    """
+    scripts = [get_plotlyjs(), (FILES / "page.js").read_text("utf-8")]
+    return (
+        _templates()
+        .get_template("page.html")
+        .render(
+            title=_title(summary),
+            style=(FILES / "page.css").read_text("utf-8"),
+            scripts=scripts,
+            policy=_policy(scripts, live),
+            content=make_content(summary),
+            live=live,
+        )
+    )
+
+
+def make_content(summary: Summary, resamples: int = RESAMPLES) -> dict[str, Any]:
+    """What changes while a sweep runs: the body as HTML, and what its charts draw, as JSON.
+
+    Args:
+      summary: what to show.
+      resamples: of the bands of learning curves.
+    """
+    main = [learning_curves(summary, resamples), dots(summary), profile(summary)]
+    charts = [chart for chart in main if chart is not None and chart.views]
+    by_run = [_of_run(summary, run) for run in range(len(summary.runs))]
+    columns = headline(summary)
+    html = (
+        _templates()
+        .get_template("body.html")
+        .render(
+            title=_title(summary),
+            findings=findings(summary),
+            columns=columns,
+            meanings=[(column.name, column.meaning) for column in columns],
+            rows=columns_as_rows(columns),
+            looks=[look(place) for place in range(min(MOST, len(summary.lines)))],
+            charts=charts,
+            runs=by_run,
+            names=[run["name"] for run in by_run],
+            differing=facts.differing(summary.runs) if len(summary.runs) > 1 else [],
+        )
+    )
+    every = [*charts, *(chart for run in by_run for chart in run["charts"])]
+    return {"html": html, "data": to_json(_drawn(summary, every))}
+
+
+def _of_run(summary: Summary, run: int) -> dict[str, Any]:
+    """What is said of one folder alone."""
+    data = summary.runs[run]
+    charts: list[Chart] = [*field_charts(summary, run), *class_charts(summary, run)]
+    return {
+        "name": summary.run_name(run) or data.path.resolve().name,
+        "charts": charts,
+        "animations": animations(data),
+        "texts": texts(data),
+        "facts": facts.facts(data),
+        "given": facts.given(data),
+        "diverged": facts.diverged(data),
+    }
+
+
+def _drawn(summary: Summary, charts: list[Chart]) -> dict[str, Any]:
+    lines = summary.lines[:MOST]
+    return {
+        "settings": [
+            {"label": line.label, **look(line.place)._asdict(), "on": line.place < SHOWN_AT_FIRST}
+            for line in lines
+        ],
+        "charts": {chart.name: chart.to_json() for chart in charts},
+    }
+
+
+def to_json(content: Any) -> str:
+    """JSON that may stand in a script element: no `<` in it, and none of the two line ends that
+    JavaScript, but not JSON, minds. NaN, which JSON does not know, is null."""
+    text = json.dumps(content, cls=PlotlyJSONEncoder, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text
+
+
+def write_page(summary: Summary, path: Path) -> Path:
+    """Writes the page and returns its path.
+
+    Raises:
+      UserError: if it cannot be written.
+    """
+    text = make_page(summary)
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; give another --out") from None
+    return path
+
+
+def _policy(scripts: list[str], live: bool) -> str:
+    """A Content-Security-Policy: these scripts and no others, and no network."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        for text in scripts
+    )
+    news = "; connect-src 'self'" if live else ""
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        f"img-src data: blob:; base-uri 'none'; form-action 'none'{news}"
+    )
+
+
+def _title(summary: Summary) -> str:
+    return ", ".join(run.path.resolve().name for run in summary.runs)
+
+
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("research.report.page", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,80 @@
+"""What `scripts/report RUN [RUN...]` says: a page and, in the terminal, the same in short."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from research.report.findings import findings
+from research.report.headline import Column, columns_as_rows, headline
+from research.report.page.page import write_page
+from research.report.read import read_run_folder
+from research.report.summary import Summary, summarize
+
+
+def report(
+    paths: Sequence[str | Path],
+    out: str | Path | None = None,
+    metric: str | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Prints the table of one run folder, or of several together, and writes the page.
+
+    Args:
+      paths: of the run folders.
+      out: of the page; `report.html` in the first folder if not given.
+      metric: to compare by; the key metric if not given.
+      console: to print to.
+
+    Returns:
+      The path of the page.
+
+    Raises:
+      UserError: if one is no run folder, they have nothing in common, or there is no such metric.
+    """
+    console = console or Console()
+    summary = summarize([read_run_folder(path) for path in paths], metric)
+    print_summary(summary, console)
+    page = write_page(summary, Path(out) if out else Path(paths[0]) / "report.html")
+    console.print(f"page: {page}", highlight=False, soft_wrap=True, markup=False)
+    return page
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """The table of settings, and what it says."""
+    columns = headline(summary)
+    first = next(place for place, column in enumerate(columns) if column.name == "seeds")
+    for some in _fitting(columns[:first], columns[first:], console.width):
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+        for column in some:
+            table.add_column(escape(_heading(column)), justify="right", no_wrap=True)
+        for row in columns_as_rows(some):
+            table.add_row(*map(escape, row))
+        console.print(table)
+    for sentence in findings(summary):
+        console.print(f"- {sentence}", highlight=False, markup=False)
+
+
+def _fitting(
+    fields: Sequence[Column], others: Sequence[Column], width: int
+) -> Iterator[list[Column]]:
+    """As few tables as fit the terminal: each has the fields and some of the other columns."""
+    room = width - sum(map(_width, fields))
+    some: list[Column] = []
+    for column in others:
+        if some and sum(map(_width, [*some, column])) > room:
+            yield [*fields, *some]
+            some = []
+        some.append(column)
+    yield [*fields, *some]
+
+
+def _heading(column: Column) -> str:
+    return column.name.replace(" IQM [", "\nIQM [")
+
+
+def _width(column: Column) -> int:
+    return 2 + max(map(len, [*_heading(column).split("\n"), *column.cells]))

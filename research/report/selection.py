@@ -1,0 +1,84 @@
+"""The best of many settings, without selling the largest of many numbers as a result."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from research.report.statistics import Interval, interquartile_mean, iqm_interval
+
+
+class Selection(NamedTuple):
+    """A setting chosen by some seeds and scored on others.
+
+    Attributes:
+      best: the place of the setting that all seeds choose.
+      apparent: its interquartile mean over those same seeds, which is too good on average: the
+        largest of many estimates is partly luck.
+      chosen: the places that either half of the seeds chose.
+      honest: the interquartile mean of what the choices scored on the other half, with a 95%
+        interval. It scores the whole procedure, the choice included.
+    """
+
+    best: int
+    apparent: Interval
+    chosen: tuple[int, int]
+    honest: Interval
+
+    @property
+    def agreed(self) -> bool:
+        """Whether both halves chose the same setting."""
+        return self.chosen[0] == self.chosen[1]
+
+
+def select(
+    chosen_by: Sequence[pd.Series], scored_by: Sequence[pd.Series], higher_is_better: bool
+) -> Selection | None:
+    """Cross-fitting over seeds: each half of them chooses, the other half scores the choice.
+
+    A run that became non-finite counts as worst in choosing, and is left out in scoring, as it is
+    everywhere. So a setting of which more than a quarter of the runs did is not chosen.
+
+    Args:
+      chosen_by: of each setting, seed -> score by which it is chosen, NaN where the run became
+        non-finite.
+      scored_by: seed -> score that is reported, such as that of the test part; the finite ones.
+      higher_is_better: of both.
+
+    Returns:
+      None where there is nothing to choose, or too few seeds to choose and to score.
+    """
+    seeds = sorted(set().union(*(one.index for one in chosen_by)))
+    halves = seeds[::2], seeds[1::2]
+    if len(chosen_by) < 2 or len(seeds) < 4:
+        return None
+    best, *chosen = (_best(chosen_by, some, higher_is_better) for some in (seeds, *halves))
+    first, second = chosen
+    if best is None or first is None or second is None:
+        return None
+    held_out = _at(scored_by[first], halves[1]), _at(scored_by[second], halves[0])
+    if not all(map(len, held_out)):
+        return None
+    apparent = iqm_interval(scored_by[best].to_numpy(np.float64))
+    return Selection(best, apparent, (first, second), iqm_interval(np.concatenate(held_out)))
+
+
+def _best(
+    settings: Sequence[pd.Series], seeds: Sequence[int], higher_is_better: bool
+) -> int | None:
+    """The place of the setting with the best interquartile mean over these seeds; None if no
+    setting has been measured, or is finite in enough of them."""
+    worst = -np.inf
+    sign = 1 if higher_is_better else -1
+    found = []
+    for one in settings:
+        scores = sign * _at(one, seeds)
+        known = np.where(np.isfinite(scores), scores, worst)
+        found.append(interquartile_mean(known) if len(known) else worst)
+    place = int(np.argmax(found))
+    return place if np.isfinite(found[place]) else None
+
+
+def _at(scores: pd.Series, seeds: Sequence[int]) -> np.ndarray:
+    return np.asarray(scores[scores.index.isin(list(seeds))], np.float64)
