@@ -4,6 +4,7 @@
 #   SEEDBED_PYTHON  the interpreter to use (default: the first of python3, python3.13, ... that is
 #                   3.11 or newer)
 #   SEEDBED_EXTRA   cpu, cuda12, cuda13 or tpu (default: CUDA where nvidia-smi answers, else cpu)
+#   SEEDBED_ALSO    what else to install: tensorboard, wandb or both, as "tensorboard wandb"
 #   SEEDBED_VENV    where the virtual environment lies (default: .venv beside this folder)
 
 fail() {
@@ -55,7 +56,13 @@ set_up() {
         cpu | cuda12 | cuda13 | tpu) ;;
         *) fail "SEEDBED_EXTRA=$SEEDBED_EXTRA: there are cpu, cuda12, cuda13 and tpu" ;;
     esac
-    wanted="$(cat "$root/uv.lock" "$root/pyproject.toml" | cksum) ${SEEDBED_EXTRA:-auto} ${SEEDBED_PYTHON:-auto}"
+    for also in ${SEEDBED_ALSO:-}; do
+        case $also in
+            tensorboard | wandb) ;;
+            *) fail "SEEDBED_ALSO=$SEEDBED_ALSO: there are tensorboard and wandb" ;;
+        esac
+    done
+    wanted="$(cat "$root/uv.lock" "$root/pyproject.toml" | cksum) ${SEEDBED_EXTRA:-auto} ${SEEDBED_PYTHON:-auto}${SEEDBED_ALSO:+ $SEEDBED_ALSO}"
     stamp=$(cat "$venv/seedbed-stamp" 2>/dev/null) || stamp=
     case $stamp in
         "dev $wanted" | "$1 $wanted") return ;;
@@ -68,6 +75,9 @@ set_up() {
     echo "setting up: $extra, from uv.lock (once; about a minute)" >&2
     set -- sync --locked --quiet --project "$root" --python "$python"
     [ "$extra" = cpu ] || set -- "$@" --extra "$extra"
+    for also in ${SEEDBED_ALSO:-}; do
+        set -- "$@" --extra "$also"
+    done
     [ "$level" = dev ] || set -- "$@" --no-dev
     rm -f "$venv/seedbed-stamp"
     env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT="$venv" "$uv" "$@" ||

@@ -127,11 +127,25 @@ def test_a_variable_overrides_what_is_found(machine, variable, given):
     assert ("--extra" in call) == bool(given)
 
 
+def test_trackers_are_set_up_where_they_are_asked_for(machine):
+    machine.run("experiments/mlp.py")
+    for _ in range(2):
+        machine.run("experiments/mlp.py", SEEDBED_ALSO="tensorboard wandb")
+    machine.run("experiments/mlp.py", SEEDBED_ALSO="wandb")
+    without, both, one = machine.uv_calls()
+    assert "--extra" not in without
+    assert "--extra tensorboard --extra wandb" in both
+    assert "--extra wandb" in one
+    assert "tensorboard" not in one
+
+
 def test_a_missing_piece_is_one_clear_line(machine):
     fails_with(machine.run(), "usage: scripts/run FILE")
     known = "there are: experiments/dqn.py experiments/lstm_lm.py"
     fails_with(machine.run("experiments/nonesuch.py"), known)
     fails_with(machine.run("experiments/mlp.py", SEEDBED_EXTRA="rocm"), "SEEDBED_EXTRA=rocm")
+    also = "SEEDBED_ALSO=wandb visdom: there are tensorboard and wandb"
+    fails_with(machine.run("experiments/mlp.py", SEEDBED_ALSO="wandb visdom"), also)
     fails_with(
         machine.run("experiments/mlp.py", SEEDBED_PYTHON="/no/python"), "Python 3.11 or newer"
     )
