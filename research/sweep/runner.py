@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,7 @@ class RunOptions(NamedTuple):
       process: (place, count): train every `count`-th job first, from that place on, and then what
         the other processes have left.
       train: how each job is trained.
+      meanwhile: run folder -> what is open while jobs are trained, such as one who follows them.
     """
 
     out: str = "runs"
@@ -48,6 +49,7 @@ class RunOptions(NamedTuple):
     worker: bool = False
     process: tuple[int, int] | None = None
     train: TrainOptions = TrainOptions()
+    meanwhile: Callable[[Path], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
 
 def run_experiment(
@@ -84,7 +86,8 @@ def run_experiment(
     with _sharing(folder, options):
         folder.record(status="running")
         try:
-            _train_jobs(experiment, parts, folder, options, console)
+            with options.meanwhile(folder.path):
+                _train_jobs(experiment, parts, folder, options, console)
         except BaseException as error:
             with contextlib.suppress(OSError):
                 folder.record(status="stopped", stopped=manifest.now())

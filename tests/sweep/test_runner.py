@@ -1,5 +1,6 @@
 """A whole experiment on the toy: its folder, its manifest, its groups."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -136,6 +137,30 @@ def test_a_sweep_that_is_stopped_says_so_and_keeps_what_it_has(tmp_path, monkeyp
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["status"] == "stopped"
     assert len(pd.read_parquet(tmp_path / "run" / "metrics")) == 2 * 4
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_what_is_meanwhile_open_is_closed_once_jobs_have_been_trained(tmp_path, monkeypatch, fail):
+    seen = []
+
+    @contextlib.contextmanager
+    def meanwhile(path):
+        seen.append(json.loads((path / "manifest.json").read_text())["status"])
+        try:
+            yield
+        finally:
+            seen.append(len(list((path / "metrics").iterdir())))
+
+    if fail:
+        monkeypatch.setattr(SweepProgress, "update", _fail)
+    options = RunOptions(str(tmp_path), "run", meanwhile=meanwhile)
+    with pytest.raises(ZeroDivisionError) if fail else contextlib.nullcontext():
+        run_experiment(experiment(), options, Console(file=io.StringIO()))
+    assert seen == ["running", 1 if fail else 2]
+
+
+def _fail(progress, record):
+    raise ZeroDivisionError
 
 
 def test_groups_that_are_judged_by_different_metrics_are_refused(tmp_path):
