@@ -1,0 +1,240 @@
+"""Where the summaries of a sweep go while it trains: TensorBoard's files, Weights & Biases' runs.
+
+Neither package is needed to import this.
+"""
+
+import importlib
+import json
+import os
+import re
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from research.errors import UserError
+from research.report.follower import Summary, TrackedSetting
+from research.sweep.atomic import write_bytes
+
+MEMORY = "written.json"
+EVENTS = "events.out.tfevents.sweep"  # TensorBoard reads what has "tfevents" in its name
+
+
+class Tracker(ABC):
+    """One kind of tracking, in a folder of its own, with what it wrote in earlier sessions.
+
+    Attributes:
+      flag: of the command line, and the extra of the package that it needs.
+      package: that it imports.
+    """
+
+    flag: str
+    package: str
+
+    def __init__(self, run_folder: Path):
+        """
+        Args:
+          run_folder: whose folder `flag` is written to.
+
+        Raises:
+          UserError: if what is there is damaged.
+          OSError: if it cannot be written to.
+        """
+        self.run_folder, self.folder = run_folder, run_folder / self.flag
+        self.folder.mkdir(exist_ok=True)
+        self._memory = _read_memory(self.folder / MEMORY)
+
+    def last_step(self, setting: int) -> int:
+        """The last step of a setting that was written; 0 if none was."""
+        return self._memory.get(str(setting), {}).get("step", 0)
+
+    def write(self, setting: TrackedSetting, summary: Summary) -> None:
+        """Adds the steps of a summary, which must be beyond the last one."""
+        if len(summary.steps):
+            facts = self._write(setting, summary)
+            self._memory[str(setting.number)] = facts | {"step": int(summary.steps[-1])}
+
+    @abstractmethod
+    def _write(self, setting: TrackedSetting, summary: Summary) -> dict[str, Any]:
+        """Adds them, and returns what another session needs to know; JSON types."""
+
+    def save(self) -> None:
+        """Remembers what was written."""
+        write_bytes(self.folder / MEMORY, json.dumps(self._memory).encode())
+
+    def close(self) -> None:  # noqa: B027
+        """Ends what is open."""
+
+
+class TensorBoard(Tracker):
+    """A folder a setting, with one file of events that every session appends to.
+
+    The file is opened for each write alone, so that hundreds of settings need neither handles nor
+    threads. What a kill left half-written beyond the remembered length is cut off.
+    """
+
+    flag, package = "tensorboard", "tensorboardX"
+
+    def __init__(self, run_folder: Path):
+        super().__init__(run_folder)
+        self._memory = {
+            number: facts
+            for number, facts in self._memory.items()
+            if _size(self.folder / facts["folder"] / EVENTS) >= facts["bytes"]
+        }  # what was lost is written again
+
+    def _write(self, setting: TrackedSetting, summary: Summary) -> dict[str, Any]:
+        known = self._memory.get(str(setting.number))
+        name, length = (known["folder"], known["bytes"]) if known else (safe_name(setting), 0)
+        records = [_scalars(values, shown) for shown, values in _points(summary)]
+        if not length:
+            records = [_header(), *_hparams(setting), *records]
+        (self.folder / name).mkdir(exist_ok=True)
+        handle = os.open(self.folder / name / EVENTS, os.O_WRONLY | os.O_CREAT, 0o666)
+        with os.fdopen(handle, "wb") as file:
+            file.truncate(length)
+            file.seek(length)
+            file.write(b"".join(records))
+            return {"folder": name, "bytes": file.tell()}
+
+
+class WandB(Tracker):
+    """A run a setting, offline: `wandb sync` uploads them. A sweep that goes on writes to runs with
+    the ids they had, whose parts `wandb sync` joins."""
+
+    flag, package = "wandb", "wandb"
+
+    def __init__(self, run_folder: Path):
+        super().__init__(run_folder)
+        self._runs: dict[int, Any] = {}
+
+    def _write(self, setting: TrackedSetting, summary: Summary) -> dict[str, Any]:
+        known = self._memory.get(str(setting.number), {})
+        if setting.number not in self._runs:
+            self._runs[setting.number] = self._begin(setting, known.get("id") or uuid.uuid4().hex)
+        run = self._runs[setting.number]
+        for shown, values in _points(summary):
+            run.log(values, step=shown, commit=True)  # or the last waits in memory
+        return {"id": run.id}
+
+    def _begin(self, setting: TrackedSetting, name: str) -> Any:
+        wandb = import_package(WandB)
+        settings = wandb.Settings(
+            silent=True, quiet=True, console="off", symlink=False, save_code=False,
+            disable_git=True, disable_code=True, disable_job_creation=True,
+            x_disable_stats=True, x_disable_meta=True, x_disable_machine_info=True,
+            x_save_requirements=False,
+            x_transaction_log_flush_interval=1.0,  # seconds, of which a kill may cost the metrics
+        )  # fmt: skip
+        return wandb.init(
+            mode="offline",
+            dir=self.run_folder,
+            project="seedbed",
+            group=self.run_folder.name[:100],
+            name=safe_name(setting),
+            id=name,
+            config=setting.config,
+            reinit="create_new",
+            settings=settings,
+        )
+
+    def close(self) -> None:
+        for run in self._runs.values():
+            run.finish()
+        if self._runs:  # its process, too, which may lose what a run of the same id writes next
+            import_package(WandB).teardown()
+        self._runs = {}
+
+
+def chosen_trackers(tensorboard: bool, wandb: bool) -> list[type[Tracker]]:
+    """Those that flags ask for.
+
+    Raises:
+      UserError: if the package of one is missing.
+    """
+    asked = {TensorBoard: tensorboard, WandB: wandb}
+    chosen: list[type[Tracker]] = [kind for kind, wanted in asked.items() if wanted]
+    for kind in chosen:
+        import_package(kind, chosen)
+    return chosen
+
+
+def import_package(kind: type[Tracker], chosen: Sequence[type[Tracker]] = ()) -> Any:
+    """The package that a tracker needs.
+
+    Raises:
+      UserError: if it is missing; it says how to get what all of `chosen` need.
+    """
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when it is imported
+    try:
+        return importlib.import_module(kind.package)
+    except ImportError:
+        extras = " ".join(one.flag for one in chosen or [kind])
+        raise UserError(
+            f"--{kind.flag}: the package {kind.package} is missing: set up with "
+            f"SEEDBED_ALSO='{extras}' scripts/run ..., or install {kind.package} with pip"
+        ) from None
+
+
+def safe_name(setting: TrackedSetting) -> str:
+    """A plain, short name, fit for a folder, which no other setting has."""
+    words = re.sub(r"[^A-Za-z0-9.]+", "-", setting.label).strip("-.")
+    return f"{setting.number:03}-{words[:80]}".rstrip("-")
+
+
+def _points(summary: Summary) -> list[tuple[int, dict[str, float]]]:
+    """(step, tag -> value) of what was measured."""
+    tags, values_TxK = list(summary.values), np.stack(list(summary.values.values()), 1)
+    return [
+        (int(shown), {tag: float(v) for tag, v in zip(tags, row, strict=True) if v == v})
+        for shown, row in zip(summary.shown, values_TxK, strict=True)
+    ]
+
+
+def _scalars(values: dict[str, float], step: int) -> bytes:
+    """All values of one step as one event."""
+    proto = importlib.import_module("tensorboardX.proto.summary_pb2")
+    scalars = [proto.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+    return _record(step=step, summary=proto.Summary(value=scalars))
+
+
+def _header() -> bytes:
+    return _record(file_version="brain.Event:2")
+
+
+def _hparams(setting: TrackedSetting) -> list[bytes]:
+    """The values of a setting, for TensorBoard's table of them."""
+    plain = {
+        name: value if isinstance(value, bool | int | float) else str(value)
+        for name, value in setting.config.items()
+    }
+    make = importlib.import_module("tensorboardX.summary").hparams
+    experiment, started, _ = make(plain, {f"{setting.key_metric}/iqm": 0.0})
+    return [_record(summary=experiment), _record(summary=started)]
+
+
+def _record(**fields: Any) -> bytes:
+    """An event in the framing of TFRecord: length, its checksum, data, its checksum."""
+    proto = importlib.import_module("tensorboardX.proto.event_pb2")
+    checksum = importlib.import_module("tensorboardX.record_writer").masked_crc32c
+    data = proto.Event(wall_time=time.time(), **fields).SerializeToString()
+    length = len(data).to_bytes(8, "little")
+    sums = [checksum(part).to_bytes(4, "little") for part in (length, data)]
+    return length + sums[0] + data + sums[1]
+
+
+def _read_memory(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}; remove {path.parent}") from None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

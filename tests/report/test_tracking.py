@@ -1,0 +1,118 @@
+"""Tracking beside the training."""
+
+import threading
+import time
+
+import pytest
+
+from research.report import tracking as module
+from research.report.trackers import EVENTS, TensorBoard
+from research.report.tracking import tracking
+from research.sweep.locks import locked
+from tests.report.tracked import GrowingFolder, read_scalars
+
+JOB = "0-000000"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return GrowingFolder(tmp_path)
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+def steps(folder):
+    """Of the first setting, as far as they were written."""
+    files = sorted((folder.path / "tensorboard").glob(f"*/{EVENTS}"))
+    return [step for step, _ in read_scalars(files[0])] if files else []
+
+
+def wait_for(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_steps_are_written_while_one_trains(folder, lines, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0.01)
+    with tracking(folder.path, [TensorBoard], lines.append):
+        for step in (1, 2):
+            folder.append(JOB, range(10), [step])
+            wait_for(lambda step=step: steps(folder)[-1:] == [step])
+    assert steps(folder) == [1, 2]
+    assert lines == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_the_last_steps_are_written_however_the_training_ends(folder, lines, error):
+    def train():
+        with tracking(folder.path, [TensorBoard], lines.append):
+            folder.append(JOB, range(10), [1, 2])
+            raise error
+
+    with pytest.raises(error):
+        train()
+    assert steps(folder) == [1, 2]
+    assert "tracking" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_what_goes_wrong_is_one_line_and_no_end_of_the_training(folder, lines, monkeypatch):
+    def full(tracker):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "SECONDS", 0.01)
+    monkeypatch.setattr(TensorBoard, "save", full)
+    with tracking(folder.path, [TensorBoard], lines.append):
+        folder.append(JOB, range(10), [1])
+        wait_for(lambda: lines)
+        folder.append(JOB, range(10), [2])
+    (line,) = lines
+    assert line.startswith("tracking has ended, training goes on: ")
+    assert "No space left on device" in line
+
+
+def test_one_process_of_several_tracks(folder, lines, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0.01)
+    folder.append(JOB, range(10), [1])
+    with locked(folder.path / ".locks" / "tracking"):
+        with tracking(folder.path, [TensorBoard], lines.append):
+            pass
+        assert not (folder.path / "tensorboard").exists()
+    assert lines == []
+
+
+def test_when_it_leaves_another_goes_on(folder, lines, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0.01)
+    with tracking(folder.path, [TensorBoard], lines.append):
+        folder.append(JOB, range(10), [1])
+        wait_for(lambda: steps(folder) == [1])
+        with tracking(folder.path, [TensorBoard], lines.append):  # the other, which waits
+            time.sleep(0.05)
+    folder.append(JOB, range(10), [2])
+    with tracking(folder.path, [TensorBoard], lines.append):
+        pass
+    assert steps(folder) == [1, 2]
+    assert lines == []
+
+
+def test_what_came_while_the_lock_was_given_back_is_written(folder, lines, monkeypatch):
+    """Another process that could not get the lock just before has left its last steps."""
+    follow, calls = module._follow, []
+
+    def last_look(path, kinds, ended):
+        follower = follow(path, kinds, ended)
+        if not calls:
+            folder.append(JOB, range(10), [2])
+        calls.append(follower)
+        return follower
+
+    monkeypatch.setattr(module, "_follow", last_look)
+    folder.append(JOB, range(10), [1])
+    with tracking(folder.path, [TensorBoard], lines.append):
+        pass
+    assert steps(folder) == [1, 2]
+    assert len(calls) == 2

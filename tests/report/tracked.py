@@ -1,0 +1,104 @@
+"""A run folder that grows as a sweep's does, and what trackers wrote, read back."""
+
+import json
+import struct
+
+import numpy as np
+import pyarrow as pa
+
+from research.sweep.jobs import Plan
+from research.sweep.run_folder import RunFolder
+
+NAN = float("nan")
+
+
+class GrowingFolder:
+    """A folder of settings (`rates`) x seeds, every run of which has a loss at each step, and a
+    score at even steps; loss [R, T], from step 1 on, is made up, and so is what is NaN."""
+
+    def __init__(self, parent, rates=(0.1, 0.2), seeds=5, steps=8, **changes):
+        manifest = {
+            "seeds": list(range(seeds)),
+            "config": {"hidden": [8, 4], "data": "digits", "none": None},
+            "config_axes": {},
+            "hparams_axes": {"rate": list(rates)},
+            "groups": [{"runs": len(rates) * seeds}],
+            "key_metric": "score",
+            "in_work": False,
+        }
+        self.folder = RunFolder.create(parent, "run", manifest | changes, Plan(()))
+        self.path, self.rates, self.seeds = self.folder.path, rates, seeds
+        rng = np.random.default_rng(0)
+        self.loss = rng.normal(size=(len(rates) * seeds, steps)).astype(np.float32)
+        self.files = {}
+
+    def append(self, job, runs, steps, number=None, **columns):
+        """Adds a file to a job, or writes its file `number` again."""
+        number = self.files.get(job, 0) if number is None else number
+        self.files[job] = number + 1
+        run, step = (grid.ravel() for grid in np.meshgrid(runs, steps, indexing="xy"))
+        loss = self.loss[run, step - 1]
+        score = pa.array(loss * 2, pa.float32(), mask=step % 2 == 1)
+        rates = [self.rates[one // self.seeds] for one in run]
+        table = {"run": run, "seed": run % self.seeds, "rate": rates} | {
+            name: [values[one // self.seeds] for one in run] for name, values in columns.items()
+        }
+        table |= {"step": step, "work": step * 100, "loss": loss, "score": score}
+        self.folder.append_metrics(job, number, pa.table(table))
+
+
+def read_events(path):
+    """The events of a file; every length and checksum is checked."""
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.record_writer import masked_crc32c
+
+    data, at, events = path.read_bytes(), 0, []
+    while at < len(data):
+        length, length_sum = struct.unpack_from("<QI", data, at)
+        body = data[at + 12 : at + 12 + length]
+        (body_sum,) = struct.unpack_from("<I", data, at + 12 + length)
+        assert masked_crc32c(data[at : at + 8]) == length_sum
+        assert masked_crc32c(body) == body_sum
+        events.append(Event.FromString(body))
+        at += 16 + length
+    return events
+
+
+def read_scalars(path):
+    """[(step, {tag: value})] of a file of events."""
+    return [
+        (event.step, {value.tag: value.simple_value for value in event.summary.value})
+        for event in read_events(path)
+        if event.step
+    ]
+
+
+def read_wandb(path):
+    """The records of a `.wandb` file: LevelDB's log format, in blocks of 32 KiB."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, at, part, records = path.read_bytes(), 7, b"", []
+    while at < len(data):
+        if (left := 32_768 - at % 32_768) < 7:
+            at += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, at)
+        part += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last of several
+            records.append(Record.FromString(part))
+            part = b""
+    return records
+
+
+def wandb_history(records):
+    """[(step, {tag: value})], without what W&B adds."""
+    rows = [record.history for record in records if record.WhichOneof("record_type") == "history"]
+    items = [
+        {item.key or item.nested_key[0]: json.loads(item.value_json) for item in row.item}
+        for row in rows
+    ]
+    return [
+        (item["_step"], {tag: value for tag, value in item.items() if tag[0] != "_"})
+        for item in items
+    ]
