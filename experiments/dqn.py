@@ -16,11 +16,11 @@ each. Intervals are in environment steps.
 from pathlib import Path
 from typing import Any
 
+from train_and_show import train_and_show
+
 from research.dqn import PRESETS, make_problem
 from research.dqn.env_params import EnvParamFlags, take_env_params
-from research.report.show import show_run
-from research.sweep.command_line import arguments_type, make_experiment, make_options, run_main
-from research.sweep.runner import run_experiment
+from research.sweep.command_line import arguments_type, make_experiment, run_main
 
 _DEFAULT = PRESETS["cartpole"]
 Arguments: Any = arguments_type(*_DEFAULT, unit="env steps", more=EnvParamFlags)
@@ -41,10 +41,7 @@ def main(args: Any) -> Path | None:
     if it is finished."""
     args, hparams = take_env_params(args, _DEFAULT.hparams)
     experiment = make_experiment("dqn", make_problem, _DEFAULT.config, hparams, args, in_work=True)
-    folder = run_experiment(experiment, make_options(args))
-    if folder:
-        show_run(folder)
-    return folder
+    return train_and_show(experiment, args)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,11 @@ from typing import Annotated, Any
 
 import sample
 import tyro
+from train_and_show import train_and_show
 
 from research.errors import UserError
 from research.lm import PRESETS, ZERO_IS_OFF, make_problem
-from research.report.show import show_run
-from research.sweep.command_line import arguments_type, make_experiment, make_options, run_main
-from research.sweep.runner import run_experiment
+from research.sweep.command_line import arguments_type, make_experiment, run_main
 
 _DEFAULT = PRESETS["topics"]
 
@@ -58,9 +57,7 @@ def main(args: Any) -> Path | None:
     off = tuple(name for name in ZERO_IS_OFF if not any(getattr(args, name)))
     config = dataclasses.replace(_DEFAULT.config, off=off)
     experiment = make_experiment("lstm_lm", make_problem, config, _DEFAULT.hparams, args)
-    folder = run_experiment(experiment, make_options(args))
-    if folder:
-        show_run(folder)
+    folder = train_and_show(experiment, args)
     if folder and args.sample:
         sample.main(sample.Arguments(str(folder), tokens=args.sample))
     return folder

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import evaluate
+from train_and_show import train_and_show
 
 from research.mlp import PRESETS, check_flags, make_problem, unused
-from research.report.show import show_run
-from research.sweep.command_line import arguments_type, make_experiment, make_options, run_main
-from research.sweep.runner import run_experiment
+from research.sweep.command_line import arguments_type, make_experiment, run_main
 
 _DEFAULT = PRESETS["digits"]
 Arguments: Any = arguments_type(_DEFAULT.config, _DEFAULT.hparams)
@@ -48,9 +47,8 @@ def main(args: Any) -> Path | None:
     check_flags(args)
     config = dataclasses.replace(_DEFAULT.config, off=unused(args))
     experiment = make_experiment("mlp", make_problem, config, _DEFAULT.hparams, args)
-    folder = run_experiment(experiment, make_options(args))
+    folder = train_and_show(experiment, args)
     if folder:
-        show_run(folder)
         evaluate.main(evaluate.Arguments(str(folder), settings="best"))
     return folder
 

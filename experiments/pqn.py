@@ -12,11 +12,11 @@ as in `dqn.py`: each that is shown with dots takes a list; intervals are in envi
 from pathlib import Path
 from typing import Any
 
+from train_and_show import train_and_show
+
 from research.dqn import PQN_PRESETS, make_pqn_problem
 from research.dqn.env_params import EnvParamFlags, take_env_params
-from research.report.show import show_run
-from research.sweep.command_line import arguments_type, make_experiment, make_options, run_main
-from research.sweep.runner import run_experiment
+from research.sweep.command_line import arguments_type, make_experiment, run_main
 
 _DEFAULT = PQN_PRESETS["cartpole"]
 Arguments: Any = arguments_type(*_DEFAULT, unit="env steps", more=EnvParamFlags)
@@ -39,10 +39,7 @@ def main(args: Any) -> Path | None:
     experiment = make_experiment(
         "pqn", make_pqn_problem, _DEFAULT.config, hparams, args, in_work=True
     )
-    folder = run_experiment(experiment, make_options(args))
-    if folder:
-        show_run(folder)
-    return folder
+    return train_and_show(experiment, args)
 
 
 if __name__ == "__main__":

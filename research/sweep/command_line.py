@@ -73,6 +73,12 @@ class SweepFlags:
     keep_states: Annotated[
         bool, tyro.conf.arg(help="keep the last states, not only the params, as a checkpoint")
     ] = False
+    tensorboard: Annotated[
+        bool, tyro.conf.arg(help="while training, write TensorBoard's files to RUN/tensorboard")
+    ] = False
+    wandb: Annotated[
+        bool, tyro.conf.arg(help="while training, write offline runs of W&B to RUN/wandb")
+    ] = False
     search: Annotated[
         int | None,
         tyro.conf.arg(

@@ -1,13 +1,16 @@
 """The script as a person calls it."""
 
 import json
+import sys
 
 import pandas as pd
 import pytest
 
 from research.report.one_run import one_run
 from research.report.read import read_run_folder
+from research.report.trackers import EVENTS
 from tests.experiments.conftest import EXPERIMENTS
+from tests.report.tracked import read_scalars
 
 
 def test_the_script_stays_short():
@@ -132,6 +135,27 @@ def test_a_random_search_with_halving_ends_with_its_best_setting(tmp_path, load_
     manifest = json.loads((tmp_path / "it" / "manifest.json").read_text())
     assert manifest["search"] == {"settings": 9, "seed": 0}
     assert one_run(read_run_folder(tmp_path / "it")).number in set(lengths.index[lengths == 36])
+
+
+def test_metrics_go_to_tensorboard_while_it_trains(tmp_path, load_script):
+    script = load_script("mlp.py")
+    words = "--data iris --hidden 8 --learning-rate 1e-3 1e-2 --seeds 3 --steps 20 --tensorboard "
+    words += f"--out {tmp_path} --name it"
+    script.run_main(script.main, script.RECIPES, "", words.split())
+    metrics = pd.read_parquet(tmp_path / "it" / "metrics")
+    for folder, rate in (("000-learning-rate-0.001", 1e-3), ("001-learning-rate-0.01", 1e-2)):
+        scalars = read_scalars(tmp_path / "it" / "tensorboard" / folder / EVENTS)
+        assert [step for step, _ in scalars] == list(range(1, 21))
+        rows = metrics[metrics["learning_rate"] == rate]
+        most = rows.groupby("step")["validation_loss"].max().dropna().to_dict()
+        written = {step: v["validation_loss/most"] for step, v in scalars if len(v) > 4}
+        assert written == pytest.approx(most, rel=1e-6)
+
+
+def test_a_tracker_whose_package_is_missing_is_one_line(tmp_path, refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    line = refused("mlp.py", f"--data iris --tensorboard --out {tmp_path}", tmp_path)
+    assert "--tensorboard: the package tensorboardX is missing: set up with SEEDBED_ALSO=" in line
 
 
 def test_a_prepared_folder_is_gone_on_with_by_its_flags(tmp_path, call, load_script, refused):

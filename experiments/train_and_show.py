@@ -1,0 +1,39 @@
+"""What every experiment does once it knows what to run: train it, track it, show it."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from research.report.show import show_run
+from research.report.trackers import chosen_trackers
+from research.report.tracking import tracking
+from research.sweep.command_line import make_options
+from research.sweep.experiment import Experiment
+from research.sweep.runner import run_experiment
+from research.sweep.terminal import say
+
+
+def train_and_show(experiment: Experiment, args: Any) -> Path | None:
+    """Trains, prints the result table, draws the learning curve.
+
+    Args:
+      experiment: what to run.
+      args: the arguments of the script, which say how.
+
+    Returns:
+      The run folder, if it is finished.
+
+    Raises:
+      UserError: if something given is wrong.
+      Stopped: if a signal asked to stop; everything is saved then.
+    """
+    console, options = Console(), make_options(args)
+    if kinds := chosen_trackers(args.tensorboard, args.wandb):
+        warn = lambda line: say(console, f"{experiment.name}: {line}")
+        options = options._replace(meanwhile=partial(tracking, kinds=kinds, warn=warn))
+    folder = run_experiment(experiment, options, console)
+    if folder:
+        show_run(folder)
+    return folder
