@@ -1,7 +1,7 @@
 """The best of many settings, without selling the largest of many numbers as a result."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -57,11 +57,12 @@ def select(
     first, second = chosen
     if best is None or first is None or second is None:
         return None
-    held_out = _at(scored_by[first], halves[1]), _at(scored_by[second], halves[0])
+    held_out = [_at(scored_by[first], halves[1]), _at(scored_by[second], halves[0])]
     if not all(map(len, held_out)):
         return None
+    scored = pd.concat(held_out).sort_index().to_numpy(np.float64)
     apparent = iqm_interval(scored_by[best].to_numpy(np.float64))
-    return Selection(best, apparent, (first, second), iqm_interval(np.concatenate(held_out)))
+    return Selection(best, apparent, (first, second), iqm_interval(scored))
 
 
 def _best(
@@ -73,12 +74,12 @@ def _best(
     sign = 1 if higher_is_better else -1
     found = []
     for one in settings:
-        scores = sign * _at(one, seeds)
+        scores = sign * _at(one, seeds).to_numpy(np.float64)
         known = np.where(np.isfinite(scores), scores, worst)
         found.append(interquartile_mean(known) if len(known) else worst)
     place = int(np.argmax(found))
     return place if np.isfinite(found[place]) else None
 
 
-def _at(scores: pd.Series, seeds: Sequence[int]) -> np.ndarray:
-    return np.asarray(scores[scores.index.isin(list(seeds))], np.float64)
+def _at(scores: pd.Series, seeds: Sequence[int]) -> Any:  # pd.Series
+    return scores[scores.index.isin(list(seeds))]

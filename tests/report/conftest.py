@@ -1,5 +1,8 @@
 """A run folder made by hand, so that every number in it is known."""
 
+import itertools
+
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -43,6 +46,32 @@ def make_run(tmp_path):
                 "test_score": pa.array(measured, pa.float32()),
             }
             folder.append_metrics("0-000000", step, pa.table(columns))
+        return folder.path
+
+    return make
+
+
+@pytest.fixture
+def make_sweep(tmp_path):
+    """A function that makes a folder of given scores: [settings, seeds, steps], the settings in
+    the order of the product of the axes, the test part's 0.5 below, the work 5 times the steps."""
+
+    def make(scores, name="sweep", axes=None, **changes):
+        scores, axes = np.asarray(scores, np.float32), axes or {"rate": [0.1, 0.2]}
+        settings, seeds, _ = scores.shape
+        values = list(itertools.product(*axes.values()))
+        assert len(values) == settings
+        groups = [{"first_run": 0, "runs": settings * seeds, "goal": None}]
+        facts = {"hparams_axes": axes, "groups": groups, "results": [], **changes}
+        folder = RunFolder.create(tmp_path, name, {**MANIFEST, **facts}, Plan(()))
+        setting, seed, step = (place.ravel() for place in np.indices(scores.shape))
+        columns = {"run": setting * seeds + seed, "seed": seed}
+        for place, field in enumerate(axes):
+            columns[field] = [values[one][place] for one in setting]
+        score = scores.ravel()
+        columns |= {"step": step + 1, "work": 5 * (step + 1), "loss": -score}
+        columns |= {"validation_score": score, "test_score": score - 0.5}
+        folder.append_metrics("0-000000", 0, pa.table(columns))
         return folder.path
 
     return make

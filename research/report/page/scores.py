@@ -12,34 +12,38 @@ from research.report.statistics import performance_profile
 from research.report.summary import Line, Summary, final_scores
 
 MOST_DOTS = 4_000
+MOST_ROWS = 60
 MOST_LETTERS = 34  # of the name of a row
 PROFILE_STEPS = 150
 
 
 def dots(summary: Summary) -> Chart | None:
-    """Every run of the best settings a dot, with the interquartile mean and its interval. None
-    where nothing is measured."""
-    lines = _shown(summary)
+    """Every run a dot, with the interquartile mean and its interval, as far as they can be drawn.
+    None where nothing is measured."""
+    lines = _shown(summary, MOST_ROWS)
     if not lines:
         return None
     runs = sum(len(line.scores) for line in lines)
     of = sum(len(line.scores) for line in summary.lines)
     some = f" The {runs:,} runs of the best {len(lines)} settings, of {of:,}." if runs < of else ""
     names = dict.fromkeys([summary.metric, summary.shown])
+    rows = ", ".join(lines[0].setting.values) if _short(lines) else ""
     return Chart(
         name="dots",
         title="Every run",
         note="A dot is a run at its last step; the bar is the interquartile mean and its 95% "
-        "interval. Runs that became non-finite are counted in brackets." + some,
+        "interval. Runs that became non-finite are counted in brackets."
+        + (f" Rows are {rows}." if rows else "")
+        + some,
         views=[_dots_view(summary, lines, name) for name in names],
         height=max(280, 110 + 26 * len(lines)),
     )
 
 
-def _shown(summary: Summary) -> list[Line]:
-    """The best settings, as many as are told apart, and as many as have dots to draw."""
+def _shown(summary: Summary, most: int) -> list[Line]:
+    """The best settings, as many of them as have dots to draw."""
     lines, left = [], MOST_DOTS
-    for line in summary.lines[:MOST]:
+    for line in summary.lines[:most]:
         left -= len(line.scores)
         if len(line.scores) and (left >= 0 or not lines):
             lines.append(line)
@@ -51,18 +55,21 @@ def _dots_view(summary: Summary, lines: list[Line], metric: str) -> View:
     for row, line in enumerate(reversed(lines)):
         scores = line.scores if metric == summary.metric else final_scores(line.setting, metric)
         traces += _dots_of(row, line, scores, metric == summary.metric)
-    short = max(len(line.label) for line in lines) > MOST_LETTERS
-    names = [_row_name(line, short) for line in reversed(lines)]
-    fields = ", ".join(lines[0].setting.values) if short else ""
+    names = [_row_name(line, _short(lines)) for line in reversed(lines)]
     layout = {
         "xaxis": {"title": {"text": plain(metric.replace("_", " "))}},
         "yaxis": {
             "tickvals": list(range(len(names))), "ticktext": names, "automargin": True,
-            "range": [-0.6, len(names) - 0.4], "title": {"text": plain(fields)},
+            "range": [-0.6, len(names) - 0.4],
         },
         "hovermode": "closest",
     }  # fmt: skip
     return View(metric, traces, layout)
+
+
+def _short(lines: list[Line]) -> bool:
+    """Whether rows are named by values alone, as names would take too much room."""
+    return max(len(line.label) for line in lines) > MOST_LETTERS
 
 
 def _row_name(line: Line, short: bool) -> str:
@@ -97,7 +104,7 @@ def _dots_of(row: int, line: Line, scores: pd.Series, headline: bool) -> list[Tr
 
 def profile(summary: Summary) -> Chart | None:
     """Performance profiles. None where nothing is measured."""
-    lines = _shown(summary)
+    lines = _shown(summary, MOST)
     if not lines:
         return None
     word = "at least" if summary.higher_is_better else "at most"

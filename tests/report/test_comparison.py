@@ -1,0 +1,128 @@
+"""Two settings side by side."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from research.report.comparison import (
+    compare,
+    difference_of_iqms,
+    probability_of_improvement,
+    seeds_needed,
+)
+from research.report.statistics import interquartile_mean
+
+
+def scores(seeds, mean=1.0, spread=0.07, seed=0):
+    return pd.Series(np.random.default_rng(seed).normal(mean, spread, seeds))
+
+
+@pytest.mark.parametrize("seeds", [1, 5, 64])
+def test_the_same_numbers_are_no_difference(seeds):
+    found = compare(scores(seeds), scores(seeds), True)
+    assert found.verdict == "no difference"
+    assert found.difference == (0, 0, 0)
+    assert found.improvement.estimate == 0.5
+    assert found.seeds_needed is None
+
+
+@pytest.mark.parametrize(("higher", "verdict"), [(True, "better"), (False, "worse")])
+def test_five_percent_more_are_found_with_64_seeds(higher, verdict):
+    """Of other seeds, so that nothing but their number helps."""
+    found = compare(scores(64, 1.05, seed=1), scores(64).set_axis(range(100, 164)), higher)
+    assert found.pairs == 0
+    assert found.verdict == verdict
+
+
+def test_five_percent_more_are_not_claimed_with_five_seeds_of_wide_spread():
+    found = compare(scores(5, 1.05, 0.2, seed=1), scores(5, 1, 0.2), True)
+    assert found.verdict == "no difference"
+    assert found.seeds_needed is not None
+    assert found.seeds_needed > 5
+
+
+def test_no_difference_is_rarely_taken_for_one():
+    rng = np.random.default_rng(0)
+    found = [compare(*map(pd.Series, rng.normal(size=(2, 10))), True).verdict for _ in range(100)]
+    assert sum(one != "no difference" for one in found) <= 11
+
+
+def test_pairs_take_out_what_seeds_do_to_both():
+    """Seeds differ by far more than the settings: only pairing can tell them apart."""
+    luck, noise = np.random.default_rng(0).normal(size=(2, 20))
+    one, other = pd.Series(10 * luck + 0.3 * noise + 1), pd.Series(10 * luck)
+    paired = compare(one, other, True)
+    assert paired.verdict == "better"
+    assert paired.pairs == 20
+    assert paired.correlation > 0.99
+    apart = compare(one, other.set_axis(range(100, 120)), True)
+    assert apart.pairs == 0
+    assert apart.verdict == "no difference"
+
+
+def test_pairs_are_of_seeds_and_not_of_places():
+    values = np.random.default_rng(0).normal(size=20)
+    one = pd.Series(values + 1e-3, range(20))
+    other = pd.Series(values[::-1], range(19, -1, -1))
+    np.testing.assert_allclose(compare(one, other, True).difference, 1e-3)
+
+
+def test_a_seed_that_one_of_both_lost_is_left_out():
+    one, other = scores(10), scores(10, seed=1)
+    found = compare(one.drop(3), other, True)
+    assert found.pairs == 9
+    a, b = one.drop(3).to_numpy(), other.drop(3).to_numpy()
+    assert found.difference.estimate == interquartile_mean(a) - interquartile_mean(b)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("seeds", [5, 64])
+def test_the_difference_is_covered_as_often_as_it_says(paired, seeds):
+    rng, hits = np.random.default_rng(seeds), 0
+    for _ in range(100):
+        a, b = rng.normal(size=(2, seeds))
+        (_, low, high), _ = difference_of_iqms(a + 1, b, paired)
+        hits += low <= 1 <= high
+    assert hits >= 89
+
+
+def test_the_probability_of_improvement_counts_pairs_and_half_of_the_ties():
+    a, b = np.array([1.0, 2, 3]), np.array([2.0, 2, 0])
+    expected = np.mean([1.0 if x > y else 0.5 if x == y else 0.0 for x in a for y in b])
+    found = probability_of_improvement(a, b)
+    assert found.estimate == pytest.approx(expected)
+    assert found.low < expected < found.high
+
+
+def test_five_of_five_are_not_always():
+    found = probability_of_improvement(np.arange(5) + 10.0, np.arange(5.0))
+    assert found.estimate == found.high == 1
+    assert 0.4 < found.low < 0.8
+    mirrored = probability_of_improvement(np.arange(5.0), np.arange(5) + 10.0)
+    np.testing.assert_allclose(mirrored.high, 1 - found.low, atol=1e-6)
+
+
+@pytest.mark.parametrize("difference", [0.0, 1.5])
+def test_the_probability_is_covered_as_often_as_it_says(difference):
+    rng, truth = np.random.default_rng(0), norm.cdf(difference / np.sqrt(2))
+    found = [
+        probability_of_improvement(*rng.normal([[difference], [0]], size=(2, 10)))
+        for _ in range(400)
+    ]
+    assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.93
+
+
+def test_the_seeds_that_are_said_to_be_needed_are_enough():
+    """Normal scores one half of a standard deviation apart: of experiments with as many seeds as
+    are needed by its measure, 80% find the difference."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal([[0.5], [0]], size=(2, 4000))
+    _, error = difference_of_iqms(a, b, False)
+    needed = seeds_needed(0.5, error, 4000)
+    assert needed is not None
+    found = 0
+    for _ in range(80):
+        a, b = rng.normal([[0.5], [0]], size=(2, needed))
+        found += difference_of_iqms(a, b, False)[0].low > 0
+    assert 0.68 <= found / 80 <= 0.92

@@ -1,0 +1,66 @@
+"""The best of many settings."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from research.report.selection import select
+
+
+def series(values_MxS):
+    return [pd.Series(one) for one in np.asarray(values_MxS, float)]
+
+
+def test_the_best_of_equal_settings_is_not_praised():
+    """All are worth 0. The largest of 20 means seems to be 0.5; what is reported is about 0."""
+    rng, seems, reported = np.random.default_rng(0), [], []
+    for _ in range(60):
+        scores = series(rng.normal(size=(20, 10)))
+        found = select(scores, scores, True)
+        assert found is not None
+        seems.append(found.apparent.estimate)
+        reported.append(found.honest.estimate)
+    assert np.mean(seems) > 0.45
+    assert abs(np.mean(reported)) < 0.12
+
+
+@pytest.mark.parametrize(("higher", "best"), [(True, 2), (False, 0)])
+def test_a_setting_that_is_clearly_best_is_chosen_by_both_halves(higher, best):
+    scores = series(np.random.default_rng(0).normal([[0], [5], [10]], 0.1, size=(3, 8)))
+    found = select(scores, scores, higher)
+    assert found is not None
+    assert found.best == best
+    assert found.chosen == (best, best)
+    assert found.agreed
+    assert found.honest == found.apparent  # all seeds, of that setting
+
+
+def test_the_halves_choose_by_one_score_and_are_scored_by_another_of_other_seeds():
+    """Even seeds choose the first setting, odd ones the second."""
+    chosen_by = series([[1, 0, 1, 0], [0, 1, 0, 1]])
+    scored_by = series([[1, 2, 3, 4], [5, 6, 7, 8]])
+    found = select(chosen_by, scored_by, True)
+    assert found is not None
+    assert found.chosen == (0, 1)
+    assert not found.agreed
+    assert found.honest.estimate == np.mean([2, 4, 5, 7][1:3])  # IQM of what was held out
+
+
+def test_a_setting_of_which_many_runs_were_lost_is_not_chosen():
+    good = [10.0, np.nan, 10, np.nan, 10, np.nan, 10, np.nan]
+    found = select(
+        series([good, [1.0] * 8]), [pd.Series(good).dropna(), *series([[1.0] * 8])], True
+    )
+    assert found is not None
+    assert found.best == 1
+    assert found.chosen == (1, 1)
+
+
+@pytest.mark.parametrize("values", [[[1, 2, 3, 4, 5]], [[1, 2, 3], [4, 5, 6]]])
+def test_a_single_setting_or_three_seeds_are_nothing_to_choose_by(values):
+    assert select(series(values), series(values), True) is None
+
+
+def test_settings_without_a_finite_run_are_nothing_to_choose():
+    lost = series([[np.nan] * 4, [np.nan] * 4])
+    assert select(lost, [one.dropna() for one in lost], True) is None
