@@ -8,9 +8,7 @@ The same seed writes the same text. The last texts are kept in RUN/evaluation/sa
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated
 
 import jax
@@ -24,12 +22,10 @@ from research.lm.task import make_model
 from research.lm.text import UNKNOWN, Tokenizer, Words, load_tokenizer
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
-from research.sweep.atomic import write_bytes
+from research.report.samples import keep_sample
 from research.sweep.experiment import restore_config
 from research.sweep.machine import configure_jax
 from research.sweep.run_folder import load_file, load_params
-
-MOST_KEPT = 20  # texts of a run folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,28 +57,9 @@ def main(arguments: Arguments) -> str:
     model = make_model(config, len(tokenizer))
     tokens = generate(model, params, prompt, jax.random.key(arguments.seed), choice)
     text = write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
-    keep(data.path, run, arguments, text)
-    return text
-
-
-def keep(folder: Path, run: OneRun, arguments: Arguments, text: str) -> None:
-    """Adds the text to `evaluation/samples.json` of the run folder, for its report.
-
-    Raises:
-      UserError: if it cannot be written.
-    """
     given = {name: value for name, value in vars(arguments).items() if name != "folder"}
-    sample = given | {"run": run.number, "of_seed": run.seed, "text": text}
-    path = folder / "evaluation" / "samples.json"
-    try:
-        before = json.loads(path.read_text("utf-8")) if path.is_file() else []
-        path.parent.mkdir(exist_ok=True)
-        content = json.dumps([*before[1 - MOST_KEPT :], sample], ensure_ascii=False, indent=1)
-        write_bytes(path, content.encode())
-    except OSError as error:
-        raise UserError(f"cannot write to {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}; remove it") from error
+    keep_sample(data.path, given | {"run": run.number, "of_seed": run.seed, "text": text})
+    return text
 
 
 def restore(data: RunFolderData, run: OneRun) -> tuple[Config, Tokenizer]:

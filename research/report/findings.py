@@ -132,10 +132,10 @@ def _pairs(summary: Summary) -> list[str]:
     else:
         counts = [f"{verdicts.count(word)} {word}" for word in ("better", "worse", "no difference")]
         result = f"of {_count(len(verdicts), 'setting')} that both have: {', '.join(counts)}"
-    chance = ""
-    if len(verdicts) > 1:
-        chance = f" By chance alone, {0.05 * len(verdicts):.2g} of them would seem to differ."
-    return [f"{second} against {first}, {_pairing(summary.pairs[0].comparison)}: {result}.{chance}"]
+        if len(verdicts) > 1:
+            result += f"; by chance alone, {0.05 * len(verdicts):.2g} of them would seem to differ"
+    how = _pairing(summary.pairs[0].comparison)
+    return [f"{second} against {first}, compared {how}: {result}."]
 
 
 def _diverged(summary: Summary) -> str:

@@ -62,7 +62,7 @@ def _fitting(
     fields: Sequence[Column], others: Sequence[Column], width: int
 ) -> Iterator[list[Column]]:
     """As few tables as fit the terminal: each has the fields and some of the other columns."""
-    room = width - sum(map(_width, fields))
+    room = width - 1 - sum(map(_width, fields))  # and the edge
     some: list[Column] = []
     for column in others:
         if some and sum(map(_width, [*some, column])) > room:

@@ -35,6 +35,7 @@ def show_run(path: str | Path, metric: str | None = None, console: Console | Non
     print_table(run, console)
     picture = draw_curves(run, metric)
     console.print(f"learning curve: {picture}", highlight=False, soft_wrap=True)
+    console.print(f"all of it: scripts/report {path}", highlight=False, soft_wrap=True)
     return picture
 
 

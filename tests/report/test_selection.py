@@ -47,10 +47,8 @@ def test_the_halves_choose_by_one_score_and_are_scored_by_another_of_other_seeds
 
 
 def test_a_setting_of_which_many_runs_were_lost_is_not_chosen():
-    good = [10.0, np.nan, 10, np.nan, 10, np.nan, 10, np.nan]
-    found = select(
-        series([good, [1.0] * 8]), [pd.Series(good).dropna(), *series([[1.0] * 8])], True
-    )
+    good, fair = series([[10, 10, np.nan, np.nan, 10, 10, np.nan, np.nan], [1] * 8])
+    found = select([good, fair], [good.dropna(), fair], True)
     assert found is not None
     assert found.best == 1
     assert found.chosen == (1, 1)

@@ -1,12 +1,11 @@
 """What else a run folder has to show: an agent at play, text that a model wrote."""
 
 import base64
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from research.errors import UserError
 from research.report.read import RunFolderData
+from research.report.samples import read_samples
 
 MOST_BYTES = 1_500_000  # of an animation; the page is to stay small
 MOST_ANIMATIONS = 2  # the latest
@@ -53,19 +52,12 @@ def _animation(path: Path) -> Animation:
 
 
 def texts(run: RunFolderData) -> list[Text]:
-    """The samples that `scripts/sample` kept, the latest first.
+    """What the models of a run folder wrote, the latest first.
 
     Raises:
       UserError: if the file is damaged.
     """
-    path = run.path / "evaluation" / "samples.json"
-    if not path.is_file():
-        return []
-    try:
-        samples = json.loads(path.read_text("utf-8"))
-        return [_text(sample) for sample in samples[::-1][:MOST_TEXTS]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error!r}") from None
+    return [_text(sample) for sample in read_samples(run.path)[::-1][:MOST_TEXTS]]
 
 
 def _text(sample: dict[str, Any]) -> Text:

@@ -232,9 +232,11 @@
 
   function say(plot, trace, pointNumber) {
     const at = { curveNumber: trace.index, pointNumber };
-    try { Plotly.Fx.hover(plot, [at]); } catch { return; }
-    const label = [...plot.querySelectorAll(".hoverlayer text")].map((one) => one.textContent);
-    byId("said").textContent = label.join(" ");
+    Plotly.Fx.hover(plot, [at]);
+    setTimeout(() => { // plotly puts off what comes fast
+      const label = [...plot.querySelectorAll(".hoverlayer text")].map((one) => one.textContent);
+      byId("said").textContent = label.join(" ");
+    }, 100);
   }
 
   // ---- colours: as the system has them, or as the button says

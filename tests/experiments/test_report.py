@@ -1,0 +1,100 @@
+"""scripts/report on real sweeps of every workload."""
+
+import json
+import re
+
+import pytest
+
+from research.errors import UserError
+
+TEXT = "the cat sat on the mat and saw a rat\n" * 120
+SMALL = {
+    "mlp": "--data wine --hidden 8 --learning-rate 1e-3 1e-2 --seeds 4 --steps 60",
+    "dqn": "--env Catch-bsuite --torso flat --hidden 8 --num-envs 4 --eval-episodes 2 --env-steps 400"
+    " --log-every 40 --train-every 8 --seeds 4 --learning-starts 80 --buffer-size 160"
+    " --batch-size 8 --target-update-every 8 --learning-rate 1e-3 1e-2",
+    "lstm_lm": "--corpus text.txt --hidden 8 --embedding-size 6 --batch-size 4 --window 8"
+    " --epochs 1 --seeds 4 --learning-rate 1e-3 1e-2 --sample 0",
+}
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch, load_script):
+    """A function that trains a small sweep of a workload and returns its folder."""
+    (tmp_path / "text.txt").write_text(TEXT)
+    monkeypatch.chdir(tmp_path)
+
+    def run(workload, name="it"):
+        module = load_script(f"{workload}.py")
+        words = f"{SMALL[workload]} --name {name}".split()
+        module.run_main(module.main, module.RECIPES, "", words)
+        return tmp_path / "runs" / name
+
+    return run
+
+
+@pytest.fixture
+def report(load_script):
+    module = load_script("report.py")
+    return lambda *runs, **given: module.main(module.Arguments(tuple(map(str, runs)), **given))
+
+
+def shown(page):
+    text = page.read_text()
+    return text, json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))["charts"]
+
+
+def test_classifiers_are_shown_with_their_curves_and_confusions(sweep, report, capsys):
+    text, charts = shown(report(sweep("mlp")))
+    assert {"curves", "dots", "profile", "levels-0", "roc-0", "recall-0", "confusion-0"} <= set(
+        charts
+    )
+    axes = charts["curves"]["views"][0]["traces"][1]["along"]
+    assert list(axes) == ["steps", "examples", "seconds of training"]
+    assert "compile time" in text
+    assert "page: " in capsys.readouterr().out
+
+
+def test_agents_are_shown_at_play(sweep, report, capsys):
+    folder = sweep("dqn")
+    text, charts = shown(report(folder))
+    assert '<img src="data:image/gif;base64,R0lGOD' in text
+    assert list(charts["curves"]["views"][0]["traces"][1]["along"])[0] == "env steps"
+    assert len(list(folder.glob("run-*.gif"))) == 1
+    report(folder)  # what is there is not made again
+    assert len(list(folder.glob("run-*.gif"))) == 1
+
+
+def test_language_models_are_shown_with_what_they_wrote(sweep, report, capsys):
+    folder = sweep("lstm_lm")
+    text, _ = shown(report(folder))
+    (sample,) = json.loads((folder / "evaluation" / "samples.json").read_text())
+    assert f"Written by run {sample['run']}, seed" in text
+    assert sample["text"].splitlines()[1] in text
+
+
+def test_two_sweeps_are_compared_setting_by_setting(sweep, report, capsys):
+    report(sweep("mlp", "one"), sweep("mlp", "other"), examples=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "other against one, compared seed by seed" in said
+    assert "no difference in any of 2 settings that both have" in said
+
+
+def test_examples_are_left_out_on_request_and_of_what_cannot_be_drawn(sweep, report, capsys):
+    folder = sweep("dqn")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["config"]["env"] = "DiscountingChain-bsuite"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    report(folder, examples=False)
+    assert "nothing to show" not in capsys.readouterr().out
+    report(folder)
+    assert "DiscountingChain-bsuite cannot be drawn" in capsys.readouterr().out
+
+
+def test_bad_input_is_named(report, tmp_path):
+    with pytest.raises(UserError, match="at least one run folder"):
+        report()
+    with pytest.raises(UserError, match="no folder .*none"):
+        report(tmp_path / "none", live=True)
+    with pytest.raises(UserError, match="is no run folder"):
+        report(tmp_path)

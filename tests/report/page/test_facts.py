@@ -1,0 +1,44 @@
+"""What the page tells of how a sweep was run."""
+
+import numpy as np
+
+from research.report.page.facts import diverged, facts, given
+from research.report.read import read_run_folder
+
+SPEED = {"steps_per_second": 100.0, "work_per_second": 500.0, "runs_per_second": 1.0,
+         "flops_per_second": 2e9}  # fmt: skip
+RESULT = {"runs": [0], "start": 0, "clock": [], "diverged": [], "train_seconds": 3.0,
+          "cost": {"compile_seconds": 1.5}, "throughput": SPEED}  # fmt: skip
+
+
+def test_command_machine_and_speed_are_told(make_sweep):
+    manifest = {
+        "command": "experiments/mlp.py --seeds 4",
+        "device": {"platform": "cpu", "count": 2, "processor": "EPYC", "kind": "cpu"},
+        "versions": {"jax": "0.10.2"},
+        "results": [RESULT, RESULT | {"throughput": None, "cost": None}],
+        "data": [{"name": "digits", "columns": ["a"]}, {"name": "digits"}],
+    }
+    run = read_run_folder(make_sweep(np.zeros((2, 2, 2)), **manifest))
+    told = dict(facts(run))
+    assert told["command"] == "experiments/mlp.py --seeds 4"
+    assert told["device"] == "2 x cpu (EPYC)"
+    assert told["compile time"] == "1.5 s"
+    assert told["training time"] == "6.0 s in 2 jobs"
+    assert told["throughput"] == "100 steps/s, 500 examples/s, 2 GFLOP/s"
+    assert told["data"] == "name digits"
+    assert "git commit" not in told  # nothing is told of what is not known
+
+
+def test_swept_fields_are_given_with_all_their_values(make_sweep):
+    manifest = {"config": {"hidden": [64, 32], "tied": []}, "hparams": {"rate": 0.1, "decay": 0.5}}
+    run = read_run_folder(make_sweep(np.zeros((2, 2, 2)), **manifest))
+    assert dict(given(run)) == {
+        "hidden": "64x32", "tied": "none", "rate": "0.1, 0.2", "decay": "0.5",
+    }  # fmt: skip
+
+
+def test_diverged_runs_are_named_with_their_settings(make_sweep):
+    lost = [{"run": 1, "seed": 1, "step": 2, "rate": 0.1, "decay": 0.5}]
+    run = read_run_folder(make_sweep(np.zeros((2, 2, 2)), results=[RESULT | {"diverged": lost}]))
+    assert diverged(run) == [{"run": "1", "seed": "1", "step": "2", "rate": "0.1"}]

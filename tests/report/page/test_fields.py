@@ -1,0 +1,48 @@
+"""What hyper-parameters do."""
+
+import numpy as np
+
+from research.report.page.fields import field_charts
+from research.report.read import read_run_folder
+from research.report.statistics import interquartile_mean
+from research.report.summary import summarize
+
+
+def test_three_fields_have_levels_heat_maps_and_parallel_coordinates(grid):
+    levels, heat, parallel = field_charts(grid, 0)
+    assert levels.views[0].name.startswith("rate (")
+    assert len(levels.views) == 3
+    assert len(heat.views) == 3  # pairs
+    assert len(parallel.views[0].traces) == 12
+
+
+def test_a_cell_of_a_heat_map_has_all_runs_with_both_values(grid):
+    view = next(one for one in field_charts(grid, 0)[1].views if one.name == "rate and width")
+    drawn = view.traces[0].drawn
+    row, column = list(drawn.y).index("0.01"), list(drawn.x).index("8x8")
+    members = [
+        line.scores.to_numpy()
+        for line in grid.lines
+        if line.setting.values["rate"] == 0.01 and line.setting.values["width"] == "8x8"
+    ]
+    assert len(members) == 2
+    np.testing.assert_allclose(drawn.z[row][column], interquartile_mean(np.concatenate(members)))
+    assert drawn.customdata[row][column] == 10
+
+
+def test_parallel_coordinates_are_at_the_places_of_their_values(grid):
+    view = field_charts(grid, 0)[2].views[0]
+    ticks = {(one["x"], one["text"]): one["y"] for one in view.layout["annotations"]}
+    names = list(view.layout["xaxis"]["ticktext"])
+    rate = names.index("rate")
+    assert [ticks[rate, text] for text in ("0.001", "0.01", "0.1")] == [0, 0.5, 1]
+    best = view.traces[-1].drawn  # the last is on top
+    assert best.y[rate] == 0.5
+    assert best.y[-1] == 1
+
+
+def test_one_field_has_levels_and_none_has_nothing(make_sweep):
+    made = np.arange(16.0).reshape(2, 4, 2)
+    assert len(field_charts(summarize([read_run_folder(make_sweep(made))]), 0)) == 1
+    lone = make_sweep(made[:1], "lone", axes={"rate": [0.1]})
+    assert field_charts(summarize([read_run_folder(lone)]), 0) == []

@@ -1,0 +1,50 @@
+"""The page as text."""
+
+import html
+import json
+import re
+
+import numpy as np
+
+from research.report.page.page import make_page, to_json
+from research.report.palette import MOST
+from research.report.read import read_run_folder
+from research.report.summary import summarize
+
+
+def test_json_in_a_script_element_cannot_end_it():
+    text = to_json({"name": "</script><!-- & \u2028", "missing": float("nan")})
+    assert "<" not in text
+    assert "\u2028" not in text
+    assert "NaN" not in text
+    assert json.loads(text) == {"name": "</script><!-- & \u2028", "missing": None}
+
+
+def test_it_names_no_address_but_those_inside_plotlys_own_code(grid):
+    page = make_page(grid)
+    ours = page.replace(page[page.index("plotly.js v") : page.index("// Draws the charts")], "")
+    assert set(re.findall(r"https?://[^\"'\s<]+", ours)) <= {"http://www.w3.org/2000/svg"}
+    assert "connect-src" not in ours
+    assert "connect-src 'self'" in html.unescape(make_page(grid, live=True))
+
+
+def test_hundreds_of_settings_draw_the_best_and_stay_small(make_sweep):
+    made = np.random.default_rng(0).normal(size=(300, 2, 40))
+    axes = {"rate": [float(place) for place in range(300)]}
+    page = make_page(summarize([read_run_folder(make_sweep(made, axes=axes))]))
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page).group(1))
+    assert len(data["settings"]) == MOST
+    assert len(data["charts"]["curves"]["views"][0]["traces"]) == 2 * MOST
+    assert page.count("<tr>") > 300  # the table has them all
+    assert len(page) < 10e6
+
+
+def test_two_folders_are_on_one_page_with_what_they_differ_in(make_sweep):
+    made = np.random.default_rng(0).normal(size=(2, 4, 6))
+    one = make_sweep(made, "one", hparams={"rate": 0.1, "gamma": 0.9})
+    other = make_sweep(made, "other", hparams={"rate": 0.1, "gamma": 0.99})
+    page = make_page(summarize([read_run_folder(one), read_run_folder(other)]))
+    differing = page[page.index("Where the run folders differ") :]
+    row = re.search(r"gamma</th><td>(.*?)</td><td>(.*?)</td>", differing)
+    assert row.groups() == ("0.9", "0.99")
+    assert "one: rate 0.1" in page

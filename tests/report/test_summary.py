@@ -1,0 +1,137 @@
+"""A report in numbers, its table and its sentences."""
+
+import numpy as np
+import pytest
+
+from research.errors import UserError
+from research.report.findings import findings
+from research.report.headline import columns_as_rows, headline
+from research.report.read import read_run_folder
+from research.report.summary import summarize
+
+
+def scores(means, seeds=8, steps=3, spread=0.01, seed=0):
+    noise = np.random.default_rng(seed).normal(0, spread, (len(means), seeds, 1))
+    rise = np.linspace(-1, 0, steps)
+    return np.asarray(means, float)[:, None, None] + noise + rise
+
+
+def summary_of(*paths, **given):
+    return summarize([read_run_folder(path) for path in paths], **given)
+
+
+def cells(summary, name):
+    return next(column.cells for column in headline(summary) if column.name == name)
+
+
+def test_the_best_comes_first_and_the_others_are_compared_with_it(make_sweep):
+    summary = summary_of(make_sweep(scores([1, 2])))
+    assert [line.label for line in summary.lines] == ["rate 0.2", "rate 0.1"]
+    best, other = summary.lines
+    assert best.against_best is None
+    assert other.against_best is not None
+    assert other.against_best.verdict == "worse"
+    assert other.against_best.pairs == 8
+    assert cells(summary, "against the best [95%]")[1].endswith("worse")
+    assert summary.shown == "test_score"
+
+
+def test_the_lowest_is_best_where_lower_is_better(make_sweep):
+    summary = summary_of(make_sweep(scores([1, 2]), higher_is_better=False))
+    assert summary.lines[0].label == "rate 0.1"
+
+
+def test_the_numbers_are_those_of_the_last_step(make_sweep):
+    made = scores([1, 2])
+    line = summary_of(make_sweep(made)).lines[0]
+    last = made[1, :, -1].astype(np.float32)
+    assert line.mean is not None
+    assert line.median is not None
+    np.testing.assert_allclose(line.mean.estimate, last.mean(), rtol=1e-6)
+    np.testing.assert_allclose(line.median.estimate, np.median(last), rtol=1e-6)
+    np.testing.assert_allclose(line.iqm.estimate, np.sort(last)[2:6].mean(), rtol=1e-6)
+
+
+def test_the_gap_counts_what_is_missing_to_the_goal(make_sweep):
+    groups = [{"first_run": 0, "runs": 16, "goal": 2.0}]
+    summary = summary_of(make_sweep(scores([1, 2], spread=0.1), groups=groups))
+    best, other = summary.lines
+    assert other.gap is not None
+    np.testing.assert_allclose(other.gap.estimate, 2 - other.mean.estimate)
+    assert best.gap is not None
+    assert 0 < best.gap.estimate < 0.1
+    assert best.reached is not None
+    assert 0 < best.reached < 8
+    assert cells(summary, "reached") == [f"{best.reached} of 8", "0 of 8"]
+
+
+def test_the_choice_is_scored_on_the_test_part_of_other_seeds(make_sweep):
+    summary = summary_of(make_sweep(scores([1, 2])))
+    (selection,) = summary.selections
+    assert selection is not None
+    assert selection.chosen == (0, 0)
+    assert 1.45 < selection.honest.estimate < 1.55  # the test part is 0.5 below
+
+
+def test_diverged_runs_are_counted_and_left_out(make_run):
+    summary = summary_of(make_run())
+    assert sorted(cells(summary, "seeds")) == ["3 of 4", "4"]
+    assert "1 of 8 runs became non-finite and are left out." in findings(summary)
+
+
+def test_a_sweep_that_nobody_survived_has_a_table_and_no_score(make_run):
+    diverged = [{"diverged": [{"run": run, "step": 1} for run in range(8)]}]
+    summary = summary_of(make_run(results=diverged))
+    assert set(cells(summary, "mean [95%]")) == {"none finite"}
+    assert "in no finite run" in findings(summary)[0]
+
+
+def test_a_sweep_of_one_seed_says_what_cannot_be_said(make_sweep):
+    said = " ".join(findings(summary_of(make_sweep(scores([1, 2], seeds=1)))))
+    assert "too few seeds" in said
+    assert "1 seed." in said
+
+
+def test_two_folders_with_the_same_numbers_are_no_different(make_sweep):
+    made = scores([1, 2])
+    summary = summary_of(make_sweep(made, "one"), make_sweep(made, "other"))
+    assert [pair.comparison.verdict for pair in summary.pairs] == ["no difference"] * 2
+    assert any(
+        "other against one" in said and "no difference in any of 2 settings" in said
+        for said in findings(summary)
+    )
+    assert [line.label for line in summary.lines][:2] == ["one: rate 0.2", "other: rate 0.2"]
+
+
+def test_a_folder_that_is_five_percent_better_is_found_with_64_seeds(make_sweep):
+    one = make_sweep(scores([1, 2], 64, spread=0.1), "one")
+    other = make_sweep(scores([1.05, 2.1], 64, spread=0.1, seed=1), "other")
+    summary = summary_of(one, other)
+    assert [pair.comparison.verdict for pair in summary.pairs] == ["better", "better"]
+    assert any("2 better, 0 worse, 0 no difference" in said for said in findings(summary))
+
+
+def test_folders_that_are_judged_by_different_metrics_are_compared_by_one_that_both_have(
+    make_sweep,
+):
+    one, other = make_sweep(scores([1, 2]), "one"), make_sweep(
+        scores([1, 2]), "other", key_metric="loss", higher_is_better=False
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"validation_score .* by loss.* --metric"):
+        summary_of(one, other)
+    assert summary_of(one, other, metric="loss").lines[0].setting.label == "rate 0.2"
+    with pytest.raises(UserError, match="--metric lost"):
+        summary_of(one, metric="lost")
+
+
+def test_every_column_has_a_cell_for_every_line(make_sweep):
+    axes = {"rate": [0.1, 0.2], "width": ["8x8", "16"]}
+    summary = summary_of(make_sweep(scores([1, 2, 3, 4]), axes=axes))
+    rows = columns_as_rows(headline(summary))
+    assert [row[:2] for row in rows] == [
+        ("0.2", "16"), ("0.2", "8x8"), ("0.1", "16"), ("0.1", "8x8"),
+    ]  # fmt: skip
+    assert any(
+        said.startswith("Of the spread of runs") and "rate" in said and "width" in said
+        for said in findings(summary)
+    )
