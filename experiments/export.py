@@ -23,12 +23,12 @@ import tyro
 from evaluate import predict
 from trained_mlps import Trained, finished_settings, load_trained
 
+from research.atomic import write_bytes
 from research.errors import UserError, plain_exit
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, run_program
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, read_run_of
-from research.sweep.atomic import write_bytes
 from research.sweep.machine import configure_jax, versions
 from research.sweep.tensors import save_tree
 

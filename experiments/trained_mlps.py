@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from research.atomic import write_bytes
 from research.errors import UserError
 from research.mlp import Config
 from research.mlp.data import Dataset, Split, load
@@ -14,7 +15,6 @@ from research.report.one_run import one_run
 from research.report.read import RunFolderData, stopped_runs
 from research.report.settings import Setting, final_score, settings
 from research.report.statistics import iqm_interval
-from research.sweep.atomic import write_bytes
 from research.sweep.experiment import restore_config
 from research.sweep.run_folder import load_all_params
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from research.report.read import swept
-from research.report.settings import final_values, show
-from research.report.statistics import Interval, iqm_interval
+from research.report.settings import show
+from research.report.statistics import Interval
 from research.report.summary import Line, Summary
 
 
@@ -30,7 +30,7 @@ def headline(summary: Summary) -> list[Column]:
         Column("mean [95%]", "over seeds", [_interval(line.mean, line) for line in lines]),
     ]
     if summary.shown != metric:
-        cells = [_twin(line, summary.shown) for line in lines]
+        cells = [_interval(line.twin, line) for line in lines]
         columns.append(Column(f"{summary.shown} IQM [95%]", _IQM, cells))
     if any(line.gap for line in lines):
         columns.append(Column("gap", _GAP, [_interval(line.gap, line) for line in lines]))
@@ -87,11 +87,6 @@ def _interval(interval: Interval | None, line: Line) -> str:
     if interval is not None:
         return interval_text(interval)
     return "none finite" if line.setting.all_diverged else "not measured"
-
-
-def _twin(line: Line, metric: str) -> str:
-    values = final_values(line.setting, metric)
-    return _interval(iqm_interval(values) if len(values) else None, line)
 
 
 def _against(line: Line) -> str:

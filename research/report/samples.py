@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from research.atomic import write_bytes
 from research.errors import UserError
-from research.sweep.atomic import write_bytes
 
 MOST_KEPT = 20
 FACTS = {"run", "of_seed", "prompt", "temperature", "text"}  # of every sample, at least

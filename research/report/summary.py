@@ -14,7 +14,7 @@ from research.report.comparison import Comparison, compare
 from research.report.read import RunFolderData, diverged_runs, metric_names
 from research.report.selection import Selection, select
 from research.report.sensitivity import Sensitivity, sensitivities
-from research.report.settings import Setting, final_rows, settings
+from research.report.settings import Setting, final_rows, final_values, settings
 from research.report.statistics import (
     Interval,
     iqm_interval,
@@ -34,6 +34,7 @@ class Line(NamedTuple):
       setting: its runs.
       scores: seed -> the metric at the last step at which it was measured; finite runs.
       mean, median, iqm: of the scores; None where there are none.
+      twin: interquartile mean of the same metric of the test part; None where there is none.
       gap: how far the runs are from the goal, on average; None where there is no goal.
       reached: how many runs are at the goal or beyond; None where there is none.
       against_best: compared with the first line; None for that itself, and where steps differ.
@@ -47,6 +48,7 @@ class Line(NamedTuple):
     mean: Interval | None = None
     median: Interval | None = None
     iqm: Interval | None = None
+    twin: Interval | None = None
     gap: Interval | None = None
     reached: int | None = None
     against_best: Comparison | None = None
@@ -183,11 +185,11 @@ def _lines(
     for setting in settings(run):
         label = setting.label if len(runs) == 1 else f"{name}: {setting.label}"
         line = Line(0, place, label, setting, final_scores(setting, metric))
-        made.append(_measured(line, run, metric))
+        made.append(_measured(line, run, metric, twin_of(runs, metric)))
     return made
 
 
-def _measured(line: Line, run: RunFolderData, metric: str) -> Line:
+def _measured(line: Line, run: RunFolderData, metric: str, twin: str) -> Line:
     """With its statistics."""
     scores = line.scores.to_numpy()
     if not len(scores):
@@ -195,6 +197,8 @@ def _measured(line: Line, run: RunFolderData, metric: str) -> Line:
     line = line._replace(
         mean=mean_interval(scores), median=median_interval(scores), iqm=iqm_interval(scores)
     )
+    if twin != metric and len(values := final_values(line.setting, twin)):
+        line = line._replace(twin=iqm_interval(values))
     goal, higher = goal_of(run, line.setting), run.manifest["higher_is_better"]
     if goal is None or metric != run.manifest["key_metric"]:
         return line

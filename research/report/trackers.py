@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from research.atomic import write_bytes
 from research.errors import UserError
 from research.report.follower import Summary, TrackedSetting
-from research.sweep.atomic import write_bytes
 
 MEMORY = "written.json"
 EVENTS = "events.out.tfevents.sweep"  # TensorBoard reads what has "tfevents" in its name

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from research.atomic import sync_folder, write_bytes
 from research.errors import UserError
-from research.sweep.atomic import sync_folder, write_bytes
 from research.sweep.tensors import check_like, named_leaves
 
 KEPT = 2

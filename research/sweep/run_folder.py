@@ -27,8 +27,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from research.atomic import umask, write_bytes
 from research.errors import UserError
-from research.sweep.atomic import umask, write_bytes
 from research.sweep.jobs import Job, Plan
 from research.sweep.locks import locked
 from research.sweep.tensors import load_facts, load_nested, save_tree

@@ -13,8 +13,8 @@ from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from research.atomic import write_bytes
 from research.errors import UserError
-from research.sweep.atomic import write_bytes
 
 
 def save_tree(path: str | os.PathLike[str], tree: Any, facts: dict[str, Any] | None = None) -> None:

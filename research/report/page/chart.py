@@ -1,5 +1,6 @@
 """What the page draws: a chart is traces for every view of it, in plain JSON."""
 
+import base64
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -85,7 +86,8 @@ def _view_json(view: View) -> dict[str, Any]:
     return {"name": view.name, "traces": traces, "layout": layout, "log": view.log}
 
 
-def packed(values: Any) -> Any:
-    """Numbers as plotly packs them: a quarter of what they take as text."""
-    figure = go.Figure(go.Scatter(x=np.asarray(values))).to_dict()
-    return figure["data"][0]["x"]
+def packed(values: np.ndarray) -> dict[str, str]:
+    """Numbers as plotly reads them, in less room than text: float64, or int32 where they fit."""
+    fits = values.dtype.kind == "i" and np.all(np.abs(values) < 2**31)
+    kind = "i4" if fits else "f8"
+    return {"dtype": kind, "bdata": base64.b64encode(values.astype(f"<{kind}").tobytes()).decode()}

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from research.sweep.atomic import write_bytes
+from research.atomic import write_bytes
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
