@@ -98,10 +98,28 @@ def _against(line: Line) -> str:
 
 
 def _better(line: Line) -> str:
-    if line.against_best is None:
-        return ""
-    estimate, low, high = map(float, line.against_best.improvement)
+    return "" if line.against_best is None else probability_text(line.against_best.improvement)
+
+
+def probability_text(interval: Interval) -> str:
+    """A probability and its interval, to a hundredth."""
+    estimate, low, high = map(float, interval)
     return f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def pair_columns(summary: Summary) -> list[Column]:
+    """The settings that two folders both have, the second against the first; nothing where there
+    are not two, or they have none in common."""
+    found = [(pair.label, pair.comparison) for pair in summary.pairs]
+    if not found:
+        return []
+    differences = [interval_text(one.difference) for _, one in found]
+    return [
+        Column("setting", "that both have", [label for label, _ in found]),
+        Column("difference [95%]", _AGAINST, differences),
+        Column("P(better) [95%]", _BETTER, [probability_text(one.improvement) for _, one in found]),
+        Column("verdict", "of the interval", [one.verdict for _, one in found]),
+    ]
 
 
 def columns_as_rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:

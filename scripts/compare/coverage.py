@@ -54,9 +54,7 @@ def main() -> None:
         _row(f"best of {SETTINGS} that are all 0", seeds, *_chosen(seeds))
 
 
-def _one_setting(
-    draw: Callable[[tuple[int, ...]], np.ndarray], seeds: int
-) -> Iterator[float]:
+def _one_setting(draw: Callable[[tuple[int, ...]], np.ndarray], seeds: int) -> Iterator[float]:
     """Coverage of each statistic of one setting."""
     many = draw((1_000, 10_000))
     goal = float(np.quantile(many, 0.7))

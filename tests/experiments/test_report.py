@@ -10,9 +10,9 @@ from research.errors import UserError
 TEXT = "the cat sat on the mat and saw a rat\n" * 120
 SMALL = {
     "mlp": "--data wine --hidden 8 --learning-rate 1e-3 1e-2 --seeds 4 --steps 60",
-    "dqn": "--env Catch-bsuite --torso flat --hidden 8 --num-envs 4 --eval-episodes 2 --env-steps 400"
-    " --log-every 40 --train-every 8 --seeds 4 --learning-starts 80 --buffer-size 160"
-    " --batch-size 8 --target-update-every 8 --learning-rate 1e-3 1e-2",
+    "dqn": "--env Catch-bsuite --torso flat --hidden 8 --num-envs 4 --eval-episodes 2"
+    " --env-steps 400 --log-every 40 --train-every 8 --seeds 4 --learning-starts 80"
+    " --buffer-size 160 --batch-size 8 --target-update-every 8 --learning-rate 1e-3 1e-2",
     "lstm_lm": "--corpus text.txt --hidden 8 --embedding-size 6 --batch-size 4 --window 8"
     " --epochs 1 --seeds 4 --learning-rate 1e-3 1e-2 --sample 0",
 }
@@ -59,7 +59,7 @@ def test_agents_are_shown_at_play(sweep, report, capsys):
     folder = sweep("dqn")
     text, charts = shown(report(folder))
     assert '<img src="data:image/gif;base64,R0lGOD' in text
-    assert list(charts["curves"]["views"][0]["traces"][1]["along"])[0] == "env steps"
+    assert next(iter(charts["curves"]["views"][0]["traces"][1]["along"])) == "env steps"
     assert len(list(folder.glob("run-*.gif"))) == 1
     report(folder)  # what is there is not made again
     assert len(list(folder.glob("run-*.gif"))) == 1
@@ -94,7 +94,7 @@ def test_examples_are_left_out_on_request_and_of_what_cannot_be_drawn(sweep, rep
 def test_bad_input_is_named(report, tmp_path):
     with pytest.raises(UserError, match="at least one run folder"):
         report()
-    with pytest.raises(UserError, match="no folder .*none"):
+    with pytest.raises(UserError, match=r"no folder .*none"):
         report(tmp_path / "none", live=True)
     with pytest.raises(UserError, match="is no run folder"):
         report(tmp_path)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from research.report.read import RunFolderData
+from research.report.read import RunFolderData, swept
 from research.report.settings import show
 
 MOST_DIVERGED = 200  # rows of a table
@@ -43,22 +43,21 @@ def given(run: RunFolderData) -> list[tuple[str, str]]:
     ]
 
 
-def differing(runs: list[RunFolderData]) -> list[tuple[str, list[str]]]:
-    """The fields in which several folders were not given the same."""
+def differing(runs: list[RunFolderData]) -> list[list[str]]:
+    """The fields in which several folders were not given the same: the field, and what each has."""
     each = [dict(given(run)) for run in runs]
     names = dict.fromkeys(name for fields in each for name in fields)
-    rows = [(name, [fields.get(name, "-") for fields in each]) for name in names]
-    return [(name, cells) for name, cells in rows if len(set(cells)) > 1]
+    rows = [[name, *(fields.get(name, "-") for fields in each)] for name in names]
+    return [row for row in rows if len(set(row[1:])) > 1]
 
 
-def diverged(run: RunFolderData) -> list[dict[str, str]]:
-    """The runs that became non-finite, as far as the manifest names them, with their settings."""
+def diverged(run: RunFolderData) -> list[list[str]]:
+    """The runs that became non-finite, as far as the manifest names them: a heading, and a row
+    each; nothing where there are none."""
     named = [one for result in run.manifest.get("results", []) for one in result["diverged"]]
-    swept = [*run.manifest["config_axes"], *run.manifest["hparams_axes"]]
-    return [
-        {name: show(one[name]) for name in ["run", "seed", "step", *swept] if name in one}
-        for one in named[:MOST_DIVERGED]
-    ]
+    names = ["run", "seed", "step", *swept(run.manifest)]
+    rows = [[show(one.get(name, "")) for name in names] for one in named[:MOST_DIVERGED]]
+    return [names, *rows] if rows else []
 
 
 def _costs(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:

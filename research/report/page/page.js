@@ -291,6 +291,7 @@
 
   const system = matchMedia("(prefers-color-scheme: dark)");
   system.addEventListener("change", () => drawSeen());
+  addEventListener("beforeprint", () => Object.keys(data.charts).forEach(draw));
   byId("theme").addEventListener("click", () => {
     const order = ["auto", "light", "dark"];
     theme(order[(order.indexOf(byId("theme").textContent) + 1) % 3]);

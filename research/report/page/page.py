@@ -13,7 +13,7 @@ from plotly.utils import PlotlyJSONEncoder
 
 from research.errors import UserError
 from research.report.findings import findings
-from research.report.headline import columns_as_rows, headline
+from research.report.headline import columns_as_rows, headline, pair_columns
 from research.report.page import facts
 from research.report.page.chart import Chart
 from research.report.page.classes import class_charts
@@ -74,6 +74,8 @@ def make_content(summary: Summary, resamples: int = RESAMPLES) -> dict[str, Any]
             charts=charts,
             runs=by_run,
             names=[run["name"] for run in by_run],
+            pairs=pair_columns(summary),
+            pair_rows=columns_as_rows(pair_columns(summary)),
             differing=facts.differing(summary.runs) if len(summary.runs) > 1 else [],
         )
     )

@@ -55,7 +55,7 @@ def _dots_view(summary: Summary, lines: list[Line], metric: str) -> View:
     for row, line in enumerate(reversed(lines)):
         scores = line.scores if metric == summary.metric else final_scores(line.setting, metric)
         traces += _dots_of(row, line, scores, metric == summary.metric)
-    names = [_row_name(line, _short(lines)) for line in reversed(lines)]
+    names = [_row_name(line, summary.run_name(line.run), _short(lines)) for line in reversed(lines)]
     layout = {
         "xaxis": {"title": {"text": plain(metric.replace("_", " "))}},
         "yaxis": {
@@ -72,9 +72,10 @@ def _short(lines: list[Line]) -> bool:
     return max(len(line.label) for line in lines) > MOST_LETTERS
 
 
-def _row_name(line: Line, short: bool) -> str:
-    """Of a row of dots: the values alone, if the label is too long for the rows."""
-    name = ", ".join(map(show, line.setting.values.values())) if short else line.label
+def _row_name(line: Line, run: str, short: bool) -> str:
+    """Of a row of dots: the values alone, if labels are too long for the rows."""
+    values = ", ".join(map(show, line.setting.values.values()))
+    name = (f"{run}: {values}" if run else values) if short else line.label
     name = name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
     return plain(name + (f" (+{line.setting.left_out})" if line.setting.left_out else ""))
 

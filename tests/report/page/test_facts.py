@@ -41,4 +41,5 @@ def test_swept_fields_are_given_with_all_their_values(make_sweep):
 def test_diverged_runs_are_named_with_their_settings(make_sweep):
     lost = [{"run": 1, "seed": 1, "step": 2, "rate": 0.1, "decay": 0.5}]
     run = read_run_folder(make_sweep(np.zeros((2, 2, 2)), results=[RESULT | {"diverged": lost}]))
-    assert diverged(run) == [{"run": "1", "seed": "1", "step": "2", "rate": "0.1"}]
+    assert diverged(run) == [["run", "seed", "step", "rate"], ["1", "1", "2", "0.1"]]
+    assert diverged(read_run_folder(make_sweep(np.zeros((2, 2, 2)), "well"))) == []

@@ -45,6 +45,8 @@ def test_two_folders_are_on_one_page_with_what_they_differ_in(make_sweep):
     other = make_sweep(made, "other", hparams={"rate": 0.1, "gamma": 0.99})
     page = make_page(summarize([read_run_folder(one), read_run_folder(other)]))
     differing = page[page.index("Where the run folders differ") :]
-    row = re.search(r"gamma</th><td>(.*?)</td><td>(.*?)</td>", differing)
+    row = re.search(r"gamma</td><td>(.*?)</td><td>(.*?)</td>", differing)
     assert row.groups() == ("0.9", "0.99")
     assert "one: rate 0.1" in page
+    against = page[page.index("other against one</h2>") :]
+    assert re.search(r"rate 0.1</td><td>0 \[0, 0\]</td><td>0.50 .*?</td><td>no diff", against)
