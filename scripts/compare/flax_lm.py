@@ -1,4 +1,4 @@
-"""The language model with flax's own LSTM and a plain softmax, as a task, for `lstm_speed.py`.
+"""The language model with flax's own LSTM and a plain softmax, as a task, for `scripts/bench`.
 
 What one writes without this project: `nn.RNN(nn.OptimizedLSTMCell)`, JAX's gradient of the scan,
 optax's cross-entropy of all logits at once. Embedding, sizes, optimizer and windows are ours.
@@ -88,7 +88,12 @@ def evaluate(config: Config, shared: Any, hparams: Any, state: Any, key: Any) ->
 def make_flax_task(config: Config) -> Task:
     """The task of one config."""
     return Task(
-        bind(init, config), bind(step, config), bind(evaluate, config), key_metric="nothing"
+        bind(init, config),
+        bind(step, config),
+        bind(evaluate, config),
+        key_metric="nothing",
+        work_unit="tokens",
+        work_per_step=config.batch_size * config.window,
     )
 
 

@@ -1,11 +1,12 @@
-"""A plain PyTorch training loop of an LSTM language model, for `lstm_speed.py` to time.
+"""A plain PyTorch training loop of an LSTM language model, for `scripts/bench` to time.
 
     python torch_lm_loop.py SYMBOLS UNITS LAYERS BATCH WINDOW THREADS SECONDS DTYPE
 
-prints tokens per second. Needs torch, nothing of this project. SGD on gradients of bounded norm,
-the state carried from window to window; random tokens.
+prints, as JSON, tokens per second and what was trained. Needs torch, nothing of this project. SGD
+on gradients of bounded norm, the state carried from window to window; random tokens.
 """
 
+import json
 import sys
 import time
 
@@ -26,7 +27,7 @@ class Model(torch.nn.Module):
         return self.decoder(out), state
 
 
-def main(sizes: list[int], seconds: float, dtype: str) -> float:
+def main(sizes: list[int], seconds: float, dtype: str) -> dict:
     """Tokens per second after a few updates of warm-up."""
     symbols, units, layers, batch, window, threads = sizes
     torch.set_num_threads(threads)
@@ -52,9 +53,12 @@ def main(sizes: list[int], seconds: float, dtype: str) -> float:
         if updates == 0:
             began = time.perf_counter()
         if updates > 0 and time.perf_counter() - began > seconds:
-            return updates * batch * window / (time.perf_counter() - began)
+            spent = time.perf_counter() - began
+            params = sum(leaf.numel() for leaf in model.parameters())
+            return {"units_per_second": updates * batch * window / spent, "updates": updates,
+                    "batch": batch, "params": params}  # fmt: skip
 
 
 if __name__ == "__main__":
     *sizes, seconds, dtype = sys.argv[1:]
-    print(main([int(size) for size in sizes], float(seconds), dtype))
+    print(json.dumps(main([int(size) for size in sizes], float(seconds), dtype)))

@@ -1,11 +1,13 @@
-"""A plain PyTorch training loop of an MLP, for `mlp_against_torch.py` to time. One thread.
+"""A plain PyTorch training loop of an MLP, for `scripts/bench` to time.
 
-    python torch_loop.py DATA.npz SIZES SECONDS     prints optimizer steps per second
+    python torch_loop.py DATA.npz SIZES THREADS SECONDS
 
-Needs torch and numpy, nothing of this project.
+prints, as JSON, examples per second and what was trained. Needs torch and numpy, nothing of this
+project.
 """
 
 import itertools
+import json
 import sys
 import time
 
@@ -13,9 +15,9 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 
 
-def main(path: str, sizes: list[int], seconds: float, batch_size: int = 64) -> float:
+def main(path: str, sizes: list[int], threads: int, seconds: float, batch_size: int = 64) -> dict:
     """Adam at PyTorch's defaults, an order of the examples drawn anew every epoch."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     data = np.load(path)
     x, y = torch.from_numpy(data["x"]), torch.from_numpy(data["y"])
     layers: list[torch.nn.Module] = []
@@ -38,8 +40,13 @@ def main(path: str, sizes: list[int], seconds: float, batch_size: int = 64) -> f
             if steps == 0:
                 began = time.perf_counter()
             if steps > 0 and time.perf_counter() - began > seconds:
-                return steps / (time.perf_counter() - began)
+                spent = time.perf_counter() - began
+                params = sum(leaf.numel() for leaf in model.parameters())
+                return {"units_per_second": steps * batch_size / spent, "updates": steps,
+                        "batch": batch_size, "params": params}  # fmt: skip
 
 
 if __name__ == "__main__":
-    print(main(sys.argv[1], [int(size) for size in sys.argv[2].split("-")], float(sys.argv[3])))
+    data, shape, threads, seconds = sys.argv[1:]
+    sizes = [int(size) for size in shape.split("-")]
+    print(json.dumps(main(data, sizes, int(threads), float(seconds))))

@@ -175,7 +175,7 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path):
     """The runs are those of one process, to the last bit."""
     out = launch_and_kill_one(make_folder(tmp_path / "shared"))
     assert "was killed by SIGKILL and is started again" in out
-    assert out.splitlines()[-1].startswith("learning curve:")
+    assert out.splitlines()[-1].startswith("all of it: scripts/report")
     alone = [sys.executable, MLP, *SWEEP.split(), "--parallel", "4"]
     folder = make_folder(tmp_path / "alone")
     subprocess.run(alone, cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)

@@ -1,0 +1,211 @@
+"""How fast this machine trains, as the runs grow in number, beside what it could do and beside what
+people use otherwise.
+
+    scripts/bench                          every case; some 20 minutes on a CPU
+    scripts/bench --quick                  three cases at two sizes, in two minutes
+    scripts/bench --peers PYTHON           beside torch and stable_baselines3, if that has them
+    scripts/bench compare A.json B.json    two machines, or before and after a change
+    scripts/bench readme                   writes README's table from experiments/results/bench/
+
+Throughput is in units of work (examples, env steps, tokens) of all runs together, evaluations left
+out; the time to a quality includes them. Every repeat waits for the device; medians of ten. Peers
+take turns with ours, have the same net, batch and updates, and are refused if not. What is measured
+is in OUT/bench.json, a picture beside it.
+"""
+
+import dataclasses
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from bench_cases import CASES, PRECISIONS, QUICK, targets
+from bench_peers import flax_case, has_package, peers_of, run_peer, write_examples
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from research.benchmark import tables
+from research.benchmark.ceilings import measure_ceilings
+from research.benchmark.growth import Growth, Limits, measure_growth
+from research.benchmark.picture import draw
+from research.benchmark.readme import RESULTS, write_readme
+from research.benchmark.record import Benchmark, PeerResult, load, save
+from research.benchmark.target import time_to_target
+from research.benchmark.timing import Case, Ready
+from research.errors import UserError, plain_exit, shortlist
+from research.sweep.machine import configure_jax, usable_cores
+from research.sweep.manifest import describe_session
+
+QUICK_LIMITS = Limits(runs=32, factor=32)
+TURNS = 3  # of ours and of a peer
+FILE_WIDTH = 150  # of what is not printed to a terminal
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """How fast this machine trains, as the runs grow in number."""
+
+    quick: Annotated[bool, tyro.conf.arg(help="three cases at two sizes")] = False
+    out: Annotated[str, tyro.conf.arg(help="the folder of what is measured")] = "bench"
+    cases: Annotated[tuple[str, ...], tyro.conf.arg(help="; all if not given")] = ()
+    precisions: Annotated[
+        tuple[str, ...], tyro.conf.arg(help="float32, bfloat16; quick: the first if not given")
+    ] = ()
+    peers: Annotated[
+        str | None, tyro.conf.arg(metavar="PYTHON", help="an interpreter that has what others need")
+    ] = None
+    runs: Annotated[int, tyro.conf.arg(help="at most")] = Limits().runs
+    seconds: Annotated[float, tyro.conf.arg(help="that a peer is timed for, each turn")] = 4.0
+    targets: Annotated[bool, tyro.conf.arg(help="time to a quality, too")] = True
+
+
+def main(args: Arguments) -> Path:
+    """Measures, prints, writes, and returns the path of the JSON."""
+    names = check(args)
+    wanted = args.precisions or (PRECISIONS[:1] if args.quick else PRECISIONS)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=FILE_WIDTH)
+    machine = describe_session()
+    ceilings = measure_ceilings(wanted)
+    benchmark = Benchmark(machine, ceilings, [], [], [])
+    console.print(f"{benchmark.name}: {tables.ceilings_line(benchmark)}", highlight=False)
+    for name in names:
+        make, precisions = CASES[name]
+        for precision in precisions:
+            if precision in wanted:
+                measure_case(make(precision), args, benchmark, console)
+    if args.targets:
+        for make_target in targets(args.quick):
+            benchmark.targets.append(time_to_target(make_target()))
+        show(tables.targets_table(benchmark), console)
+    show(tables.peers_table(benchmark), console)
+    show(tables.summary_table(benchmark), console)
+    path = Path(args.out) / "bench.json"
+    save(benchmark, path)
+    console.print(f"numbers: {path}; picture: {draw(benchmark, path.with_suffix('.png'))}")
+    return path
+
+
+def check(args: Arguments) -> list[str]:
+    """The names of the cases.
+
+    Raises:
+      UserError: for what makes no sense.
+    """
+    known = [name for name in CASES if not args.quick or name in QUICK]
+    if odd := [name for name in args.cases if name not in CASES]:
+        raise UserError(f"--cases {odd[0]}: there are {shortlist(CASES)}")
+    if odd := [name for name in args.precisions if name not in PRECISIONS]:
+        raise UserError(f"--precisions {odd[0]}: there are {shortlist(PRECISIONS)}")
+    if args.runs < 1:
+        raise UserError(f"--runs {args.runs}: must be at least 1")
+    if not args.seconds > 0:
+        raise UserError(f"--seconds {args.seconds:g}: must be above 0")
+    return list(args.cases) or known
+
+
+def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Console) -> None:
+    """Its growth, then its peers at its best."""
+    limits = QUICK_LIMITS if args.quick else Limits(runs=args.runs)
+    with console.status(f"{case.name}, {case.precision}") as status:
+        tell = lambda timing: status.update(
+            f"{case.name}, {case.precision}: {timing.runs} runs, {timing.units_per_second:,.0f} "
+            f"{case.problem.task.work_unit}/s"
+        )
+        growth = measure_growth(case, limits, tell)
+        benchmark.growths.append(growth)
+        if args.peers or not args.quick:
+            benchmark.peers.extend(measure_peers(case, growth, args, console))
+    show(tables.growth_table(benchmark, growth), console)
+
+
+def measure_peers(
+    case: Case, growth: Growth, args: Arguments, console: Console
+) -> Iterator[PeerResult]:
+    """What trains the same and is installed, in turns with ours at its best number of runs."""
+    best, other = growth.best, flax_case(case)
+    ready = Ready(case, best.runs, best.steps, cold=False)
+    if other is not None:
+        theirs = Ready(other, best.runs, best.steps, cold=False)
+        pairs = [(median_rate(ready), median_rate(theirs)) for _ in range(TURNS)]
+        checked = "embedding, sizes, optimizer and windows are ours"
+        yield result(case, "flax", "same engine", best.runs, pairs, checked, best.runs)
+        del theirs
+    with tempfile.TemporaryDirectory() as folder:
+        data = write_examples(case, folder)
+        for processes, how in ((usable_cores(), "one process a core"), (1, "all threads")):
+            threads = usable_cores() // processes
+            for peer in peers_of(case, threads, data):
+                python = args.peers or sys.executable
+                python = sys.executable if has_package(sys.executable, peer.package) else python
+                if not has_package(python, peer.package):
+                    console.print(f"{case.name}: {peer.name} is not installed and left out")
+                    continue
+                pairs, checked = [], ""
+                for _ in range(TURNS):
+                    ours = median_rate(ready)
+                    rate = run_peer(python, peer, case, processes, args.seconds)
+                    pairs.append((ours, rate.units_per_second))
+                    checked = rate.checked
+                yield result(case, peer.name, how, processes, pairs, checked, best.runs)
+
+
+def median_rate(ready: Ready) -> float:
+    """Units per second, the median of three repeats."""
+    return statistics.median(ready.units(ready.repeat()) for _ in range(3))
+
+
+def result(
+    case: Case,
+    peer: str,
+    how: str,
+    runs: int,
+    pairs: list[tuple[float, float]],
+    checked: str,
+    ours_runs: int,
+) -> PeerResult:
+    """Of the turn with the median ratio."""
+    ours, theirs = sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
+    return PeerResult(case.name, case.precision, peer, how, runs, theirs, checked, ours, ours_runs)
+
+
+def show(rows: tables.Rows, console: Console) -> None:
+    """Prints a table, if there is something in it."""
+    if not rows.rows:
+        return
+    table = Table(title=escape(rows.title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in rows.names:
+        table.add_column(escape(name), justify="right")
+    for cells in rows.rows:
+        table.add_row(*map(escape, cells))
+    console.print(table)
+
+
+def compare(words: list[str]) -> None:
+    """`compare A.json B.json`."""
+    if len(words) != 2:
+        raise UserError("compare: give two files of scripts/bench")
+    first, second = map(load, words)
+    rows = tables.compare_table(first, second)
+    if not rows.rows:
+        raise UserError(f"{words[0]} and {words[1]} have no case and number of runs in common")
+    show(rows, Console())
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        command, *words = sys.argv[1:] or [""]
+        if command == "compare":
+            compare(words)
+        elif command == "readme":
+            write_readme(RESULTS, Path("README.md"))
+        else:
+            given = tyro.cli(Arguments, prog="scripts/bench", description=__doc__)
+            configure_jax()
+            main(given)

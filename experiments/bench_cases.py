@@ -1,0 +1,116 @@
+"""What `scripts/bench` times: the workloads at sizes that people know."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from research import lm, mlp
+from research.benchmark.target import Target
+from research.benchmark.timing import Case
+from research.lm.data import Heldout, TextData
+from research.sweep import Cadence
+from research.task import Problem
+
+PRECISIONS = ("float32", "bfloat16")
+WINDOWS = 50  # of random text: nothing is learned from it, but it is read as any other
+# Symbols, layers, streams, window: the small and the medium model of Zaremba et al. (2014), but for
+# dropout, and one of characters.
+LSTMS = {
+    "lstm-char-128": (65, (128, 128), 64, 64),
+    "lstm-word-200": (10_000, (200, 200), 20, 20),
+    "lstm-word-650": (10_000, (650, 650), 20, 35),
+}
+
+
+def mlp_digits(precision: str) -> Case:
+    """64-128-10 on scikit-learn's digits, batches of 64, Adam."""
+    config = dataclasses.replace(mlp.PRESETS["digits"].config, off=mlp.ZERO_IS_OFF)
+    return Case("mlp-digits", precision, mlp.make_problem(config), mlp.HParams(), 500)
+
+
+def mlp_small(precision: str) -> Case:
+    """10-5-1 with ReLU on a table of ten features, batches of 64, Adam."""
+    chosen = mlp.PRESETS["article"]
+    config = dataclasses.replace(chosen.config, off=mlp.ZERO_IS_OFF)
+    return Case("mlp-small", precision, mlp.make_problem(config), chosen.hparams, 2_000)
+
+
+def dqn_cartpole(precision: str) -> Case:
+    """CleanRL's setting: 10 environments, 120-84, a batch of 128 every 10 env steps."""
+    return _dqn("dqn-cartpole", "cleanrl", precision, 100)
+
+
+def dqn_breakout(precision: str) -> Case:
+    """MinAtar's: a convolution, a batch of 32 at every env step, a replay of 100,000."""
+    return _dqn("dqn-breakout", "minatar", precision, 100)
+
+
+def _dqn(name: str, preset: str, precision: str, first_steps: int) -> Case:
+    from research import dqn  # gymnax is not everywhere
+
+    chosen = dqn.PRESETS[preset]
+    config = dataclasses.replace(chosen.config, learning_starts=1_000)
+    return Case(name, precision, dqn.make_problem(config), chosen.hparams, first_steps)
+
+
+def lstm(name: str, precision: str, make_task: Callable[..., Any] = lm.make_task) -> Case:
+    """Truncated backpropagation on random tokens, SGD on gradients of bounded norm."""
+    symbols, hidden, batch, window = LSTMS[name]
+    config = lm.Config(
+        hidden=hidden, embedding_size=hidden[0], batch_size=batch, window=window, optimizer="sgd",
+        schedule="constant", compute=precision, off=lm.ZERO_IS_OFF,
+    )  # fmt: skip
+    problem = Problem(make_task(config, WINDOWS), _random_text(symbols, batch, window))
+    return Case(name, precision, problem, lm.HParams(learning_rate=0.1, max_grad_norm=5.0), 4)
+
+
+def _random_text(symbols: int, batch: int, window: int) -> TextData:
+    tokens = np.random.default_rng(0).integers(symbols, size=(WINDOWS * window + 1, batch))
+    tokens = tokens.astype(np.uint16)
+    heldout = Heldout(tokens[: window + 1], np.ones((window, batch), np.float32), np.float32(1))
+    return TextData(tokens, heldout, None, symbols)
+
+
+CASES: dict[str, tuple[Callable[[str], Case], tuple[str, ...]]] = {
+    "mlp-small": (mlp_small, ("float32",)),
+    "mlp-digits": (mlp_digits, ("float32",)),
+    "dqn-cartpole": (dqn_cartpole, ("float32",)),
+    "dqn-breakout": (dqn_breakout, ("float32",)),
+    **{name: (lambda precision, name=name: lstm(name, precision), PRECISIONS) for name in LSTMS},
+}  # name -> how it is made, and in which precisions it can be
+QUICK = ("mlp-digits", "dqn-cartpole", "lstm-char-128")
+
+
+def targets(quick: bool) -> list[Callable[[], Target]]:
+    """The sweeps that are timed to a quality; evaluations are part of them."""
+    return [_digits] if quick else [_digits, _cartpole, _characters]
+
+
+def _digits() -> Target:
+    chosen = mlp.PRESETS["digits"]
+    config = dataclasses.replace(chosen.config, off=mlp.ZERO_IS_OFF)
+    hparams = dataclasses.replace(chosen.hparams, learning_rate=3e-3)
+    problem = mlp.make_problem(config)
+    return Target("digits, 64-128-10", problem, hparams, 32, 3_000, Cadence(30, 30, 30), 0.97)
+
+
+def _cartpole() -> Target:
+    from research import dqn
+
+    chosen = dqn.PRESETS["cartpole"]
+    problem, steps = dqn.make_problem(chosen.config), chosen.config.updates
+    cadence = Cadence(steps // 40, steps // 40, steps // 40)
+    return Target("DQN on CartPole-v1", problem, chosen.hparams, 64, steps, cadence, 475)
+
+
+def _characters() -> Target:
+    chosen = lm.PRESETS["topics"]
+    config = dataclasses.replace(chosen.config, off=lm.ZERO_IS_OFF)
+    problem = lm.make_problem(config)
+    steps = problem.task.steps
+    assert steps is not None  # the preset counts epochs
+    cadence = Cadence(steps // 20, steps // 20, steps // 20)
+    steps = 20 * cadence.eval_every
+    return Target("LSTM on Python's reference", problem, chosen.hparams, 4, steps, cadence, 2.2)

@@ -1,0 +1,152 @@
+"""What else trains the same, for `scripts/bench` to time beside ours: each a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from bench_cases import LSTMS, lstm
+
+from research.benchmark.timing import Case
+from research.errors import UserError
+from research.sweep.machine import usable_cores
+
+MLPS = {"mlp-small": ("10-5-1", False), "mlp-digits": ("64-128-10", True)}  # whether it classifies
+LOOPS = Path(__file__).parents[1] / "scripts" / "compare"
+
+
+class Peer(NamedTuple):
+    """Other code that trains what a case does.
+
+    Attributes:
+      name: of it.
+      package: that its interpreter must have.
+      loop: the script, and what it is given before the number of seconds.
+      batch: what an update of it must be of.
+      extra_params: that it has beside ours, such as a second bias of PyTorch's LSTM.
+      after: what the loop is given after the number of seconds.
+    """
+
+    name: str
+    package: str
+    loop: Sequence[str]
+    batch: int
+    extra_params: int = 0
+    after: Sequence[str] = ()
+
+
+class Rate(NamedTuple):
+    """What it did.
+
+    Attributes:
+      units_per_second: of all processes.
+      checked: what was found equal to ours.
+    """
+
+    units_per_second: float
+    checked: str
+
+
+def peers_of(case: Case, threads: int, data: Path) -> Iterator[Peer]:
+    """Those that train what a case does.
+
+    Args:
+      case: of `scripts/bench`.
+      threads: that each process may use.
+      data: where the examples of an MLP lie.
+    """
+    if case.name in MLPS:
+        shape, classifies = MLPS[case.name]
+        yield Peer("PyTorch", "torch", ("torch_loop.py", str(data), shape, str(threads)), 64)
+        if classifies:
+            hidden = shape.split("-")[1]
+            yield Peer("scikit-learn", "sklearn", ("sklearn_loop.py", str(data), hidden), 64)
+    elif case.name == "dqn-cartpole":
+        yield Peer("Stable-Baselines3", "stable_baselines3", ("sb3_loop.py", str(threads)), 128)
+    elif case.name in LSTMS:
+        symbols, hidden, batch, window = LSTMS[case.name]
+        sizes = (symbols, hidden[0], len(hidden), batch, window, threads)
+        loop = ("torch_lm_loop.py", *map(str, sizes))
+        yield Peer("PyTorch", "torch", loop, batch, 4 * sum(hidden), (case.precision,))
+
+
+def has_package(python: str, package: str) -> bool:
+    """Whether an interpreter could import it."""
+    look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"
+    return subprocess.run([python, "-c", look], capture_output=True).returncode == 0
+
+
+def run_peer(python: str, peer: Peer, case: Case, processes: int, seconds: float) -> Rate:
+    """So many processes at once.
+
+    Raises:
+      UserError: if one fails, or trains something else than we do.
+    """
+    threads = usable_cores() // processes
+    limited = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    script, *words = peer.loop
+    command = [python, str(LOOPS / script), *words, str(seconds), *peer.after]
+    started = [
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=os.environ | limited,
+        )
+        for _ in range(processes)
+    ]  # fmt: skip
+    answers = [process.communicate() for process in started]
+    if failed := [said for process, (_, said) in zip(started, answers, strict=True)
+                  if process.returncode]:  # fmt: skip
+        last = (failed[0].strip().splitlines() or ["it said nothing"])[-1]
+        raise UserError(f"{peer.name} failed: {last}")
+    results = [json.loads(answer.strip().splitlines()[-1]) for answer, _ in answers]
+    checked = check_same_work(peer, case, results)
+    return Rate(sum(result["units_per_second"] for result in results), checked)
+
+
+def check_same_work(peer: Peer, case: Case, results: Sequence[dict[str, Any]]) -> str:
+    """What is equal.
+
+    Raises:
+      UserError: if something is not.
+    """
+    params = count_params(case) + peer.extra_params
+    for result in results:
+        if result["params"] != params or result["batch"] != peer.batch or result["updates"] < 1:
+            raise UserError(
+                f"{peer.name} trains {result['params']:,} params by batches of {result['batch']}, "
+                f"and {case.name} {params:,} by batches of {peer.batch}"
+            )
+    more = f" ({peer.extra_params:,} of them a second bias)" if peer.extra_params else ""
+    return f"{params:,} params{more}, batch {peer.batch}"
+
+
+def count_params(case: Case) -> int:
+    """Of one run."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    task, shared = case.problem.task, case.problem.shared
+    state = jax.eval_shape(task.init, shared, case.hparams, key)
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(state.params))
+
+
+def write_examples(case: Case, folder: str) -> Path:
+    """The training part of an MLP's data, for the others to read; a path where there is none."""
+    path = Path(folder) / "examples.npz"
+    if case.name in MLPS:
+        train: Any = case.problem.shared.train
+        np.savez(path, x=np.asarray(train.x), y=np.asarray(train.y))
+    return path
+
+
+def flax_case(case: Case) -> Case | None:
+    """The same language model as one writes it with flax's own LSTM; None of another case."""
+    if case.name not in LSTMS:
+        return None
+    sys.path.append(str(LOOPS))
+    from flax_lm import make_flax_task  # pyright: ignore[reportMissingImports]
+
+    return lstm(case.name, case.precision, lambda config, windows: make_flax_task(config))

@@ -1,0 +1,118 @@
+"""Throughput as the runs grow in number, and where it stops growing."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from research.benchmark.timing import SECONDS, Case, Timing, time_case
+from research.sweep.memory import device_limit
+
+GAIN = 1.05  # what a doubling must bring, or it is at saturation
+LEAST_STEPS = 4  # of a call: of fewer, what a call itself takes is a large part
+BEYOND = 2  # doublings beyond saturation that are still looked at
+SATURATED = 0.9  # of the best throughput
+
+
+class Limits(NamedTuple):
+    """When to stop.
+
+    Attributes:
+      runs: R at most.
+      seconds: of one call at most: what lies beyond would take too long.
+      factor: between one R and the next.
+      repeats: of each measurement.
+    """
+
+    runs: int = 2**16
+    seconds: float = 5.0
+    factor: int = 2
+    repeats: int = 10
+
+
+class Growth(NamedTuple):
+    """A case for R = 1, 2, 4 and so on.
+
+    Attributes:
+      case: its name.
+      precision: of its products.
+      unit: of work, such as env steps.
+      timings: of each R.
+      stopped_by: "saturation", "time", "memory" or "runs".
+    """
+
+    case: str
+    precision: str
+    unit: str
+    timings: list[Timing]
+    stopped_by: str
+
+    @property
+    def best(self) -> Timing:
+        """The R of the highest throughput."""
+        return max(self.timings, key=lambda timing: timing.units_per_second)
+
+    @property
+    def saturation(self) -> Timing:
+        """The fewest runs with nearly the best throughput."""
+        enough = SATURATED * self.best.units_per_second
+        return next(one for one in self.timings if one.units_per_second >= enough)
+
+
+def measure_growth(
+    case: Case, limits: Limits, say: Callable[[Timing], None] = lambda timing: None
+) -> Growth:
+    """Times a case with more and more runs.
+
+    Args:
+      case: what to time.
+      limits: when to stop.
+      say: told of each timing.
+    """
+    timings: list[Timing] = []
+    steps, reason = case.first_steps, "runs"
+    for runs in _numbers(limits):
+        if timings:
+            seconds = limits.factor * _step_seconds(timings[-1])  # of a step of so many
+            steps = max(LEAST_STEPS, round(SECONDS / seconds))
+            if full := _why_not(timings, seconds * steps, limits):
+                reason = full
+                break
+        timings.append(time_case(case, runs, steps, limits.repeats))
+        say(timings[-1])
+    unit = case.problem.task.work_unit
+    return Growth(case.name, case.precision, unit, timings, reason)
+
+
+def _why_not(timings: Sequence[Timing], call_seconds: float, limits: Limits) -> str | None:
+    """What speaks against still more runs, whose calls would take so long."""
+    if _is_flat(timings):
+        return "saturation"
+    if limits.factor * timings[-1].peak_bytes > device_limit(jax.local_devices()[0]):
+        return "memory"
+    return "time" if call_seconds > limits.seconds else None
+
+
+def _numbers(limits: Limits) -> Iterator[int]:
+    numbers = (limits.factor**power for power in itertools.count())
+    return itertools.takewhile(lambda runs: runs <= limits.runs, numbers)
+
+
+def _step_seconds(timing: Timing) -> float:
+    return sorted(timing.repeats)[len(timing.repeats) // 2] / timing.steps
+
+
+def _is_flat(timings: Sequence[Timing]) -> bool:
+    """Whether the last doublings brought nothing."""
+    rates = [timing.units_per_second for timing in timings]
+    return len(rates) > BEYOND and max(rates[-BEYOND:]) < GAIN * max(rates[:-BEYOND])
+
+
+def log_log_slopes(timings: Sequence[Timing]) -> list[float]:
+    """Of the time that all runs take for a unit of work each, against their number: below 1, more
+    runs are cheaper than one after the other; at 1 they cost what they cost alone."""
+    runs = np.log([timing.runs for timing in timings])
+    seconds = np.log([timing.runs / timing.units_per_second for timing in timings])
+    return (np.diff(seconds) / np.diff(runs)).tolist()

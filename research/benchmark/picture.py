@@ -1,0 +1,49 @@
+"""Throughput against runs, on logarithmic axes, under the ceiling."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from research.benchmark.record import Benchmark
+from research.benchmark.roofline import ceiling_units
+
+COLOURS = {"float32": "#0072b2", "bfloat16": "#d55e00"}
+
+
+def draw(benchmark: Benchmark, path: Path) -> Path:
+    """A picture a case, a curve a precision: medians, quartiles, and as dashes what the best matrix
+    products of that precision would allow. The file is `path`."""
+    cases = list(dict.fromkeys(growth.case for growth in benchmark.growths))
+    columns = min(3, len(cases))
+    rows = -(-len(cases) // columns)
+    figure = Figure(figsize=(4.4 * columns, 3.6 * rows), layout="constrained", dpi=130)
+    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axes in grid[len(cases) :]:
+        axes.set_visible(False)
+    for axes, case in zip(grid, cases, strict=False):
+        for growth in benchmark.growths:
+            if growth.case == case:
+                _draw_growth(axes, benchmark, growth, COLOURS[growth.precision])
+        axes.set_title(case, fontsize=10)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel("runs")
+        axes.grid(alpha=0.3, which="both")
+        axes.legend(fontsize=8, frameon=False)
+    figure.suptitle(benchmark.name, fontsize=11)
+    figure.savefig(path)
+    return path
+
+
+def _draw_growth(axes, benchmark: Benchmark, growth, colour) -> None:
+    runs = [timing.runs for timing in growth.timings]
+    middle, low, high = (
+        np.array([getattr(timing, name) for timing in growth.timings])
+        for name in ("units_per_second", "low", "high")
+    )
+    axes.errorbar(runs, middle, np.abs([middle - low, high - middle]), fmt="o-", color=colour,
+                  label=growth.precision, markersize=4, capsize=2)  # fmt: skip
+    ceiling = ceiling_units(growth.best, growth.precision, benchmark.ceilings)
+    axes.axhline(ceiling, color=colour, linestyle="--", linewidth=1)
+    axes.set_ylabel(f"{growth.unit}/s, all runs")

@@ -1,0 +1,155 @@
+"""What a benchmark says, as tables of words."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from research.benchmark.growth import Growth, log_log_slopes
+from research.benchmark.record import Benchmark, common
+from research.benchmark.roofline import share_of_ceiling
+from research.sweep.terminal import human
+
+
+class Rows(NamedTuple):
+    """A table.
+
+    Attributes:
+      title: above it.
+      names: of its columns.
+      rows: their cells.
+    """
+
+    title: str
+    names: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def ceilings_line(benchmark: Benchmark) -> str:
+    """The machine's ceilings."""
+    products = ", ".join(
+        f"{human(rate)}FLOP/s {name}" for name, rate in benchmark.ceilings.flops_per_second.items()
+    )
+    return f"matrix products {products}; copies {human(benchmark.ceilings.bytes_per_second)}B/s"
+
+
+def growth_table(benchmark: Benchmark, growth: Growth) -> Rows:
+    """A line for each number of runs."""
+    slopes = ["", *(f"{slope:.2f}" for slope in log_log_slopes(growth.timings))]
+    rows = []
+    for timing, slope in zip(growth.timings, slopes, strict=True):
+        share = share_of_ceiling(timing, growth.precision, benchmark.ceilings)
+        making = timing.making
+        rows.append(
+            (
+                f"{timing.runs:,}",
+                f"{human(timing.units_per_second)} [{human(timing.low)}, {human(timing.high)}]",
+                human(timing.units_per_second / timing.runs),
+                slope,
+                f"{share.compute:.1%}",
+                f"{share.bandwidth:.1%}",
+                f"{making.trace + making.lower:.1f}",
+                f"{making.compile:.1f}",
+                f"{making.cached:.1f}",
+                f"{timing.first_call:.2f}",
+                f"{human(timing.peak_bytes)}B",
+            )
+        )
+    title = f"{growth.case}, {growth.precision}; {growth.unit}/s without evaluation"
+    names = (
+        "runs", f"{growth.unit}/s [quartiles]", "of a run", "slope", "of FLOP/s", "of copies",
+        "trace s", "compile s", "cached s", "first call s", "memory",
+    )  # fmt: skip
+    return Rows(f"{title}; ended by {growth.stopped_by}", names, rows)
+
+
+def summary_table(benchmark: Benchmark) -> Rows:
+    """A line for each case: what the README shows."""
+    rows = []
+    for growth in benchmark.growths:
+        one, best, enough = growth.timings[0], growth.best, growth.saturation
+        share = share_of_ceiling(best, growth.precision, benchmark.ceilings)
+        rows.append(
+            (
+                growth.case,
+                growth.precision,
+                f"{human(one.units_per_second)} {growth.unit}/s",
+                f"{human(best.units_per_second)} with {best.runs:,}",
+                f"{best.units_per_second / one.units_per_second:.1f}x",
+                f"{enough.runs:,}",
+                f"{share.compute:.0%}",
+                *_peer_cells(benchmark, growth),
+            )
+        )
+    names = ("case", "precision", "one run", "best", "gain", "saturated by", "of peak FLOP/s",
+             "ours over others")  # fmt: skip
+    return Rows(benchmark.name, names, rows)
+
+
+def _peer_cells(benchmark: Benchmark, growth: Growth) -> Iterator[str]:
+    found = [
+        f"{peer.ours / peer.units_per_second:.3g}x {peer.peer} ({peer.how})"
+        for peer in benchmark.peers
+        if (peer.case, peer.precision) == (growth.case, growth.precision)
+    ]
+    yield "; ".join(found)
+
+
+def peers_table(benchmark: Benchmark) -> Rows:
+    """Every other code, beside ours."""
+    rows = [
+        (
+            f"{peer.case}, {peer.precision}",
+            f"{peer.peer}, {peer.how}",
+            f"{human(peer.units_per_second)} with {peer.runs}",
+            f"{human(peer.ours)} with {peer.ours_runs:,}",
+            f"{peer.ours / peer.units_per_second:.3g}x",
+            peer.checked,
+        )
+        for peer in benchmark.peers
+    ]
+    names = ("case", "other code", "units/s", "ours", "ratio", "found equal")
+    return Rows("Beside others, in the same run", names, rows)
+
+
+def targets_table(benchmark: Benchmark) -> Rows:
+    """How long to a quality."""
+    rows = [
+        (
+            one.name,
+            f"{one.metric} {one.goal:g}",
+            f"{one.runs}",
+            "not reached" if one.seconds is None else f"{one.seconds:.1f} s",
+            "" if one.seconds is None else f"{one.seconds / one.runs:.2f} s",
+            f"{one.compile_seconds:.1f} s",
+            f"{one.units:,} {one.unit}",
+            f"{one.median:.4g}",
+        )
+        for one in benchmark.targets
+    ]
+    names = ("sweep", "median of the runs to reach", "runs", "time, evaluations included",
+             "a run", "compiling before", "of each run", "median then")  # fmt: skip
+    return Rows("Time to a quality", names, rows)
+
+
+def compare_table(first: Benchmark, second: Benchmark) -> Rows:
+    """What both timed: the second over the first."""
+    rows = []
+    for growth, one, other in common(first.growths, second.growths):
+        apart = other.low > one.high or other.high < one.low
+        rows.append(
+            (
+                growth.case,
+                growth.precision,
+                f"{one.runs:,}",
+                f"{human(one.units_per_second)} [{human(one.low)}, {human(one.high)}]",
+                f"{human(other.units_per_second)} [{human(other.low)}, {human(other.high)}]",
+                f"{other.units_per_second / one.units_per_second:.2f}x" if apart else "alike",
+            )
+        )
+    names = ("case", "precision", "runs", first.name, second.name, "second over first")
+    return Rows("Units of work a second; alike: their quartiles overlap", names, rows)
+
+
+def markdown(table: Rows) -> str:
+    """The table for a document, without its title."""
+    lines = [table.names, ["---"] * len(table.names), *table.rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,227 @@
+"""One training program of so many runs: what it takes to make it, and how fast it trains."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from research.sweep import Cadence, compile_program, make_runs, plan_chunks, start_blocks
+from research.sweep import program as programs
+from research.sweep.program import Block, Program
+from research.task import HParams, Problem
+
+REPEATS = 10
+SECONDS = 0.2  # that a repeat takes, about
+
+EVENTS = {
+    "/jax/core/compile/jaxpr_trace_duration": "trace",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower",
+    "/jax/core/compile/backend_compile_duration": "compile",
+}
+
+
+class Case(NamedTuple):
+    """What is timed.
+
+    Attributes:
+      name: for people.
+      precision: of its matrix products.
+      problem: task and data; evaluations are left out.
+      hparams: of every run.
+      first_steps: of one call of a single run: what takes about `SECONDS`, to begin with.
+    """
+
+    name: str
+    precision: str
+    problem: Problem
+    hparams: HParams
+    first_steps: int
+
+
+class Making(NamedTuple):
+    """What it takes to make the programs that train and evaluate, in seconds.
+
+    Attributes:
+      trace: from Python to JAX's language.
+      lower: to the compiler's.
+      compile: by the compiler, cold.
+      cached: all of it again, by another process that finds the compiled programs on the disk.
+    """
+
+    trace: float
+    lower: float
+    compile: float
+    cached: float
+
+
+class Timing(NamedTuple):
+    """R runs on this machine.
+
+    Attributes:
+      runs: R.
+      lanes, blocks: how many runs advance in lockstep on a device, and how often that many.
+      making: of their programs.
+      first_call: seconds of the first call of the training program: memory is touched.
+      steps: of a repeat.
+      repeats: seconds of each, synchronized.
+      units_per_second: of all runs together: the median of the repeats.
+      low, high: the quartiles of it.
+      flops_per_unit: of one unit of work of one run; see `count_flops`.
+      bytes_per_unit: that it has to move: params and optimizer state, read and written.
+      peak_bytes: of one device, as the compiler has it.
+    """
+
+    runs: int
+    lanes: int
+    blocks: int
+    making: Making
+    first_call: float
+    steps: int
+    repeats: list[float]
+    units_per_second: float
+    low: float
+    high: float
+    flops_per_unit: float | None
+    bytes_per_unit: float
+    peak_bytes: int
+
+
+class Ready:
+    """Programs and states of R runs, to be timed whenever it is wanted.
+
+    Attributes:
+      making: what it took to make the programs.
+      first_call: seconds of the first call.
+      steps: of a repeat, which is as many calls as take `SECONDS`, about.
+    """
+
+    def __init__(self, case: Case, runs: int, steps: int, cold: bool = True):
+        """
+        Args:
+          case: what to time.
+          runs: R.
+          steps: of one call.
+          cold: whether to find out what making the programs takes; else they may come from the
+            cache, and `making` means nothing.
+        """
+        all_runs = make_runs(case.hparams, {}, range(runs))
+        (self._chunk,) = chunks = plan_chunks(steps, Cadence(steps, steps, steps))
+        self.case, self.runs = case, runs
+        make = lambda: compile_program(case.problem, all_runs, chunks)
+        self.program, self.making = _make(make) if cold else (make(), Making(0, 0, 0, 0))
+        self._blocks = jax.block_until_ready(start_blocks(self.program, all_runs))
+        self._called, self._calls = 0, 1
+        self.first_call = self.repeat()
+        self._calls = max(1, round(SECONDS / self.repeat()))
+        self.steps = self._calls * steps
+
+    def repeat(self) -> float:
+        """Trains on, and returns how many seconds that took."""
+        train = self.program.train[self._chunk.logs, self._chunk.log_every]
+        began = time.perf_counter()
+        for call in range(self._called, self._called + self._calls):
+            start = np.int32(call * self._chunk.end)
+            for place, (hparams, keys, states) in enumerate(self._blocks):
+                states, _ = train(self.program.shared, hparams, states, keys.step, start)
+                self._blocks[place] = Block(hparams, keys, states)
+        jax.block_until_ready(self._blocks)
+        self._called += self._calls
+        return time.perf_counter() - began
+
+    def units(self, seconds: float) -> float:
+        """Units of work a second, of all runs, where a repeat took so long."""
+        return self.runs * self.steps * self.case.problem.task.work_per_step / seconds
+
+    def carried_bytes(self) -> float:
+        """Params and optimizer state of one run."""
+        state = self._blocks[0].states
+        leaves = jax.tree.leaves([getattr(state, name, ()) for name in ("params", "opt_state")])
+        return sum(leaf.nbytes / len(leaf) for leaf in leaves)
+
+
+def time_case(case: Case, runs: int, steps: int, repeats: int = REPEATS) -> Timing:
+    """Makes the programs and times them.
+
+    Args:
+      case: what to time.
+      runs: R.
+      steps: of one call.
+      repeats: how many.
+    """
+    ready = Ready(case, runs, steps)
+    seconds = [ready.repeat() for _ in range(repeats)]
+    low, middle, high = np.quantile([ready.units(one) for one in seconds], [0.25, 0.5, 0.75])
+    work, cost = case.problem.task.work_per_step, ready.program.cost
+    return Timing(
+        runs=runs,
+        lanes=ready.program.layout.lanes,
+        blocks=ready.program.layout.blocks,
+        making=ready.making,
+        first_call=ready.first_call,
+        steps=ready.steps,
+        repeats=seconds,
+        units_per_second=float(middle),
+        low=float(low),
+        high=float(high),
+        flops_per_unit=None if cost.flops_per_step is None else cost.flops_per_step / work,
+        bytes_per_unit=2 * ready.carried_bytes() / work,
+        peak_bytes=cost.peak_bytes,
+    )
+
+
+def _make(make: Callable[[], Program]) -> tuple[Program, Making]:
+    """Makes a program twice: cold, and from what is on the disk."""
+    with tempfile.TemporaryDirectory() as folder, _cache_in(folder):
+        _forget()
+        with _durations() as spent:
+            program = make()
+        _forget()
+        began = time.perf_counter()
+        make()
+        cached = time.perf_counter() - began
+    return program, Making(cached=cached, **{name: sum(spent[name]) for name in spent})
+
+
+def _forget() -> None:
+    """As if the process had just begun."""
+    jax.clear_caches()
+    programs._compile_once.cache_clear()
+    programs._look_once.cache_clear()
+
+
+@contextmanager
+def _durations() -> Iterator[dict[str, list[float]]]:
+    """Seconds that JAX spends, by what it does, while open."""
+    spent: dict[str, list[float]] = {name: [] for name in EVENTS.values()}
+
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
+        if event in EVENTS:
+            spent[EVENTS[event]].append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield spent
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@contextmanager
+def _cache_in(folder: str) -> Iterator[None]:
+    """The compilation cache elsewhere, while open."""
+    from jax.experimental.compilation_cache import compilation_cache
+
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    for name, value in zip(names, (folder, 0.0), strict=True):
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()

@@ -1,0 +1,95 @@
+"""A benchmark as a file, its tables, its picture, and the README's table."""
+
+import json
+
+import pytest
+
+from research.benchmark import tables
+from research.benchmark.picture import draw
+from research.benchmark.readme import BEGIN, END, RESULTS, ROOT, readme_table, write_readme
+from research.benchmark.record import common, load, save, to_json
+from research.errors import UserError
+
+
+def test_what_is_written_is_read_back(benchmark, tmp_path):
+    path = tmp_path / "new" / "bench.json"
+    save(benchmark, path)
+    assert load(path) == benchmark
+    assert json.loads(path.read_text())["growths"][0]["timings"][0]["making"]["compile"] == 3
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": 1}', '{"format": 99}', "[1]"])
+def test_another_file_is_named(tmp_path, text):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"other\.json is"):
+        load(path)
+
+
+def test_the_table_of_a_case_has_a_line_for_each_number_of_runs(benchmark):
+    table = tables.growth_table(benchmark, benchmark.growths[0])
+    assert [row[0] for row in table.rows] == ["1", "2", "4", "8", "16"]
+    first, second, *_, last = table.rows
+    assert first[1] == "1k [900, 1.1k]"
+    assert second[3] == "0.00"  # two runs in the time of one
+    assert last[3] == "1.04"
+    assert first[4] == "10.0%"  # 1e3 units of 1e6 FLOP of 1e10
+    assert table.title.endswith("ended by saturation")
+
+
+def test_the_summary_says_the_gain_and_the_ratio_to_others(benchmark):
+    (row,) = tables.summary_table(benchmark).rows
+    assert row[3:6] == ("4.1k with 8", "4.1x", "4")
+    assert row[7] == "2.05x other (all threads)"
+
+
+def test_targets_that_were_not_reached_have_no_time(benchmark):
+    (reached,) = benchmark.targets
+    missed = benchmark._replace(targets=[reached, reached._replace(seconds=None)])
+    first, second = tables.targets_table(missed).rows
+    assert first[3:5] == ("2.0 s", "0.50 s")
+    assert second[3:5] == ("not reached", "")
+
+
+def test_a_change_that_is_within_the_spread_is_none(benchmark):
+    (growth,) = benchmark.growths
+    faster = [one._replace(units_per_second=2 * one.units_per_second, low=2 * one.low,
+                           high=2 * one.high) for one in growth.timings[:1]]  # fmt: skip
+    alike = [one._replace(units_per_second=1.05 * one.units_per_second)
+             for one in growth.timings[1:3]]  # fmt: skip
+    other = benchmark._replace(growths=[growth._replace(timings=[*faster, *alike])])
+    assert len(common(benchmark.growths, other.growths)) == 3
+    rows = tables.compare_table(benchmark, other).rows
+    assert [row[-1] for row in rows] == ["2.00x", "alike", "alike"]
+
+
+def test_the_picture_is_drawn(benchmark, tmp_path):
+    assert draw(benchmark, tmp_path / "bench.png").stat().st_size > 5_000
+
+
+def test_the_readme_gets_its_table_between_the_marks(benchmark, tmp_path):
+    save(benchmark, tmp_path / "results" / "one.json")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_readme(tmp_path / "results", readme)
+    text = readme.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "| product | float32 | 1k rows/s | 4.1k with 8 |" in text
+    write_readme(tmp_path / "results", readme)
+    assert readme.read_text() == text
+    with pytest.raises(UserError, match="no benchmark in"):
+        readme_table(tmp_path)
+    (tmp_path / "plain.md").write_text("nothing")
+    with pytest.raises(UserError, match="has no marks"):
+        write_readme(tmp_path / "results", tmp_path / "plain.md")
+
+
+def test_the_readme_shows_the_benchmarks_that_are_kept():
+    """Nobody typed it, and nobody forgot to make it anew."""
+    assert f"{BEGIN}\n\n{readme_table(RESULTS)}\n\n{END}" in (ROOT / "README.md").read_text()
+
+
+def test_json_has_plain_types(benchmark):
+    assert json.loads(json.dumps(to_json(benchmark), allow_nan=False))["format"] == 1

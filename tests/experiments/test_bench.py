@@ -1,0 +1,137 @@
+"""scripts/bench."""
+
+import json
+import sys
+
+import pytest
+
+from research.benchmark import ceilings, timing
+from research.errors import UserError
+
+
+@pytest.fixture
+def bench(load_script, monkeypatch):
+    """The script, with ceilings and repeats that take no time."""
+    monkeypatch.setattr(ceilings, "SIZES", (64,))
+    monkeypatch.setattr(ceilings, "COPIED_BYTES", 2**16)
+    monkeypatch.setattr(ceilings, "SECONDS", 1e-3)
+    monkeypatch.setattr(timing, "SECONDS", 1e-3)
+    return load_script("bench.py")
+
+
+@pytest.fixture
+def peers(load_script):
+    return load_script("bench_peers.py")
+
+
+@pytest.fixture
+def digits(load_script):
+    return load_script("bench_cases.py").mlp_digits("float32")
+
+
+def test_it_measures_prints_writes_and_draws(bench, tmp_path, capsys):
+    given = bench.Arguments(
+        quick=True, cases=("mlp-digits",), out=str(tmp_path / "out"), targets=False
+    )
+    path = bench.main(given)
+    found = json.loads(path.read_text())
+    (growth,) = found["growths"]
+    assert (growth["case"], growth["precision"]) == ("mlp-digits", "float32")
+    assert [one["runs"] for one in growth["timings"]] == [1, 32]
+    assert len(growth["timings"][0]["repeats"]) == 10
+    assert found["machine"]["versions"]["jax"]
+    assert path.with_suffix(".png").stat().st_size > 5_000
+    out = capsys.readouterr().out
+    assert "mlp-digits, float32; examples/s without evaluation" in out
+    bench.compare([str(path), str(path)])
+    assert capsys.readouterr().out.count("alike") >= 2
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"cases": ("mpl",)}, "--cases mpl: there are mlp-small, mlp-digits"),
+        ({"precisions": ("float64",)}, "--precisions float64: there are float32, bfloat16"),
+        ({"runs": 0}, "--runs 0: must be at least 1"),
+        ({"seconds": -1.0}, "--seconds -1: must be above 0"),
+    ],
+)
+def test_bad_input_is_named_before_anything_is_measured(bench, given, says):
+    with pytest.raises(UserError, match=says):
+        bench.main(bench.Arguments(**given))
+
+
+def test_comparing_takes_two_files_with_something_in_common(bench, tmp_path):
+    with pytest.raises(UserError, match="give two files"):
+        bench.compare(["one.json"])
+    with pytest.raises(UserError, match=r"one\.json is no file of scripts/bench"):
+        bench.compare([str(tmp_path / "one.json")] * 2)
+
+
+@pytest.mark.parametrize(
+    "name", ["mlp-small", "mlp-digits", "dqn-cartpole", "dqn-breakout", "lstm-char-128"]
+)
+def test_cases_have_the_size_that_their_names_say(load_script, peers, name):
+    cases = load_script("bench_cases.py")
+    make, _ = cases.CASES[name]
+    expected = {
+        "mlp-small": 10 * 5 + 5 + 5 + 1,
+        "mlp-digits": 64 * 128 + 128 + 128 * 10 + 10,
+        "dqn-cartpole": 4 * 120 + 120 + 120 * 84 + 84 + 84 * 2 + 2,
+        # A convolution of 16 channels, 128 units, 3 actions.
+        "dqn-breakout": 9 * 4 * 16 + 16 + 8 * 8 * 16 * 128 + 128 + 128 * 3 + 3,
+        "lstm-char-128": 65 * 128 + 2 * (8 * 128 * 128 + 4 * 128) + 128 * 65 + 65,
+    }
+    assert peers.count_params(make("float32")) == expected[name]
+
+
+LOOP = """
+import json, sys
+print("hello")
+print(json.dumps({"units_per_second": float(sys.argv[1]), "updates": 9, "batch": 64,
+                  "params": int(sys.argv[2])}))
+"""
+
+
+@pytest.fixture
+def loop(peers, tmp_path, monkeypatch):
+    """A function that runs a made-up peer of the digits: params -> what is made of it."""
+    (tmp_path / "loop.py").write_text(LOOP)
+    monkeypatch.setattr(peers, "LOOPS", tmp_path)
+
+    def run(case, params, script="loop.py", **changes):
+        peer = peers.Peer("other", "json", (script, "10"), 64)._replace(**changes)
+        return peers.run_peer(sys.executable, peer._replace(after=()), case, 2, params)
+
+    return run
+
+
+def test_all_processes_of_a_peer_are_counted(loop, digits):
+    rate = loop(digits, 9610)
+    assert rate.units_per_second == 20
+    assert rate.checked == "9,610 params, batch 64"
+
+
+@pytest.mark.parametrize("changes", [{"batch": 32}, {"extra_params": 512}])
+def test_a_peer_that_trains_something_else_is_refused(loop, digits, changes):
+    with pytest.raises(UserError, match=r"other trains 9,610 params by batches of 64, and mlp"):
+        loop(digits, 9610, **changes)
+
+
+def test_a_peer_that_fails_is_named_with_what_it_said(loop, digits):
+    with pytest.raises(UserError, match=r"other failed: .*can't open file|No such file"):
+        loop(digits, 9610, script="missing.py")
+
+
+def test_scikit_learn_does_the_work_that_it_is_counted_for(peers, digits, tmp_path):
+    """As a process, for a moment."""
+    data = peers.write_examples(digits, str(tmp_path))
+    (found,) = [one for one in peers.peers_of(digits, 1, data) if one.package == "sklearn"]
+    rate = peers.run_peer(sys.executable, found, digits, 1, 0.01)
+    assert rate.units_per_second > 1_000
+    assert rate.checked == "9,610 params, batch 64"
+
+
+def test_what_is_not_installed_is_told_apart(peers):
+    assert peers.has_package(sys.executable, "json")
+    assert not peers.has_package(sys.executable, "no_such_package")
