@@ -71,7 +71,8 @@ def main(args: Arguments) -> Path:
     console = Console()
     if not console.is_terminal:
         console = Console(width=FILE_WIDTH)
-    machine = describe_session()
+    session = describe_session()
+    machine = {name: session[name] for name in ("started", "versions", "device", "git_commit")}
     ceilings = measure_ceilings(wanted)
     benchmark = Benchmark(machine, ceilings, [], [], [])
     console.print(f"{benchmark.name}: {tables.ceilings_line(benchmark)}", highlight=False)

@@ -35,6 +35,10 @@ class Arguments:
     metric: Annotated[
         str | None, tyro.conf.arg(help="to compare by; the key metric if not given")
     ] = None
+    problem: Annotated[
+        str | None,
+        tyro.conf.arg(help="of settings of several, such as environments, the one to look at"),
+    ] = None
     examples: Annotated[
         bool, tyro.conf.arg(help="have trained runs play, write or predict for the page")
     ] = True
@@ -44,22 +48,23 @@ class Arguments:
     port: Annotated[int, tyro.conf.arg(help="with --live; 0 picks a free one")] = 8642
 
 
-def main(args: Arguments) -> Path | None:
-    """Writes the page and returns its path, or serves it until it is interrupted."""
+def main(args: Arguments) -> list[Path]:
+    """Writes the page, or one a problem, and returns the paths; or serves it until it is
+    interrupted."""
     if not args.runs:
         raise UserError("give at least one run folder")
     if args.live:
         serve(args)
-        return None
+        return []
     if args.examples:
         for path in args.runs:
             make_example(read_run_folder(path))
-    return report(args.runs, args.out, args.metric)
+    return report(args.runs, args.out, args.metric, args.problem)
 
 
 def serve(args: Arguments) -> None:
     """Until it is interrupted."""
-    live = LivePage(args.runs, args.metric)
+    live = LivePage(args.runs, args.metric, args.problem)
     for path in args.runs:
         if not Path(path).is_dir():
             raise UserError(f"no folder {path}")

@@ -20,9 +20,19 @@ RESAMPLES = 200  # of a band: the page is made anew every few seconds
 class LivePage:
     """What is served: made when it is asked for and the run folders have changed."""
 
-    def __init__(self, paths: Sequence[str | Path], metric: str | None = None):
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        metric: str | None = None,
+        problem: str | None = None,
+    ):
+        """
+        Args:
+          paths: of the run folders.
+          metric, problem: as `summarize` takes them.
+        """
         self._paths = [Path(path) for path in paths]
-        self._metric = metric
+        self._asked = metric, problem
         self._lock = threading.Lock()
         self._version, self._content = "", b""
 
@@ -51,7 +61,7 @@ class LivePage:
             return self._content
 
     def _summary(self) -> Summary:
-        return summarize(self._read(), self._metric)
+        return summarize(self._read(), *self._asked)
 
     def _read(self) -> list[RunFolderData]:
         return [read_run_folder(path) for path in self._paths]

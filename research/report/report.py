@@ -1,5 +1,6 @@
 """What `scripts/report RUN [RUN...]` says: a page and, in the terminal, the same in short."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,35 +13,52 @@ from research.report.findings import findings
 from research.report.headline import Column, columns_as_rows, headline
 from research.report.page.page import write_page
 from research.report.read import read_run_folder
-from research.report.summary import Summary, summarize
+from research.report.summary import Summary, problems, summarize
 
 
 def report(
     paths: Sequence[str | Path],
     out: str | Path | None = None,
     metric: str | None = None,
+    problem: str | None = None,
     console: Console | None = None,
-) -> Path:
-    """Prints the table of one run folder, or of several together, and writes the page.
+) -> list[Path]:
+    """Prints the table of one run folder, or of several together, and writes the page; of settings
+    of several problems, such as environments, one of each.
 
     Args:
       paths: of the run folders.
-      out: of the page; `report.html` in the first folder if not given.
+      out: of the page; `report.html` in the first folder if not given. Of several problems, the
+        name of each is added.
       metric: to compare by; the key metric if not given.
+      problem: the only one to look at.
       console: to print to.
 
     Returns:
-      The path of the page.
+      The paths of the pages.
 
     Raises:
       UserError: if one is no run folder, they have nothing in common, or there is no such metric.
     """
     console = console or Console()
-    summary = summarize([read_run_folder(path) for path in paths], metric)
-    print_summary(summary, console)
-    page = write_page(summary, Path(out) if out else Path(paths[0]) / "report.html")
-    console.print(f"page: {page}", highlight=False, soft_wrap=True, markup=False)
-    return page
+    runs = [read_run_folder(path) for path in paths]
+    several = problems(runs)
+    pages = []
+    for name in several if problem is None else [problem]:
+        summary = summarize(runs, metric, name)
+        path = Path(out) if out else Path(paths[0]) / "report.html"
+        if len(several) > 1:
+            console.print(f"\n{name}", markup=False, style="bold")
+            path = path.with_stem(f"{path.stem}-{_plain_name(name)}")
+        print_summary(summary, console)
+        pages.append(write_page(summary, path))
+        console.print(f"page: {path}", highlight=False, soft_wrap=True, markup=False)
+    return pages
+
+
+def _plain_name(problem: str) -> str:
+    """Fit for a file."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", problem).strip("-.")[:80]
 
 
 def print_summary(summary: Summary, console: Console) -> None:

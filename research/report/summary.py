@@ -93,19 +93,29 @@ class Summary(NamedTuple):
         return run_names(self.runs)[run] if len(self.runs) > 1 else ""
 
 
-def summarize(runs: Sequence[RunFolderData], metric: str | None = None) -> Summary:
+def summarize(
+    runs: Sequence[RunFolderData], metric: str | None = None, problem: str | None = None
+) -> Summary:
     """Compares every setting of the folders.
 
     Args:
       runs: at least one.
       metric: a column of their metrics; the key metric if not given.
+      problem: which of `problems` to look at; needed where there are several.
 
     Raises:
-      UserError: if the folders are judged by different metrics, or have no such metric.
+      UserError: if the folders are judged by different metrics, or have no such metric, or no such
+        problem.
     """
     metric, higher = _common_metric(runs, metric)
+    problem = _one_problem(runs, problem)
     found = sorted(
-        (line for place, run in enumerate(runs) for line in _lines(runs, place, run, metric)),
+        (
+            line
+            for place, run in enumerate(runs)
+            for line in _lines(runs, place, run, metric)
+            if problem_of(run, line.setting) == problem
+        ),
         key=lambda line: _rank(line, higher),
     )
     best = found[0].scores if found and len(found[0].scores) else None
@@ -128,6 +138,32 @@ def summarize(runs: Sequence[RunFolderData], metric: str | None = None) -> Summa
         sensitivity=[_sensitivity(lines, run, higher) for run in range(len(runs))],
         pairs=_pairs(lines, higher) if len(runs) == 2 else [],
     )
+
+
+def problems(runs: Sequence[RunFolderData]) -> list[str]:
+    """What the settings were trained on, such as one of several environments: scores on different
+    ones are not compared."""
+    found = (problem_of(run, setting) for run in runs for setting in settings(run))
+    return list(dict.fromkeys(found))
+
+
+def problem_of(run: RunFolderData, setting: Setting) -> str:
+    """The words that a workload recorded of its data, as one; checksums left out."""
+    data, group = run.manifest.get("data") or [], _group_of(run, setting)
+    known = data[group] if group is not None and group < len(data) else {}
+    words = [text for name, text in known.items() if isinstance(text, str) and "sha" not in name]
+    return " ".join(words)
+
+
+def _one_problem(runs: Sequence[RunFolderData], problem: str | None) -> str:
+    known = problems(runs)
+    if problem is None and len(known) == 1:
+        return known[0]
+    if problem not in known:
+        asked = "" if problem is None else f" {problem!r}"
+        names = ", ".join(map(repr, known))
+        raise UserError(f"--problem{asked}: settings are of {names}: name one of them")
+    return problem
 
 
 def twin_of(runs: Sequence[RunFolderData], metric: str) -> str:
@@ -208,9 +244,15 @@ def _measured(line: Line, run: RunFolderData, metric: str, twin: str) -> Line:
 
 def goal_of(run: RunFolderData, setting: Setting) -> float | None:
     """The value of the key metric that solves the problem of a setting."""
-    for group in run.manifest["groups"]:
+    group = _group_of(run, setting)
+    return None if group is None else run.manifest["groups"][group]["goal"]
+
+
+def _group_of(run: RunFolderData, setting: Setting) -> int | None:
+    """The place of its group."""
+    for place, group in enumerate(run.manifest["groups"]):
         if all(group[name] == setting.values[name] for name in run.manifest["config_axes"]):
-            return group["goal"]
+            return place
     return None
 
 

@@ -39,7 +39,8 @@ def report(load_script):
     return lambda *runs, **given: module.main(module.Arguments(tuple(map(str, runs)), **given))
 
 
-def shown(page):
+def shown(pages):
+    (page,) = pages
     text = page.read_text()
     return text, json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))["charts"]
 

@@ -8,14 +8,16 @@ import pytest
 from rich.console import Console
 
 from research.errors import UserError
+from research.report.read import read_run_folder
 from research.report.report import report
+from research.report.summary import summarize
 
 SCORES = np.random.default_rng(0).normal(size=(2, 6, 5)) + np.array([1.0, 5.0])[:, None, None]
 
 
 def printed(*paths, width=80, **given):
     file = io.StringIO()
-    page = report(paths, console=Console(file=file, width=width), **given)
+    (page,) = report(paths, console=Console(file=file, width=width), **given)
     return page, file.getvalue()
 
 
@@ -55,3 +57,26 @@ def test_a_page_that_cannot_be_written_is_named(make_sweep, tmp_path):
 def test_what_is_no_run_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="is no run folder"):
         printed(tmp_path)
+
+
+def test_scores_on_different_environments_are_not_compared(make_sweep):
+    """Of each there is a page of its own; who asks for one gets that."""
+    axes = {"env": ["A/B", "C"], "rate": [0.1, 0.2]}
+    groups = [{"first_run": 6 * place, "runs": 6, "goal": None, "env": name}
+              for place, name in enumerate(axes["env"])]  # fmt: skip
+    rates = {"rate": axes["rate"]}
+    facts = {"config_axes": {"env": axes["env"]}, "hparams_axes": rates, "groups": groups}
+    path = make_sweep(
+        np.concatenate([SCORES, SCORES + 100])[:, :3], axes=axes,
+        data=[{"environment": name, "sha256": "0"} for name in axes["env"]], **facts,
+    )  # fmt: skip
+    file = io.StringIO()
+    pages = report([path], console=Console(file=file, width=80))
+    assert [page.name for page in pages] == ["report-A-B.html", "report-C.html"]
+    assert file.getvalue().count("Best of 2 settings") == 2
+    (page,) = report([path], problem="C", console=Console(file=io.StringIO()))
+    assert page.name == "report-C.html"
+    with pytest.raises(UserError, match="--problem 'D': settings are of 'A/B', 'C'"):
+        report([path], problem="D")
+    with pytest.raises(UserError, match="--problem: settings are of"):
+        summarize([read_run_folder(path)])
