@@ -1,7 +1,7 @@
 """Two settings side by side: by how much one is better, how often, and how sure that is."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -110,7 +110,8 @@ def probability_of_improvement(a: np.ndarray, b: np.ndarray) -> Interval:
       a, b: scores [S], in any numbers.
     """
     m, n = len(a), len(b)
-    estimate = float(mannwhitneyu(a, b).statistic) / (m * n)
+    wins: Any = mannwhitneyu(a, b)
+    estimate = float(wins.statistic) / (m * n)
     z = float(norm.ppf((1 + CONFIDENCE) / 2))
 
     def off(p: float) -> float:

@@ -42,7 +42,9 @@ def _honest(summary: Summary) -> list[str]:
 
 
 def _honest_sentence(summary: Summary, run: int, found: Selection | None) -> str:
-    settings = len(summary.of_run(run))
+    lines = summary.of_run(run)
+    settings = sum(line.setting.last_step == lines[0].setting.last_step for line in lines)
+    ended = " that came to the end" if settings < len(lines) else ""
     if found is None:
         return (
             f"The best of {settings} numbers is partly luck, and there are too few seeds (at least "
@@ -55,8 +57,8 @@ def _honest_sentence(summary: Summary, run: int, found: Selection | None) -> str
         f"{_setting(summary, found.chosen[1])}"
     )
     return (
-        f"Chosen among {settings} settings by half of the seeds and scored on the other half, "
-        f"{summary.shown} is {interval_text(found.honest)}; {choice}. That is the figure to "
+        f"Chosen among {settings} settings{ended} by half of the seeds and scored on the other "
+        f"half, {summary.shown} is {interval_text(found.honest)}; {choice}. That is the figure to "
         f"report: the {float(found.apparent.estimate):.4g} of the best setting is over seeds that "
         "chose it."
     )

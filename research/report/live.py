@@ -103,7 +103,7 @@ def _handler(live: LivePage) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             # A name that somebody else points at loopback may not read the page.
-            name = (self.headers.get("Host") or "").rpartition(":")[0]
+            name = (self.headers.get("Host") or "").partition(":")[0]
             if name not in ("localhost", HOST):
                 self._send(403, "text/plain", b"only as localhost")
                 return

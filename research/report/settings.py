@@ -81,6 +81,11 @@ def final_score(setting: Setting, metric: str) -> Score | None:
     return Score(float(np.median(values)), iqm_interval(values)) if len(values) else None
 
 
+def up_to(setting: Setting, step: int) -> Setting:
+    """What was known of a setting at a step."""
+    return setting._replace(rows=setting.rows[setting.rows["step"] <= step])
+
+
 def reached(setting: Setting, metric: str, goal: float, higher_is_better: bool) -> int:
     """How many runs are at the goal or beyond at the last step."""
     values = final_values(setting, metric)

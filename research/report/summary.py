@@ -14,7 +14,7 @@ from research.report.comparison import Comparison, compare
 from research.report.read import RunFolderData, diverged_runs, metric_names
 from research.report.selection import Selection, select
 from research.report.sensitivity import Sensitivity, sensitivities
-from research.report.settings import Setting, final_rows, final_values, settings
+from research.report.settings import Setting, final_rows, final_values, settings, up_to
 from research.report.statistics import (
     Interval,
     iqm_interval,
@@ -285,14 +285,18 @@ def _with_diverged(line: Line) -> pd.Series:
 
 
 def _sensitivity(lines: Sequence[Line], run: int, higher: bool) -> tuple[list[Sensitivity], float]:
-    own = [line for line in lines if line.run == run and len(line.scores)]
+    """At the last step that all settings have come to: under halving, at the first rung."""
+    own = in_order([line for line in lines if line.run == run and len(line.scores)])
     if not own or not own[0].setting.values:
         return [], 0.0
-    own = [line for line in own if line.setting.last_step == own[0].setting.last_step]
-    own = in_order(own)
-    return sensitivities(
-        [line.setting.values for line in own], [line.scores for line in own], higher
-    )
+    together = min(line.setting.last_step for line in own)
+    scores = [
+        line.scores
+        if line.setting.last_step == together
+        else final_scores(up_to(line.setting, together), str(line.scores.name))
+        for line in own
+    ]
+    return sensitivities([line.setting.values for line in own], scores, higher)
 
 
 def in_order(lines: Sequence[Line]) -> list[Line]:

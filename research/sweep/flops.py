@@ -22,7 +22,8 @@ def count_flops(program: ClosedJaxpr) -> float | None:
 
 def _count(program: ClosedJaxpr) -> tuple[float | None, float]:
     """The count with every loop taken once, and what the other turns of its scans add to it."""
-    shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in program.in_avals]
+    given: list[Any] = list(program.in_avals)
+    shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in given]
     cost = jax.jit(jaxpr_as_fun(program)).lower(*shapes).cost_analysis() or {}
     added = 0.0
     for scan in _scans(program.jaxpr):

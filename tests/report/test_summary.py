@@ -92,6 +92,23 @@ def test_a_sweep_of_one_seed_says_what_cannot_be_said(make_sweep):
     assert "1 seed." in said
 
 
+def test_settings_that_a_halving_stopped_are_told_apart(make_sweep):
+    """Three settings for two steps, the best of them for three: hyper-parameters are judged where
+    all have been, the choice is among those that came to the end."""
+    made = scores([1, 3, 2], steps=3)
+    path = make_sweep(made, axes={"rate": [0.1, 0.2, 0.3]})
+    run = read_run_folder(path)
+    stopped = (run.metrics["rate"] == 0.1) & (run.metrics["step"] == 3)
+    summary = summarize([run._replace(metrics=run.metrics[~stopped])])
+    assert [line.setting.last_step for line in summary.lines] == [3, 3, 2]
+    assert summary.lines[2].against_best is None
+    assert cells(summary, "steps") == ["3", "3", "2"]
+    ((rate,), _) = summary.sensitivity[0]
+    assert [level.name for level in rate.levels] == ["0.1", "0.2", "0.3"]
+    assert rate.levels[1].iqm.estimate == pytest.approx(2.5, abs=0.1)  # at step 2
+    assert any("among 2 settings that came to the end" in said for said in findings(summary))
+
+
 def test_two_folders_with_the_same_numbers_are_no_different(make_sweep):
     made = scores([1, 2])
     summary = summary_of(make_sweep(made, "one"), make_sweep(made, "other"))

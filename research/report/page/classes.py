@@ -90,23 +90,13 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _roc_chart(run: int, found: list[Predictions]) -> Chart:
-    return Chart(
-        name=f"roc-{run}",
-        title="Receiver operating characteristics",
-        note=_note(found[0]),
-        views=_curve_views(found, roc, "false positive rate", "true positive rate", True),
-        height=440,
-    )
+    views = _curve_views(found, roc, "false positive rate", "true positive rate", True)
+    return Chart(f"roc-{run}", "Receiver operating characteristics", _note(found[0]), views)
 
 
 def _recall_chart(run: int, found: list[Predictions]) -> Chart:
-    return Chart(
-        name=f"recall-{run}",
-        title="Precision and recall",
-        note=_note(found[0]),
-        views=_curve_views(found, precision_recall, "recall", "precision", False),
-        height=440,
-    )
+    views = _curve_views(found, precision_recall, "recall", "precision", False)
+    return Chart(f"recall-{run}", "Precision and recall", _note(found[0]), views)
 
 
 def _note(one: Predictions) -> str:
