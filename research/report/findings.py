@@ -26,10 +26,12 @@ def _best(summary: Summary) -> str:
     first = summary.lines[0]
     if first.iqm is None:
         return f"{summary.metric} has been measured in no finite run yet."
-    among = f"Best of {len(summary.lines)} settings" if len(summary.lines) > 1 else "The setting"
+    score = f"{interval_text(first.iqm)} over {_count(len(first.scores), 'seed')}."
+    if len(summary.lines) == 1:
+        return f"The interquartile mean of {summary.metric} is {score}"
     return (
-        f"{among} by {summary.metric}: {first.label}, with an interquartile mean of "
-        f"{interval_text(first.iqm)} over {_count(len(first.scores), 'seed')}."
+        f"Best of {len(summary.lines)} settings by {summary.metric}: {first.label}, with an "
+        f"interquartile mean of {score}"
     )
 
 
