@@ -148,6 +148,7 @@
     const place = figureOf(name).querySelector(".legend");
     if (!place) return;
     const ofSettings = data.charts[name].legend;
+    if (ofSettings && data.settings.length < 2) return;
     place.setAttribute("role", "group");
     place.setAttribute("aria-label", ofSettings
       ? "Settings: press to show or hide, in every chart" : "Press to show or hide");
