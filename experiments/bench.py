@@ -33,7 +33,7 @@ from research.benchmark import tables
 from research.benchmark.ceilings import measure_ceilings
 from research.benchmark.growth import Growth, Limits, measure_growth
 from research.benchmark.picture import draw
-from research.benchmark.readme import RESULTS, write_readme
+from research.benchmark.readme import RESULTS, ROOT, write_readme
 from research.benchmark.record import Benchmark, PeerResult, load, save
 from research.benchmark.target import time_to_target
 from research.benchmark.timing import Case, Ready
@@ -52,7 +52,7 @@ class Arguments:
 
     quick: Annotated[bool, tyro.conf.arg(help="three cases at two sizes")] = False
     out: Annotated[str, tyro.conf.arg(help="the folder of what is measured")] = "bench"
-    cases: Annotated[tuple[str, ...], tyro.conf.arg(help="; all if not given")] = ()
+    cases: Annotated[tuple[str, ...], tyro.conf.arg(help="names; all if not given")] = ()
     precisions: Annotated[
         tuple[str, ...], tyro.conf.arg(help="float32, bfloat16; quick: the first if not given")
     ] = ()
@@ -205,7 +205,7 @@ if __name__ == "__main__":
         if command == "compare":
             compare(words)
         elif command == "readme":
-            write_readme(RESULTS, Path("README.md"))
+            write_readme(RESULTS, ROOT / "README.md")
         else:
             given = tyro.cli(Arguments, prog="scripts/bench", description=__doc__)
             configure_jax()

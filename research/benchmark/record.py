@@ -25,8 +25,8 @@ class PeerResult(NamedTuple):
       runs: that it trains at once, in all its processes.
       units_per_second: of all of them.
       checked: what was found equal to ours, such as "params 9,610, batch 64".
-      ours: units per second of ours with as many runs, measured right before or after.
-      ours_runs: with how many.
+      ours: units per second of ours, measured right before.
+      ours_runs: how many runs that is with.
     """
 
     case: str

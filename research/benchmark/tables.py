@@ -1,6 +1,6 @@
 """What a benchmark says, as tables of words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from research.benchmark.growth import Growth, log_log_slopes
@@ -76,7 +76,7 @@ def summary_table(benchmark: Benchmark) -> Rows:
                 f"{best.units_per_second / one.units_per_second:.1f}x",
                 f"{enough.runs:,}",
                 f"{share.compute:.0%}",
-                *_peer_cells(benchmark, growth),
+                _peers_cell(benchmark, growth),
             )
         )
     names = ("case", "precision", "one run", "best", "gain", "saturated by", "of peak FLOP/s",
@@ -84,13 +84,12 @@ def summary_table(benchmark: Benchmark) -> Rows:
     return Rows(benchmark.name, names, rows)
 
 
-def _peer_cells(benchmark: Benchmark, growth: Growth) -> Iterator[str]:
-    found = [
+def _peers_cell(benchmark: Benchmark, growth: Growth) -> str:
+    return "; ".join(
         f"{peer.ours / peer.units_per_second:.3g}x {peer.peer} ({peer.how})"
         for peer in benchmark.peers
         if (peer.case, peer.precision) == (growth.case, growth.precision)
-    ]
-    yield "; ".join(found)
+    )
 
 
 def peers_table(benchmark: Benchmark) -> Rows:

@@ -4,7 +4,7 @@ from research.report.comparison import MOST_SEEDS, Comparison
 from research.report.headline import interval_text
 from research.report.selection import Selection
 from research.report.sensitivity import Sensitivity
-from research.report.summary import Line, Summary, left_out
+from research.report.summary import Line, Summary
 
 
 def findings(summary: Summary) -> list[str]:
@@ -143,7 +143,7 @@ def _pairs(summary: Summary) -> list[str]:
 
 
 def _diverged(summary: Summary) -> str:
-    lost = left_out(summary)
+    lost = sum(line.setting.left_out for line in summary.lines)
     runs = sum(line.setting.seeds for line in summary.lines)
     return f"{lost} of {runs} runs became non-finite and are left out." if lost else ""
 

@@ -1,6 +1,5 @@
 """What `scripts/report RUN [RUN...]` says: a page and, in the terminal, the same in short."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from research.report.file_names import file_name
 from research.report.findings import findings
 from research.report.headline import Column, columns_as_rows, headline
 from research.report.page.page import write_page
@@ -49,16 +49,11 @@ def report(
         path = Path(out) if out else Path(paths[0]) / "report.html"
         if len(several) > 1:
             console.print(f"\n{name}", markup=False, style="bold")
-            path = path.with_stem(f"{path.stem}-{_plain_name(name)}")
+            path = path.with_stem(f"{path.stem}-{file_name(name)}")
         print_summary(summary, console)
         pages.append(write_page(summary, path))
         console.print(f"page: {path}", highlight=False, soft_wrap=True, markup=False)
     return pages
-
-
-def _plain_name(problem: str) -> str:
-    """Fit for a file."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", problem).strip("-.")[:80]
 
 
 def print_summary(summary: Summary, console: Console) -> None:

@@ -11,10 +11,10 @@ import pandas as pd
 
 from research.errors import UserError, shortlist
 from research.report.comparison import Comparison, compare
-from research.report.read import RunFolderData, diverged_runs, metric_names
+from research.report.read import RunFolderData, metric_names, twin_of
 from research.report.selection import Selection, select
 from research.report.sensitivity import Sensitivity, sensitivities
-from research.report.settings import Setting, final_rows, final_values, settings, up_to
+from research.report.settings import Setting, final_rows, final_values, reached, settings, up_to
 from research.report.statistics import (
     Interval,
     iqm_interval,
@@ -166,12 +166,6 @@ def _one_problem(runs: Sequence[RunFolderData], problem: str | None) -> str:
     return problem
 
 
-def twin_of(runs: Sequence[RunFolderData], metric: str) -> str:
-    """The same metric of the test part, where all folders have it."""
-    twin = metric.replace("validation_", "test_")
-    return twin if all(twin in run.metrics for run in runs) else metric
-
-
 def run_names(runs: Sequence[RunFolderData]) -> list[str]:
     """The folders' names; their paths where names are the same."""
     names = [run.path.resolve().name for run in runs]
@@ -238,8 +232,8 @@ def _measured(line: Line, run: RunFolderData, metric: str, twin: str) -> Line:
     goal, higher = goal_of(run, line.setting), run.manifest["higher_is_better"]
     if goal is None or metric != run.manifest["key_metric"]:
         return line
-    missing = shortfall(scores, goal, higher)
-    return line._replace(gap=mean_interval(missing), reached=int(np.sum(missing == 0)))
+    gap = mean_interval(shortfall(scores, goal, higher))
+    return line._replace(gap=gap, reached=reached(line.setting, metric, goal, higher))
 
 
 def goal_of(run: RunFolderData, setting: Setting) -> float | None:
@@ -318,8 +312,3 @@ def _pairs(lines: Sequence[Line], higher: bool) -> list[Pair]:
 
 def _key(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(values.items()))
-
-
-def left_out(summary: Summary) -> int:
-    """How many runs became non-finite, of all folders."""
-    return sum(len(diverged_runs(run)) for run in summary.runs)

@@ -7,7 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from research.report.read import RunFolderData, swept
+from research.report.read import RunFolderData, swept, twin_of
 from research.report.settings import Setting, final_score, reached, settings, show
 
 
@@ -62,8 +62,7 @@ def print_table(run: RunFolderData, console: Console) -> None:
 def headline_metrics(run: RunFolderData) -> Sequence[str]:
     """The key metric, and the same on the test part where there is one."""
     key = run.manifest["key_metric"]
-    twin = key.replace("validation_", "test_")
-    return [key, twin] if twin != key and twin in run.metrics else [key]
+    return list(dict.fromkeys([key, twin_of([run], key)]))
 
 
 def common_goal(manifest: dict[str, Any]) -> float | None:

@@ -6,7 +6,6 @@ Neither package is needed to import this.
 import importlib
 import json
 import os
-import re
 import time
 import uuid
 from abc import ABC, abstractmethod
@@ -18,6 +17,7 @@ import numpy as np
 
 from research.atomic import write_bytes
 from research.errors import UserError
+from research.report.file_names import file_name
 from research.report.follower import Summary, TrackedSetting
 
 MEMORY = "written.json"
@@ -182,8 +182,7 @@ def import_package(kind: type[Tracker], chosen: Sequence[type[Tracker]] = ()) ->
 
 def safe_name(setting: TrackedSetting) -> str:
     """A plain, short name, fit for a folder, which no other setting has."""
-    words = re.sub(r"[^A-Za-z0-9.]+", "-", setting.label).strip("-.")
-    return f"{setting.number:03}-{words[:80]}".rstrip("-")
+    return f"{setting.number:03}-{file_name(setting.label)}".rstrip("-")
 
 
 def _points(summary: Summary) -> list[tuple[int, dict[str, float]]]:

@@ -72,6 +72,33 @@ class Chart:
         }
 
 
+def band(low: np.ndarray, high: np.ndarray, x: Any = None, **drawn: Any) -> Any:
+    """The room between two curves, as a plotly trace that says nothing on hover.
+
+    Args:
+      low, high: [T].
+      x: [T]; None where the trace is drawn along several axes, as `there_and_back` has them.
+      drawn: its colour and the like.
+    """
+    return go.Scatter(
+        x=None if x is None else there_and_back(x),
+        y=np.concatenate([high, low[::-1]]).astype(np.float32),
+        fill="toself", mode="lines", line={"width": 0}, hoverinfo="skip", **drawn,
+    )  # fmt: skip
+
+
+def there_and_back(x: np.ndarray) -> np.ndarray:
+    """[2 T], around what lies between two curves over x [T]."""
+    return np.concatenate([x, x[::-1]])
+
+
+def spread_out(count: int, most: int) -> np.ndarray:
+    """At most `most` of the places 0 to `count` - 1, evenly, the ends among them."""
+    if count <= most:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
+
+
 def _view_json(view: View) -> dict[str, Any]:
     figure = go.Figure([trace.drawn for trace in view.traces], view.layout).to_dict()
     layout = {name: value for name, value in figure["layout"].items() if name != "template"}

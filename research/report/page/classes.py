@@ -21,7 +21,7 @@ from research.report.class_curves import (
     precision_recall,
     roc,
 )
-from research.report.page.chart import Chart, Trace, View
+from research.report.page.chart import Chart, Trace, View, band
 from research.report.page.labels import plain
 from research.report.palette import COLOURS
 from research.report.summary import Summary
@@ -123,14 +123,8 @@ def _curve_traces(curves: ClassCurves, diagonal: bool) -> list[Trace]:
         traces.append(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", hoverinfo="skip",
                                  line={"color": "#8a8a8a", "dash": "dot", "width": 1},
                                  showlegend=False))  # fmt: skip
-    traces.append(
-        go.Scatter(
-            x=np.concatenate([GRID_G, GRID_G[::-1]]),
-            y=np.concatenate([curves.high, curves.low[::-1]]).astype(np.float32),
-            fill="toself", mode="lines", line={"width": 0}, fillcolor=COLOURS[0], opacity=0.25,
-            hoverinfo="skip", name="95% of the runs", showlegend=True,
-        )
-    )  # fmt: skip
+    looks = {"fillcolor": COLOURS[0], "opacity": 0.25, "name": "95% of the runs"}
+    traces.append(band(curves.low, curves.high, GRID_G, showlegend=True, **looks))
     for place, (name, line) in enumerate(curves.each.items()):
         traces.append(_line(name, line, COLOURS[place % len(COLOURS)], 1,
                             DASHES[place // len(COLOURS) % len(DASHES)]))  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from research.report.curves import curve
-from research.report.page.chart import Chart, Trace, View
+from research.report.page.chart import Chart, Trace, View, band, spread_out, there_and_back
 from research.report.page.labels import plain
 from research.report.palette import MOST, look
 from research.report.read import RunFolderData, metric_names
@@ -59,13 +59,9 @@ def _curve(
         return [], True
     middle, low, high = iqm_interval(values, resamples=resamples)
     along = axes_of(run, line, steps)
-    there_and_back = {name: np.concatenate([x, x[::-1]]) for name, x in along.items()}
     kind = look(line.place)
-    band = go.Scatter(
-        y=_short(np.concatenate([high, low[::-1]])),
-        fill="toself", mode="lines", line={"width": 0}, fillcolor=kind.colour, opacity=0.2,
-        hoverinfo="skip", showlegend=False,
-    )  # fmt: skip
+    room = band(low, high, fillcolor=kind.colour, opacity=0.2, showlegend=False)
+    around = {name: there_and_back(x) for name, x in along.items()}
     curve_line = go.Scatter(
         y=_short(middle), name=plain(line.label),
         mode="lines+markers" if len(steps) < 3 else "lines",
@@ -73,16 +69,14 @@ def _curve(
         customdata=_short(np.stack([low, high], axis=1)),
         hovertemplate="%{y:.6g} [%{customdata[0]:.6g}, %{customdata[1]:.6g}]",
     )  # fmt: skip
-    drawn = [Trace(band, line.place, there_and_back), Trace(curve_line, line.place, along)]
+    drawn = [Trace(room, line.place, around), Trace(curve_line, line.place, along)]
     return drawn, bool(np.min(low) > 0)
 
 
 def thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """At most `MOST_POINTS` of the steps [T] and columns [S, T], the ends among them; none is
     averaged, so that every number shown is one of the folder's."""
-    if len(steps) <= MOST_POINTS:
-        return steps, values
-    kept = np.unique(np.linspace(0, len(steps) - 1, MOST_POINTS).round().astype(int))
+    kept = spread_out(len(steps), MOST_POINTS)
     return steps[kept], values[:, kept]
 
 

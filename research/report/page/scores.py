@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from research.report.page.chart import Chart, Trace, View
+from research.report.page.chart import Chart, Trace, View, band, spread_out
 from research.report.page.labels import plain
 from research.report.palette import MOST, look
 from research.report.settings import show
@@ -130,8 +130,7 @@ def profile(summary: Summary) -> Chart | None:
 def _edges(scores: np.ndarray) -> np.ndarray:
     """Where profiles may step: at every score, or at as many of them as are seen; and the ends."""
     at = np.unique(scores)
-    if len(at) > PROFILE_STEPS:
-        at = at[np.unique(np.linspace(0, len(at) - 1, PROFILE_STEPS).round().astype(int))]
+    at = at[spread_out(len(at), PROFILE_STEPS)]
     room = float(np.ptp(at)) * 0.02 or abs(float(at[0])) * 0.01 or 1.0
     return np.concatenate([[at[0] - room], at, [at[-1] + room]])
 
@@ -142,14 +141,10 @@ def _profile_of(line: Line, edges: np.ndarray, summary: Summary) -> list[Trace]:
     at = np.repeat(edges, 2)[1:-1]
     share, low, high = (np.repeat(part, 2) for part in interval)
     kind = look(line.place)
-    band = go.Scatter(
-        x=np.concatenate([at, at[::-1]]), y=np.concatenate([high, low[::-1]]).astype(np.float32),
-        fill="toself", mode="lines", line={"width": 0}, fillcolor=kind.colour, opacity=0.1,
-        hoverinfo="skip",
-    )  # fmt: skip
+    room = band(low, high, at, fillcolor=kind.colour, opacity=0.1)
     curve = go.Scatter(
         x=at, y=share.astype(np.float32), mode="lines", name=plain(line.label),
         line={"color": kind.colour, "dash": kind.dash, "width": 2},
         hovertemplate="%{y:.1%}",
     )  # fmt: skip
-    return [Trace(band, line.place), Trace(curve, line.place)]
+    return [Trace(room, line.place), Trace(curve, line.place)]
