@@ -66,10 +66,9 @@ def mean_interval(
     can be very wide, and says how little is known. Where it has no bound, since too many resamples
     are of one value, as when most seeds agree, the percentiles are read.
     """
-    fallback = _percentiles(np.mean, strata, confidence, seed, resamples)
     result = _resample(_mean_and_error, strata, confidence, seed, resamples)
     if result is None:
-        return fallback
+        return _percentiles(np.mean, strata, confidence, seed, resamples)
     mean, error = _mean_and_error(*map(_floats, strata))
     means, errors = result.bootstrap_distribution
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -80,11 +79,10 @@ def mean_interval(
     bounded = np.isfinite(low_t) & np.isfinite(high_t)
     with np.errstate(invalid="ignore"):
         low, high = mean - high_t * error, mean - low_t * error
-    return Interval(
-        fallback.estimate,
-        np.where(bounded, low, fallback.low),
-        np.where(bounded, high, fallback.high),
-    )
+    if np.all(bounded):
+        return Interval(mean, low, high)
+    read = _percentiles(np.mean, strata, confidence, seed, resamples)
+    return Interval(mean, np.where(bounded, low, read.low), np.where(bounded, high, read.high))
 
 
 def shortfall(values: Any, target: float, higher_is_better: bool) -> np.ndarray:

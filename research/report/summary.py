@@ -113,8 +113,7 @@ def summarize(
         (
             line
             for place, run in enumerate(runs)
-            for line in _lines(runs, place, run, metric)
-            if problem_of(run, line.setting) == problem
+            for line in _lines(runs, place, run, metric, problem)
         ),
         key=lambda line: _rank(line, higher),
     )
@@ -208,11 +207,13 @@ def higher_is_better(run: RunFolderData, metric: str) -> bool:
 
 
 def _lines(
-    runs: Sequence[RunFolderData], place: int, run: RunFolderData, metric: str
+    runs: Sequence[RunFolderData], place: int, run: RunFolderData, metric: str, problem: str
 ) -> list[Line]:
     name = run_names(runs)[place]
     made = []
     for setting in settings(run):
+        if problem_of(run, setting) != problem:
+            continue
         label = setting.label if len(runs) == 1 else f"{name}: {setting.label}"
         line = Line(0, place, label, setting, final_scores(setting, metric))
         made.append(_measured(line, run, metric, twin_of(runs, metric)))
