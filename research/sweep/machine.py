@@ -1,5 +1,6 @@
 """JAX as a sweep wants it, and what the manifest says of the machine."""
 
+import ctypes
 import importlib.metadata
 import os
 import platform
@@ -15,13 +16,19 @@ import platformdirs
 from research.errors import UserError
 
 PACKAGES = ("seedbed", "jax", "jaxlib", "flax", "optax", "gymnax", "chex", "numpy")
-
-
 DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
+
+# mallopt's numbers for glibc, from its malloc.h, and what they are set to.
+KEPT = {
+    "M_MMAP_MAX": (-4, 0),  # large buffers come from the heap as any others
+    "M_TRIM_THRESHOLD": (-1, -1),  # which is never made smaller
+    "M_TOP_PAD": (-2, 2**28),  # and grows by as many bytes at least
+}
 
 
 def configure_jax(deterministic: bool = False, distributed: str | None = None) -> None:
-    """One CPU device a core, so that runs are sharded over cores; and the compilation cache.
+    """One CPU device a core, so that runs are sharded over cores; the compilation cache; and memory
+    that is kept, see `keep_freed_memory`.
 
     To be called before the first computation. `SEEDBED_CACHE=off` turns the cache off, another
     value moves it.
@@ -36,6 +43,7 @@ def configure_jax(deterministic: bool = False, distributed: str | None = None) -
     """
     if deterministic:
         os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *DETERMINISTIC])
+    keep_freed_memory()
     if "XLA_FLAGS" not in os.environ or "device_count" not in os.environ["XLA_FLAGS"]:
         jax.config.update("jax_num_cpu_devices", usable_cores())
     folder = os.environ.get("SEEDBED_CACHE") or default_cache_folder()
@@ -44,6 +52,21 @@ def configure_jax(deterministic: bool = False, distributed: str | None = None) -
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     if distributed is not None:
         join_world(distributed)
+
+
+def keep_freed_memory() -> bool:
+    """Has the C library keep what is freed for what is allocated next, and says whether it does.
+
+    On a CPU, every call of a compiled program allocates its temporaries and frees them. glibc gives
+    large ones back to the system, which has to fill them with zeros, page by page, when the next
+    call touches them: up to a third of the time of a language model. Elsewhere, or if the user has
+    set one of the allocator's own variables, nothing changes.
+    """
+    chosen = ("GLIBC_TUNABLES", *(name.replace("M_", "MALLOC_", 1) + "_" for name in KEPT))
+    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in chosen):
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return all(mallopt(number, value) == 1 for number, value in KEPT.values())
 
 
 def join_world(which: str) -> None:

@@ -1,6 +1,7 @@
-"""The compilation cache is code: only its owner may write there."""
+"""The compilation cache is code: only its owner may write there. Memory is not touched anew."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -43,6 +44,32 @@ def test_the_cache_is_where_the_variable_says(tmp_path, setting, folder):
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == [folder.format(tmp_path), str(machine.usable_cores())]
+
+
+PAGES_OF_A_SECOND_BUFFER = """
+import resource
+import numpy as np
+from research.sweep import machine
+print(machine.keep_freed_memory())
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+np.ones(2**23)
+before = faults()
+np.ones(2**23)
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an allocator of another kind")
+@pytest.mark.parametrize(("variables", "kept"), [({}, True), ({"MALLOC_MMAP_MAX_": "9"}, False)])
+def test_freed_memory_is_kept_unless_the_user_chose_otherwise(variables, kept):
+    env = {**os.environ, **variables, "NUMPY_MADVISE_HUGEPAGE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", PAGES_OF_A_SECOND_BUFFER],
+        env=env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said, pages = done.stdout.split()
+    assert said == str(kept)
+    assert (int(pages) < 100) == kept, pages  # of 16,384
 
 
 def test_the_record_names_the_packages_that_numbers_depend_on():
