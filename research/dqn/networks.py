@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.convolution import Conv3x3
 from research.dqn.environments import Environment
 from research.errors import UserError, shortlist
+from research.layers import Conv3x3, Dense
 
 TORSOS = ("auto", "mlp", "flat", "conv")
 
@@ -61,14 +61,14 @@ class QNetwork(nn.Module):
 
     def _dense(self, x_BxF: jax.Array, widths: tuple[int, ...]) -> jax.Array:
         for width in widths:
-            x_BxF = self._activate(nn.Dense(width)(x_BxF))
+            x_BxF = self._activate(Dense(width)(x_BxF))
         return x_BxF
 
     def _activate(self, x: jax.Array) -> jax.Array:
         return nn.relu(nn.LayerNorm()(x) if self.layer_norm else x)
 
     def _head(self, x_BxF: jax.Array, rows: int, name: str) -> jax.Array:
-        return nn.Dense(rows * self.atoms, name=name)(x_BxF).reshape(-1, rows, self.atoms)
+        return Dense(rows * self.atoms, name=name)(x_BxF).reshape(-1, rows, self.atoms)
 
 
 def scale(x_BxF: jax.Array, bounds: tuple[tuple[float, float], ...]) -> jax.Array:

@@ -24,7 +24,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from research.lm.products import product, scan, sum_type, summed_outer
+from research.products import product, scan, sum_type, summed_outer
 
 
 class Carry(NamedTuple):

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from research.lm.lstm import Carry, lstm
-from research.lm.products import dense
 from research.lm.regularization import Rates, drop, keep_mask
+from research.products import dense
 
 
 class Noise(NamedTuple):

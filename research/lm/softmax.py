@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from research.lm.products import as_bits, from_bits, product, sum_type, summed_outer
+from research.products import as_bits, from_bits, product, sum_type, summed_outer
 
 
 def token_nll(out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: Any) -> jax.Array:

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from research.convolution import Conv3x3
+from research.layers import Conv3x3, Dense
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
@@ -67,12 +67,12 @@ class MLP(nn.Module):
                 x_BxHxWxC = pool(self._activate(conv(x_BxHxWxC)))
             x_BxF = x_BxHxWxC.reshape(x_BxF.shape[0], -1)
         for layer, width in enumerate(self.hidden):
-            new_BxF = self._activate(nn.Dense(width, kernel_init=self._kernel_init())(x_BxF))
+            new_BxF = self._activate(Dense(width, kernel_init=self._kernel_init())(x_BxF))
             if dropout is not None:
                 new_BxF = _drop(new_BxF, dropout, layer)
             wide_enough = self.residual and new_BxF.shape == x_BxF.shape
             x_BxF = x_BxF + new_BxF if wide_enough else new_BxF
-        return nn.Dense(self.outputs)(x_BxF)
+        return Dense(self.outputs)(x_BxF)
 
     def _activate(self, x: jax.Array) -> jax.Array:
         return ACTIVATIONS[self.activation](nn.LayerNorm()(x) if self.layer_norm else x)

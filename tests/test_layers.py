@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.convolution import Conv3x3
+from research.layers import Conv3x3
 
 
 @pytest.mark.parametrize(("pad", "padding"), [(False, "VALID"), (True, "SAME")])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.lm.products import as_bits, dense, from_bits, product, scan, summed_outer
+from research.products import as_bits, dense, from_bits, product, scan, summed_outer
 
 N, F, G = 90, 7, 5
 

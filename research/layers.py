@@ -1,0 +1,83 @@
+"""Layers made for many runs side by side.
+
+Shape letters: B batch, H height, W width, C channels, N rows, F features, G outputs.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from research.products import dense
+
+NARROW = 16  # outputs
+
+
+class Dense(nn.Module):
+    """`x W + b`.
+
+    Attributes:
+      features: G.
+      kernel_init: of the kernel [F, G].
+      dtype: in which the product is computed, with sums in float32; params and result are float32.
+    """
+
+    features: int
+    kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x_NxF: jax.Array) -> jax.Array:
+        """float32 [N, F] -> float32 [N, G]."""
+        shape = (x_NxF.shape[-1], self.features)
+        kernel_FxG = self.param("kernel", self.kernel_init, shape)
+        bias_G = self.param("bias", nn.initializers.zeros, (self.features,))
+        return _product(x_NxF, kernel_FxG, self.dtype) + bias_G[None, :]
+
+
+class Conv3x3(nn.Module):
+    """A convolution of stride 1, as one product over patches.
+
+    Under `vmap` over runs, every one with filters of its own, a convolution becomes a grouped one,
+    which is slow on every backend; this stays a batched matrix product.
+
+    Attributes:
+      filters: how many.
+      pad: whether the picture keeps its size, zeros around it, or loses a pixel at each side.
+      kernel_init: of the kernel [9 C, filters].
+      dtype: as of `Dense`.
+    """
+
+    filters: int
+    pad: bool = False
+    kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        """float32 [B, H, W, C] -> float32 [B, H, W, filters], or [B, H - 2, W - 2, filters]."""
+        if self.pad:
+            x_BxHxWxC = jnp.pad(x_BxHxWxC, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        b, h, w, c = x_BxHxWxC.shape
+        shifts = [(i, j) for i in range(3) for j in range(3)]
+        patches = [x_BxHxWxC[:, i : i + h - 2, j : j + w - 2] for i, j in shifts]
+        patches_NxF = jnp.concatenate(patches, axis=-1).reshape(-1, 9 * c)
+        kernel_FxG = self.param("kernel", self.kernel_init, (9 * c, self.filters))
+        bias_G = self.param("bias", nn.initializers.zeros, (self.filters,))
+        out_NxG = _product(patches_NxF, kernel_FxG, self.dtype) + bias_G[None, :]
+        return out_NxG.reshape(b, h - 2, w - 2, self.filters)
+
+
+def _product(x_NxF: jax.Array, kernel_FxG: jax.Array, dtype: Any) -> jax.Array:
+    if dtype != jnp.float32:
+        out_NxG: Any = dense(x_NxF.astype(dtype), kernel_FxG)
+        return out_NxG.astype(jnp.float32)
+    if kernel_FxG.shape[1] > NARROW:
+        return x_NxF @ kernel_FxG
+    # The gradient of a narrow kernel is x' dz. CPUs make its transpose, dz' x, several times as
+    # fast; XLA would turn that into the first again, were there no barrier between the product and
+    # the transpose. By automatic differentiation there is one if there is one here.
+    kernel_GxF = lax.optimization_barrier(kernel_FxG.T)
+    return jnp.einsum("nf,gf->ng", x_NxF, kernel_GxF)
