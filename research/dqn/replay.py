@@ -140,4 +140,7 @@ def unpack(packed: jax.Array, env: Environment) -> jax.Array:
 
 
 def _take(leaf: jax.Array, slots: jax.Array) -> jax.Array:
-    return leaf.at[slots].get(mode="promise_in_bounds")
+    # Numbers as rows of one. A gather of numbers, XLA fuses with the write before it, and has to
+    # copy the whole ring at every step of a lone run.
+    rows = leaf.reshape(len(leaf), -1).at[slots].get(mode="promise_in_bounds")
+    return rows.reshape(*slots.shape, *leaf.shape[1:])
