@@ -73,7 +73,7 @@ class Conv3x3(nn.Module):
 def _product(x_NxF: jax.Array, kernel_FxG: jax.Array, dtype: Any) -> jax.Array:
     if dtype != jnp.float32:
         out_NxG: Any = dense(x_NxF.astype(dtype), kernel_FxG)
-        return out_NxG.astype(jnp.float32)
+        return out_NxG
     if kernel_FxG.shape[1] > NARROW:
         return x_NxF @ kernel_FxG
     # The gradient of a narrow kernel is x' dz. CPUs make its transpose, dz' x, several times as

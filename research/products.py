@@ -23,8 +23,9 @@ def product(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def dense(x_NxF: Any, kernel_FxG: Any) -> jax.Array:
-    """`x K` of every row, in the type of x; the gradient of the kernel is not rounded to it."""
-    return product("nf,fg->ng", x_NxF, kernel_FxG.astype(x_NxF.dtype)).astype(x_NxF.dtype)
+    """`x K` of every row, multiplied in the type of x; result and gradient of the kernel are in
+    `sum_type`."""
+    return product("nf,fg->ng", x_NxF, kernel_FxG.astype(x_NxF.dtype))
 
 
 def _dense_forward(x_NxF, kernel_FxG):
@@ -33,6 +34,7 @@ def _dense_forward(x_NxF, kernel_FxG):
 
 def _dense_backward(kept, dz_NxG):
     x_NxF, kernel_FxG = kept
+    dz_NxG = dz_NxG.astype(x_NxF.dtype)
     dx_NxF = product("ng,fg->nf", dz_NxG, kernel_FxG.astype(x_NxF.dtype))
     return dx_NxF.astype(x_NxF.dtype), summed_outer(x_NxF, dz_NxG).astype(kernel_FxG.dtype)
 

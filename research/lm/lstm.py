@@ -66,14 +66,14 @@ def lstm(
     Args:
       coupled: whether the input gate is 1 - f (Greff et al., 2017); then there are the gates f, g
         and o only.
-      z_TxBxG: float, `x W`.
-      kernel_HxG: U; it is multiplied in the type of z.
+      z_TxBxG: `x W`, in the type of the sums.
+      kernel_HxG: U; it is multiplied in the type of h.
       bias_G: b, in the type of the sums.
       carry: before the first step.
       mask_BxH: what every state read from the step before is multiplied with; not differentiated.
 
     Returns:
-      h [T, B, H] in the type of z, and the carry after it.
+      h [T, B, H] in the type of the products, and the carry after it.
     """
     (h_TxBxH, last), _ = _forward(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH)
     return h_TxBxH, last
@@ -82,13 +82,13 @@ def lstm(
 def _forward(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
     gates = 3 if coupled else 4
     chex.assert_axis_dimension(kernel_HxG, 1, gates * carry.h.shape[-1])
-    dtype, sums = z_TxBxG.dtype, sum_type(z_TxBxG)
-    chex.assert_type([bias_G, carry.c], sums)
+    dtype, sums = carry.h.dtype, sum_type(carry.h)
+    chex.assert_type([z_TxBxG, bias_G, carry.c], sums)
     rounded_HxG = kernel_HxG.astype(dtype)
 
     def one_step(carry, z_BxG):
         h_before = _masked(carry.h, mask_BxH)
-        z_BxG = product("bh,hg->bg", h_before, rounded_HxG) + z_BxG.astype(sums)
+        z_BxG = product("bh,hg->bg", h_before, rounded_HxG) + z_BxG
         parts = jnp.split(z_BxG + bias_G[None, :], gates, axis=-1)
         *i, f, o = (_sigmoid(part) for part in (*parts[:-2], parts[-1]))
         g = jnp.tanh(parts[-2])
@@ -121,7 +121,7 @@ def _backward(coupled, kept, cotangents):
         else:
             di, df = dc * g * i * (1 - i), dc * c_before * f * (1 - f)
             dz = (di, df, dc * i * (1 - g * g), do)
-        dz_BxG = jnp.concatenate(dz, axis=-1).astype(dtype)
+        dz_BxG = jnp.concatenate([part.astype(dtype) for part in dz], axis=-1)
         dh = _masked(product("bg,hg->bh", dz_BxG, rounded_HxG), mask_BxH)
         return (dh, by_c), dz_BxG
 
@@ -130,7 +130,7 @@ def _backward(coupled, kept, cotangents):
     flat = lambda x: x.reshape(-1, x.shape[-1])
     dkernel_HxG = summed_outer(flat(steps.h_before), flat(dz_TxBxG)).astype(kernel_HxG.dtype)
     dbias_G = jnp.sum(dz_TxBxG, axis=(0, 1), dtype=sums)
-    return dz_TxBxG, dkernel_HxG, dbias_G, Carry(dh.astype(dtype), dc), None
+    return dz_TxBxG.astype(sums), dkernel_HxG, dbias_G, Carry(dh.astype(dtype), dc), None
 
 
 lstm.defvjp(_forward, _backward)

@@ -87,6 +87,7 @@ class LanguageModel(nn.Module):
         if self.tied and self.embedding_size != self.hidden[-1]:
             shape = (self.hidden[-1], self.embedding_size)
             out = _dense(out, self.param("projection", self._uniform(self.hidden[-1]), shape))
+            out = out.astype(self.dtype)
         self._softmax()
         return Outputs(out, dropped, raw, tuple(after))
 
@@ -143,7 +144,7 @@ class LanguageModel(nn.Module):
 
 
 def _dense(x_TxBxF: jax.Array, kernel_FxG: jax.Array) -> jax.Array:
-    """`dense` over time and batch at once."""
+    """`dense` over time and batch at once: float32."""
     t, b, f = x_TxBxF.shape
     z_NxG: Any = dense(x_TxBxF.reshape(t * b, f), kernel_FxG)
     return z_NxG.reshape(t, b, -1)
