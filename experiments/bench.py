@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from bench_cases import CASES, PRECISIONS, QUICK, targets
+from bench_cases import CASES, known_cases, targets
 from bench_peers import flax_case, has_package, peers_of, run_peer, write_examples
 from rich import box
 from rich.console import Console
@@ -38,6 +38,7 @@ from research.benchmark.record import Benchmark, PeerResult, load, save
 from research.benchmark.target import time_to_target
 from research.benchmark.timing import Case, Ready
 from research.errors import UserError, plain_exit, shortlist
+from research.products import PRECISIONS
 from research.sweep.machine import configure_jax, usable_cores
 from research.sweep.manifest import describe_session
 
@@ -77,10 +78,8 @@ def main(args: Arguments) -> Path:
     benchmark = Benchmark(machine, ceilings, [], [], [])
     console.print(f"{benchmark.name}: {tables.ceilings_line(benchmark)}", highlight=False)
     for name in names:
-        make, precisions = CASES[name]
-        for precision in precisions:
-            if precision in wanted:
-                measure_case(make(precision), args, benchmark, console)
+        for precision in wanted:
+            measure_case(CASES[name](precision), args, benchmark, console)
     if args.targets:
         for make_target in targets(args.quick):
             benchmark.targets.append(time_to_target(make_target()))
@@ -99,7 +98,6 @@ def check(args: Arguments) -> list[str]:
     Raises:
       UserError: for what makes no sense.
     """
-    known = [name for name in CASES if not args.quick or name in QUICK]
     if odd := [name for name in args.cases if name not in CASES]:
         raise UserError(f"--cases {odd[0]}: there are {shortlist(CASES)}")
     if odd := [name for name in args.precisions if name not in PRECISIONS]:
@@ -108,7 +106,7 @@ def check(args: Arguments) -> list[str]:
         raise UserError(f"--runs {args.runs}: must be at least 1")
     if not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: must be above 0")
-    return list(args.cases) or known
+    return list(args.cases) or known_cases(args.quick)
 
 
 def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Console) -> None:

@@ -1,6 +1,7 @@
 """What `scripts/bench` times: the workloads at sizes that people know."""
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,6 @@ from research.lm.data import Heldout, TextData
 from research.sweep import Cadence
 from research.task import Problem
 
-PRECISIONS = ("float32", "bfloat16")
 WINDOWS = 50  # of random text: nothing is learned from it, but it is read as any other
 # Symbols, layers, streams, window: the small and the medium model of Zaremba et al. (2014), but for
 # dropout, and one of characters.
@@ -26,14 +26,16 @@ LSTMS = {
 
 def mlp_digits(precision: str) -> Case:
     """64-128-10 on scikit-learn's digits, batches of 64, Adam."""
-    config = dataclasses.replace(mlp.PRESETS["digits"].config, off=mlp.ZERO_IS_OFF)
+    config = dataclasses.replace(
+        mlp.PRESETS["digits"].config, off=mlp.ZERO_IS_OFF, compute=precision
+    )
     return Case("mlp-digits", precision, mlp.make_problem(config), mlp.HParams(), 500)
 
 
 def mlp_small(precision: str) -> Case:
     """10-5-1 with ReLU on a table of ten features, batches of 64, Adam."""
     chosen = mlp.PRESETS["article"]
-    config = dataclasses.replace(chosen.config, off=mlp.ZERO_IS_OFF)
+    config = dataclasses.replace(chosen.config, off=mlp.ZERO_IS_OFF, compute=precision)
     return Case("mlp-small", precision, mlp.make_problem(config), chosen.hparams, 2_000)
 
 
@@ -51,7 +53,7 @@ def _dqn(name: str, preset: str, precision: str, first_steps: int) -> Case:
     from research import dqn  # gymnax is not everywhere
 
     chosen = dqn.PRESETS[preset]
-    config = dataclasses.replace(chosen.config, learning_starts=1_000)
+    config = dataclasses.replace(chosen.config, learning_starts=1_000, compute=precision)
     return Case(name, precision, dqn.make_problem(config), chosen.hparams, first_steps)
 
 
@@ -73,19 +75,28 @@ def _random_text(symbols: int, batch: int, window: int) -> TextData:
     return TextData(tokens, heldout, None, symbols)
 
 
-CASES: dict[str, tuple[Callable[[str], Case], tuple[str, ...]]] = {
-    "mlp-small": (mlp_small, ("float32",)),
-    "mlp-digits": (mlp_digits, ("float32",)),
-    "dqn-cartpole": (dqn_cartpole, ("float32",)),
-    "dqn-breakout": (dqn_breakout, ("float32",)),
-    **{name: (lambda precision, name=name: lstm(name, precision), PRECISIONS) for name in LSTMS},
-}  # name -> how it is made, and in which precisions it can be
+CASES: dict[str, Callable[[str], Case]] = {
+    "mlp-small": mlp_small,
+    "mlp-digits": mlp_digits,
+    "dqn-cartpole": dqn_cartpole,
+    "dqn-breakout": dqn_breakout,
+    **{name: lambda precision, name=name: lstm(name, precision) for name in LSTMS},
+}  # name -> how it is made in a precision
 QUICK = ("mlp-digits", "dqn-cartpole", "lstm-char-128")
+HAS_GYMNAX = importlib.util.find_spec("gymnax") is not None  # without it, there is no DQN
+
+
+def known_cases(quick: bool) -> list[str]:
+    """The names of those that can be made here."""
+    names = QUICK if quick else tuple(CASES)
+    return [name for name in names if HAS_GYMNAX or not name.startswith("dqn")]
 
 
 def targets(quick: bool) -> list[Callable[[], Target]]:
     """The sweeps that are timed to a quality; evaluations are part of them."""
-    return [_digits] if quick else [_digits, _cartpole, _characters]
+    if quick:
+        return [_digits]
+    return [_digits, _cartpole, _characters] if HAS_GYMNAX else [_digits, _characters]
 
 
 def _digits() -> Target:

@@ -60,6 +60,8 @@ def peers_of(case: Case, threads: int, data: Path) -> Iterator[Peer]:
       threads: that each process may use.
       data: where the examples of an MLP lie.
     """
+    if case.name not in LSTMS and case.precision != "float32":
+        return
     if case.name in MLPS:
         shape, classifies = MLPS[case.name]
         yield Peer("PyTorch", "torch", ("torch_loop.py", str(data), shape, str(threads)), 64)

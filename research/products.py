@@ -10,6 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+PRECISIONS = ("float32", "bfloat16")  # what can be multiplied
+PRECISION_HELP = "type of the products: float32 or bfloat16"
+
 
 def sum_type(x: jax.Array) -> Any:
     """The type to add products of this type up in: float32, or float64 of float64."""

@@ -1,11 +1,12 @@
 """The convolution against XLA's."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.layers import Conv3x3
+from research.layers import NARROW, Conv3x3, Dense
 
 
 @pytest.mark.parametrize(("pad", "padding"), [(False, "VALID"), (True, "SAME")])
@@ -19,3 +20,43 @@ def test_it_is_xlas(pad, padding):
     )
     expected += params["bias"][None, None, None]
     np.testing.assert_allclose(ours.apply({"params": params}, x), expected, atol=1e-5)
+
+
+LAYERS = {
+    "narrow": Dense(NARROW),
+    "wide": Dense(NARROW + 1),
+    "narrow, low": Dense(NARROW, dtype=jnp.bfloat16),
+    "wide, low": Dense(NARROW + 1, dtype=jnp.bfloat16),
+}
+
+
+@pytest.mark.parametrize("name", list(LAYERS))
+def test_a_dense_layer_and_its_gradients_are_flaxs(name):
+    layer, x = LAYERS[name], jax.random.normal(jax.random.key(0), (3, 24, 7))
+    theirs = nn.Dense(layer.features)
+    params = jax.vmap(lambda key: theirs.init(key, x[0]))(jax.random.split(jax.random.key(1), 3))
+    params = jax.tree.map(lambda leaf: leaf + 0.1, params)
+    assert jax.tree.structure(params) == jax.tree.structure(layer.init(jax.random.key(0), x[0]))
+
+    def squares(layer):
+        def loss(params, x):
+            out = layer.apply(params, x)
+            return jnp.sum(jnp.square(out)), out
+
+        return jax.jit(jax.vmap(jax.grad(loss, (0, 1), has_aux=True)))(params, x)
+
+    tolerance = 2e-2 if layer.dtype == jnp.bfloat16 else 1e-5
+    for ours, other in zip(*map(jax.tree.leaves, (squares(layer), squares(theirs))), strict=True):
+        assert ours.dtype == jnp.float32
+        error = jnp.linalg.norm((ours - other).ravel()) / jnp.linalg.norm(other.ravel())
+        assert float(error) < tolerance
+
+
+@pytest.mark.parametrize("name", ["narrow", "wide"])
+def test_a_layer_in_float32_has_second_derivatives_forwards_over_backwards(name):
+    layer, x = LAYERS[name], jax.random.normal(jax.random.key(0), (5, 3))
+    params = layer.init(jax.random.key(1), x)
+    gradient = jax.grad(lambda params: jnp.sum(layer.apply(params, x) ** 3))
+    _, curved = jax.jvp(gradient, (params,), (params,))
+    for ours, slope in zip(*map(jax.tree.leaves, (curved, gradient(params))), strict=True):
+        np.testing.assert_allclose(ours, 2 * slope, rtol=1e-4, atol=1e-4)  # of degree 2

@@ -9,6 +9,7 @@ from research.dqn.environments import PROTOCOLS
 from research.dqn.networks import TORSOS
 from research.dqn.targets import LOSSES
 from research.errors import UserError, shortlist
+from research.products import PRECISION_HELP, PRECISIONS
 from research.task import field
 
 CHOICES = {
@@ -17,6 +18,7 @@ CHOICES = {
     "replay": ("uniform", "prioritized"),
     "values": ("mean", "categorical", "quantile"),
     "loss": tuple(LOSSES),
+    "compute": PRECISIONS,
 }
 ENV_HELP = "a gymnax environment with discrete actions, such as CartPole-v1 or Breakout-MinAtar"
 PROTOCOL_HELP = (
@@ -60,6 +62,7 @@ class Config:
     )
     atoms: int = field(51, "of a categorical or quantile distribution", low=2)
     loss: str = field("squared", "squared or huber; of mean values")
+    compute: str = field("float32", PRECISION_HELP)
     eval_episodes: int = field(10, "episodes an evaluation", low=1)
 
     def __post_init__(self):

@@ -53,6 +53,7 @@ def make_network(config: Config, env: Environment) -> QNetwork:
         layer_norm=config.layer_norm,
         categories=env.categories,
         bounds=env.bounds if config.scale_observations else (),
+        dtype=jnp.dtype(config.compute),
     )
 
 

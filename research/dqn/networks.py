@@ -4,6 +4,8 @@ value.
 Shape letters: B batch, A actions, M atoms, F features, H height, W width, C channels.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -29,6 +31,7 @@ class QNetwork(nn.Module):
       layer_norm: whether every layer but the last is normalized before its activation.
       categories: where the observation is one whole number, how many values it takes.
       bounds: (low, high) of every number of a vector that is to be brought to -1..1; () if none is.
+      dtype: in which products are computed, with sums in float32; params are float32.
     """
 
     num_actions: int
@@ -39,6 +42,7 @@ class QNetwork(nn.Module):
     layer_norm: bool = False
     categories: int = 0
     bounds: tuple[tuple[float, float], ...] = ()
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, observation: jax.Array) -> jax.Array:
@@ -48,7 +52,7 @@ class QNetwork(nn.Module):
         else:
             x = scale(observation.astype(jnp.float32), self.bounds)
         if self.torso == "conv":
-            x = self._activate(Conv3x3(16)(x))
+            x = self._activate(Conv3x3(16, dtype=self.dtype)(x))
         x_BxF = x.reshape(len(x), -1)
         if not self.dueling:
             return self._head(self._dense(x_BxF, self.hidden), self.num_actions, "action")
@@ -61,14 +65,15 @@ class QNetwork(nn.Module):
 
     def _dense(self, x_BxF: jax.Array, widths: tuple[int, ...]) -> jax.Array:
         for width in widths:
-            x_BxF = self._activate(Dense(width)(x_BxF))
+            x_BxF = self._activate(Dense(width, dtype=self.dtype)(x_BxF))
         return x_BxF
 
     def _activate(self, x: jax.Array) -> jax.Array:
         return nn.relu(nn.LayerNorm()(x) if self.layer_norm else x)
 
     def _head(self, x_BxF: jax.Array, rows: int, name: str) -> jax.Array:
-        return Dense(rows * self.atoms, name=name)(x_BxF).reshape(-1, rows, self.atoms)
+        outputs_BxF = Dense(rows * self.atoms, dtype=self.dtype, name=name)(x_BxF)
+        return outputs_BxF.reshape(-1, rows, self.atoms)
 
 
 def scale(x_BxF: jax.Array, bounds: tuple[tuple[float, float], ...]) -> jax.Array:

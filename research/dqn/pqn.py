@@ -208,6 +208,7 @@ def _network(config: PQNConfig, env: Environment) -> QNetwork:
         layer_norm=config.layer_norm,
         categories=env.categories,
         bounds=env.bounds if config.scale_observations else (),
+        dtype=jnp.dtype(config.compute),
     )
 
 

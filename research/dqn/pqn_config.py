@@ -14,6 +14,7 @@ from research.dqn.config import (
     check_divides,
     check_hidden,
 )
+from research.products import PRECISION_HELP
 from research.task import field
 
 
@@ -33,6 +34,7 @@ class PQNConfig:
     hidden: tuple[int, ...] = field((128, 128), "widths of the hidden layers, such as 128x128")
     scale_observations: bool = field(False, SCALE_HELP)
     layer_norm: bool = field(True, "whether hidden layers are normalized")
+    compute: str = field("float32", PRECISION_HELP)
     eval_episodes: int = field(10, "episodes an evaluation", low=1)
 
     def __post_init__(self):

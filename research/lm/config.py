@@ -7,6 +7,7 @@ from flax import struct
 from research.errors import UserError, shortlist
 from research.lm.corpora import CORPORA, parse_split
 from research.lm.text import LEVELS
+from research.products import PRECISION_HELP, PRECISIONS
 from research.task import field
 
 CHOICES = {
@@ -15,7 +16,7 @@ CHOICES = {
     "loss_over": ("tokens", "time"),
     "schedule": ("constant", "decay", "cosine", "plateau"),
     "averaging": ("none", "ema", "asgd"),
-    "compute": ("float32", "bfloat16"),
+    "compute": PRECISIONS,
 }
 
 
@@ -43,7 +44,7 @@ class Config:
     locked: bool = field(False, "whether dropout drops the same units in a whole window")
     schedule: str = field("cosine", "of the learning rate: " + ", ".join(CHOICES["schedule"]))
     averaging: str = field("none", "of the weights: none, ema, or asgd, begun when validation says")
-    compute: str = field("float32", "type of the products: float32 or bfloat16")
+    compute: str = field("float32", PRECISION_HELP)
     softmax_chunk: int = field(0, "tokens whose logits are held at once; 0 for all", low=0)
     eval_streams: int = field(16, "pieces of a held-out text read side by side; 1: exact", low=1)
     eval_context: int = field(64, "tokens each piece reads before its own", low=0)

@@ -10,6 +10,7 @@ from research.mlp import loss as losses
 from research.mlp.data import DATA_HELP, Choice
 from research.mlp.model import ACTIVATIONS
 from research.mlp.tables import TARGET_TYPES
+from research.products import PRECISION_HELP, PRECISIONS
 from research.task import field
 
 OPTIMIZERS = ("adam", "sgd")
@@ -35,6 +36,7 @@ class Config:
     class_weights: str = field("none", "of the loss: none, or balanced (rare classes weigh more)")
     optimizer: str = field("adam", "adam (AdamW) or sgd (with momentum)")
     batch_size: int = field(64, "examples an update", low=1)
+    compute: str = field("float32", PRECISION_HELP)
     adversarial_steps: int = field(0, "train on attacks: 1 is FGSM, more are PGD", low=0)
     split_seed: int = field(0, "seed of the split into training, validation and test", low=0)
     # Hyper-parameters that are 0 in every run, so that they cost nothing.
@@ -47,6 +49,7 @@ class Config:
             ("optimizer", OPTIMIZERS),
             ("class_weights", CLASS_WEIGHTS),
             ("target_type", TARGET_TYPES),
+            ("compute", PRECISIONS),
         ):
             if (given := getattr(self, name)) not in known:
                 flag = "--" + name.replace("_", "-")

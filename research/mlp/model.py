@@ -47,6 +47,7 @@ class MLP(nn.Module):
       channels: filters of 3x3 convolutions before the dense layers, each followed by the largest of
         every 2x2 pixels; for pictures.
       image: (height, width, channels) of a row, if there are convolutions.
+      dtype: in which products are computed, with sums in float32; params are float32.
     """
 
     hidden: tuple[int, ...]
@@ -56,6 +57,7 @@ class MLP(nn.Module):
     residual: bool = False
     channels: tuple[int, ...] = ()
     image: tuple[int, ...] = ()
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x_BxF: jax.Array, dropout: Dropout | None = None) -> jax.Array:
@@ -63,16 +65,16 @@ class MLP(nn.Module):
         if self.channels:
             x_BxHxWxC = x_BxF.reshape(-1, *self.image)
             for filters in self.channels:
-                conv = Conv3x3(filters, pad=True, kernel_init=self._kernel_init())
+                conv = Conv3x3(filters, True, self._kernel_init(), self.dtype)
                 x_BxHxWxC = pool(self._activate(conv(x_BxHxWxC)))
             x_BxF = x_BxHxWxC.reshape(x_BxF.shape[0], -1)
         for layer, width in enumerate(self.hidden):
-            new_BxF = self._activate(Dense(width, kernel_init=self._kernel_init())(x_BxF))
+            new_BxF = self._activate(Dense(width, self._kernel_init(), self.dtype)(x_BxF))
             if dropout is not None:
                 new_BxF = _drop(new_BxF, dropout, layer)
             wide_enough = self.residual and new_BxF.shape == x_BxF.shape
             x_BxF = x_BxF + new_BxF if wide_enough else new_BxF
-        return Dense(self.outputs)(x_BxF)
+        return Dense(self.outputs, dtype=self.dtype)(x_BxF)
 
     def _activate(self, x: jax.Array) -> jax.Array:
         return ACTIVATIONS[self.activation](nn.LayerNorm()(x) if self.layer_norm else x)

@@ -174,7 +174,8 @@ def make_model(config: Config, shared: Dataset) -> MLP:
     """The net that fits the data."""
     outputs = shared.classes if shared.classes > 2 else 1
     structure = (config.activation, config.layer_norm, config.residual)
-    return MLP(config.hidden, outputs, *structure, config.channels, shared.image)
+    dtype = jnp.dtype(config.compute)
+    return MLP(config.hidden, outputs, *structure, config.channels, shared.image, dtype)
 
 
 def make_box(shared: Dataset) -> Box:

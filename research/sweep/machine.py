@@ -62,8 +62,8 @@ def keep_freed_memory() -> bool:
     call touches them: up to a third of the time of a language model. Elsewhere, or if the user has
     set one of the allocator's own variables, nothing changes.
     """
-    chosen = ("GLIBC_TUNABLES", *(name.replace("M_", "MALLOC_", 1) + "_" for name in KEPT))
-    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in chosen):
+    chosen = {name.replace("M_", "MALLOC_", 1) + "_" for name in KEPT}
+    if platform.libc_ver()[0] != "glibc" or chosen & set(os.environ):
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return all(mallopt(number, value) == 1 for number, value in KEPT.values())

@@ -96,3 +96,12 @@ def test_bounded_numbers_are_brought_to_one_and_others_left():
         for b in ((), bounds)
     ]
     np.testing.assert_allclose(outputs, [[6.8, -4.4], [5.5, -7.0]], rtol=1e-5)
+
+
+def test_products_in_bfloat16_give_nearly_the_same():
+    seen = jax.random.bernoulli(jax.random.key(0), 0.5, (7, 10, 10, 4))
+    params, expected = initialized(QNetwork(3, "conv", (32,)), seen)
+    outputs = QNetwork(3, "conv", (32,), dtype=jnp.bfloat16).apply({"params": params}, seen)
+    assert outputs.dtype == jnp.float32
+    largest = float(jnp.max(jnp.abs(expected)))
+    assert 0 < float(jnp.max(jnp.abs(outputs - expected))) < 0.03 * largest

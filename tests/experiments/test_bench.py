@@ -73,7 +73,7 @@ def test_comparing_takes_two_files_with_something_in_common(bench, tmp_path):
 )
 def test_cases_have_the_size_that_their_names_say(load_script, peers, name):
     cases = load_script("bench_cases.py")
-    make, _ = cases.CASES[name]
+    make = cases.CASES[name]
     expected = {
         "mlp-small": 10 * 5 + 5 + 5 + 1,
         "mlp-digits": 64 * 128 + 128 + 128 * 10 + 10,

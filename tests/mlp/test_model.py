@@ -212,3 +212,16 @@ def test_kernels_start_with_the_variance_of_their_papers(activation, gain):
     model = MLP((2000,), 1, activation)
     kernel = model.init(jax.random.key(1), X)["params"]["Dense_0"]["kernel"]
     np.testing.assert_allclose(jnp.var(kernel), gain / 4, rtol=0.05)
+
+
+@pytest.mark.parametrize("channels", [(), (4,)])
+def test_products_in_bfloat16_give_nearly_the_same(channels):
+    image = (4, 4, 1) if channels else ()
+    x = jax.random.normal(jax.random.key(0), (6, 16))
+    exact, low = (MLP((20,), 3, "relu", channels=channels, image=image, dtype=dtype)
+                  for dtype in (jnp.float32, jnp.bfloat16))  # fmt: skip
+    params = exact.init(jax.random.key(1), x)
+    outputs, expected = low.apply(params, x), exact.apply(params, x)
+    assert outputs.dtype == jnp.float32
+    largest = float(jnp.max(jnp.abs(expected)))
+    assert 0 < float(jnp.max(jnp.abs(outputs - expected))) < 0.03 * largest
