@@ -13,15 +13,10 @@ class Share(NamedTuple):
       compute: FLOP/s of the training as a share of those of the best matrix product.
       bandwidth: what has to move of params and optimizer state, as a share of what a copy moves.
         Above 1 it did not have to: caches hold it.
-      bound: the ceiling that is nearer, "compute" or "bandwidth".
     """
 
     compute: float
     bandwidth: float
-
-    @property
-    def bound(self) -> str:
-        return "compute" if self.compute >= self.bandwidth else "bandwidth"
 
 
 def share_of_ceiling(timing: Timing, precision: str, ceilings: Ceilings) -> Share:

@@ -76,11 +76,12 @@ def summary_table(benchmark: Benchmark) -> Rows:
                 f"{best.units_per_second / one.units_per_second:.1f}x",
                 f"{enough.runs:,}",
                 f"{share.compute:.0%}",
+                f"{share.bandwidth:.0%}",
                 _peers_cell(benchmark, growth),
             )
         )
     names = ("case", "precision", "one run", "best", "gain", "saturated by", "of peak FLOP/s",
-             "ours over others")  # fmt: skip
+             "of copies", "ours over others")  # fmt: skip
     return Rows(benchmark.name, names, rows)
 
 
