@@ -4,6 +4,7 @@ people use otherwise.
     scripts/bench                          every case; some 20 minutes on a CPU
     scripts/bench --quick                  three cases at two sizes, in two minutes
     scripts/bench --peers PYTHON           beside torch and stable_baselines3, if that has them
+    scripts/bench profile CASE             where the time of a case goes
     scripts/bench compare A.json B.json    two machines, or before and after a change
     scripts/bench readme                   writes README's table from experiments/results/bench/
 
@@ -11,17 +12,19 @@ Throughput is in units of work (examples, env steps, tokens) of all runs togethe
 out; the time to a quality includes them. Every repeat waits for the device; medians of ten. Peers
 take turns with ours, have the same net, batch and updates, and are refused if not. What is measured
 is in OUT/bench.json, a picture beside it.
+
+JAX, Flax, Optax and Chex are enough: where the project is not set up and the Python has them, they
+are measured as they are. Without gymnax there are no DQNs, without matplotlib there is no picture.
 """
 
+import argparse
 import dataclasses
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import tyro
 from bench_cases import CASES, known_cases, targets
 from bench_peers import flax_case, has_package, peers_of, run_peer, write_examples
 from rich import box
@@ -33,14 +36,14 @@ from research.benchmark import tables
 from research.benchmark.ceilings import measure_ceilings
 from research.benchmark.growth import Growth, Limits, measure_growth
 from research.benchmark.picture import draw
+from research.benchmark.profiling import profile_case
 from research.benchmark.readme import RESULTS, ROOT, write_readme
 from research.benchmark.record import Benchmark, PeerResult, load, save
 from research.benchmark.target import time_to_target
 from research.benchmark.timing import Case, Ready
 from research.errors import UserError, plain_exit, shortlist
 from research.products import PRECISIONS
-from research.sweep.machine import configure_jax, usable_cores
-from research.sweep.manifest import describe_session
+from research.sweep.machine import configure_jax, describe_session, usable_cores
 
 QUICK_LIMITS = Limits(runs=32, factor=32)
 TURNS = 3  # of ours and of a peer
@@ -49,29 +52,47 @@ FILE_WIDTH = 150  # of what is not printed to a terminal
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """How fast this machine trains, as the runs grow in number."""
+    """What to measure; see `read_arguments`."""
 
-    quick: Annotated[bool, tyro.conf.arg(help="three cases at two sizes")] = False
-    out: Annotated[str, tyro.conf.arg(help="the folder of what is measured")] = "bench"
-    cases: Annotated[tuple[str, ...], tyro.conf.arg(help="names; all if not given")] = ()
-    precisions: Annotated[
-        tuple[str, ...], tyro.conf.arg(help="float32, bfloat16; quick: the first if not given")
-    ] = ()
-    peers: Annotated[
-        str | None, tyro.conf.arg(metavar="PYTHON", help="an interpreter that has what others need")
-    ] = None
-    runs: Annotated[int, tyro.conf.arg(help="at most")] = Limits().runs
-    seconds: Annotated[float, tyro.conf.arg(help="that a peer is timed for, each turn")] = 4.0
-    targets: Annotated[bool, tyro.conf.arg(help="time to a quality, too")] = True
+    quick: bool = False
+    out: str = "bench"
+    cases: Sequence[str] = ()
+    precisions: Sequence[str] = ()
+    peers: str | None = None
+    runs: int = Limits().runs
+    seconds: float = 4.0
+    targets: bool = True
+
+
+def read_arguments(words: list[str]) -> Arguments:
+    """By the standard library: JAX need not have tyro beside it."""
+    parser = make_parser("scripts/bench", __doc__)
+    add, default = parser.add_argument, Arguments()
+    add("--quick", action="store_true", help="three cases at two sizes")
+    add("--out", default=default.out, help="the folder of what is measured (default: %(default)s)")
+    add("--cases", nargs="+", default=(), help=f"of {', '.join(CASES)}; all if not given")
+    add("--precisions", nargs="+", default=(), help="float32, bfloat16; quick: the first")
+    add("--peers", metavar="PYTHON", help="an interpreter that has what others need")
+    add("--runs", type=int, default=default.runs, help="at most (default: %(default)s)")
+    add("--seconds", type=float, default=default.seconds,
+        help="that a peer is timed for, each turn (default: %(default)s)")  # fmt: skip
+    add("--no-targets", dest="targets", action="store_false", help="no time to a quality")
+    return Arguments(**vars(parser.parse_args(words)))
+
+
+def make_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """Of flags that are written out in full."""
+    return argparse.ArgumentParser(
+        name, description=description, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
 
 
 def main(args: Arguments) -> Path:
     """Measures, prints, writes, and returns the path of the JSON."""
     names = check(args)
     wanted = args.precisions or (PRECISIONS[:1] if args.quick else PRECISIONS)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=FILE_WIDTH)
+    console = make_console()
     session = describe_session()
     machine = {name: session[name] for name in ("started", "versions", "device", "git_commit")}
     ceilings = measure_ceilings(wanted)
@@ -88,8 +109,15 @@ def main(args: Arguments) -> Path:
     show(tables.summary_table(benchmark), console)
     path = Path(args.out) / "bench.json"
     save(benchmark, path)
-    console.print(f"numbers: {path}; picture: {draw(benchmark, path.with_suffix('.png'))}")
+    picture = draw(benchmark, path.with_suffix(".png"))
+    console.print(f"numbers: {path}; picture: {picture or 'none, matplotlib is not installed'}")
     return path
+
+
+def make_console() -> Console:
+    """As wide as the terminal, if it is one."""
+    console = Console()
+    return console if console.is_terminal else Console(width=FILE_WIDTH)
 
 
 def check(args: Arguments) -> list[str]:
@@ -98,15 +126,27 @@ def check(args: Arguments) -> list[str]:
     Raises:
       UserError: for what makes no sense.
     """
-    if odd := [name for name in args.cases if name not in CASES]:
-        raise UserError(f"--cases {odd[0]}: there are {shortlist(CASES)}")
-    if odd := [name for name in args.precisions if name not in PRECISIONS]:
-        raise UserError(f"--precisions {odd[0]}: there are {shortlist(PRECISIONS)}")
-    if args.runs < 1:
-        raise UserError(f"--runs {args.runs}: must be at least 1")
+    check_known("--cases", args.cases, known_cases())
+    check_known("--precisions", args.precisions, PRECISIONS)
+    check_runs(args.runs)
     if not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: must be above 0")
     return list(args.cases) or known_cases(args.quick)
+
+
+def check_known(flag: str, given: Sequence[str], known: Sequence[str]) -> None:
+    """Raises a `UserError` for what is not known."""
+    for name in given:
+        if name in CASES and name not in known:
+            raise UserError(f"{flag} {name}: gymnax is not installed")
+        if name not in known:
+            raise UserError(f"{flag} {name}: there are {shortlist(known)}")
+
+
+def check_runs(runs: int) -> None:
+    """Raises a `UserError` if there are none."""
+    if runs < 1:
+        raise UserError(f"--runs {runs}: must be at least 1")
 
 
 def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Console) -> None:
@@ -197,6 +237,23 @@ def compare(words: list[str]) -> None:
     show(rows, Console())
 
 
+def profile(words: list[str]) -> None:
+    """`profile CASE`."""
+    description = "Where the time of a case goes, by what its kernels do, and the longest of them."
+    parser = make_parser("scripts/bench profile", description)
+    parser.add_argument("case", help=f"one of {', '.join(known_cases())}")
+    parser.add_argument("--precision", default=PRECISIONS[0], help="(default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=16, help="at once (default: %(default)s)")
+    args = parser.parse_args(words)
+    check_known("profile", [args.case], known_cases())
+    check_known("--precision", [args.precision], PRECISIONS)
+    check_runs(args.runs)
+    found = profile_case(CASES[args.case](args.precision), args.runs)
+    console = make_console()
+    for rows in tables.profile_tables(found):
+        show(rows, console)
+
+
 if __name__ == "__main__":
     with plain_exit():
         command, *words = sys.argv[1:] or [""]
@@ -204,7 +261,10 @@ if __name__ == "__main__":
             compare(words)
         elif command == "readme":
             write_readme(RESULTS, ROOT / "README.md")
+        elif command == "profile":
+            configure_jax()
+            profile(words)
         else:
-            given = tyro.cli(Arguments, prog="scripts/bench", description=__doc__)
+            given = read_arguments(sys.argv[1:])
             configure_jax()
             main(given)

@@ -11,10 +11,11 @@ from research import lm, mlp
 from research.benchmark.target import Target
 from research.benchmark.timing import Case
 from research.lm.data import Heldout, TextData
+from research.mlp.dataset import Dataset, Split
 from research.sweep import Cadence
 from research.task import Problem
 
-WINDOWS = 50  # of random text: nothing is learned from it, but it is read as any other
+WINDOWS = 50  # of random text: there is nothing to learn, but it is read as any other
 # Symbols, layers, streams, window: the small and the medium model of Zaremba et al. (2014), but for
 # dropout, and one of characters.
 LSTMS = {
@@ -25,18 +26,36 @@ LSTMS = {
 
 
 def mlp_digits(precision: str) -> Case:
-    """64-128-10 on scikit-learn's digits, batches of 64, Adam."""
-    config = dataclasses.replace(
-        mlp.PRESETS["digits"].config, off=mlp.ZERO_IS_OFF, compute=precision
-    )
-    return Case("mlp-digits", precision, mlp.make_problem(config), mlp.HParams(), 500)
+    """64-128-10 on a table of scikit-learn's digits' size, batches of 64, Adam."""
+    return _mlp("mlp-digits", "digits", precision, (1_077, 64, 10), 500)
 
 
 def mlp_small(precision: str) -> Case:
-    """10-5-1 with ReLU on a table of ten features, batches of 64, Adam."""
-    chosen = mlp.PRESETS["article"]
+    """10-5-1 with ReLU on a table of scikit-learn's diabetes' size, batches of 64, Adam."""
+    return _mlp("mlp-small", "article", precision, (264, 10, 0), 2_000)
+
+
+def _mlp(
+    name: str, preset: str, precision: str, sizes: tuple[int, int, int], first_steps: int
+) -> Case:
+    chosen, data = mlp.PRESETS[preset], _random_table(*sizes)
     config = dataclasses.replace(chosen.config, off=mlp.ZERO_IS_OFF, compute=precision)
-    return Case("mlp-small", precision, mlp.make_problem(config), chosen.hparams, 2_000)
+    task = mlp.make_task(mlp.fit_to(config, data))
+    return Case(name, precision, Problem(task, data), chosen.hparams, first_steps)
+
+
+def _random_table(rows: int, features: int, classes: int) -> Dataset:
+    """Rows to train on, of which there is nothing to learn; the other parts are the same rows."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, features)).astype(np.float32)
+    y = rng.integers(classes, size=rows).astype(np.int32) if classes else x[:, 0]
+    zero, one = np.zeros(features, np.float32), np.ones(features, np.float32)
+    part = Split(x, y)
+    return Dataset(
+        train=part, validation=part, test=part, x_mean=zero, x_scale=one, x_low=-np.inf * one,
+        x_high=np.inf * one, radius=one, target_mean=np.float32(0), target_scale=np.float32(1),
+        class_weights=np.ones(classes, np.float32), classes=classes,
+    )  # fmt: skip
 
 
 def dqn_cartpole(precision: str) -> Case:
@@ -84,9 +103,10 @@ CASES: dict[str, Callable[[str], Case]] = {
 }  # name -> how it is made in a precision
 QUICK = ("mlp-digits", "dqn-cartpole", "lstm-char-128")
 HAS_GYMNAX = importlib.util.find_spec("gymnax") is not None  # without it, there is no DQN
+HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None  # without it, there are no digits
 
 
-def known_cases(quick: bool) -> list[str]:
+def known_cases(quick: bool = False) -> list[str]:
     """The names of those that can be made here."""
     names = QUICK if quick else tuple(CASES)
     return [name for name in names if HAS_GYMNAX or not name.startswith("dqn")]
@@ -94,9 +114,10 @@ def known_cases(quick: bool) -> list[str]:
 
 def targets(quick: bool) -> list[Callable[[], Target]]:
     """The sweeps that are timed to a quality; evaluations are part of them."""
+    digits = [_digits] if HAS_SKLEARN else []
     if quick:
-        return [_digits]
-    return [_digits, _cartpole, _characters] if HAS_GYMNAX else [_digits, _characters]
+        return digits
+    return [*digits, *([_cartpole] if HAS_GYMNAX else []), _characters]
 
 
 def _digits() -> Target:

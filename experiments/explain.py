@@ -37,7 +37,7 @@ from trained_mlps import (
 
 from research.errors import plain_exit, shortlist
 from research.mlp.attribution import explain, permutation_importance
-from research.mlp.data import Split
+from research.mlp.dataset import Split
 from research.report import classifiers
 from research.report.agreement import in_top, rank_correlation
 from research.report.read import read_run_of

@@ -9,7 +9,8 @@ import pandas as pd
 from research.atomic import write_bytes
 from research.errors import UserError
 from research.mlp import Config
-from research.mlp.data import Dataset, Split, load
+from research.mlp.data import load
+from research.mlp.dataset import Dataset, Split
 from research.mlp.task import fit_to
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, stopped_runs

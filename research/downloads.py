@@ -4,9 +4,6 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-import platformdirs
-import pooch
-
 from research.errors import UserError
 
 
@@ -23,8 +20,11 @@ class Source(NamedTuple):
 
 def data_folder() -> Path:
     """Where downloads are kept: `SEEDBED_DATA`, or the user's cache."""
-    given = os.environ.get("SEEDBED_DATA")
-    return Path(given) if given else platformdirs.user_cache_path("seedbed") / "data"
+    if given := os.environ.get("SEEDBED_DATA"):
+        return Path(given)
+    import platformdirs
+
+    return platformdirs.user_cache_path("seedbed") / "data"
 
 
 def download(name: str, source: Source, flag: str) -> Path:
@@ -38,6 +38,8 @@ def download(name: str, source: Source, flag: str) -> Path:
     Raises:
       UserError: saying where to put it by hand, if it cannot be had; or that it is another.
     """
+    import pooch
+
     folder = data_folder() / name
     try:
         pooch.get_logger().setLevel("ERROR")

@@ -57,7 +57,7 @@ def _descend(learning_rate: Any, *parts: optax.GradientTransformation) -> Any:
 
     def update(updates, state, params=None, **extra):
         # Optax raises beta to the step count; with a traced beta that mixes float32 and int32.
-        with jax.numpy_dtype_promotion("standard"):
+        with jax.numpy_dtype_promotion("standard"), jax.named_scope("optimizer"):
             return chain.update(updates, state, params, **extra)
 
     return optax.GradientTransformation(chain.init, update)

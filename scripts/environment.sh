@@ -49,6 +49,11 @@ find_extra() {
     fi
 }
 
+# In pages of 2 MB where the C library is glibc: up to 5% faster where arrays are large.
+use_memory_in_large_pages() {
+    export GLIBC_TUNABLES="${GLIBC_TUNABLES-glibc.malloc.hugetlb=1}"
+}
+
 # set_up LEVEL: "run" for what experiments need, "dev" for lint, types and tests too.
 set_up() {
     venv=${SEEDBED_VENV:-$root/.venv}

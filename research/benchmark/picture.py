@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from research.benchmark.record import Benchmark
 from research.benchmark.roofline import ceiling_units
@@ -11,9 +10,13 @@ from research.benchmark.roofline import ceiling_units
 COLOURS = {"float32": "#0072b2", "bfloat16": "#d55e00"}
 
 
-def draw(benchmark: Benchmark, path: Path) -> Path:
+def draw(benchmark: Benchmark, path: Path) -> Path | None:
     """A picture a case, a curve a precision: medians, quartiles, and as dashes what the best matrix
-    products of that precision would allow. The file is `path`."""
+    products of that precision would allow. The file is `path`; None without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return None
     cases = list(dict.fromkeys(growth.case for growth in benchmark.growths))
     columns = min(3, len(cases))
     rows = -(-len(cases) // columns)

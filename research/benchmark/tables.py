@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from research.benchmark.growth import Growth, log_log_slopes
+from research.benchmark.profiling import Profile
 from research.benchmark.record import Benchmark, common
 from research.benchmark.roofline import share_of_ceiling
-from research.sweep.terminal import human
+from research.human import human
+
+LONGEST = 20  # kernels of a profile that are named
+SOURCE_WIDTH = 60  # characters of where a kernel comes from
 
 
 class Rows(NamedTuple):
@@ -147,6 +151,45 @@ def compare_table(first: Benchmark, second: Benchmark) -> Rows:
         )
     names = ("case", "precision", "runs", first.name, second.name, "second over first")
     return Rows("Units of work a second; alike: their quartiles overlap", names, rows)
+
+
+def profile_tables(profile: Profile) -> list[Rows]:
+    """What kinds of kernels take how long, and the longest kernels."""
+    whole = profile.devices * profile.seconds
+    kinds = profile.by_kind() | {"no kernel: waiting, starting kernels": profile.idle}
+    shares = [
+        (kind, f"{seconds / whole:.1%}", _microseconds(seconds / profile.devices / profile.steps))
+        for kind, seconds in kinds.items()
+    ]
+    title = (
+        f"{profile.case}, {profile.precision}, {profile.runs:,} runs, {profile.steps:,} steps on "
+        f"{profile.devices} devices; profiled {profile.seconds / profile.unprofiled:.2f} times as "
+        "long as alone"
+    )
+    longest = [
+        (
+            f"{one.seconds / whole:.1%}",
+            one.kernel.kind,
+            f"{one.calls / profile.steps / profile.devices:.3g}",
+            _microseconds(one.seconds / one.calls),
+            one.kernel.shape,
+            _shortened(one.kernel.source or one.name),
+        )
+        for one in profile.spent[:LONGEST]
+    ]
+    names = ("share", "kind", "a step", "each", "result", "made from")
+    return [
+        Rows(title, ("kernels", "share of the time", "a step"), shares),
+        Rows(f"The {len(longest)} kernels that take longest", names, longest),
+    ]
+
+
+def _microseconds(seconds: float) -> str:
+    return f"{1e6 * seconds:.3g} us"
+
+
+def _shortened(source: str) -> str:
+    return source if len(source) <= SOURCE_WIDTH else "..." + source[3 - SOURCE_WIDTH :]
 
 
 def markdown(table: Rows) -> str:

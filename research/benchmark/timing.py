@@ -99,7 +99,9 @@ class Ready:
       steps: of a repeat, which is as many calls as take `SECONDS`, about.
     """
 
-    def __init__(self, case: Case, runs: int, steps: int, cold: bool = True):
+    def __init__(
+        self, case: Case, runs: int, steps: int, cold: bool = True, one_call: bool = False
+    ):
         """
         Args:
           case: what to time.
@@ -107,6 +109,7 @@ class Ready:
           steps: of one call.
           cold: whether to find out what making the programs takes; else they may come from the
             cache, and `making` means nothing.
+          one_call: a repeat is one, however short.
         """
         all_runs = make_runs(case.hparams, {}, range(runs))
         (self._chunk,) = chunks = plan_chunks(steps, Cadence(steps, steps, steps))
@@ -116,7 +119,8 @@ class Ready:
         self._blocks = jax.block_until_ready(start_blocks(self.program, all_runs))
         self._called, self._calls = 0, 1
         self.first_call = self.repeat()
-        self._calls = max(1, round(SECONDS / self.repeat()))
+        if not one_call:
+            self._calls = max(1, round(SECONDS / self.repeat()))
         self.steps = self._calls * steps
 
     def repeat(self) -> float:

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from scipy.special import logsumexp
 
 from research.lm.data import Heldout
 from research.lm.lstm import Carry
@@ -73,7 +72,7 @@ def ensemble_nll(nll_RxN: np.ndarray) -> np.ndarray:
 
     Of the token that comes next, no other probabilities are needed.
     """
-    return np.log(len(nll_RxN)) - logsumexp(-np.asarray(nll_RxN, np.float64), axis=0)
+    return np.log(len(nll_RxN)) - np.logaddexp.reduce(-np.asarray(nll_RxN, np.float64), axis=0)
 
 
 def scores(name: str, nll: jax.Array, heldout: Heldout) -> dict[str, jax.Array]:

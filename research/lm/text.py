@@ -8,13 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from research.errors import UserError, shortlist
+
+if TYPE_CHECKING:
+    import tokenizers  # which words, characters and bytes do without
 
 END = "<eos>"
 UNKNOWN = "<unk>"
@@ -178,7 +179,7 @@ class BytePairs:
 
     level = "bpe"
 
-    def __init__(self, inner: tokenizers.Tokenizer):
+    def __init__(self, inner: "tokenizers.Tokenizer"):
         self._inner = inner
         self.start = inner.encode("\n").ids[0]
 
@@ -194,7 +195,9 @@ class BytePairs:
             raise UserError(
                 f"--vocabulary-size {size}: byte pairs need 257 or more, the bytes first"
             )
-        inner = tokenizers.Tokenizer(models.BPE())
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        inner = Tokenizer(models.BPE())
         inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         inner.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
@@ -204,6 +207,13 @@ class BytePairs:
         )
         inner.train_from_iterator(text.splitlines(keepends=True), trainer)
         return cls(inner)
+
+    @classmethod
+    def loaded(cls, text: str) -> "BytePairs":
+        """From the JSON of `dump`, as text."""
+        from tokenizers import Tokenizer
+
+        return cls(Tokenizer.from_str(text))
 
     def __len__(self) -> int:
         return self._inner.get_vocab_size()
@@ -249,7 +259,7 @@ def load_tokenizer(dumped: dict[str, Any]) -> Tokenizer:
     """Undoes `Tokenizer.dump`."""
     level = dumped["level"]
     if level == "bpe":
-        return BytePairs(tokenizers.Tokenizer.from_str(json.dumps(dumped["tokenizer"])))
+        return BytePairs.loaded(json.dumps(dumped["tokenizer"]))
     if level == "byte":
         return Bytes()
     return {"word": Words, "character": Characters}[level](dumped["symbols"])

@@ -2,7 +2,7 @@
 
 from research.mlp.config import ZERO_IS_OFF, Config, HParams, check_flags, unused
 from research.mlp.presets import PRESETS, Preset
-from research.mlp.task import make_problem, make_task
+from research.mlp.task import fit_to, make_problem, make_task
 
 __all__ = [
     "PRESETS",
@@ -11,6 +11,7 @@ __all__ = [
     "HParams",
     "Preset",
     "check_flags",
+    "fit_to",
     "make_problem",
     "make_task",
     "unused",

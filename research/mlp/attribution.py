@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from research.mlp.config import Config
-from research.mlp.data import Dataset, Split
+from research.mlp.dataset import Dataset, Split
 from research.mlp.loss import accuracy, r2
 from research.mlp.task import make_model
 

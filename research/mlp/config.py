@@ -7,9 +7,8 @@ from flax import struct
 
 from research.errors import UserError, shortlist
 from research.mlp import loss as losses
-from research.mlp.data import DATA_HELP, Choice
+from research.mlp.dataset import DATA_HELP, TARGET_TYPES, Choice
 from research.mlp.model import ACTIVATIONS
-from research.mlp.tables import TARGET_TYPES
 from research.products import PRECISION_HELP, PRECISIONS
 from research.task import field
 

@@ -3,88 +3,27 @@
 Shape letters: N rows, F features, K classes.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError, shortlist
 from research.mlp import data_quality
+from research.mlp.dataset import BUNDLED, Choice, Dataset, Split
 from research.mlp.encoding import encode
 from research.mlp.images import IMAGES, load_images
-from research.mlp.tables import BUNDLED, Table, read_bundled, read_files
+from research.mlp.tables import Table, read_bundled, read_files
 
-DATA_HELP = f"{', '.join([*BUNDLED, *IMAGES])}, or a CSV or Parquet file"
 MOST_ROWS_NAMED = 20_000  # in the record; of more there is a digest
-PARTS = ("train", "validation", "test")
-
-
-class Split(NamedTuple):
-    """Rows of one part: x float32 [N, F], or uint8 where they are pictures by name; y int32 [N]
-    (classes) or float32 [N] (numbers)."""
-
-    x: Any
-    y: Any
-
-
-@struct.dataclass
-class Dataset:
-    """A table in three parts.
-
-    Attributes:
-      train, validation, test: `Split`s.
-      x_mean, x_scale: float32 [F], what standardizes a row that is uint8; those that are float32
-        are standardized already, by the training part.
-      x_low, x_high: float32 [F], between what a standardized row can lie.
-      radius: float32 [F], how far an attack of radius 1 moves each feature: a standard deviation;
-        of pictures, from black to white; 0 where it cannot move a little, as a category.
-      target_mean, target_scale: float32 scalars, zero and unit of a regression target; 0 and 1 for
-        classes.
-      class_weights: float32 [K], by which the loss of each class is multiplied.
-      classes: K; 0 for regression. Static.
-      image: (height, width, channels) where a row is a picture; () where it is none. Static.
-    """
-
-    train: Split
-    validation: Split
-    test: Split
-    x_mean: Any
-    x_scale: Any
-    x_low: Any
-    x_high: Any
-    radius: Any
-    target_mean: Any
-    target_scale: Any
-    class_weights: Any
-    classes: int = struct.field(pytree_node=False)
-    image: tuple[int, ...] = struct.field(pytree_node=False, default=())
-
-    def standardized(self, x: Any) -> jax.Array:
-        """Rows as the net reads them: float32."""
-        x = jnp.asarray(x)
-        if x.dtype != jnp.uint8:
-            return x
-        return (x.astype(jnp.float32) - self.x_mean[None, :]) / self.x_scale[None, :]
-
-
-class Choice(NamedTuple):
-    """Which data, and how it is read; the config's fields of these names."""
-
-    data: str
-    target: str = ""
-    test_data: str = ""
-    drop: str = ""
-    target_type: str = "auto"
-    min_category: int = 1
-    split_seed: int = 0
 
 
 def load_dataset(name: str, target: str = "", split_seed: int = 0, **how: Any) -> Any:
@@ -118,6 +57,13 @@ def load(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
             raise UserError(f"{flag} {path}: {kind}{names}")
     how = (choice.test_data, choice.drop, choice.target_type)
     return _load_table(read_files(choice.data, choice.target, *how), choice)
+
+
+def balanced(dataset: Dataset) -> Dataset:
+    """With weights of the classes by which each counts the same in the training part."""
+    classes = np.arange(dataset.classes)
+    weights: Any = compute_class_weight("balanced", classes=classes, y=dataset.train.y)
+    return dataclasses.replace(dataset, class_weights=jnp.asarray(weights, jnp.float32))
 
 
 def _refuse_table_flags(choice: Choice) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from jax import export
 
 from research.mlp.config import Config
-from research.mlp.data import Dataset
+from research.mlp.dataset import Dataset
 from research.mlp.encoding import NONE
 from research.mlp.tables import MISSING
 from research.mlp.task import make_model, readable

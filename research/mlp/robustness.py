@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from research.mlp.attacks import attack
 from research.mlp.config import Config
-from research.mlp.data import Dataset, Split
+from research.mlp.dataset import Dataset, Split
 from research.mlp.loss import margin, predicted_class
 from research.mlp.task import make_box, make_model, make_slope
 

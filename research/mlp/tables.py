@@ -16,14 +16,6 @@ from sklearn import datasets
 
 from research.errors import UserError, shortlist
 
-BUNDLED = {
-    "digits": datasets.load_digits,
-    "breast_cancer": datasets.load_breast_cancer,
-    "wine": datasets.load_wine,
-    "iris": datasets.load_iris,
-    "diabetes": datasets.load_diabetes,
-}
-TARGET_TYPES = ("auto", "classes", "numbers")
 MIN_ROWS = 10  # below that, no split into three parts makes sense
 LARGEST = 1e30  # of a number: beyond, squares leave float32, and something else is meant
 MOST_CLASSES = 20  # so many whole numbers are classes, more are a quantity
@@ -80,7 +72,7 @@ class Table(NamedTuple):
 
 def read_bundled(name: str) -> Table:
     """One of scikit-learn's bundled sets."""
-    bunch: Any = BUNDLED[name]()
+    bunch: Any = getattr(datasets, f"load_{name}")()
     class_names = [str(label) for label in getattr(bunch, "target_names", [])]
     columns = [
         Column(str(feature), np.asarray(bunch.data[:, index], float))

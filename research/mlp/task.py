@@ -11,16 +11,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import lax
-from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError, shortlist
 from research.mlp import loss as losses
 from research.mlp.attacks import Box, adversarial
 from research.mlp.config import Config, HParams
-from research.mlp.data import Dataset, Split, load
+from research.mlp.dataset import Dataset, Split
 from research.mlp.label_noise import draw_noise, noisy_labels, noisy_numbers
 from research.mlp.model import MLP, Dropout
 from research.optimizer import adamw, sgd
@@ -217,12 +215,12 @@ def make_problem(config: Config) -> Problem:
     Raises:
       UserError: for unknown or unusable data, or a config that does not fit it.
     """
+    from research.mlp.data import balanced, load  # what reads tables, training can do without
+
     dataset, facts = load(config.choice)
     config = fit_to(config, dataset)
     if config.class_weights == "balanced":
-        labels, classes = dataset.train.y, np.arange(dataset.classes)
-        weights: Any = compute_class_weight("balanced", classes=classes, y=labels)
-        dataset = dataclasses.replace(dataset, class_weights=jnp.asarray(weights, jnp.float32))
+        dataset = balanced(dataset)
     return Problem(make_task(config), dataset, facts, notes=facts["notes"])
 
 

@@ -2,16 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
-from research.sweep import metrics as tidy
 from research.sweep.axes import make_runs
-from research.sweep.metrics import Diverged, Record
+from research.sweep.metrics import Diverged, Record, diverged_runs
 from research.sweep.plan import Cadence, Chunk, plan_chunks
 from research.sweep.program import (
     Block,
@@ -22,6 +19,9 @@ from research.sweep.program import (
     start_blocks,
 )
 from research.task import HParams, Problem, Shared, Task
+
+if TYPE_CHECKING:
+    import pandas as pd  # which training can do without
 
 
 def train(
@@ -78,7 +78,7 @@ class Swept(NamedTuple):
       diverged: the runs that became non-finite.
     """
 
-    metrics: pd.DataFrame
+    metrics: "pd.DataFrame"
     states: Any
     diverged: list[Diverged]
 
@@ -119,6 +119,10 @@ def sweep(
     Raises:
       UserError: for an unknown axis, a value out of range, or cadences that do not divide.
     """
+    import pyarrow as pa
+
+    from research.sweep import rows
+
     seeds = range(seeds) if isinstance(seeds, int) else seeds
     runs = make_runs(hparams, axes or {}, seeds)
     problem = Problem(task, shared)
@@ -129,9 +133,9 @@ def sweep(
     names = dict.fromkeys(
         name for record in records for name in (*record.logged, *record.evaluated)
     )
-    schema = tidy.table_schema(runs.hparams, {}, tuple(names))
-    labels = tidy.row_labels(runs, np.arange(len(runs)))
-    tables = [tidy.record_table(record, labels, schema, task.work_after) for record in records]
+    schema = rows.table_schema(runs.hparams, {}, tuple(names))
+    labels = rows.row_labels(runs, np.arange(len(runs)))
+    tables = [rows.record_table(record, labels, schema, task.work_after) for record in records]
     return Swept(
         pa.concat_tables(tables or [schema.empty_table()]).to_pandas(),
         gather_states(program, blocks),
@@ -143,7 +147,7 @@ def first_divergences(records: Iterable[Record]) -> list[Diverged]:
     """Each diverged run once, at the first step that any record names."""
     first: dict[int, Diverged] = {}
     for record in records:
-        for diverged in tidy.diverged_runs(record):
+        for diverged in diverged_runs(record):
             first.setdefault(diverged.run, diverged)
     return [first[run] for run in sorted(first)]
 

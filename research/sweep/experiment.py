@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from research.errors import UserError
 from research.sweep.axes import Axes, Group, make_groups
-from research.sweep.metrics import table_schema
 from research.sweep.plan import Cadence, Intervals
 from research.sweep.program import metric_names
+from research.sweep.rows import table_schema
 from research.sweep.search import Halving, Search
 from research.task import HParams, Problem, Task
 

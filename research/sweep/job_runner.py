@@ -19,7 +19,7 @@ from research.sweep.checkpoints import Checkpoint, Checkpoints
 from research.sweep.engine import train
 from research.sweep.experiment import Experiment, Part
 from research.sweep.jobs import Job, split, unneeded_states
-from research.sweep.metrics import Record, row_labels
+from research.sweep.metrics import Record
 from research.sweep.metrics_writer import MetricsWriter
 from research.sweep.plan import plan_chunks
 from research.sweep.program import (
@@ -30,6 +30,7 @@ from research.sweep.program import (
     state_shapes,
 )
 from research.sweep.progress import SweepProgress
+from research.sweep.rows import row_labels
 from research.sweep.run_folder import RunFolder
 from research.sweep.signals import StopRequest, stop_request
 from research.sweep.terminal import cost_line, print_diverged, say, trained_line

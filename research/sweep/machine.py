@@ -4,14 +4,15 @@ import ctypes
 import importlib.metadata
 import os
 import platform
+import shlex
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import jax
-import platformdirs
 
 from research.errors import UserError
 
@@ -46,8 +47,7 @@ def configure_jax(deterministic: bool = False, distributed: str | None = None) -
     keep_freed_memory()
     if "XLA_FLAGS" not in os.environ or "device_count" not in os.environ["XLA_FLAGS"]:
         jax.config.update("jax_num_cpu_devices", usable_cores())
-    folder = os.environ.get("SEEDBED_CACHE") or default_cache_folder()
-    if folder != "off" and (private := private_folder(Path(folder))):
+    if (folder := _cache_folder()) and (private := private_folder(folder)):
         jax.config.update("jax_compilation_cache_dir", str(private))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     if distributed is not None:
@@ -110,8 +110,18 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def default_cache_folder() -> Path:
-    """One a Python and JAX version: what they compile is no use to another."""
+def _cache_folder() -> Path | None:
+    """Where compiled programs are kept, if they are: by default one folder a Python and JAX
+    version, since what one compiles is no use to another."""
+    given = os.environ.get("SEEDBED_CACHE")
+    if given == "off":
+        return None
+    if given:
+        return Path(given)
+    try:
+        import platformdirs
+    except ImportError:  # where `scripts/bench` runs beside JAX and little else
+        return None
     version = f"jax-{jax.__version__}-py{sys.version_info.major}.{sys.version_info.minor}"
     return platformdirs.user_cache_path("seedbed") / version
 
@@ -130,6 +140,23 @@ def private_folder(folder: Path) -> Path | None:
     except OSError:
         return None
     return folder
+
+
+def describe_session() -> dict[str, Any]:
+    """On what a process trains, in JSON types."""
+    return {
+        "started": now(),
+        "command": shlex.join(sys.argv),
+        "host": platform.node(),
+        "versions": versions(),
+        "device": device_facts(),
+        "git_commit": git_commit(Path(__file__).parent),
+    }
+
+
+def now() -> str:
+    """UTC, to the second, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:

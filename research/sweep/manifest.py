@@ -2,11 +2,7 @@
 
 import dataclasses
 import json
-import platform
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +44,6 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
         "in_work": experiment.in_work,
         "groups": [_describe_part(part) for part in parts],
         "data": [dict(part.problem.facts) for part in parts],
-    }
-
-
-def describe_session() -> dict[str, Any]:
-    """On what a process trains, in JSON types."""
-    return {
-        "started": now(),
-        "command": shlex.join(sys.argv),
-        "host": platform.node(),
-        "versions": machine.versions(),
-        "device": machine.device_facts(),
-        "git_commit": machine.git_commit(Path(__file__).parent),
     }
 
 
@@ -148,7 +132,7 @@ def describe_result(
         "clock": writer.clock,
         "diverged": [_name(part, job, diverged) for diverged in sorted(writer.diverged)],
         "scores": plain(writer.scores),
-        "ended": now(),
+        "ended": machine.now(),
     }
 
 
@@ -180,11 +164,6 @@ def throughput(
         "runs_per_second": rate / steps,
     }
     return speed if flops_per_step is None else speed | {"flops_per_second": rate * flops_per_step}
-
-
-def now() -> str:
-    """UTC, to the second, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _name(part: Part, job: Job, diverged: Diverged) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 
 from research.errors import UserError
+from research.human import human
 from research.sweep.program import Cost
-from research.sweep.terminal import human
 
 USABLE = 0.9  # of the limit; the rest is lost between allocations
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from research.sweep.engine import first_divergences
-from research.sweep.metrics import Diverged, Record, record_table, value
+from research.sweep.metrics import Diverged, Record, value
+from research.sweep.rows import record_table
 from research.task import Task
 
 FLUSH_EVERY = 2.0  # seconds; while chunks end, metrics reach the disk at least this often

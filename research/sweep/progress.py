@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy.stats import trim_mean
 
+from research.human import human
 from research.sweep.chunk import NEVER
 from research.sweep.metrics import Record, value
-from research.sweep.terminal import human
 from research.task import Task
 
 PLAIN_EVERY = 5.0  # seconds between lines where there is no terminal

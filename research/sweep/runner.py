@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from research.errors import UserError
-from research.sweep import manifest
+from research.sweep import machine, manifest
 from research.sweep.checkpoints import Checkpoints
 from research.sweep.experiment import Experiment, Part, first_stops, make_parts, make_schema
 from research.sweep.halving import advance
@@ -90,7 +90,7 @@ def run_experiment(
                 _train_jobs(experiment, parts, folder, options, console)
         except BaseException as error:
             with contextlib.suppress(OSError):
-                folder.record(status="stopped", stopped=manifest.now())
+                folder.record(status="stopped", stopped=machine.now())
             if isinstance(error, OSError):
                 raise _cannot_go_on(folder, error) from error
             raise
@@ -105,7 +105,7 @@ def _open_or_create(
     """The run folder, checked to be this experiment's if it was there before."""
     make_schema(parts)
     facts = manifest.describe(experiment, parts) | {"parallel": options.parallel}
-    session = manifest.describe_session()
+    session = machine.describe_session()
     stops = first_stops(experiment, parts)
     name = options.name or f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
     path = run_path(options.out, name)
@@ -200,7 +200,7 @@ def _train_jobs(
             time.sleep(POLL_SECONDS)
         elif not _next_rung(experiment, parts, folder, console):
             break
-    folder.merge_results(status="finished", finished=manifest.now())
+    folder.merge_results(status="finished", finished=machine.now())
 
 
 def _take_job(folder: RunFolder, options: RunOptions, held: contextlib.ExitStack) -> Job | None:

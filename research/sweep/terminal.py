@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from research.human import human
 from research.sweep import machine
 from research.sweep.experiment import Experiment, Part
 from research.sweep.program import Program
@@ -77,15 +78,6 @@ def print_diverged(console: Console, diverged: Sequence[Mapping[str, Any]], runs
         say(console, "  " + "  ".join(facts))
     if len(diverged) > MOST_NAMED:
         say(console, f"  and {len(diverged) - MOST_NAMED} more, named in manifest.json")
-
-
-def human(number: float) -> str:
-    """Three digits and a thousands letter: 12.3k, 4.56M, 789."""
-    units: Sequence[str] = ("", "k", "M", "G", "T", "P")
-    scale = 0
-    while abs(number) >= 999.5 and scale < len(units) - 1:
-        number, scale = number / 1000, scale + 1
-    return f"{number:.3g}{units[scale]}"
 
 
 def _short(value: Any) -> str:

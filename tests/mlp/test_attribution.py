@@ -16,7 +16,7 @@ from research.mlp.attribution import (
     make_output,
     permutation_importance,
 )
-from research.mlp.data import Split
+from research.mlp.dataset import Split
 from research.mlp.task import fit_to
 from research.sweep import sweep
 

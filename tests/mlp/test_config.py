@@ -7,7 +7,7 @@ import pytest
 
 from research.errors import UserError
 from research.mlp import ZERO_IS_OFF, Config, HParams, check_flags, unused
-from research.mlp.data import Choice
+from research.mlp.dataset import Choice
 
 
 def given(**changes):

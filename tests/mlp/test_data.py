@@ -10,6 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError
 from research.mlp import Config, data, make_problem
+from research.mlp.dataset import BUNDLED, Choice
 from research.mlp.images import IMAGES
 
 PARTS = ("train", "validation", "test")
@@ -244,11 +245,11 @@ def test_what_fits_only_files_is_refused_for_data_by_name(name, flag, given):
     words = "--" + flag.replace("_", "-")
     says = f"{words} {given}: only for a CSV or Parquet file, not {name}"
     with pytest.raises(UserError, match=says):
-        data.load(data.Choice(name)._replace(**{flag: given}))
+        data.load(Choice(name)._replace(**{flag: given}))
 
 
 def test_what_is_no_file_is_named(tmp_path):
-    known = ", ".join([*data.BUNDLED, *IMAGES])
+    known = ", ".join([*BUNDLED, *IMAGES])
     for path in (str(tmp_path), "digitts"):
         with pytest.raises(UserError, match=f"--data {path}: neither a file nor one of {known}"):
             data.load_dataset(path, "b")

@@ -18,7 +18,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from research.errors import UserError
 from research.mlp import PRESETS, ZERO_IS_OFF, Config, HParams, make_problem
 from research.mlp.attacks import attack
-from research.mlp.data import Split, load_dataset
+from research.mlp.data import load_dataset
+from research.mlp.dataset import Split
 from research.mlp.loss import predicted_class
 from research.mlp.model import MLP
 from research.mlp.task import (

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from research.sweep.experiment import make_parts
-from research.sweep.manifest import describe, now, throughput
+from research.sweep.machine import now
+from research.sweep.manifest import describe, throughput
 from tests.sweep.test_experiment import experiment
 
 CLOCK = [(10, 1.0), (20, 1.5), (30, 3.0)]

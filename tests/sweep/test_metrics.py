@@ -7,16 +7,9 @@ import pytest
 from research.errors import UserError
 from research.sweep.axes import make_runs
 from research.sweep.chunk import NEVER
-from research.sweep.metrics import (
-    Diverged,
-    Record,
-    diverged_runs,
-    record_table,
-    row_labels,
-    table_schema,
-    value,
-)
+from research.sweep.metrics import Diverged, Record, diverged_runs, value
 from research.sweep.plan import Chunk
+from research.sweep.rows import record_table, row_labels, table_schema
 from research.task import Mean
 from tests.toy import ToyHParams
 

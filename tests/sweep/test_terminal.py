@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from research.sweep.terminal import human, print_diverged, say
+from research.human import human
+from research.sweep.terminal import print_diverged, say
 
 
 @pytest.mark.parametrize(

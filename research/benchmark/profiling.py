@@ -1,0 +1,157 @@
+"""Where the time of a training program goes, by what its kernels do."""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from research.benchmark.growth import LEAST_STEPS
+from research.benchmark.kernels import Kernel, read_kernels
+from research.benchmark.timing import Case, Ready
+from research.errors import UserError
+
+SECONDS = 0.1  # that is recorded, about: of small kernels there are many, and each is an event
+PROBED_STEPS = 8  # to find out how many steps that is
+
+
+class Spent(NamedTuple):
+    """One kernel, over the whole profile and all devices.
+
+    Attributes:
+      name: that the program has for it.
+      kernel: what it does.
+      seconds: in it alone, without those that it calls.
+      calls: how often.
+    """
+
+    name: str
+    kernel: Kernel
+    seconds: float
+    calls: int
+
+
+class Profile(NamedTuple):
+    """A call of a training program.
+
+    Attributes:
+      case, precision, runs: what was trained.
+      steps: of each run.
+      devices: that took part.
+      seconds: from the first kernel to the last.
+      unprofiled: seconds that the same steps took without a profile.
+      spent: of each kernel, longest first.
+    """
+
+    case: str
+    precision: str
+    runs: int
+    steps: int
+    devices: int
+    seconds: float
+    unprofiled: float
+    spent: list[Spent]
+
+    def by_kind(self) -> dict[str, float]:
+        """Seconds of each kind of kernel, longest first; all devices together."""
+        total: dict[str, float] = defaultdict(float)
+        for one in self.spent:
+            total[one.kernel.kind] += one.seconds
+        return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+    @property
+    def idle(self) -> float:
+        """Seconds in which devices ran no kernel, all together."""
+        return max(0.0, self.devices * self.seconds - sum(one.seconds for one in self.spent))
+
+
+class Event(NamedTuple):
+    """What a profiler records: a kernel, and when it ran, in nanoseconds."""
+
+    name: str
+    start: float
+    end: float
+
+
+def profile_case(case: Case, runs: int) -> Profile:
+    """Trains and records it.
+
+    To write an event down takes about 0.6 us on a CPU, so that kernels of a few us look longer
+    than they are; `Profile.unprofiled` says how much in all.
+
+    Raises:
+      UserError: if the profiler saw no kernel.
+    """
+    probe = Ready(case, runs, PROBED_STEPS, cold=False, one_call=True)
+    steps = max(LEAST_STEPS, round(SECONDS * PROBED_STEPS / probe.repeat()))
+    ready = Ready(case, runs, steps, cold=False, one_call=True)
+    unprofiled = min(ready.repeat() for _ in range(3))
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder, profiler_options=options):
+            ready.repeat()
+        (path,) = Path(folder).rglob("*.xplane.pb")
+        lanes = [list(lane) for lane in _lanes(jax.profiler.ProfileData.from_file(str(path)))]
+    events = [event for lane in lanes for event in lane]
+    if not events:
+        raise UserError(f"{case.name}: the profiler of {jax.default_backend()} saw no kernel")
+    program: Any = next(iter(ready.program.train.values()))
+    spent = _add_up(lanes, read_kernels(program.as_text()))
+    nanoseconds = max(event.end for event in events) - min(event.start for event in events)
+    devices = ready.program.layout.devices
+    return Profile(
+        case.name, case.precision, runs, steps, devices, nanoseconds / 1e9, unprofiled, spent
+    )
+
+
+def _lanes(profile: Any) -> Iterator[Iterable[Event]]:
+    """The kernels of each stream of a device, or thread of a CPU, in order."""
+    planes = list(profile.planes)
+    devices = [plane for plane in planes if plane.name.startswith("/device:")]
+    for plane in devices or planes:
+        for line in plane.lines:
+            yield filter(None, map(_kernel_event, line.events))
+
+
+def _kernel_event(event: Any) -> Event | None:
+    """None if it is no kernel's."""
+    for name, value in event.stats:
+        if name == "hlo_op":
+            return Event(str(value), event.start_ns, event.start_ns + event.duration_ns)
+    return None
+
+
+def _add_up(lanes: Iterable[Iterable[Event]], kernels: dict[str, Kernel]) -> list[Spent]:
+    seconds: dict[str, float] = defaultdict(float)
+    calls: dict[str, int] = defaultdict(int)
+    for lane in lanes:
+        for event, nanoseconds in own_time(lane):
+            seconds[event.name] += nanoseconds / 1e9
+            calls[event.name] += 1
+    unknown = Kernel("not in the program", "", "")
+    spent = [Spent(name, kernels.get(name, unknown), seconds[name], calls[name]) for name in calls]
+    return sorted(spent, key=lambda one: -one.seconds)
+
+
+def own_time(events: Iterable[Event]) -> Iterator[tuple[Event, float]]:
+    """Each event of a thread with the nanoseconds that no event within it takes: a loop encloses
+    the kernels of its body."""
+    open_events: list[tuple[Event, float]] = []  # and the time of those within
+    for event in sorted(events, key=lambda event: (event.start, -event.end)):
+        while open_events and open_events[-1][0].end <= event.start:
+            yield _close(open_events)
+        open_events.append((event, 0.0))
+    while open_events:
+        yield _close(open_events)
+
+
+def _close(open_events: list[tuple[Event, float]]) -> tuple[Event, float]:
+    event, within = open_events.pop()
+    length = event.end - event.start
+    if open_events:
+        around, others = open_events.pop()
+        open_events.append((around, others + length))
+    return event, length - within
