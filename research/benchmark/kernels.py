@@ -27,7 +27,11 @@ _MOVES = {
 }  # fmt: skip
 _CONTROLS = {"while", "conditional", "call", "async-start", "async-done"}
 _LIBRARIES = re.compile(r"gemm|matmul|dot|conv|cublas|cudnn|onednn", re.IGNORECASE)
-_RANDOM = re.compile(r"threefry|random_bits|random_gamma|philox", re.IGNORECASE)
+# JAX's generator, and the functions of `jax.random` that XLA is told of.
+_RANDOM = re.compile(
+    r"threefry|random_bits|jit\(_(bernoulli|categorical|choice|exponential|gamma|gumbel|normal"
+    r"|normal_real|permutation|randint|truncated_normal|uniform)\)"
+)
 
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\(")

@@ -156,15 +156,15 @@ def compare_table(first: Benchmark, second: Benchmark) -> Rows:
 def profile_tables(profile: Profile) -> list[Rows]:
     """What kinds of kernels take how long, and the longest kernels."""
     whole = profile.devices * profile.seconds
-    kinds = profile.by_kind() | {"no kernel: waiting, starting kernels": profile.idle}
+    kinds = profile.by_kind() | {"none of its own": profile.idle}
     shares = [
         (kind, f"{seconds / whole:.1%}", _microseconds(seconds / profile.devices / profile.steps))
         for kind, seconds in kinds.items()
     ]
     title = (
         f"{profile.case}, {profile.precision}, {profile.runs:,} runs, {profile.steps:,} steps on "
-        f"{profile.devices} devices; profiled {profile.seconds / profile.unprofiled:.2f} times as "
-        "long as alone"
+        f"{profile.devices} devices; {profile.recorded / profile.seconds:.2f} times as long when "
+        "recorded, which is taken off"
     )
     longest = [
         (

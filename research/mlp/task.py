@@ -35,7 +35,7 @@ class State(NamedTuple):
     Attributes:
       params: of the net, float32.
       opt_state: of the optimizer.
-      order: uint32 [ROUNDS], the order of the examples in this epoch.
+      order: uint32 [ORDER], the order of the examples in this epoch.
       noise: uint32 [2], which training labels are wrong.
     """
 

@@ -1,8 +1,12 @@
 """scripts/bench."""
 
 import json
+import re
+import subprocess
 import sys
+from pathlib import Path
 
+import jax
 import pytest
 
 from research.benchmark import ceilings, timing
@@ -59,6 +63,84 @@ def test_it_measures_prints_writes_and_draws(bench, tmp_path, capsys):
 def test_bad_input_is_named_before_anything_is_measured(bench, given, says):
     with pytest.raises(UserError, match=says):
         bench.main(bench.Arguments(**given))
+
+
+def test_flags_are_what_is_measured(bench):
+    given = bench.read_arguments(["--quick", "--cases", "mlp-small", "mlp-digits", "--no-targets"])
+    assert given == bench.Arguments(quick=True, cases=["mlp-small", "mlp-digits"], targets=False)
+    assert bench.read_arguments([]) == bench.Arguments()
+
+
+def test_a_profile_says_what_takes_long(bench, capsys):
+    bench.profile(["mlp-digits", "--runs", "2"])
+    out = capsys.readouterr().out
+    assert "mlp-digits, float32, 2 runs" in out
+    assert "matrix products" in out
+    assert "Dense_0/dot_general" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["mpl"], "profile mpl: there are mlp-small"),
+        (["mlp-small", "--precision", "int8"], "--precision int8: there are float32, bfloat16"),
+        (["mlp-small", "--runs", "0"], "--runs 0: must be at least 1"),
+    ],
+)
+def test_a_profile_of_nothing_is_refused(bench, words, says):
+    with pytest.raises(UserError, match=says):
+        bench.profile(words)
+
+
+# What the project needs and JAX, Flax, Optax and Chex do not bring.
+ABSENT = (
+    "gymnax", "jinja2", "matplotlib", "pandas", "platformdirs", "plotly", "pooch", "pyarrow",
+    "safetensors", "six", "sklearn", "submitit", "tokenizers", "tyro",
+)  # fmt: skip
+ALONE = f"""
+import importlib.util, runpy, sys
+for name in {ABSENT}:
+    sys.modules[name] = None
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *args: None if name in {ABSENT} else find_spec(name, *args)
+from research.benchmark import ceilings, timing
+ceilings.SIZES, ceilings.COPIED_BYTES, ceilings.SECONDS, timing.SECONDS = (64,), 2**16, 1e-3, 1e-3
+sys.argv = ["bench.py", *sys.argv[1:]]
+sys.path.insert(0, {str(Path("experiments").resolve())!r})
+runpy.run_module("bench", run_name="__main__")
+"""
+
+
+def test_jax_flax_optax_and_chex_are_enough(tmp_path):
+    words = ["--out", str(tmp_path), "--cases", "mlp-small", "--precisions", "float32",
+             "--runs", "2", "--no-targets"]  # fmt: skip
+    run = lambda *words: subprocess.run(
+        [sys.executable, "-c", ALONE, *words], capture_output=True, text=True
+    )
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    assert "picture: none, matplotlib is not installed" in done.stdout.replace("\n", " ")
+    (growth,) = json.loads((tmp_path / "bench.json").read_text())["growths"]
+    assert growth["case"] == "mlp-small"
+    refused = run("--cases", "dqn-cartpole")
+    assert refused.returncode == 2
+    assert "--cases dqn-cartpole: gymnax is not installed" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["mlp-small", "mlp-digits", "dqn-breakout", "lstm-char-128"])
+def test_on_a_gpu_no_loop_of_training_waits_for_a_number(load_script, name):
+    """XLA has the host look at such a number at every turn; a count that is known costs nothing."""
+    case = load_script("bench_cases.py").CASES[name]("float32")
+    task, shared = case.problem.task, case.problem.shared
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    state = jax.eval_shape(task.init, shared, case.hparams, key)
+    step = jax.jit(lambda state, key, t: task.step(shared, case.hparams, state, key, t))
+    threefry = jax.export.DisabledSafetyCheck.custom_call("cu_threefry2x32_ffi")
+    t = jax.ShapeDtypeStruct((), jax.numpy.int32)
+    exported = jax.export.export(step, platforms=["cuda"], disabled_checks=[threefry])
+    text = exported(state, key, t).mlir_module()
+    for condition in re.findall(r"stablehlo\.while.*?cond \{(.*?)\} do", text, re.DOTALL):
+        assert re.findall(r"stablehlo\.(\w+)", condition) == ["compare", "return"]
 
 
 def test_comparing_takes_two_files_with_something_in_common(bench, tmp_path):

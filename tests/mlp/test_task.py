@@ -34,7 +34,7 @@ from research.mlp.task import (
     outputs,
     predictions,
 )
-from research.shuffle import ROUNDS
+from research.shuffle import ORDER
 from research.sweep import Cadence, sweep
 from tests import contract
 
@@ -143,7 +143,7 @@ def test_the_articles_net_learns_as_in_pytorch(optimizer):
     if optimizer == "sgd":
         hparams = hparams.replace(weight_decay=0.0)
     opt_state = make_optimizer(config, hparams).init(params)
-    state = State(params, opt_state, jnp.zeros(ROUNDS, jnp.uint32), jnp.zeros(2, jnp.uint32))
+    state = State(params, opt_state, jnp.zeros(ORDER, jnp.uint32), jnp.zeros(2, jnp.uint32))
     step = jax.jit(task.step)
     for t in range(GOLDEN["steps"]):
         state, metrics = step(shared, hparams, state, jax.random.key(t), jnp.int32(t))
@@ -159,7 +159,7 @@ def test_the_articles_gradient_is_pytorchs():
     hparams = hparams.replace(weight_decay=0.0, momentum=0.0, learning_rate=1.0)
     task = make_problem(config).task
     opt_state = make_optimizer(config, hparams).init(params)
-    state = State(params, opt_state, jnp.zeros(ROUNDS, jnp.uint32), jnp.zeros(2, jnp.uint32))
+    state = State(params, opt_state, jnp.zeros(ORDER, jnp.uint32), jnp.zeros(2, jnp.uint32))
     after, _ = jax.jit(task.step)(shared, hparams, state, jax.random.key(0), jnp.int32(0))
     gradients = jax.tree.map(jnp.subtract, params, after.params)
     chex.assert_trees_all_close(gradients, arrays("gradients"), atol=1e-6, rtol=1e-4)
@@ -180,7 +180,7 @@ def test_the_gradient_is_the_slope_of_the_loss(data):
 
 def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
     config = dataclasses.replace(CONFIG, batch_size=5)
-    order, epochs = jnp.zeros(ROUNDS, jnp.uint32), []
+    order, epochs = jnp.zeros(ORDER, jnp.uint32), []
     for t in range(12):
         order, rows = next_rows(config, 20, order, jax.random.key(t), jnp.int32(t))
         epochs += rows.tolist()

@@ -39,9 +39,9 @@ class Machine:
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
 
-    def run(self, *words, **variables):
+    def run(self, *words, script="run", **variables):
         env = {"PATH": str(self.bin), "CALLS": str(self.calls), **variables}
-        command = [str(self.root / "scripts" / "run"), *words]
+        command = [str(self.root / "scripts" / script), *words]
         return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True)
 
     def uv_calls(self):
@@ -168,3 +168,25 @@ def test_no_network_is_one_clear_line(machine):
         f' printf \'{pip}\' >"$last/bin/python"; chmod +x "$last/bin/python" ;; esac',
     )
     fails_with(machine.run("experiments/mlp.py"), "pip could not install uv")
+
+
+def test_a_python_with_jax_is_benchmarked_as_it_is(machine):
+    machine.command("python3", 'case "$1" in -c) ;; *) echo "took $*"; echo "$PYTHONPATH" ;; esac')
+    done = machine.run("--quick", script="bench")
+    assert done.returncode == 0, done.stderr
+    root = machine.root
+    assert done.stdout == f"took {root}/experiments/bench.py --quick\n{root}\n"
+    assert done.stderr.startswith("with the JAX of ")
+    assert not machine.uv_calls()
+
+
+def test_where_there_is_no_jax_the_benchmark_sets_up(machine):
+    machine.command("python3", 'case "$*" in *jax*) exit 1 ;; esac')
+    done = machine.run("--quick", script="bench")
+    assert done.stdout == f"ran {machine.root}/experiments/bench.py --quick\n"
+    assert len(machine.uv_calls()) == 1
+
+
+def test_what_is_set_up_is_benchmarked(machine):
+    machine.run("experiments/mlp.py")
+    assert machine.run(script="bench").stdout.startswith("ran ")

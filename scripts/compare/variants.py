@@ -1,0 +1,133 @@
+"""Whether something makes training faster: cases of `scripts/bench` as they are and otherwise, in
+turns, each in a process of its own.
+
+    scripts/run scripts/compare/variants.py --cases mlp-small dqn-cartpole --variants rbg
+    scripts/run scripts/compare/variants.py --cases lstm-word-200 --checkout ../before
+    scripts/run scripts/compare/variants.py --variants loops-in-command-buffers    # on a GPU
+
+`--checkout FOLDER` is the same with the code that lies there: another commit, such as before a
+change. A variant may also be a variable of the environment, such as XLA_FLAGS=--xla_... , flags of
+XLA being added to those that are set. The ratio is of units of work a second, the variant's over
+that of things as they are: the median of the turns, the smallest and the largest.
+"""
+
+import dataclasses
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from research.errors import UserError, plain_exit, shortlist
+
+ROOT = Path(__file__).parents[2]
+LOOP = Path(__file__).with_name("case_rate.py")
+# Case -> at how many runs, which is about where a CPU of 2 cores is saturated.
+RUNS = {
+    "mlp-small": 32,
+    "mlp-digits": 16,
+    "dqn-cartpole": 16,
+    "dqn-breakout": 8,
+    "lstm-char-128": 8,
+    "lstm-word-200": 4,
+    "lstm-word-650": 2,
+}
+GRAPHS = "XLA_FLAGS=--xla_gpu_enable_command_buffer="
+VARIANTS = {
+    "rbg": "JAX_DEFAULT_PRNG_IMPL=rbg",  # repeats only with the same layout of the runs
+    "no-large-pages": "GLIBC_TUNABLES=",
+    # NVIDIA: kernels started by the device itself, in CUDA graphs; alone, only straight-line code.
+    "no-command-buffers": GRAPHS,
+    "loops-in-command-buffers": GRAPHS + "+WHILE,+CONDITIONAL",
+    "no-autotuning": "XLA_FLAGS=--xla_gpu_autotune_level=0",
+    "no-triton": "XLA_FLAGS=--xla_gpu_enable_triton_gemm=false",
+    "unrolled-loops": (
+        "XLA_FLAGS=--xla_gpu_enable_while_loop_unrolling=WHILE_LOOP_UNROLLING_AUTO_UNROLL"
+    ),
+    "float32-is-not-tf32": "JAX_DEFAULT_MATMUL_PRECISION=highest",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Whether something makes training faster."""
+
+    cases: tuple[str, ...] = tuple(RUNS)
+    variants: Annotated[
+        tuple[str, ...], tyro.conf.arg(help=f"{', '.join(VARIANTS)}, or NAME=VALUE")
+    ] = ()
+    checkout: Annotated[str | None, tyro.conf.arg(help="a folder with other code")] = None
+    precision: str = "float32"
+    runs: Annotated[int, tyro.conf.arg(help="at once; 0: what saturates 2 cores")] = 0
+    turns: int = 3
+
+
+def check(args: Arguments) -> dict[str, tuple[Path, Mapping[str, str]]]:
+    """What is compared: name -> the folder of the code, and variables of its environment.
+
+    Raises:
+      UserError: for what is not there.
+    """
+    if odd := [case for case in args.cases if case not in RUNS]:
+        raise UserError(f"--cases {odd[0]}: there are {shortlist(RUNS)}")
+    if args.turns < 1 or args.runs < 0:
+        raise UserError("--turns must be at least 1, --runs at least 0")
+    others: dict[str, tuple[Path, Mapping[str, str]]] = {}
+    for variant in args.variants:
+        name, equals, value = VARIANTS.get(variant, variant).partition("=")
+        if not equals:
+            raise UserError(f"--variants {variant}: there are {shortlist(VARIANTS)}")
+        before = os.environ.get(name, "")
+        others[variant] = ROOT, {name: f"{before} {value}" if name == "XLA_FLAGS" else value}
+    if args.checkout is not None:
+        folder = Path(args.checkout)
+        if not (folder / "experiments" / "bench_cases.py").is_file():
+            raise UserError(f"--checkout {folder}: holds no experiments/bench_cases.py")
+        others[str(folder)] = folder.resolve(), {}
+    if not others:
+        raise UserError("nothing to compare with: give --variants or --checkout")
+    return others
+
+
+def units_per_second(
+    case: str, runs: int, precision: str, root: Path, variables: Mapping[str, str]
+) -> float:
+    """Of all runs, by a process of its own.
+
+    Raises:
+      UserError: if it fails.
+    """
+    command = [sys.executable, str(LOOP), str(root), case, precision, str(runs)]
+    env = {**os.environ, **variables}
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"{case} with {dict(variables)}, code of {root}: {done.stderr[-300:]}")
+    return float(done.stdout.split()[-1])
+
+
+def main(args: Arguments) -> None:
+    """Prints a line a case and variant."""
+    others = check(args)
+    for case in args.cases:
+        runs = args.runs or RUNS[case]
+        ratios = {name: [] for name in others}
+        for _ in range(args.turns):
+            usual = units_per_second(case, runs, args.precision, ROOT, {})
+            for name, other in others.items():
+                ratios[name].append(units_per_second(case, runs, args.precision, *other) / usual)
+        for name, found in ratios.items():
+            middle = statistics.median(found)
+            print(
+                f"{case}, {args.precision}, {runs:,} runs: {name} {middle:.3f} "
+                f"({min(found):.3f} to {max(found):.3f})",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        main(tyro.cli(Arguments, description=__doc__))
