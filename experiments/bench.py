@@ -4,6 +4,8 @@ people use otherwise.
     scripts/bench                          every case; some 20 minutes on a CPU
     scripts/bench --quick                  three cases at two sizes, in two minutes
     scripts/bench --peers PYTHON           beside torch and stable_baselines3, if that has them
+    scripts/bench --peers PYTHON --purejaxrl FOLDER    and a checkout of purejaxrl, if it has gymnax
+                                           0.0.9 and flashbax
     scripts/bench profile CASE             where the time of a case goes
     scripts/bench compare A.json B.json    two machines, or before and after a change
     scripts/bench readme                   writes README's table from experiments/results/bench/
@@ -59,6 +61,7 @@ class Arguments:
     cases: Sequence[str] = ()
     precisions: Sequence[str] = ()
     peers: str | None = None
+    purejaxrl: str | None = None
     runs: int = Limits().runs
     seconds: float = 4.0
     targets: bool = True
@@ -73,6 +76,7 @@ def read_arguments(words: list[str]) -> Arguments:
     add("--cases", nargs="+", default=(), help=f"of {', '.join(CASES)}; all if not given")
     add("--precisions", nargs="+", default=(), help="float32, bfloat16; quick: the first")
     add("--peers", metavar="PYTHON", help="an interpreter that has what others need")
+    add("--purejaxrl", metavar="FOLDER", help="a checkout of it, for the peers' interpreter")
     add("--runs", type=int, default=default.runs, help="at most (default: %(default)s)")
     add("--seconds", type=float, default=default.seconds,
         help="that a peer is timed for, each turn (default: %(default)s)")  # fmt: skip
@@ -129,6 +133,11 @@ def check(args: Arguments) -> list[str]:
     check_known("--cases", args.cases, known_cases())
     check_known("--precisions", args.precisions, PRECISIONS)
     check_runs(args.runs)
+    if args.purejaxrl is not None:
+        if args.peers is None:
+            raise UserError("--purejaxrl: give --peers, an interpreter that has what it needs")
+        if not (Path(args.purejaxrl) / "purejaxrl" / "dqn.py").is_file():
+            raise UserError(f"--purejaxrl {args.purejaxrl}: holds no purejaxrl/dqn.py")
     if not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: must be above 0")
     return list(args.cases) or known_cases(args.quick)
@@ -180,9 +189,11 @@ def measure_peers(
         data = write_examples(case, folder)
         for processes, how in ((usable_cores(), "one process a core"), (1, "all threads")):
             threads = usable_cores() // processes
-            for peer in peers_of(case, threads, data):
+            each = max(1, best.runs // processes)
+            for peer in peers_of(case, threads, data, args.purejaxrl, each):
                 python = args.peers or sys.executable
-                python = sys.executable if has_package(sys.executable, peer.package) else python
+                if not peer.apart and has_package(sys.executable, peer.package):
+                    python = sys.executable
                 if not has_package(python, peer.package):
                     console.print(f"{case.name}: {peer.name} is not installed and left out")
                     continue
@@ -192,7 +203,8 @@ def measure_peers(
                     rate = run_peer(python, peer, case, processes, args.seconds)
                     pairs.append((ours, rate.units_per_second))
                     checked = rate.checked
-                yield result(case, peer.name, how, processes, pairs, checked, best.runs)
+                runs = processes * peer.runs
+                yield result(case, peer.name, how, runs, pairs, checked, best.runs)
 
 
 def median_rate(ready: Ready) -> float:

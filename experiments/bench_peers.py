@@ -30,6 +30,8 @@ class Peer(NamedTuple):
       batch: what an update of it must be of.
       extra_params: that it has beside ours, such as a second bias of PyTorch's LSTM.
       after: what the loop is given after the number of seconds.
+      runs: that one process trains at once.
+      apart: whether it cannot run beside this project's own packages.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Peer(NamedTuple):
     batch: int
     extra_params: int = 0
     after: Sequence[str] = ()
+    runs: int = 1
+    apart: bool = False
 
 
 class Rate(NamedTuple):
@@ -52,13 +56,17 @@ class Rate(NamedTuple):
     checked: str
 
 
-def peers_of(case: Case, threads: int, data: Path) -> Iterator[Peer]:
+def peers_of(
+    case: Case, threads: int, data: Path, purejaxrl: str | None = None, runs: int = 1
+) -> Iterator[Peer]:
     """Those that train what a case does.
 
     Args:
       case: of `scripts/bench`.
       threads: that each process may use.
       data: where the examples of an MLP lie.
+      purejaxrl: a checkout of it, if there is one.
+      runs: for each process of those that train several at once.
     """
     if case.name not in LSTMS and case.precision != "float32":
         return
@@ -70,6 +78,9 @@ def peers_of(case: Case, threads: int, data: Path) -> Iterator[Peer]:
             yield Peer("scikit-learn", "sklearn", ("sklearn_loop.py", str(data), hidden), 64)
     elif case.name == "dqn-cartpole":
         yield Peer("Stable-Baselines3", "stable_baselines3", ("sb3_loop.py", str(threads)), 128)
+        if purejaxrl is not None:
+            loop = ("purejaxrl_loop.py", purejaxrl, str(runs))
+            yield Peer("purejaxrl", "flashbax", loop, 128, runs=runs, apart=True)
     elif case.name in LSTMS:
         symbols, hidden, batch, window = LSTMS[case.name]
         sizes = (symbols, hidden[0], len(hidden), batch, window, threads)
@@ -90,7 +101,8 @@ def run_peer(python: str, peer: Peer, case: Case, processes: int, seconds: float
       UserError: if one fails, or trains something else than we do.
     """
     threads = usable_cores() // processes
-    limited = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PJRT_NPROC")  # the last is JAX's
+    limited = {name: str(threads) for name in names}
     script, *words = peer.loop
     command = [python, str(LOOPS / script), *words, str(seconds), *peer.after]
     started = [

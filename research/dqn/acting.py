@@ -125,7 +125,7 @@ def epsilon_greedy(q_NxA: jax.Array, epsilon: Any, key: jax.Array) -> jax.Array:
 
     Of equal values the first is the largest, as everywhere in this field.
     """
-    return _choose(q_NxA, epsilon, key)[0]
+    return _choose(q_NxA, epsilon, jax.random.bits(key, (2, len(q_NxA))))[0]
 
 
 def keep_up(
@@ -144,21 +144,24 @@ def keep_up(
       kept_N: int32, as the last call returned it; -1 where an episode begins.
       key: typed.
     """
-    keep_key, new_key = jax.random.split(key)
-    goes_on = jax.random.uniform(keep_key, kept_N.shape) < 1 - 1 / length
-    action_N, explores_N = _choose(q_NxA, epsilon, new_key)
+    bits_3xN = jax.random.bits(key, (3, len(q_NxA)))  # at once: each call of the generator counts
+    goes_on = fraction(bits_3xN[0]) < 1 - 1 / length
+    action_N, explores_N = _choose(q_NxA, epsilon, bits_3xN[1:])
     new_N = jnp.where(explores_N, action_N, -1)
     kept_N = jnp.where((kept_N >= 0) & goes_on, kept_N, new_N)
     return jnp.where(kept_N >= 0, kept_N, action_N), kept_N
 
 
-def _choose(q_NxA: jax.Array, epsilon: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _choose(q_NxA: jax.Array, epsilon: Any, bits_2xN: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Actions int32 [N], and whether they are random."""
-    n, actions = q_NxA.shape
-    whether_key, which_key = jax.random.split(key)
-    explores = jax.random.uniform(whether_key, (n,)) < epsilon
-    any_action = jax.random.randint(which_key, (n,), 0, actions)
+    explores = fraction(bits_2xN[0]) < epsilon
+    any_action = (bits_2xN[1] % jnp.uint32(q_NxA.shape[1])).astype(jnp.int32)
     return jnp.where(explores, any_action, jnp.argmax(q_NxA, axis=-1).astype(jnp.int32)), explores
+
+
+def fraction(bits: jax.Array) -> jax.Array:
+    """uint32 as float32 in [0, 1), evenly spread."""
+    return (bits >> 8).astype(jnp.float32) * jnp.float32(2**-24)
 
 
 def _how_it_ended(held: jax.Array, terminated: jax.Array, truncated: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import lax, vmap
 
 from research.dqn.acting import Actors, Finished, Row, keep_up, linear_schedule, step_actors
 from research.dqn.environments import Environment
@@ -53,7 +53,7 @@ def explore(
     """
 
     def one_row(actors, row):
-        act_key, env_key = jax.random.split(jax.random.fold_in(key, row))
+        act_key, env_key = vmap(jax.random.fold_in, (None, 0))(key, 2 * row + jnp.arange(2))
         q_NxA = values(actors.observation)
         action_N, kept_N = keep_up(q_NxA, epsilon(row), length, actors.kept, act_key)
         actors = actors._replace(kept=kept_N)

@@ -95,8 +95,9 @@ def uniform_slots(
     rows = slots // n_envs
     kept = jnp.minimum(written, rows)
     oldest = (written - kept) % rows
-    draw = jax.random.randint(key, (batch,), 0, (kept - n) * n_envs)
-    return (oldest * n_envs + draw) % slots
+    # The remainder favours some slots by S / 2**32 at most; `randint` takes three such draws.
+    draw = jax.random.bits(key, (batch,)) % ((kept - n) * n_envs).astype(jnp.uint32)
+    return (oldest * n_envs + draw.astype(jnp.int32)) % slots
 
 
 def read(

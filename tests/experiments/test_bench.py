@@ -58,6 +58,8 @@ def test_it_measures_prints_writes_and_draws(bench, tmp_path, capsys):
         ({"precisions": ("float64",)}, "--precisions float64: there are float32, bfloat16"),
         ({"runs": 0}, "--runs 0: must be at least 1"),
         ({"seconds": -1.0}, "--seconds -1: must be above 0"),
+        ({"purejaxrl": "."}, "--purejaxrl: give --peers, an interpreter"),
+        ({"purejaxrl": ".", "peers": "python3"}, r"--purejaxrl \.: holds no purejaxrl/dqn.py"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_measured(bench, given, says):
@@ -212,6 +214,15 @@ def test_scikit_learn_does_the_work_that_it_is_counted_for(peers, digits, tmp_pa
     rate = peers.run_peer(sys.executable, found, digits, 1, 0.01)
     assert rate.units_per_second > 1_000
     assert rate.checked == "9,610 params, batch 64"
+
+
+def test_purejaxrl_trains_its_share_of_the_runs_in_each_process(load_script, peers):
+    case = load_script("bench_cases.py").dqn_cartpole("float32")
+    names = [one.name for one in peers.peers_of(case, 1, Path("none"))]
+    assert "purejaxrl" not in names
+    *_, found = peers.peers_of(case, 1, Path("none"), "checkout", runs=4)
+    assert (found.name, found.runs, found.apart) == ("purejaxrl", 4, True)
+    assert found.loop == ("purejaxrl_loop.py", "checkout", "4")
 
 
 def test_what_is_not_installed_is_told_apart(peers):
