@@ -4,6 +4,7 @@ turns, each in a process of its own.
     scripts/run scripts/compare/variants.py --cases mlp-small dqn-cartpole --variants rbg
     scripts/run scripts/compare/variants.py --cases lstm-word-200 --checkout ../before
     scripts/run scripts/compare/variants.py --variants loops-in-command-buffers    # on a GPU
+    PYTHONPATH=. python3 scripts/compare/variants.py --variants ...    # beside JAX alone
 
 `--checkout FOLDER` is the same with the code that lies there: another commit, such as before a
 change. A variant may also be a variable of the environment, such as XLA_FLAGS=--xla_... , flags of
@@ -11,18 +12,16 @@ XLA being added to those that are set. The ratio is of units of work a second, t
 that of things as they are: the median of the turns, the smallest and the largest.
 """
 
-import dataclasses
+import argparse
 import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from research.errors import UserError, plain_exit, shortlist
+from research.products import PRECISIONS
 
 ROOT = Path(__file__).parents[2]
 LOOP = Path(__file__).with_name("case_rate.py")
@@ -52,21 +51,23 @@ VARIANTS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Arguments:
-    """Whether something makes training faster."""
+def read_arguments() -> argparse.Namespace:
+    """By the standard library: as for `scripts/bench`, JAX need not have tyro beside it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("--cases", nargs="+", default=tuple(RUNS), help=f"of {', '.join(RUNS)}; all if not given")
+    add("--variants", nargs="+", default=(), help=f"{', '.join(VARIANTS)}, or NAME=VALUE")
+    add("--checkout", metavar="FOLDER", help="other code")
+    add("--precision", default=PRECISIONS[0], help="(default: %(default)s)")
+    add("--runs", type=int, default=0, help="at once (default: what saturates 2 cores)")
+    add("--turns", type=int, default=3, help="(default: %(default)s)")
+    return parser.parse_args()
 
-    cases: tuple[str, ...] = tuple(RUNS)
-    variants: Annotated[
-        tuple[str, ...], tyro.conf.arg(help=f"{', '.join(VARIANTS)}, or NAME=VALUE")
-    ] = ()
-    checkout: Annotated[str | None, tyro.conf.arg(help="a folder with other code")] = None
-    precision: str = "float32"
-    runs: Annotated[int, tyro.conf.arg(help="at once; 0: what saturates 2 cores")] = 0
-    turns: int = 3
 
-
-def check(args: Arguments) -> dict[str, tuple[Path, Mapping[str, str]]]:
+def check(args: argparse.Namespace) -> dict[str, tuple[Path, Mapping[str, str]]]:
     """What is compared: name -> the folder of the code, and variables of its environment.
 
     Raises:
@@ -74,10 +75,12 @@ def check(args: Arguments) -> dict[str, tuple[Path, Mapping[str, str]]]:
     """
     if odd := [case for case in args.cases if case not in RUNS]:
         raise UserError(f"--cases {odd[0]}: there are {shortlist(RUNS)}")
+    if args.precision not in PRECISIONS:
+        raise UserError(f"--precision {args.precision}: there are {shortlist(PRECISIONS)}")
     if args.turns < 1 or args.runs < 0:
         raise UserError("--turns must be at least 1, --runs at least 0")
     others: dict[str, tuple[Path, Mapping[str, str]]] = {}
-    for variant in args.variants:
+    for variant in map(str, args.variants):
         name, equals, value = VARIANTS.get(variant, variant).partition("=")
         if not equals:
             raise UserError(f"--variants {variant}: there are {shortlist(VARIANTS)}")
@@ -109,7 +112,7 @@ def units_per_second(
     return float(done.stdout.split()[-1])
 
 
-def main(args: Arguments) -> None:
+def main(args: argparse.Namespace) -> None:
     """Prints a line a case and variant."""
     others = check(args)
     for case in args.cases:
@@ -130,4 +133,4 @@ def main(args: Arguments) -> None:
 
 if __name__ == "__main__":
     with plain_exit():
-        main(tyro.cli(Arguments, description=__doc__))
+        main(read_arguments())
