@@ -100,7 +100,8 @@ def profile_case(case: Case, runs: int) -> Profile:
     cost = max(0.0, devices * (recorded - seconds) / len(events))
     spent = _add_up(lanes, read_kernels(program.as_text()), cost)
     # What recording costs is not quite the same for all: no more than the whole is shared out.
-    factor = min(1.0, devices * seconds / sum(one.seconds for one in spent))
+    total = sum(one.seconds for one in spent)
+    factor = min(1.0, devices * seconds / total) if total else 1.0
     spent = [one._replace(seconds=factor * one.seconds) for one in spent]
     return Profile(case.name, case.precision, runs, steps, devices, seconds, recorded, spent)
 
