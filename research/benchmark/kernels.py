@@ -39,7 +39,7 @@ _CALLS = re.compile(r"calls=%?([\w.\-]+)")
 _TARGET = re.compile(r'custom_call_target="([^"]*)"')
 _OP_NAME = re.compile(r'op_name="([^"]*)"')
 # What the engine wraps around a task: the program, its devices, its loop and its runs.
-_WRAPPING = re.compile(r"^jit\([^)]*\)/|^(shard_map|while|body|closed_call|vmap\(\))/")
+_WRAPPING = re.compile(r"^jit\([^)]*\)/|^(shard_map|while|body|closed_call|eval_jaxpr|vmap\(\))/")
 
 
 class Kernel(NamedTuple):

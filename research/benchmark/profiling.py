@@ -1,6 +1,7 @@
 """Where the time of a training program goes, by what its kernels do."""
 
 import tempfile
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -114,7 +115,11 @@ def _record(ready: Ready) -> list[list[Event]]:
         with jax.profiler.trace(folder, profiler_options=options):
             ready.repeat()
         (path,) = Path(folder).rglob("*.xplane.pb")
-        return [list(lane) for lane in _lanes(jax.profiler.ProfileData.from_file(str(path)))]
+        with warnings.catch_warnings():
+            # Python 3.12 warns of types of JAX's reader that name no module; as an error, in the
+            # midst of its C++, that would end the process.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return [list(lane) for lane in _lanes(jax.profiler.ProfileData.from_file(str(path)))]
 
 
 def _lanes(profile: Any) -> Iterator[Iterable[Event]]:
