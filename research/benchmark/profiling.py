@@ -63,6 +63,13 @@ class Profile(NamedTuple):
         return dict(sorted(total.items(), key=lambda item: -item[1]))
 
     @property
+    def recording(self) -> float:
+        """Seconds that it takes to record one call of a kernel, which are taken off; what is no
+        longer than that is not known well."""
+        calls = sum(one.calls for one in self.spent)
+        return max(0.0, self.devices * (self.recorded - self.seconds) / calls)
+
+    @property
     def idle(self) -> float:
         """Seconds in which devices ran no kernel of their own, all together: they waited, started
         kernels or, on a CPU, helped with a product of another device."""
