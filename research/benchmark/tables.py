@@ -163,8 +163,8 @@ def profile_tables(profile: Profile) -> list[Rows]:
     ]
     title = (
         f"{profile.case}, {profile.precision}, {profile.runs:,} runs, {profile.steps:,} steps on "
-        f"{profile.devices} devices; {_microseconds(profile.recording)}, which it takes to record a "
-        "kernel, are taken off each"
+        f"{profile.devices} devices; {_microseconds(profile.recording)}, which recording a kernel "
+        "takes, are taken off each"
     )
     longest = [
         (
