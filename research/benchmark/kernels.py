@@ -11,7 +11,6 @@ REDUCTIONS = "sums and other reductions"
 ELEMENTWISE = "elementwise"
 COPIES = "copies and layout"
 CONTROL = "loops and calls"
-KINDS = (PRODUCTS, RANDOM, GATHERS, REDUCTIONS, ELEMENTWISE, COPIES, CONTROL)
 
 # Of what a fusion holds, the first of these that is there says what it does.
 _KIND_OF = {
@@ -46,7 +45,7 @@ class Kernel(NamedTuple):
     """One instruction that a device runs.
 
     Attributes:
-      kind: one of `KINDS`.
+      kind: one of the above, such as `PRODUCTS`.
       shape: of its result, as HLO has it; of a tuple, of the first.
       source: the operation of JAX that it was made from, below the modules and transformations
         that name it; of a fusion, of the product in it, if there is one, or of its result.

@@ -42,7 +42,8 @@ class Profile(NamedTuple):
       steps: of each run.
       devices: that took part.
       seconds: that the call takes when nothing is recorded.
-      recorded: seconds that it took, from the first kernel to the last.
+      recording: seconds that it takes to record one call of a kernel, which are taken off; what is
+        no longer than that is not known well.
       spent: of each kernel, longest first.
     """
 
@@ -52,7 +53,7 @@ class Profile(NamedTuple):
     steps: int
     devices: int
     seconds: float
-    recorded: float
+    recording: float
     spent: list[Spent]
 
     def by_kind(self) -> dict[str, float]:
@@ -61,13 +62,6 @@ class Profile(NamedTuple):
         for one in self.spent:
             total[one.kernel.kind] += one.seconds
         return dict(sorted(total.items(), key=lambda item: -item[1]))
-
-    @property
-    def recording(self) -> float:
-        """Seconds that it takes to record one call of a kernel, which are taken off; what is no
-        longer than that is not known well."""
-        calls = sum(one.calls for one in self.spent)
-        return max(0.0, self.devices * (self.recorded - self.seconds) / calls)
 
     @property
     def idle(self) -> float:
@@ -105,13 +99,13 @@ def profile_case(case: Case, runs: int) -> Profile:
     program: Any = next(iter(ready.program.train.values()))
     recorded = max(event.end for event in events) - min(event.start for event in events)
     recorded, devices = recorded / 1e9, ready.program.layout.devices
-    cost = max(0.0, devices * (recorded - seconds) / len(events))
-    spent = _add_up(lanes, read_kernels(program.as_text()), cost)
+    recording = max(0.0, devices * (recorded - seconds) / len(events))
+    spent = _add_up(lanes, read_kernels(program.as_text()), recording)
     # What recording costs is not quite the same for all: no more than the whole is shared out.
     total = sum(one.seconds for one in spent)
     factor = min(1.0, devices * seconds / total) if total else 1.0
     spent = [one._replace(seconds=factor * one.seconds) for one in spent]
-    return Profile(case.name, case.precision, runs, steps, devices, seconds, recorded, spent)
+    return Profile(case.name, case.precision, runs, steps, devices, seconds, recording, spent)
 
 
 def _record(ready: Ready) -> list[list[Event]]:
@@ -147,7 +141,7 @@ def _kernel_event(event: Any) -> Event | None:
 
 
 def _add_up(
-    lanes: Iterable[Iterable[Event]], kernels: dict[str, Kernel], cost: float
+    lanes: Iterable[Iterable[Event]], kernels: dict[str, Kernel], recording: float
 ) -> list[Spent]:
     seconds: dict[str, float] = defaultdict(float)
     calls: dict[str, int] = defaultdict(int)
@@ -157,7 +151,7 @@ def _add_up(
             calls[event.name] += 1
     unknown = Kernel("not in the program", "", "")
     spent = [
-        Spent(name, kernels.get(name, unknown), max(0.0, seconds[name] - cost * count), count)
+        Spent(name, kernels.get(name, unknown), max(0.0, seconds[name] - recording * count), count)
         for name, count in calls.items()
     ]
     return sorted(spent, key=lambda one: -one.seconds)

@@ -145,7 +145,7 @@ def keep_up(
       key: typed.
     """
     bits_3xN = jax.random.bits(key, (3, len(q_NxA)))  # at once: each call of the generator counts
-    goes_on = fraction(bits_3xN[0]) < 1 - 1 / length
+    goes_on = _fraction(bits_3xN[0]) < 1 - 1 / length
     action_N, explores_N = _choose(q_NxA, epsilon, bits_3xN[1:])
     new_N = jnp.where(explores_N, action_N, -1)
     kept_N = jnp.where((kept_N >= 0) & goes_on, kept_N, new_N)
@@ -154,12 +154,12 @@ def keep_up(
 
 def _choose(q_NxA: jax.Array, epsilon: Any, bits_2xN: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Actions int32 [N], and whether they are random."""
-    explores = fraction(bits_2xN[0]) < epsilon
+    explores = _fraction(bits_2xN[0]) < epsilon
     any_action = (bits_2xN[1] % jnp.uint32(q_NxA.shape[1])).astype(jnp.int32)
     return jnp.where(explores, any_action, jnp.argmax(q_NxA, axis=-1).astype(jnp.int32)), explores
 
 
-def fraction(bits: jax.Array) -> jax.Array:
+def _fraction(bits: jax.Array) -> jax.Array:
     """uint32 as float32 in [0, 1), evenly spread."""
     return (bits >> 8).astype(jnp.float32) * jnp.float32(2**-24)
 
