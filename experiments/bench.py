@@ -21,14 +21,12 @@ are measured as they are. Without gymnax there are no DQNs, without matplotlib t
 
 import argparse
 import dataclasses
-import statistics
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench_cases import CASES, known_cases, targets
-from bench_peers import flax_case, has_package, peers_of, run_peer, write_examples
+from bench_turns import measure_peers
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -36,19 +34,18 @@ from rich.table import Table
 
 from research.benchmark import tables
 from research.benchmark.ceilings import measure_ceilings
-from research.benchmark.growth import Growth, Limits, measure_growth
+from research.benchmark.growth import Limits, measure_growth
 from research.benchmark.picture import draw
 from research.benchmark.profiling import profile_case
 from research.benchmark.readme import RESULTS, ROOT, write_readme
-from research.benchmark.record import Benchmark, PeerResult, load, save
+from research.benchmark.record import Benchmark, load, save
 from research.benchmark.target import time_to_target
-from research.benchmark.timing import Case, Ready
+from research.benchmark.timing import Case
 from research.errors import UserError, plain_exit, shortlist
 from research.products import PRECISIONS
-from research.sweep.machine import configure_jax, describe_session, usable_cores
+from research.sweep.machine import configure_jax, describe_session
 
 QUICK_LIMITS = Limits(runs=32, factor=32)
-TURNS = 3  # of ours and of a peer
 FILE_WIDTH = 150  # of what is not printed to a terminal
 
 
@@ -169,61 +166,11 @@ def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Con
         growth = measure_growth(case, limits, tell)
         benchmark.growths.append(growth)
         if args.peers or not args.quick:
-            benchmark.peers.extend(measure_peers(case, growth, args, console))
+            others = measure_peers(
+                case, growth, args.peers, args.purejaxrl, args.seconds, console.print
+            )
+            benchmark.peers.extend(others)
     show(tables.growth_table(benchmark, growth), console)
-
-
-def measure_peers(
-    case: Case, growth: Growth, args: Arguments, console: Console
-) -> Iterator[PeerResult]:
-    """What trains the same and is installed, in turns with ours at its best number of runs."""
-    best, other = growth.best, flax_case(case)
-    ready = Ready(case, best.runs, best.steps, cold=False)
-    if other is not None:
-        theirs = Ready(other, best.runs, best.steps, cold=False)
-        pairs = [(median_rate(ready), median_rate(theirs)) for _ in range(TURNS)]
-        checked = "embedding, sizes, optimizer and windows are ours"
-        yield result(case, "flax", "same engine", best.runs, pairs, checked, best.runs)
-        del theirs
-    with tempfile.TemporaryDirectory() as folder:
-        data = write_examples(case, folder)
-        for processes, how in ((usable_cores(), "one process a core"), (1, "all threads")):
-            threads = usable_cores() // processes
-            each = max(1, best.runs // processes)
-            for peer in peers_of(case, threads, data, args.purejaxrl, each):
-                python = args.peers or sys.executable
-                if not peer.apart and has_package(sys.executable, peer.package):
-                    python = sys.executable
-                if not has_package(python, peer.package):
-                    console.print(f"{case.name}: {peer.name} is not installed and left out")
-                    continue
-                pairs, checked = [], ""
-                for _ in range(TURNS):
-                    ours = median_rate(ready)
-                    rate = run_peer(python, peer, case, processes, args.seconds)
-                    pairs.append((ours, rate.units_per_second))
-                    checked = rate.checked
-                runs = processes * peer.runs
-                yield result(case, peer.name, how, runs, pairs, checked, best.runs)
-
-
-def median_rate(ready: Ready) -> float:
-    """Units per second, the median of three repeats."""
-    return statistics.median(ready.units(ready.repeat()) for _ in range(3))
-
-
-def result(
-    case: Case,
-    peer: str,
-    how: str,
-    runs: int,
-    pairs: list[tuple[float, float]],
-    checked: str,
-    ours_runs: int,
-) -> PeerResult:
-    """Of the turn with the median ratio."""
-    ours, theirs = sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
-    return PeerResult(case.name, case.precision, peer, how, runs, theirs, checked, ours, ours_runs)
 
 
 def show(rows: tables.Rows, console: Console) -> None:

@@ -13,7 +13,7 @@ from research.benchmark.timing import Case
 from research.lm.data import Heldout, TextData
 from research.mlp.dataset import Dataset, Split
 from research.sweep import Cadence
-from research.task import Problem
+from research.task import Problem, always_zero
 
 WINDOWS = 50  # of random text: there is nothing to learn, but it is read as any other
 # Symbols, layers, streams, window: the small and the medium model of Zaremba et al. (2014), but for
@@ -39,7 +39,8 @@ def _mlp(
     name: str, preset: str, precision: str, sizes: tuple[int, int, int], first_steps: int
 ) -> Case:
     chosen, data = mlp.PRESETS[preset], _random_table(*sizes)
-    config = dataclasses.replace(chosen.config, off=mlp.ZERO_IS_OFF, compute=precision)
+    off = always_zero(chosen.hparams)
+    config = dataclasses.replace(chosen.config, off=off, compute=precision)
     task = mlp.make_task(mlp.fit_to(config, data))
     return Case(name, precision, Problem(task, data), chosen.hparams, first_steps)
 
@@ -72,19 +73,21 @@ def _dqn(name: str, preset: str, precision: str, first_steps: int) -> Case:
     from research import dqn  # gymnax is not everywhere
 
     chosen = dqn.PRESETS[preset]
-    config = dataclasses.replace(chosen.config, learning_starts=1_000, compute=precision)
+    off = always_zero(chosen.hparams)
+    config = dataclasses.replace(chosen.config, off=off, learning_starts=1_000, compute=precision)
     return Case(name, precision, dqn.make_problem(config), chosen.hparams, first_steps)
 
 
 def lstm(name: str, precision: str, make_task: Callable[..., Any] = lm.make_task) -> Case:
     """Truncated backpropagation on random tokens, SGD on gradients of bounded norm."""
     symbols, hidden, batch, window = LSTMS[name]
+    hparams = lm.HParams(learning_rate=0.1, max_grad_norm=5.0)
     config = lm.Config(
         hidden=hidden, embedding_size=hidden[0], batch_size=batch, window=window, optimizer="sgd",
-        schedule="constant", compute=precision, off=lm.ZERO_IS_OFF,
+        schedule="constant", compute=precision, off=always_zero(hparams),
     )  # fmt: skip
     problem = Problem(make_task(config, WINDOWS), _random_text(symbols, batch, window))
-    return Case(name, precision, problem, lm.HParams(learning_rate=0.1, max_grad_norm=5.0), 4)
+    return Case(name, precision, problem, hparams, 4)
 
 
 def _random_text(symbols: int, batch: int, window: int) -> TextData:
@@ -122,8 +125,8 @@ def targets(quick: bool) -> list[Callable[[], Target]]:
 
 def _digits() -> Target:
     chosen = mlp.PRESETS["digits"]
-    config = dataclasses.replace(chosen.config, off=mlp.ZERO_IS_OFF)
     hparams = dataclasses.replace(chosen.hparams, learning_rate=3e-3)
+    config = dataclasses.replace(chosen.config, off=always_zero(hparams))
     problem = mlp.make_problem(config)
     return Target("digits, 64-128-10", problem, hparams, 32, 3_000, Cadence(30, 30, 30), 0.97)
 
@@ -139,7 +142,7 @@ def _cartpole() -> Target:
 
 def _characters() -> Target:
     chosen = lm.PRESETS["topics"]
-    config = dataclasses.replace(chosen.config, off=lm.ZERO_IS_OFF)
+    config = dataclasses.replace(chosen.config, off=always_zero(chosen.hparams))
     problem = lm.make_problem(config)
     steps = problem.task.steps
     assert steps is not None  # the preset counts epochs

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from bench_cases import LSTMS, lstm
 
 from research.benchmark.timing import Case
 from research.errors import UserError
+from research.sweep.local_workers import keep_to, shares_of_cores
 from research.sweep.machine import usable_cores
 
 MLPS = {"mlp-small": ("10-5-1", False), "mlp-digits": ("64-128-10", True)}  # whether it classifies
@@ -42,18 +43,6 @@ class Peer(NamedTuple):
     after: Sequence[str] = ()
     runs: int = 1
     apart: bool = False
-
-
-class Rate(NamedTuple):
-    """What it did.
-
-    Attributes:
-      units_per_second: of all processes.
-      checked: what was found equal to ours.
-    """
-
-    units_per_second: float
-    checked: str
 
 
 def peers_of(
@@ -94,39 +83,63 @@ def has_package(python: str, package: str) -> bool:
     return subprocess.run([python, "-c", look], capture_output=True).returncode == 0
 
 
-def run_peer(python: str, peer: Peer, case: Case, processes: int, seconds: float) -> Rate:
-    """So many processes at once.
+def run_peer(python: str, peer: Peer, case: Case, processes: int, seconds: float) -> float:
+    """Units a second of so many processes together.
 
     Raises:
       UserError: if one fails, or trains something else than we do.
     """
-    threads = usable_cores() // processes
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PJRT_NPROC")  # the last is JAX's
-    limited = {name: str(threads) for name in names}
     script, *words = peer.loop
     command = [python, str(LOOPS / script), *words, str(seconds), *peer.after]
-    started = [
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=os.environ | limited,
-        )
-        for _ in range(processes)
-    ]  # fmt: skip
+    results = _run_at_once(command, processes, peer.name)
+    check_same_work(peer, case, results)
+    return sum(result["units_per_second"] for result in results)
+
+
+def run_ours(case: Case, runs: int, processes: int, seconds: float) -> float:
+    """Units a second of the case itself by so many processes, as under `scripts/launch`.
+
+    Args:
+      runs: of each process.
+
+    Raises:
+      UserError: if one fails.
+    """
+    loop = str(LOOPS / "case_rate.py"), str(LOOPS.parents[1])
+    command = [sys.executable, *loop, case.name, case.precision, str(runs), str(seconds)]
+    return sum(_run_at_once(command, processes, "Seedbed"))
+
+
+def _run_at_once(command: Sequence[str], processes: int, name: str) -> list[Any]:
+    """What so many processes print, as JSON in the last line; each keeps to cores of its own.
+
+    Raises:
+      UserError: if one fails.
+    """
+    threads = usable_cores() // processes
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PJRT_NPROC")  # the last is JAX's
+    env = {**os.environ, **{name: str(threads) for name in names}}
+    started = []
+    for cores in shares_of_cores(processes):
+        with keep_to(cores):
+            started.append(
+                subprocess.Popen(
+                    command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+                )
+            )
     answers = [process.communicate() for process in started]
     if failed := [said for process, (_, said) in zip(started, answers, strict=True)
                   if process.returncode]:  # fmt: skip
         last = (failed[0].strip().splitlines() or ["it said nothing"])[-1]
-        raise UserError(f"{peer.name} failed: {last}")
-    results = [json.loads(answer.strip().splitlines()[-1]) for answer, _ in answers]
-    checked = check_same_work(peer, case, results)
-    return Rate(sum(result["units_per_second"] for result in results), checked)
+        raise UserError(f"{name} failed: {last}")
+    return [json.loads(answer.strip().splitlines()[-1]) for answer, _ in answers]
 
 
-def check_same_work(peer: Peer, case: Case, results: Sequence[dict[str, Any]]) -> str:
-    """What is equal.
+def check_same_work(peer: Peer, case: Case, results: Sequence[Mapping[str, Any]]) -> None:
+    """Whether they trained what we do.
 
     Raises:
-      UserError: if something is not.
+      UserError: if not.
     """
     params = count_params(case) + peer.extra_params
     for result in results:
@@ -135,8 +148,12 @@ def check_same_work(peer: Peer, case: Case, results: Sequence[dict[str, Any]]) -
                 f"{peer.name} trains {result['params']:,} params by batches of {result['batch']}, "
                 f"and {case.name} {params:,} by batches of {peer.batch}"
             )
+
+
+def describe_work(peer: Peer, case: Case) -> str:
+    """What is found equal by `check_same_work`."""
     more = f" ({peer.extra_params:,} of them a second bias)" if peer.extra_params else ""
-    return f"{params:,} params{more}, batch {peer.batch}"
+    return f"{count_params(case) + peer.extra_params:,} params{more}, batch {peer.batch}"
 
 
 def count_params(case: Case) -> int:

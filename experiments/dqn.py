@@ -20,7 +20,7 @@ from train_and_show import train_and_show
 
 from research.dqn import PRESETS, make_problem
 from research.dqn.env_params import EnvParamFlags, take_env_params
-from research.sweep.command_line import arguments_type, make_experiment, run_main
+from research.sweep.command_line import arguments_type, make_experiment, preset_arguments, run_main
 
 _DEFAULT = PRESETS["cartpole"]
 Arguments: Any = arguments_type(*_DEFAULT, unit="env steps", more=EnvParamFlags)
@@ -28,9 +28,7 @@ Arguments: Any = arguments_type(*_DEFAULT, unit="env steps", more=EnvParamFlags)
 
 def arguments(preset: str, **changes: Any) -> Any:
     """The arguments of a preset, with changes: `arguments("cartpole", seeds=("8",))`."""
-    chosen = PRESETS[preset]
-    single = {**vars(chosen.config), **vars(chosen.hparams)}
-    return Arguments(**{name: (value,) for name, value in single.items()} | changes)
+    return preset_arguments(Arguments, *PRESETS[preset], **changes)
 
 
 RECIPES = {name: arguments(name, seeds=("64",)) for name in PRESETS}

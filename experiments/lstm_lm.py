@@ -21,8 +21,8 @@ import tyro
 from train_and_show import train_and_show
 
 from research.errors import UserError
-from research.lm import PRESETS, ZERO_IS_OFF, make_problem
-from research.sweep.command_line import arguments_type, make_experiment, run_main
+from research.lm import PRESETS, make_problem
+from research.sweep.command_line import arguments_type, make_experiment, preset_arguments, run_main
 
 _DEFAULT = PRESETS["topics"]
 
@@ -39,10 +39,7 @@ Arguments: Any = arguments_type(*_DEFAULT, more=SampleFlags)
 
 def arguments(preset: str, **changes: Any) -> Any:
     """The arguments of a preset, with changes: `arguments("topics", seeds=("8",))`."""
-    chosen = PRESETS[preset]
-    single = {**vars(chosen.config), **vars(chosen.hparams)}
-    values = {name: (value,) for name, value in single.items() if name != "off"}
-    return Arguments(**values | {"steps": None} | changes)
+    return preset_arguments(Arguments, *PRESETS[preset], **{"steps": None} | changes)
 
 
 RECIPES = {name: arguments(name, seeds=("4",)) for name in PRESETS}
@@ -54,9 +51,7 @@ def main(args: Any) -> Path | None:
     if it is finished."""
     if args.sample < 0:
         raise UserError(f"--sample {args.sample}: must be at least 0, which writes nothing")
-    off = tuple(name for name in ZERO_IS_OFF if not any(getattr(args, name)))
-    config = dataclasses.replace(_DEFAULT.config, off=off)
-    experiment = make_experiment("lstm_lm", make_problem, config, _DEFAULT.hparams, args)
+    experiment = make_experiment("lstm_lm", make_problem, *_DEFAULT, args)
     folder = train_and_show(experiment, args)
     if folder and args.sample:
         sample.main(sample.Arguments(str(folder), tokens=args.sample))

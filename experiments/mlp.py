@@ -13,15 +13,14 @@ program, config fields get one program each.
     scripts/run experiments/mlp.py --preset article
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import evaluate
 from train_and_show import train_and_show
 
-from research.mlp import PRESETS, check_flags, make_problem, unused
-from research.sweep.command_line import arguments_type, make_experiment, run_main
+from research.mlp import PRESETS, check_flags, make_problem
+from research.sweep.command_line import arguments_type, make_experiment, preset_arguments, run_main
 
 _DEFAULT = PRESETS["digits"]
 Arguments: Any = arguments_type(_DEFAULT.config, _DEFAULT.hparams)
@@ -30,9 +29,8 @@ Arguments: Any = arguments_type(_DEFAULT.config, _DEFAULT.hparams)
 def arguments(preset: str, **changes: Any) -> Any:
     """The arguments of a preset, with changes: `arguments("digits", seeds=("8",))`."""
     chosen = PRESETS[preset]
-    single = {**vars(chosen.config), **vars(chosen.hparams)}
-    values = {name: (value,) for name, value in single.items() if name != "off"}
-    return Arguments(**values | {"steps": chosen.steps} | changes)
+    changes = {"steps": chosen.steps} | changes
+    return preset_arguments(Arguments, chosen.config, chosen.hparams, **changes)
 
 
 RECIPES = {
@@ -45,8 +43,7 @@ def main(args: Any) -> Path | None:
     """Trains, prints the result tables, draws the pictures, returns the run folder, if it is
     finished."""
     check_flags(args)
-    config = dataclasses.replace(_DEFAULT.config, off=unused(args))
-    experiment = make_experiment("mlp", make_problem, config, _DEFAULT.hparams, args)
+    experiment = make_experiment("mlp", make_problem, _DEFAULT.config, _DEFAULT.hparams, args)
     folder = train_and_show(experiment, args)
     if folder:
         evaluate.main(evaluate.Arguments(str(folder), settings="best"))

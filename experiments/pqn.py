@@ -16,7 +16,7 @@ from train_and_show import train_and_show
 
 from research.dqn import PQN_PRESETS, make_pqn_problem
 from research.dqn.env_params import EnvParamFlags, take_env_params
-from research.sweep.command_line import arguments_type, make_experiment, run_main
+from research.sweep.command_line import arguments_type, make_experiment, preset_arguments, run_main
 
 _DEFAULT = PQN_PRESETS["cartpole"]
 Arguments: Any = arguments_type(*_DEFAULT, unit="env steps", more=EnvParamFlags)
@@ -24,9 +24,7 @@ Arguments: Any = arguments_type(*_DEFAULT, unit="env steps", more=EnvParamFlags)
 
 def arguments(preset: str, **changes: Any) -> Any:
     """The arguments of a preset, with changes: `arguments("cartpole", seeds=("8",))`."""
-    chosen = PQN_PRESETS[preset]
-    single = {**vars(chosen.config), **vars(chosen.hparams)}
-    return Arguments(**{name: (value,) for name, value in single.items()} | changes)
+    return preset_arguments(Arguments, *PQN_PRESETS[preset], **changes)
 
 
 RECIPES = {name: arguments(name, seeds=("64",)) for name in PQN_PRESETS}

@@ -18,7 +18,7 @@ def adamw(
 
     Args:
       learning_rate, weight_decay, b1, b2: float32 scalars, traced or not. Biases do not decay.
-      max_grad_norm: as of `adam`; None costs nothing.
+      max_grad_norm: as of `adam`.
     """
     decay = optax.add_decayed_weights(weight_decay, mask=_kernels)
     parts = _shortened(max_grad_norm), optax.scale_by_adam(b1=b1, b2=b2), decay
@@ -40,15 +40,15 @@ def adam(learning_rate: Any, eps: Any, max_grad_norm: Any) -> optax.GradientTran
 
     Args:
       learning_rate, eps: float32 scalars, traced or not.
-      max_grad_norm: the same; 0 leaves every gradient as it is.
+      max_grad_norm: the same; 0 leaves every gradient as it is, None also costs nothing.
     """
-    return _descend(learning_rate, _shorten(max_grad_norm), optax.scale_by_adam(eps=eps))
+    return _descend(learning_rate, _shortened(max_grad_norm), optax.scale_by_adam(eps=eps))
 
 
 def radam(learning_rate: Any, max_grad_norm: Any) -> optax.GradientTransformation:
     """Adam that waits until its second moment is known (Liu et al., 2020, algorithm 2), on
     gradients shortened as in `adam`."""
-    return _descend(learning_rate, _shorten(max_grad_norm), optax.scale_by_radam())
+    return _descend(learning_rate, _shortened(max_grad_norm), optax.scale_by_radam())
 
 
 def _descend(learning_rate: Any, *parts: optax.GradientTransformation) -> Any:

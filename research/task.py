@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Shared = Any
 HParams = Any
@@ -108,14 +109,39 @@ def field(
     low: float | None = None,
     high: float | None = None,
     log: bool = False,
+    zero_is_off: bool = False,
 ) -> Any:
     """A field of a config or hparams dataclass, with its help text and legal range, ends included.
 
     The range is checked on the host before anything compiles: under `vmap` it could not be. `log`
-    says that a random search draws the logarithm evenly, as suits a learning rate.
+    says that a random search draws the logarithm evenly, as suits a learning rate. `zero_is_off`
+    says of a hyper-parameter that it takes time even at 0; see `always_zero`.
     """
-    metadata = {"help": help, "low": low, "high": high, "log": log}
+    metadata = {"help": help, "low": low, "high": high, "log": log, "zero_is_off": zero_is_off}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def off_field() -> Any:
+    """The field `off` of a config: no flag, it follows from the hyper-parameters of all runs, of
+    which it is what `always_zero` says. An experiment fills it in."""
+    return dataclasses.field(default=(), metadata={"derived": True})
+
+
+def always_zero(hparams: HParams, values: Any = None) -> tuple[str, ...]:
+    """The hyper-parameters that take time even at 0, and are 0 in every run.
+
+    Args:
+      hparams: a hparams dataclass.
+      values: an object with one value or several of each; `hparams` if not given.
+    """
+    values = hparams if values is None else values
+    costly = [one.name for one in dataclasses.fields(hparams) if one.metadata.get("zero_is_off")]
+    return tuple(name for name in costly if not np.any(getattr(values, name)))
+
+
+def in_use(config: Any, hparams: HParams, name: str) -> Any:
+    """A hyper-parameter, or None if it is off: 0 in every run, and so not in the program."""
+    return None if name in config.off else getattr(hparams, name)
 
 
 def bind(function: Callable[..., Any], *static: Any) -> Callable[..., Any]:

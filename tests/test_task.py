@@ -1,9 +1,12 @@
 """What the contract promises to workloads."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import pytest
 
-from research.task import Mean, Task, field
+from research.task import Mean, Task, always_zero, field, in_use
 from tests import toy
 
 
@@ -22,7 +25,36 @@ def test_a_task_is_hashable_and_equal_to_itself():
 def test_a_field_carries_its_range_and_help():
     made = field(0.5, "a share", low=0, high=1)
     assert made.default == 0.5
-    assert dict(made.metadata) == {"help": "a share", "low": 0, "high": 1, "log": False}
+    assert made.metadata["help"] == "a share"
+    assert (made.metadata["low"], made.metadata["high"], made.metadata["log"]) == (0, 1, False)
+
+
+@dataclasses.dataclass(frozen=True)
+class HParams:
+    rate: float = field(0.0, "costs the same at 0")
+    noise: float = field(0.0, "costs nothing at 0, if told so", zero_is_off=True)
+    bound: float = field(1.0, "the same", zero_is_off=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "off"),
+    [
+        ({}, ("noise",)),
+        ({"noise": (0.0, 0.5)}, ()),
+        ({"bound": (0.0,)}, ("noise", "bound")),
+        ({"noise": 0.1, "bound": 0.0, "rate": 0.1}, ("bound",)),
+    ],
+)
+def test_what_is_zero_in_every_run_is_off(values, off):
+    assert always_zero(HParams(**values)) == off
+    given = SimpleNamespace(**vars(HParams()) | values)
+    assert always_zero(HParams(noise=7.0), given) == off
+
+
+def test_what_is_off_has_no_value():
+    config = SimpleNamespace(off=("noise",))
+    assert in_use(config, HParams(), "noise") is None
+    assert in_use(config, HParams(), "bound") == 1.0
 
 
 @pytest.mark.parametrize("metric", [True, 3, 2.5])

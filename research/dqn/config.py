@@ -10,7 +10,7 @@ from research.dqn.networks import TORSOS
 from research.dqn.targets import LOSSES
 from research.errors import UserError, shortlist
 from research.products import PRECISION_HELP, PRECISIONS
-from research.task import field
+from research.task import field, off_field
 
 CHOICES = {
     "protocol": PROTOCOLS,
@@ -64,6 +64,7 @@ class Config:
     loss: str = field("squared", "squared or huber; of mean values")
     compute: str = field("float32", PRECISION_HELP)
     eval_episodes: int = field(10, "episodes an evaluation", low=1)
+    off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
         check_choices(self)
@@ -115,7 +116,9 @@ class HParams:
         1.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
     )
     adam_eps: float = field(1e-8, "added to the denominator of Adam", low=0, log=True)
-    max_grad_norm: float = field(10.0, "the gradient is shortened to this norm; 0: never", low=0)
+    max_grad_norm: float = field(
+        10.0, "the gradient is shortened to this norm; 0: never", low=0, zero_is_off=True
+    )
     gamma: float = field(0.99, "discount a step", low=0, high=1)
     epsilon_start: float = field(1.0, "probability of a random action at first", low=0, high=1)
     epsilon_end: float = field(0.05, "and later", low=0, high=1)

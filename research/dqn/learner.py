@@ -17,6 +17,7 @@ from research.dqn.environments import Environment
 from research.dqn.networks import QNetwork, choose_torso
 from research.dqn.replay import Batch
 from research.optimizer import adam
+from research.task import in_use
 
 
 class Learned(NamedTuple):
@@ -75,9 +76,10 @@ def make_atoms(config: Config, hparams: HParams) -> jax.Array:
     return hparams.value_min + steps * (hparams.value_max - hparams.value_min)
 
 
-def make_optimizer(hparams: HParams) -> optax.GradientTransformation:
+def make_optimizer(config: Config, hparams: HParams) -> optax.GradientTransformation:
     """Adam (Kingma and Ba, 2015) on gradients of bounded norm."""
-    return adam(hparams.learning_rate, eps=hparams.adam_eps, max_grad_norm=hparams.max_grad_norm)
+    norm = in_use(config, hparams, "max_grad_norm")
+    return adam(hparams.learning_rate, eps=hparams.adam_eps, max_grad_norm=norm)
 
 
 def update(
@@ -117,7 +119,7 @@ def update(
         return loss, Learned(loss, jnp.mean(q_B), priority_B)
 
     grads, learned = jax.grad(loss_fn, has_aux=True)(params)
-    updates, opt_state = make_optimizer(hparams).update(grads, opt_state, params)
+    updates, opt_state = make_optimizer(config, hparams).update(grads, opt_state, params)
     return optax.apply_updates(params, updates), opt_state, learned
 
 

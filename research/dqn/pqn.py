@@ -27,7 +27,7 @@ from research.dqn.problem import agent_problem, agent_task
 from research.dqn.targets import lambda_returns, select, squared
 from research.optimizer import radam
 from research.shuffle import at_positions, draw_order
-from research.task import Metrics, Problem, Task
+from research.task import Metrics, Problem, Task, in_use
 
 
 class State(NamedTuple):
@@ -68,7 +68,7 @@ def init(
     nothing = jnp.zeros((1, *env.observation_shape), env.observation_dtype)
     params = _network(config, env).init(model_key, nothing)["params"]
     actors = start_actors(env, with_env_params(shared, hparams), actors_key, config.num_envs)
-    return State(params, _optimizer(hparams, hparams.learning_rate).init(params), actors)
+    return State(params, _optimizer(config, hparams, hparams.learning_rate).init(params), actors)
 
 
 def step(
@@ -95,7 +95,7 @@ def step(
     )
     samples = _flat(as_samples(explored, values(actors.observation), hparams))
     left = linear_schedule(1.0, hparams.learning_rate_end, config.rounds, jnp.float32(t))
-    optimizer = _optimizer(hparams, hparams.learning_rate * left)
+    optimizer = _optimizer(config, hparams, hparams.learning_rate * left)
     network = _network(config, env)
 
     def one_update(carry, slots_B):
@@ -212,8 +212,10 @@ def _network(config: PQNConfig, env: Environment) -> QNetwork:
     )
 
 
-def _optimizer(hparams: PQNHParams, learning_rate: Any) -> optax.GradientTransformation:
-    return radam(learning_rate, max_grad_norm=hparams.max_grad_norm)
+def _optimizer(
+    config: PQNConfig, hparams: PQNHParams, learning_rate: Any
+) -> optax.GradientTransformation:
+    return radam(learning_rate, max_grad_norm=in_use(config, hparams, "max_grad_norm"))
 
 
 def _flat(samples: Samples) -> Samples:

@@ -15,7 +15,7 @@ from research.dqn.config import (
     check_hidden,
 )
 from research.products import PRECISION_HELP
-from research.task import field
+from research.task import field, off_field
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,7 @@ class PQNConfig:
     layer_norm: bool = field(True, "whether hidden layers are normalized")
     compute: str = field("float32", PRECISION_HELP)
     eval_episodes: int = field(10, "episodes an evaluation", low=1)
+    off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
         check_choices(self)
@@ -60,7 +61,9 @@ class PQNHParams:
     learning_rate_end: float = field(
         0.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
     )
-    max_grad_norm: float = field(10.0, "the gradient is shortened to this norm; 0: never", low=0)
+    max_grad_norm: float = field(
+        10.0, "the gradient is shortened to this norm; 0: never", low=0, zero_is_off=True
+    )
     gamma: float = field(0.99, "discount a step", low=0, high=1)
     trace_lambda: float = field(
         0.65, "of lambda-returns: 0 bootstraps after one step, 1 never", low=0, high=1

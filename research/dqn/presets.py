@@ -59,8 +59,9 @@ PRESETS = {
     "article": Preset(
         dataclasses.replace(_CLASSIC, env="FourRooms-misc", hidden=(16,)), _CLASSIC_RATES
     ),
-    # The setting of CleanRL's dqn_jax and, with 10 environments, of purejaxrl's DQN.
-    "cleanrl": Preset(Config(torso="mlp"), HParams()),
+    # The setting of CleanRL's dqn_jax and, with 10 environments, of purejaxrl's DQN. Neither bounds
+    # the gradient.
+    "cleanrl": Preset(Config(torso="mlp"), HParams(max_grad_norm=0.0)),
     # Young and Tian (2019), table 1, with Adam instead of centred RMSProp.
     "minatar": Preset(_MINATAR, HParams(epsilon_end=0.1, epsilon_fraction=0.02)),
 }

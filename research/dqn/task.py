@@ -76,7 +76,7 @@ def init(config: Config, env: Environment, shared: Any, hparams: HParams, key: j
     return State(
         params=params,
         target_params=jax.tree.map(jnp.copy, params),
-        opt_state=make_optimizer(hparams).init(params),
+        opt_state=make_optimizer(config, hparams).init(params),
         actors=actors,
         replay=replay,
         priorities=priorities,

@@ -1,12 +1,11 @@
 """Language models: an LSTM that predicts the next token."""
 
-from research.lm.config import ZERO_IS_OFF, Config, HParams
+from research.lm.config import Config, HParams
 from research.lm.presets import PRESETS, Preset
 from research.lm.task import make_problem, make_task
 
 __all__ = [
     "PRESETS",
-    "ZERO_IS_OFF",
     "Config",
     "HParams",
     "Preset",

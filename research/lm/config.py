@@ -1,6 +1,7 @@
 """What a language model's program is compiled for, and what every run may have its own value of."""
 
 import dataclasses
+from typing import Any
 
 from flax import struct
 
@@ -8,7 +9,7 @@ from research.errors import UserError, shortlist
 from research.lm.corpora import CORPORA, parse_split
 from research.lm.text import LEVELS
 from research.products import PRECISION_HELP, PRECISIONS
-from research.task import field
+from research.task import field, off_field
 
 CHOICES = {
     "level": tuple(LEVELS),
@@ -48,8 +49,7 @@ class Config:
     softmax_chunk: int = field(0, "tokens whose logits are held at once; 0 for all", low=0)
     eval_streams: int = field(16, "pieces of a held-out text read side by side; 1: exact", low=1)
     eval_context: int = field(64, "tokens each piece reads before its own", low=0)
-    # Hyper-parameters that are 0 in every run, and so cost nothing; see `without_zeros`.
-    off: tuple[str, ...] = dataclasses.field(default=(), metadata={"derived": True})
+    off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
         for name, known in CHOICES.items():
@@ -70,6 +70,14 @@ class Config:
             )
 
 
+def _dropout(help: str) -> Any:
+    return field(0.0, help, low=0, high=1, zero_is_off=True)
+
+
+def _penalty(help: str) -> Any:
+    return field(0.0, help, low=0, log=True, zero_is_off=True)
+
+
 @struct.dataclass
 class HParams:
     """What every run may have its own value of."""
@@ -81,32 +89,18 @@ class HParams:
     patience: float = field(1.0, "epochs without progress before plateau decays", low=0)
     beta1: float = field(0.9, "of Adam", low=0, high=1)
     beta2: float = field(0.999, "of Adam", low=0, high=1)
-    max_grad_norm: float = field(1.0, "gradients are shortened to that; 0 for never", low=0)
-    weight_decay: float = field(0.0, "decoupled decay of kernels and embeddings", low=0, log=True)
-    l2_penalty: float = field(
-        0.0, "on half the sum of all params squared, in the loss", low=0, log=True
+    max_grad_norm: float = field(
+        1.0, "gradients are shortened to that; 0 for never", low=0, zero_is_off=True
     )
-    embedding_dropout: float = field(0.0, "rate at which symbols are dropped", low=0, high=1)
-    input_dropout: float = field(0.0, "rate before the first layer", low=0, high=1)
-    layer_dropout: float = field(0.0, "rate between layers", low=0, high=1)
-    output_dropout: float = field(0.0, "rate before the softmax", low=0, high=1)
-    state_dropout: float = field(0.0, "rate on the recurrent state, locked", low=0, high=1)
-    weight_dropout: float = field(0.0, "rate on the recurrent weights", low=0, high=1)
-    activation_penalty: float = field(0.0, "on the squared outputs (AR)", low=0, log=True)
-    slowness_penalty: float = field(0.0, "on their squared change in time (TAR)", low=0, log=True)
+    weight_decay: float = field(0.0, "decoupled decay of kernels and embeddings", low=0, log=True)
+    l2_penalty: float = _penalty("on half the sum of all params squared, in the loss")
+    embedding_dropout: float = _dropout("rate at which symbols are dropped")
+    input_dropout: float = _dropout("rate before the first layer")
+    layer_dropout: float = _dropout("rate between layers")
+    output_dropout: float = _dropout("rate before the softmax")
+    state_dropout: float = _dropout("rate on the recurrent state, locked")
+    weight_dropout: float = _dropout("rate on the recurrent weights")
+    activation_penalty: float = _penalty("on the squared outputs (AR)")
+    slowness_penalty: float = _penalty("on their squared change in time (TAR)")
     ema_decay: float = field(0.999, "of the average of the weights", low=0, high=1)
     trigger_after: float = field(5.0, "epochs without progress before asgd averages", low=1)
-
-
-# Those that cost time even at 0.
-ZERO_IS_OFF = (
-    "embedding_dropout",
-    "input_dropout",
-    "layer_dropout",
-    "output_dropout",
-    "state_dropout",
-    "weight_dropout",
-    "activation_penalty",
-    "slowness_penalty",
-    "l2_penalty",
-)

@@ -32,7 +32,7 @@ from research.lm.schedules import Plateau, check_plateau, rate_factor, start_pla
 from research.lm.softmax import total_nll
 from research.lm.text import PER_CHARACTER, Words
 from research.optimizer import adamw, sgd
-from research.task import Metrics, Problem, Task, bind
+from research.task import Metrics, Problem, Task, bind, in_use
 
 
 class State(NamedTuple):
@@ -133,11 +133,11 @@ def window_loss(
     target = token[1:].reshape(-1)
     nll: Any = total_nll(chunks, out, *model.softmax_params(params), target)
     loss = nll / len(out)
-    weights = [_rate(config, hparams, f"{name}_penalty") for name in ("activation", "slowness")]
+    weights = [in_use(config, hparams, f"{name}_penalty") for name in ("activation", "slowness")]
     objective = loss + penalty(outputs.dropped, outputs.raw, *weights)
     if config.loss_over == "time":
         objective = objective * config.window
-    if (rate := _rate(config, hparams, "l2_penalty")) is not None:
+    if (rate := in_use(config, hparams, "l2_penalty")) is not None:
         squares = [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params)]
         objective = objective + rate * 0.5 * sum(squares[1:], squares[0])
     return objective, (loss, outputs.carries)
@@ -174,13 +174,14 @@ def make_model(config: Config, symbols: int) -> LanguageModel:
 
 def make_noise(config: Config, hparams: HParams, key: jax.Array) -> Noise | None:
     """What is dropped; None if nothing is."""
-    rates = Rates(*(_rate(config, hparams, f"{name}_dropout") for name in Rates._fields))
+    rates = Rates(*(in_use(config, hparams, f"{name}_dropout") for name in Rates._fields))
     return None if all(rate is None for rate in rates) else Noise(key, rates)
 
 
 def make_optimizer(config: Config, hparams: HParams) -> optax.GradientTransformation:
     """What `config.optimizer` names, with the run's own hyper-parameters."""
-    rate, decay, norm = hparams.learning_rate, hparams.weight_decay, hparams.max_grad_norm
+    rate, decay = hparams.learning_rate, hparams.weight_decay
+    norm = in_use(config, hparams, "max_grad_norm")
     if config.optimizer == "sgd":
         return sgd(rate, decay, max_grad_norm=norm)
     return adamw(rate, decay, hparams.beta1, hparams.beta2, norm)
@@ -232,10 +233,6 @@ def make_problem(config: Config) -> Problem:
         facts["glove"] = coverage(vectors, tokens["train"])
     task = make_task(config, windows)
     return Problem(task, shared, facts, {"vocabulary": tokenizer.dump()})
-
-
-def _rate(config: Config, hparams: HParams, name: str) -> Any:
-    return None if name in config.off else getattr(hparams, name)
 
 
 def _look_at_validation(

@@ -1,12 +1,11 @@
 """Supervised learning from tables and pictures, with perceptrons and small convolutional nets."""
 
-from research.mlp.config import ZERO_IS_OFF, Config, HParams, check_flags, unused
+from research.mlp.config import Config, HParams, check_flags
 from research.mlp.presets import PRESETS, Preset
 from research.mlp.task import fit_to, make_problem, make_task
 
 __all__ = [
     "PRESETS",
-    "ZERO_IS_OFF",
     "Config",
     "HParams",
     "Preset",
@@ -14,5 +13,4 @@ __all__ = [
     "fit_to",
     "make_problem",
     "make_task",
-    "unused",
 ]

@@ -10,7 +10,7 @@ from research.mlp import loss as losses
 from research.mlp.dataset import DATA_HELP, TARGET_TYPES, Choice
 from research.mlp.model import ACTIVATIONS
 from research.products import PRECISION_HELP, PRECISIONS
-from research.task import field
+from research.task import field, off_field
 
 OPTIMIZERS = ("adam", "sgd")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -38,8 +38,7 @@ class Config:
     compute: str = field("float32", PRECISION_HELP)
     adversarial_steps: int = field(0, "train on attacks: 1 is FGSM, more are PGD", low=0)
     split_seed: int = field(0, "seed of the split into training, validation and test", low=0)
-    # Hyper-parameters that are 0 in every run, so that they cost nothing.
-    off: tuple[str, ...] = dataclasses.field(default=(), metadata={"derived": True})
+    off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
         for name, known in (
@@ -71,19 +70,14 @@ class HParams:
     weight_decay: float = field(0.0, "decoupled decay of the kernels (AdamW)", low=0, log=True)
     momentum: float = field(0.9, "of SGD; beta1 of Adam", low=0, high=1)
     beta2: float = field(0.999, "of Adam", low=0, high=1)
-    dropout: float = field(0.0, "rate at which hidden units are dropped", low=0, high=1)
-    label_noise: float = field(
-        0.0, "share of wrong training labels; of numbers, the noise's deviation", low=0, high=1
+    dropout: float = field(
+        0.0, "rate at which hidden units are dropped", low=0, high=1, zero_is_off=True
     )
+    label_noise: float = field(
+        0.0, "share of wrong training labels; of numbers, the noise's deviation",
+        low=0, high=1, zero_is_off=True,
+    )  # fmt: skip
     adversarial_radius: float = field(0.0, "how far --adversarial-steps may move", low=0)
-
-
-ZERO_IS_OFF = ("dropout", "label_noise")  # those that cost time even at 0
-
-
-def unused(given: Any) -> tuple[str, ...]:
-    """What `Config.off` is to be, for an object with the values of every hyper-parameter."""
-    return tuple(name for name in ZERO_IS_OFF if not any(getattr(given, name)))
 
 
 def check_flags(given: Any) -> None:

@@ -24,7 +24,7 @@ from research.sweep.runner import RunOptions
 from research.sweep.search import check_halving, check_search
 from research.sweep.signals import LAUNCHER
 from research.sweep.worker_process import outlive_reader
-from research.task import HParams, Problem
+from research.task import HParams, Problem, always_zero
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +129,13 @@ def arguments_type(config: Any, hparams: Any, unit: str = "steps", more: type | 
     return dataclasses.make_dataclass("Arguments", [*axes, *others], frozen=True)
 
 
+def preset_arguments(arguments_type: Any, config: Any, hparams: Any, **changes: Any) -> Any:
+    """Arguments of such a type with the values of a preset, and changes of them."""
+    values = {field.name: (getattr(part, field.name),)
+              for part in (config, hparams) for field in _fields(part)}  # fmt: skip
+    return arguments_type(**values | changes)
+
+
 def make_experiment(
     name: str,
     make_problem: Callable[[Any], Problem],
@@ -155,6 +162,8 @@ def make_experiment(
 
     config_axes, config = split(config)
     hparams_axes, hparams = split(hparams)
+    if hasattr(config, "off"):
+        config = dataclasses.replace(config, off=always_zero(hparams, arguments))
     return Experiment(
         name=name,
         make_problem=make_problem,

@@ -1,17 +1,20 @@
-"""Units of work a second of a case of `scripts/bench`, for `variants.py` to call.
+"""Units of work a second of a case of `scripts/bench`, for that and `variants.py` to call.
 
-    python case_rate.py ROOT CASE PRECISION RUNS
+    python case_rate.py ROOT CASE PRECISION RUNS SECONDS
 
-ROOT is the checkout whose code is timed. Prints the median of the repeats.
+ROOT is the checkout whose code is timed. Prints the median of as many repeats as take SECONDS.
 """
 
 import statistics
 import sys
+import time
+from collections.abc import Iterator
+from typing import Any
 
-REPEATS = 7
+LEAST = 3  # repeats
 
 
-def main(root: str, name: str, precision: str, runs: int) -> float:
+def main(root: str, name: str, precision: str, runs: int, seconds: float) -> float:
     """Compiles, warms up, times."""
     sys.path[:0] = [root, f"{root}/experiments"]
     from research.benchmark.growth import LEAST_STEPS
@@ -25,9 +28,17 @@ def main(root: str, name: str, precision: str, runs: int) -> float:
     probe = Ready(case, runs, LEAST_STEPS, cold=False)
     steps = max(LEAST_STEPS, round(SECONDS * probe.steps / probe.repeat()))
     ready = Ready(case, runs, steps, cold=False)
-    return statistics.median(ready.units(ready.repeat()) for _ in range(REPEATS))
+    return statistics.median(map(ready.units, repeats(ready, seconds)))
+
+
+def repeats(ready: Any, seconds: float) -> Iterator[float]:
+    """Their seconds, until so many are spent."""
+    count, began = 0, time.perf_counter()
+    while count < LEAST or time.perf_counter() - began < seconds:
+        yield ready.repeat()
+        count += 1
 
 
 if __name__ == "__main__":
-    root, name, precision, runs = sys.argv[1:]
-    print(main(root, name, precision, int(runs)))
+    root, name, precision, runs, seconds = sys.argv[1:]
+    print(main(root, name, precision, int(runs), float(seconds)))

@@ -18,11 +18,12 @@ from research import dqn, lm, mlp
 from research.errors import UserError, plain_exit, shortlist
 from research.sweep import Cadence, sweep
 from research.sweep.machine import configure_jax, device_facts, versions
+from research.task import always_zero
 
 RUNS = 8
 # Module, config, hyper-parameters and steps.
 WORKLOADS = {
-    "mlp": (mlp, mlp.Config(hidden=(64,), off=mlp.ZERO_IS_OFF), mlp.HParams(), 200),
+    "mlp": (mlp, mlp.Config(hidden=(64,), off=always_zero(mlp.HParams())), mlp.HParams(), 200),
     "dqn": (dqn, *dqn.PRESETS["cartpole"], 400),
     "lm": (lm, lm.Config(hidden=(64,)), lm.HParams(), 40),
 }

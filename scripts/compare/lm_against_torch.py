@@ -21,12 +21,13 @@ import numpy as np
 import tyro
 
 from research.errors import plain_exit
-from research.lm import PRESETS, ZERO_IS_OFF, make_problem
+from research.lm import PRESETS, make_problem
 from research.lm.config import Config
 from research.lm.data import TextData
 from research.report.statistics import iqm_interval
 from research.sweep import Cadence, sweep
 from research.sweep.machine import configure_jax, device_facts, usable_cores, versions
+from research.task import always_zero
 
 TRAINING = Path(__file__).with_name("torch_lm_training.py")
 
@@ -79,9 +80,8 @@ def tell(name: str, losses: Any, seconds: float) -> None:
 def main(args: Arguments) -> None:
     """Prints the losses of both, with the seconds that all seeds took together."""
     preset = PRESETS["shakespeare"]
-    config = dataclasses.replace(
-        preset.config, corpus=args.corpus, epochs=args.epochs, off=ZERO_IS_OFF
-    )
+    off = always_zero(preset.hparams)
+    config = dataclasses.replace(preset.config, corpus=args.corpus, epochs=args.epochs, off=off)
     task, shared, *_ = make_problem(config)
     print(device_facts(), versions(), "validation loss in nats a character", flush=True)
     began = time.perf_counter()

@@ -31,10 +31,11 @@ from research.sweep.job_runner import TrainOptions
 from research.sweep.machine import configure_jax, device_facts, versions
 from research.sweep.plan import Intervals
 from research.sweep.runner import RunOptions, run_experiment
+from research.task import always_zero
 
 # Config, hyper-parameters, runs, steps of a chunk.
 WORKLOADS = {
-    "mlp": (mlp, mlp.Config(hidden=(64,), off=mlp.ZERO_IS_OFF), mlp.HParams(), 128, 500),
+    "mlp": (mlp, mlp.Config(hidden=(64,), off=always_zero(mlp.HParams())), mlp.HParams(), 128, 500),
     "dqn": (dqn, *dqn.PRESETS["cartpole"], 64, 100),
     "lm": (lm, *lm.PRESETS["topics"][:2], 4, 50),
 }

@@ -19,10 +19,11 @@ from research import dqn, lm, mlp
 from research.errors import UserError, plain_exit, shortlist
 from research.sweep import Cadence, Program, compile_program, make_runs, plan_chunks, start_blocks
 from research.sweep.machine import configure_jax, device_facts, versions
+from research.task import always_zero
 
 # Module, config, hyper-parameters, and the steps of one call.
 WORKLOADS = {
-    "mlp": (mlp, mlp.Config(hidden=(64,), off=mlp.ZERO_IS_OFF), mlp.HParams(), 50),
+    "mlp": (mlp, mlp.Config(hidden=(64,), off=always_zero(mlp.HParams())), mlp.HParams(), 50),
     "dqn": (dqn, *dqn.PRESETS["cartpole"], 50),
     "lm": (lm, *lm.PRESETS["topics"], 5),
 }

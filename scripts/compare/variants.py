@@ -25,6 +25,7 @@ from research.products import PRECISIONS
 
 ROOT = Path(__file__).parents[2]
 LOOP = Path(__file__).with_name("case_rate.py")
+SECONDS = 1.5  # of each timing
 # Case -> at how many runs, which is about where a CPU of 2 cores is saturated.
 RUNS = {
     "mlp-small": 32,
@@ -104,7 +105,7 @@ def units_per_second(
     Raises:
       UserError: if it fails.
     """
-    command = [sys.executable, str(LOOP), str(root), case, precision, str(runs)]
+    command = [sys.executable, str(LOOP), str(root), case, precision, str(runs), str(SECONDS)]
     env = {**os.environ, **variables}
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     if done.returncode:

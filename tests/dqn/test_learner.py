@@ -43,7 +43,7 @@ def golden_batch():
 def updated(config, hparams, batch, weights=None, params=None, target=None, network=NET):
     params = arrays(GOLDEN["params"]) if params is None else params
     target = arrays(GOLDEN["target_params"]) if target is None else target
-    opt_state = make_optimizer(hparams).init(params)
+    opt_state = make_optimizer(config, hparams).init(params)
     weights = jnp.ones(len(batch.r_t)) if weights is None else weights
     learn = jax.jit(lambda *args: update(config, network, *args))
     params, _, learned = learn(hparams, params, target, opt_state, batch, weights)

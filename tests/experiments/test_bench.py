@@ -1,6 +1,7 @@
 """scripts/bench."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from research.benchmark import ceilings, timing
 from research.errors import UserError
+from research.sweep.machine import usable_cores
 
 
 @pytest.fixture
@@ -191,9 +193,7 @@ def loop(peers, tmp_path, monkeypatch):
 
 
 def test_all_processes_of_a_peer_are_counted(loop, digits):
-    rate = loop(digits, 9610)
-    assert rate.units_per_second == 20
-    assert rate.checked == "9,610 params, batch 64"
+    assert loop(digits, 9610) == 20
 
 
 @pytest.mark.parametrize("changes", [{"batch": 32}, {"extra_params": 512}])
@@ -211,9 +211,27 @@ def test_scikit_learn_does_the_work_that_it_is_counted_for(peers, digits, tmp_pa
     """As a process, for a moment."""
     data = peers.write_examples(digits, str(tmp_path))
     (found,) = [one for one in peers.peers_of(digits, 1, data) if one.package == "sklearn"]
-    rate = peers.run_peer(sys.executable, found, digits, 1, 0.01)
-    assert rate.units_per_second > 1_000
-    assert rate.checked == "9,610 params, batch 64"
+    assert peers.run_peer(sys.executable, found, digits, 1, 0.01) > 1_000
+    assert peers.describe_work(found, digits) == "9,610 params, batch 64"
+
+
+def test_our_own_processes_are_timed_as_well(peers, digits):
+    """Two at once, for a moment."""
+    assert peers.run_ours(digits, 1, 2, 0.01) > 1_000
+
+
+CORES = """
+import json, os
+print(json.dumps({"units_per_second": len(os.sched_getaffinity(0)), "updates": 1, "batch": 64,
+                  "params": 9610}))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no processes kept to cores here")
+@pytest.mark.skipif(usable_cores() < 2, reason="a core cannot be split")
+def test_processes_keep_to_cores_of_their_own(loop, digits, tmp_path):
+    (tmp_path / "cores.py").write_text(CORES)
+    assert loop(digits, 9610, script="cores.py") == usable_cores()
 
 
 def test_purejaxrl_trains_its_share_of_the_runs_in_each_process(load_script, peers):

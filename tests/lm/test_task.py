@@ -10,24 +10,26 @@ import pytest
 from jax.test_util import check_grads
 
 from research.errors import UserError
-from research.lm import ZERO_IS_OFF, Config, HParams, make_problem
+from research.lm import Config, HParams, make_problem
 from research.lm.averaging import MEMORY
 from research.lm.evaluation import heldout_nll
 from research.lm.softmax import token_nll
 from research.lm.task import init, make_model, updates_an_epoch, window_loss
 from research.sweep import Cadence, sweep
+from research.task import always_zero
 from tests import contract
 
 STEPS = 14
 variants = partial(contract.variants, "lm")
 TEXT = "the cat sat on the mat and saw a rat\n"
+OFF = always_zero(HParams())
 VARIANTS = {
-    "plain": {"off": ZERO_IS_OFF},
+    "plain": {"off": OFF},
     "everything": {"tied": True, "locked": True, "schedule": "plateau", "averaging": "asgd",
                    "level": "word", "softmax_chunk": 4, "embedding_size": 5},
     "sgd": {"optimizer": "sgd", "loss_over": "time", "schedule": "decay", "averaging": "ema",
-            "coupled": True, "off": ZERO_IS_OFF},
-    "low": {"compute": "bfloat16", "off": ZERO_IS_OFF},
+            "coupled": True, "off": OFF},
+    "low": {"compute": "bfloat16", "off": OFF},
 }  # fmt: skip
 NOISY = HParams(
     embedding_dropout=0.1, input_dropout=0.1, layer_dropout=0.2, output_dropout=0.2,
@@ -108,7 +110,7 @@ SWEPT = {
         "beta2": [0.9, 0.999],
         "max_grad_norm": [0.0, 1e-9],
         "weight_decay": [0.0, 1.0],
-        **{name: [0.0, 0.5] for name in ZERO_IS_OFF},
+        **{name: [0.0, 0.5] for name in OFF},
     },
     "sgd": {"decay": [0.1, 0.9], "decay_after": [0.0, 9.0], "ema_decay": [0.5, 0.9]},
 }

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from research.errors import UserError
-from research.mlp import ZERO_IS_OFF, Config, HParams, check_flags, unused
+from research.mlp import Config, HParams, check_flags
 from research.mlp.dataset import Choice
 
 
@@ -59,10 +59,3 @@ def test_attacks_to_train_on_have_steps_and_a_radius(steps, radii, says):
 )
 def test_attacks_to_train_on_can_be_compared_to_none(steps, radii):
     check_flags(given(adversarial_steps=steps, adversarial_radius=radii))
-
-
-def test_what_is_zero_in_every_run_is_off():
-    assert unused(given()) == ZERO_IS_OFF
-    assert unused(given(dropout=(0.0, 0.5))) == ("label_noise",)
-    assert unused(given(label_noise=(0.1,))) == ("dropout",)
-    assert unused(given(dropout=(0.5,), label_noise=(0.1, 0.0))) == ()

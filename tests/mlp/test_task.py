@@ -16,7 +16,7 @@ from sklearn import datasets
 from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError
-from research.mlp import PRESETS, ZERO_IS_OFF, Config, HParams, make_problem
+from research.mlp import PRESETS, Config, HParams, make_problem
 from research.mlp.attacks import attack
 from research.mlp.data import load_dataset
 from research.mlp.dataset import Split
@@ -36,15 +36,17 @@ from research.mlp.task import (
 )
 from research.shuffle import ORDER
 from research.sweep import Cadence, sweep
+from research.task import always_zero
 from tests import contract
 
 CONFIG = Config(data="wine", hidden=(8,), batch_size=8)
+OFF = always_zero(HParams())
 VARIANTS = {
-    "plain": {"off": ZERO_IS_OFF},
+    "plain": {"off": OFF},
     "rich": {"hidden": (8, 8), "layer_norm": True, "residual": True, "adversarial_steps": 1,
              "class_weights": "balanced"},
     "numbers": {"data": "diabetes", "adversarial_steps": 2},
-    "pictures": {"data": "digits", "channels": (4,), "off": ZERO_IS_OFF},
+    "pictures": {"data": "digits", "channels": (4,), "off": OFF},
 }  # fmt: skip
 HPARAMS = HParams(dropout=0.2, label_noise=0.2, adversarial_radius=0.1)
 GOLDEN = json.loads((Path(__file__).parents[1] / "goldens" / "mlp.json").read_text())
@@ -191,7 +193,7 @@ def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
 
 def test_a_batch_is_rows_and_their_targets():
     shared, rows = case().problem.shared, jnp.asarray([3, 0, 99])
-    config = dataclasses.replace(CONFIG, off=ZERO_IS_OFF)
+    config = dataclasses.replace(CONFIG, off=OFF)
     batch = next_batch(config, shared, HParams(), jnp.zeros(2, jnp.uint32), rows)
     np.testing.assert_array_equal(batch.x, shared.train.x[np.asarray(rows)])
     np.testing.assert_array_equal(batch.y, shared.train.y[np.asarray(rows)])
@@ -263,7 +265,7 @@ def test_it_learns(data, metric, least):
 
 def test_training_on_attacks_makes_a_net_harder_to_fool():
     """At radius 0 it is plain training."""
-    config = Config(hidden=(32,), loss="cross_entropy", adversarial_steps=1, off=ZERO_IS_OFF)
+    config = Config(hidden=(32,), loss="cross_entropy", adversarial_steps=1, off=OFF)
     problem = make_problem(config)
     shared = problem.shared
     tried = contract.Case(problem, HParams(learning_rate=0.02), {"adversarial_radius": [0, 0.15]})
@@ -298,7 +300,7 @@ def step_on_every_row(config, hparams=HPARAMS, **changes):
 
 
 def test_rare_classes_weigh_more_in_the_loss():
-    config = Config(data="wine", hidden=(), class_weights="balanced", off=ZERO_IS_OFF)
+    config = Config(data="wine", hidden=(), class_weights="balanced", off=OFF)
     shared, params, _, loss = step_on_every_row(config)
     x, y = shared.train
     logits = x @ np.asarray(params["Dense_0"]["kernel"]) + np.asarray(params["Dense_0"]["bias"])
@@ -310,7 +312,7 @@ def test_rare_classes_weigh_more_in_the_loss():
 
 def test_a_linear_net_is_trained_on_the_worst_corner_of_the_box():
     """Two steps of PGD cross it; some features cannot move, some rows stand at the edge."""
-    config = Config(data="breast_cancer", hidden=(), adversarial_steps=2, off=ZERO_IS_OFF)
+    config = Config(data="breast_cancer", hidden=(), adversarial_steps=2, off=OFF)
     radius = np.where(np.arange(30) % 3 == 0, 0, 1 + np.arange(30) / 10).astype(np.float32)
     shared, params, _, loss = step_on_every_row(
         config, HParams(adversarial_radius=0.2), radius=radius, x_high=np.full(30, 0.5, np.float32)
@@ -342,7 +344,7 @@ def test_what_is_off_is_what_is_zero():
     def learnt(off):
         return step_on_every_row(dataclasses.replace(CONFIG, off=off), HParams())[2]
 
-    for name in ZERO_IS_OFF:
+    for name in OFF:
         chex.assert_trees_all_close(learnt((name,)), learnt(()), atol=1e-6)
 
 
