@@ -66,6 +66,17 @@ def test_a_whole_update_is_pytorchs(case):
     chex.assert_trees_all_close(after, arrays(GOLDEN[case]["after"]), atol=2e-6, rtol=1e-5)
 
 
+def test_a_norm_that_is_off_is_one_of_zero():
+    """And not one that bounds the gradient."""
+    batch, off = golden_batch(), dataclasses.replace(CASES["squared"], off=("max_grad_norm",))
+    without, _ = updated(off, HParams(max_grad_norm=1e-9), batch)
+    at_zero, _ = updated(CASES["squared"], HParams(max_grad_norm=0.0), batch)
+    bounded, _ = updated(CASES["squared"], HParams(max_grad_norm=1e-9), batch)
+    chex.assert_trees_all_close(without, at_zero, atol=1e-7)
+    moved = jax.tree.map(lambda a, b: jnp.abs(a - b).max() > 1e-6, without, bounded)
+    assert any(jax.tree.leaves(moved))
+
+
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_the_gradient_is_pytorchs(case):
     config, batch = CASES[case], golden_batch()

@@ -3,16 +3,18 @@
 import dataclasses
 
 import pytest
+from flax import struct
 
 from research.errors import UserError
 from research.sweep.command_line import (
     arguments_type,
     make_experiment,
     parse_arguments,
+    preset_arguments,
     run_main,
 )
 from research.sweep.plan import Intervals
-from research.task import field
+from research.task import field, off_field
 from tests import toy
 
 
@@ -66,6 +68,25 @@ def test_an_unknown_preset_is_named(line):
 def test_a_word_that_does_not_fit_is_one_clear_line(line, says):
     with pytest.raises(UserError, match=says):
         parse(line)
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaving(Config):
+    off: tuple[str, ...] = off_field()
+
+
+@struct.dataclass
+class Noisy:
+    noise: float = field(0.0, "costs time even at 0", zero_is_off=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "off"), [({}, ("noise",)), ({"noise": (0.0, 0.5)}, ()), ({"noise": (0.5,)}, ())]
+)
+def test_a_config_is_told_what_is_zero_in_all_runs(changes, off):
+    arguments = preset_arguments(arguments_type(Leaving(), Noisy()), Leaving(), Noisy(), **changes)
+    experiment = make_experiment("toy", lambda _: toy.problem(), Leaving(), Noisy(), arguments)
+    assert experiment.config.off == off
 
 
 def test_single_values_are_settings_and_several_are_axes():
