@@ -1,10 +1,11 @@
-"""Eight CPU devices, strict types and shapes, no compilation cache."""
+"""Eight CPU devices, strict types and shapes, and one compilation cache for the session."""
 
 import importlib.metadata
 import os
 import platform
+import shutil
+import tempfile
 
-os.environ["SEEDBED_CACHE"] = "off"  # for the processes that tests start, too
 # Tests compile hundreds of small programs and run each for moments: without optimizing, then.
 # Before JAX 0.11, most of what is left is spent on fused kernels. Without those, whether a product
 # and a sum are rounded once or twice hangs on the loops around them, so bits hold only where no
@@ -20,11 +21,33 @@ if "XLA_FLAGS" not in os.environ:
 import jax
 import pytest
 
+from research.sweep import program
+
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+
+
+def pytest_configure(config):
+    """Gives the session a compilation cache that its workers, and the processes that tests start,
+    share. It is gone at the end, so that no test depends on what an earlier session compiled."""
+    if not hasattr(config, "workerinput"):  # workers inherit the environment
+        folder = tempfile.mkdtemp(prefix="seedbed-tests-")  # with mode 0700: it holds code
+        os.environ["SEEDBED_CACHE"] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    jax.config.update("jax_compilation_cache_dir", os.environ["SEEDBED_CACHE"])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs():
+    """Frees the programs of a module when it ends: a worker would grow by gigabytes."""
+    yield
+    program._compile_once.cache_clear()
+    program._look_once.cache_clear()
+    jax.clear_caches()
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 R below is the number of runs that one device advances in lockstep.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import chex
@@ -60,10 +62,20 @@ def train_chunk(
     """`logs` x `log_every` steps of R runs, from step `start` (an int32 scalar)."""
     if len(keys) == 1:  # an axis of size 1 would cost copies
         hparams, states, keys = _first((hparams, states, keys))
-        states, logged = _train(task.step, logs, log_every, shared, hparams, states, keys, start)
+        run_step = _traced_once(task.step, batched=False)
+        states, logged = _train(run_step, logs, log_every, shared, hparams, states, keys, start)
         return _only(states), jax.tree.map(lambda leaf: leaf[..., None], logged)
-    run_step = vmap(task.step, in_axes=(None, 0, 0, 0, None))
+    run_step = _traced_once(task.step, batched=True)
     return _train(run_step, logs, log_every, shared, hparams, states, keys, start)
+
+
+@lru_cache(maxsize=64)
+def _traced_once(step: Callable[..., Any], batched: bool) -> Callable[..., Any]:
+    """`step` of one run, or of R; JAX keeps its trace, which shapes and all chunks of a task share.
+
+    Inlined, it leaves no trace of itself in the program.
+    """
+    return jax.jit(vmap(step, in_axes=(None, 0, 0, 0, None)) if batched else step, inline=True)
 
 
 def _train(run_step, logs, log_every, shared, hparams, states, keys, start):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-ENVIRONMENT = {**os.environ, "SEEDBED_CACHE": "off", "COLUMNS": "100"}
+ENVIRONMENT = {**os.environ, "COLUMNS": "100"}
 
 
 @pytest.fixture

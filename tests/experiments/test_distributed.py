@@ -73,6 +73,5 @@ def same(one, other):
 
 
 def test_a_world_needs_a_name_and_an_address_that_makes_sense(refused, tmp_path):
-    assert os.environ["SEEDBED_CACHE"] == "off"
     line = refused("mlp.py", "--distributed auto --steps 2 --seeds 1", tmp_path)
     assert "--distributed: give --name" in line

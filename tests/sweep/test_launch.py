@@ -24,7 +24,6 @@ SWEEP = "--data iris --hidden 8 --learning-rate 1e-3 1e-2 --seeds 4 --steps 60 -
 # One device in all processes: how runs lie on devices is the same then.
 ENVIRONMENT = {
     **os.environ,
-    "SEEDBED_CACHE": "off",
     "JAX_PLATFORMS": "cpu",
     "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1",
 }
