@@ -1,6 +1,8 @@
 """What must hold of every workload under the engine. Each workload's tests call all of these.
 
-A workload is given as a `Case`: small enough that every check takes seconds.
+A workload is given as a `Case`, small enough that every check takes seconds. Nearly all of them are
+compilation, so all checks of a case share its programs: `SEEDS` seeds of two settings, in chunks
+of `CHUNK` steps.
 """
 
 from pathlib import Path
@@ -9,11 +11,13 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import numpy as np
-import pytest
 
 from research.sweep import Cadence, Swept, sweep
 from research.sweep.tensors import load_tree, save_tree
 from research.task import Problem
+
+SEEDS = 5  # times two settings is more than the eight devices, and no multiple of them
+CHUNK = 5
 
 
 class Case(NamedTuple):
@@ -22,7 +26,7 @@ class Case(NamedTuple):
     Attributes:
       problem: task and data.
       hparams: its hyper-parameters.
-      axes: at least one of them, with two values or more.
+      axes: one of them, with two values.
     """
 
     problem: Problem
@@ -30,10 +34,10 @@ class Case(NamedTuple):
     axes: dict[str, list[float]]
 
 
-def run(case: Case, steps: int, seeds: Any = 3, **options: Any) -> Swept:
+def run(case: Case, steps: int, seeds: Any = SEEDS, chunk: int = CHUNK, **options: Any) -> Swept:
     """Sweeps the case; on one device and logging every step, if not told otherwise."""
     options.setdefault("devices", jax.local_devices()[:1])
-    options.setdefault("cadence", Cadence(log_every=1, eval_every=steps, chunk_every=steps))
+    options.setdefault("cadence", Cadence(log_every=1, eval_every=steps, chunk_every=chunk))
     options.setdefault("axes", case.axes)
     task, shared = case.problem.task, case.problem.shared
     return sweep(task, shared, case.hparams, seeds, steps, **options)
@@ -41,53 +45,46 @@ def run(case: Case, steps: int, seeds: Any = 3, **options: Any) -> Swept:
 
 def check_a_lane_is_a_lone_run(case: Case, steps: int, atol: float) -> None:
     """A run of a sweep ends, to a tolerance, where it ends when it is run alone: the first run, and
-    one between others under the second value of the first axis."""
+    one between others under the second value of the axis."""
     together = run(case, steps)
-    ((name, values),) = list(case.axes.items())[:1]
-    others = {axis: [values[0]] for axis, values in case.axes.items()}
+    ((name, values),) = case.axes.items()
     for setting, seed in ((0, 0), (1, 1)):
-        alone = run(case, steps, seeds=[seed], axes=others | {name: [values[setting]]})
-        index = setting * 3 * _settings_after_first(case) + seed
-        lane = jax.tree.map(lambda leaf: leaf[index], together.states)  # noqa: B023
+        alone = run(case, steps, seeds=[seed], axes={name: [values[setting]]})
+        lane = jax.tree.map(lambda leaf: leaf[setting * SEEDS + seed], together.states)  # noqa: B023
         chex.assert_trees_all_close(_only(alone.states), lane, atol=atol, rtol=0)
 
 
 def check_place_changes_no_bit(case: Case, steps: int) -> None:
     """A run ends at the same bits wherever it stands among as many others."""
-    first, second = run(case, steps, seeds=[0, 1, 2]), run(case, steps, seeds=[2, 0, 1])
-    settings = len(first.metrics["run"].unique()) // 3
-    moved = np.roll(np.arange(3 * settings).reshape(settings, 3), 1, axis=1).ravel()
+    order = np.roll(np.arange(SEEDS), 1)
+    first, second = run(case, steps), run(case, steps, seeds=order.tolist())
+    moved = np.concatenate([order, SEEDS + order])
     chex.assert_trees_all_equal(jax.tree.map(lambda x: x[moved], first.states), second.states)
 
 
-def check_resumes_bit_for_bit(case: Case, folder: Path, steps: int = 10) -> None:
-    """10 steps, or so many, are 5 steps, a file, and 5 more: states and metrics."""
-    half = steps // 2
-    whole, before = run(case, steps), run(case, half)
+def check_resumes_bit_for_bit(case: Case, folder: Path) -> None:
+    """Two chunks are a chunk, a file, and another chunk: states and metrics."""
+    whole, before = run(case, 2 * CHUNK), run(case, CHUNK)
     save_tree(folder / "states.safetensors", before.states)
     states = load_tree(folder / "states.safetensors", before.states)
-    cadence = Cadence(log_every=1, eval_every=steps, chunk_every=half)
-    resumed = run(case, steps, start=half, states=states, cadence=cadence)
+    resumed = run(case, 2 * CHUNK, start=CHUNK, states=states)
     chex.assert_trees_all_equal(resumed.states, whole.states)
-    later = whole.metrics[whole.metrics["step"] > half].reset_index(drop=True)
+    later = whole.metrics[whole.metrics["step"] > CHUNK].reset_index(drop=True)
     assert resumed.metrics.equals(later)
 
 
 def check_chunk_length_changes_no_bit(case: Case, steps: int, lengths: tuple[int, ...]) -> None:
     """States and logged metrics are the same however often the host looks."""
-    swept = [
-        run(case, steps, cadence=Cadence(log_every=1, eval_every=steps, chunk_every=length))
-        for length in lengths
-    ]
-    for other in swept[1:]:
-        chex.assert_trees_all_equal(other.states, swept[0].states)
-        assert other.metrics.equals(swept[0].metrics)
+    expected = run(case, steps)
+    for length in lengths:
+        other = run(case, steps, chunk=length)
+        chex.assert_trees_all_equal(other.states, expected.states)
+        assert other.metrics.equals(expected.metrics)
 
 
 def check_sharded_is_unsharded(case: Case, steps: int, atol: float) -> None:
     """Eight devices end, to a tolerance, where one does; with runs to spare on none of them."""
-    one = run(case, steps, seeds=5)
-    eight = run(case, steps, seeds=5, devices=jax.local_devices()[:8])
+    one, eight = run(case, steps), run(case, steps, devices=jax.local_devices()[:8])
     chex.assert_trees_all_close(eight.states, one.states, atol=atol, rtol=0)
 
 
@@ -105,64 +102,52 @@ def check_seeds_differ_and_repeat(case: Case, steps: int) -> None:
 def check_every_hparam_changes_the_outcome(case: Case, swept: Any, steps: int) -> None:
     """Two values of each hyper-parameter, name -> values, end at other weights in every layer."""
     for name, values in swept.items():
-        params = run(case._replace(axes={name: values}), steps, seeds=[0]).states.params
+        params = run(case._replace(axes={name: values}), steps).states.params
         kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim > 2]
         assert kernels
-        assert all(np.abs(kernel[0] - kernel[1]).max() > 1e-7 for kernel in kernels), name
-
-
-def variants(workload: str, *names: str) -> Any:
-    """Calls a test with each name, all checks of one in the same process, where they share
-    compiled programs."""
-    mark = lambda name: pytest.mark.xdist_group(f"{workload}-{name}")
-    return pytest.mark.parametrize(
-        "variant", [pytest.param(name, marks=mark(name)) for name in names]
-    )
+        assert all(np.abs(kernel[0] - kernel[SEEDS]).max() > 1e-7 for kernel in kernels), name
 
 
 def check_traced_once(case: Case) -> None:
-    """Neither another learning rate nor more chunks trace the task again."""
-    task = case.problem.task
-    counts = []
-    for steps, chunk in ((8, 8), (64, 8)):
-        count = _Counter(task.step)
-        counted = Case(case.problem._replace(task=task._replace(step=count)), *case[1:])
-        run(counted, steps, cadence=Cadence(1, steps, chunk))
-        counts.append(count.traces)
-    assert counts[0] == counts[1]
+    """Neither other values of the hyper-parameters nor more chunks trace anything again."""
+    ((name, values),) = case.axes.items()
+    run(case, 2 * CHUNK)
+    with _Traces() as traces:
+        run(case, 6 * CHUNK, axes={name: [value / 2 for value in values]})
+    assert traces.functions == []
 
 
 def check_keys_are_used_once(case: Case) -> None:
-    """No key is used twice inside a function of the task (`jax_debug_key_reuse` raises)."""
+    """No key is used twice inside a function of the task: tracing it would raise."""
     task, shared = case.problem.task, case.problem.shared
     assert jax.config.jax_debug_key_reuse
-    state = jax.jit(task.init)(shared, case.hparams, jax.random.key(0))
-    t = np.int32(0)
-    state, _ = jax.jit(task.step)(shared, case.hparams, state, jax.random.key(1), t)
-    jax.jit(task.evaluate)(shared, case.hparams, state, jax.random.key(2))
+    key, t = jax.eval_shape(lambda: jax.random.key(0)), np.int32(0)
+    state = jax.jit(task.init).trace(shared, case.hparams, key).out_info
+    jax.jit(task.step).trace(shared, case.hparams, state, key, t)
+    jax.jit(task.evaluate).trace(shared, case.hparams, state, key)
 
 
-class _Counter:
-    """A function that counts how often it is traced."""
+class _Traces:
+    """The functions that JAX traces while this is open."""
 
-    def __init__(self, function):
-        self.function, self.traces = function, 0
+    def __enter__(self):
+        self.functions = []
+        jax.monitoring.register_event_duration_secs_listener(self._listen)
+        return self
 
-    def __call__(self, *args):
-        self.traces += 1
-        return self.function(*args)
+    def __exit__(self, *_):
+        jax.monitoring.unregister_event_duration_listener(self._listen)
+
+    def _listen(self, event: str, duration: float, **about: Any) -> None:
+        del duration
+        if event == "/jax/core/compile/jaxpr_trace_duration":
+            self.functions.append(about.get("fun_name", "a function"))
 
 
 def _initial_params(case: Case, seeds: tuple[int, ...]) -> Any:
-    def init(seed):
-        return case.problem.task.init(case.problem.shared, case.hparams, jax.random.key(seed))
-
-    states = [init(seed) for seed in seeds]
+    init = jax.jit(case.problem.task.init)
+    states = [init(case.problem.shared, case.hparams, jax.random.key(seed)) for seed in seeds]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *[state.params for state in states])
-
-
-def _settings_after_first(case: Case) -> int:
-    return int(np.prod([len(values) for values in list(case.axes.values())[1:]], dtype=int))
 
 
 def _only(states: Any) -> Any:

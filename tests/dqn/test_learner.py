@@ -92,9 +92,8 @@ def test_the_gradient_is_pytorchs(case):
         one = jax.vmap(lambda *args: transition_loss(config, HParams(), *args)[0])
         return jnp.mean(one(heads, batch.a_tm1, batch.r_t, batch.discount_t))
 
-    chex.assert_trees_all_close(
-        jax.grad(loss)(params), arrays(GOLDEN[case]["gradients"]), atol=1e-6, rtol=1e-4
-    )
+    gradients = jax.jit(jax.grad(loss))(params)
+    chex.assert_trees_all_close(gradients, arrays(GOLDEN[case]["gradients"]), atol=1e-6, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -105,13 +104,14 @@ def test_the_gradient_is_pytorchs(case):
 def test_the_gradient_is_the_slope_of_the_loss(changes):
     config = Config(atoms=7, **changes)
     m = 1 if config.values == "mean" else 7
-    head = lambda seed: jax.random.normal(jax.random.key(seed), (3, m))
+    first, *others = np.float32(np.random.default_rng(0).normal(size=(4, 3, m)))
 
+    @jax.jit
     def loss(online_tm1):
-        heads = Heads(online_tm1, head(1), head(2), head(3))
+        heads = Heads(online_tm1, *others)
         return transition_loss(config, HParams(), heads, jnp.int32(1), 0.5, 0.9)[0]
 
-    check_grads(loss, (head(0),), order=1, modes=["rev"], eps=1e-3, atol=2e-2, rtol=2e-2)
+    check_grads(loss, (first,), order=1, modes=["rev"], eps=1e-3, atol=2e-2, rtol=2e-2)
 
 
 def test_what_is_no_transition_is_left_out():
@@ -157,9 +157,14 @@ def test_double_learning_of_a_distribution_takes_the_action_that_the_online_netw
     )
     flipped = heads._replace(target_t=heads.target_t[::-1])
 
-    def loss(double, heads):
+    def jitted(double):
         chosen = dataclasses.replace(config, double=double)
-        return float(transition_loss(chosen, hparams, heads, jnp.int32(0), 0.5, 0.9)[0])
+        return jax.jit(lambda h: transition_loss(chosen, hparams, h, jnp.int32(0), 0.5, 0.9)[0])
+
+    losses = {double: jitted(double) for double in (False, True)}
+
+    def loss(double, heads):
+        return float(losses[double](heads))
 
     assert loss(True, heads) == pytest.approx(loss(True, flipped._replace(online_t=heads.target_t)))
     assert loss(False, heads) == pytest.approx(loss(False, flipped))
@@ -189,7 +194,8 @@ def test_an_option_changes_the_update(changes):
     outcomes = []
     for config in (Config(hidden=(16,)), Config(hidden=(16,), atoms=11, **changes)):
         network = make_network(config, env)
-        fresh = lambda seed: network.init(jax.random.key(seed), batch.observation_t)["params"]  # noqa: B023
+        init = jax.jit(network.init)
+        fresh = lambda seed: init(jax.random.key(seed), batch.observation_t)["params"]  # noqa: B023
         _, learned = updated(config, HParams(), batch, params=fresh(0), target=fresh(1),
                              network=network)  # fmt: skip
         outcomes.append(float(learned.loss))

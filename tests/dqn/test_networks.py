@@ -11,8 +11,8 @@ from research.errors import UserError
 
 
 def initialized(network, observation):
-    params = network.init(jax.random.key(0), observation)["params"]
-    return params, network.apply({"params": params}, observation)
+    params = jax.jit(network.init)(jax.random.key(0), observation)["params"]
+    return params, jax.jit(network.apply)({"params": params}, observation)
 
 
 @pytest.mark.parametrize("dueling", [False, True])

@@ -9,6 +9,9 @@ from scipy import stats
 from research.dqn.prioritized import build, draw, get, importance_weights, put
 from tests.dqn.oracles import flashbax, lenient
 
+build_tree = jax.jit(build)
+draws = jax.jit(jax.vmap(draw, (None, 0, None)), static_argnums=2)
+
 
 def check_sums(tree):
     for level, above in zip(tree.levels, tree.levels[1:], strict=False):
@@ -20,9 +23,9 @@ def check_sums(tree):
 @pytest.mark.parametrize("slots", [1, 15, 16, 17, 300, 5000])
 def test_a_tree_holds_its_numbers_and_their_sums(slots):
     values = jax.random.uniform(jax.random.key(0), (slots,))
-    tree = build(values)
+    tree = build_tree(values)
     check_sums(tree)
-    np.testing.assert_array_equal(get(tree, jnp.arange(slots)), values)
+    np.testing.assert_array_equal(jax.jit(get)(tree, np.arange(slots)), values)
     assert float(tree.total) == pytest.approx(float(values.sum()), rel=1e-5)
 
 
@@ -30,13 +33,13 @@ def test_sums_do_not_drift():
     """After 2,000 writes over ten orders of magnitude they equal those of a tree built anew."""
     rng = np.random.default_rng(0)
     values = np.zeros(1000, np.float32)
-    tree, write = build(jnp.array(values)), jax.jit(put)
+    tree, write = build_tree(values), jax.jit(put)
     for _ in range(2000):
         slots = rng.choice(1000, size=8, replace=False)
         new = (10.0 ** rng.uniform(-5, 5, size=8)).astype(np.float32)
         values[slots] = new
-        tree = write(tree, jnp.array(slots), jnp.array(new))
-    for ours, anew in zip(tree.levels, build(jnp.array(values)).levels, strict=True):
+        tree = write(tree, slots, new)
+    for ours, anew in zip(tree.levels, build_tree(values).levels, strict=True):
         np.testing.assert_allclose(ours, anew, rtol=1e-6)
     tree = write(tree, jnp.arange(1000), jnp.zeros(1000))
     assert float(tree.total) == 0  # a tree that subtracts has something left here
@@ -44,12 +47,11 @@ def test_sums_do_not_drift():
 
 @pytest.mark.parametrize("slots", [20, 1000])
 def test_draws_follow_the_numbers(slots):
-    values = jax.random.uniform(jax.random.key(1), (slots,)) ** 3
-    tree = build(values)
+    values = np.asarray(jax.random.uniform(jax.random.key(1), (slots,))) ** 3
     keys = jax.random.split(jax.random.key(2), 5000)
-    drawn = jax.vmap(lambda key: draw(tree, key, 32))(keys)
+    drawn = draws(build_tree(values), keys, 32)
     counts = np.bincount(np.asarray(drawn).ravel(), minlength=slots)
-    expected = counts.sum() * np.asarray(values / values.sum())
+    expected = counts.sum() * values / values.sum()
     enough = expected >= 5
     # Stratified draws vary less than independent ones, so p is, if anything, large.
     chi_squared = np.sum((counts[enough] - expected[enough]) ** 2 / expected[enough])
@@ -59,44 +61,43 @@ def test_draws_follow_the_numbers(slots):
 
 def test_each_draw_comes_from_its_own_part_of_the_total():
     """Of equal numbers, a batch of 8 from 64 takes one of each eight."""
-    drawn = draw(build(jnp.ones(64)), jax.random.key(0), 8)
-    np.testing.assert_array_equal(np.asarray(drawn) // 8, np.arange(8))
+    drawn = draws(build_tree(np.ones(64, np.float32)), jax.random.key(0)[None], 8)
+    np.testing.assert_array_equal(np.asarray(drawn[0]) // 8, np.arange(8))
 
 
 def test_what_has_no_priority_is_never_drawn():
     rng = np.random.default_rng(1)
     values = np.where(rng.random(700) < 0.02, 10.0 ** rng.uniform(-6, 6, size=700), 0)
-    tree = build(jnp.asarray(values, jnp.float32))
     keys = jax.random.split(jax.random.key(3), 2000)
-    drawn = np.asarray(jax.vmap(lambda key: draw(tree, key, 32))(keys))
+    drawn = np.asarray(draws(build_tree(np.float32(values)), keys, 32))
     assert (values[drawn] > 0).all()
 
 
 def test_a_tree_of_zeros_gives_slots_that_exist():
-    drawn = draw(build(jnp.zeros(40)), jax.random.key(0), 16)
+    drawn = draws(build_tree(np.zeros(40, np.float32)), jax.random.key(0)[None], 16)
     assert ((np.asarray(drawn) >= 0) & (np.asarray(drawn) < 40)).all()
 
 
 def test_probabilities_are_flashbaxs():
     """Its priorities to the power alpha over their sum, on numbers it does not round."""
-    priorities = jnp.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    priorities = np.arange(1, 8, dtype=np.float32)
     alpha = 0.6
     with lenient():
         buffer = flashbax.make_prioritised_flat_buffer(
             max_length=8, min_length=2, sample_batch_size=7, add_sequences=False,
             add_batch_size=None, priority_exponent=alpha,
         )  # fmt: skip
-        state = buffer.init({"x": jnp.float32(0)})
+        state, add = jax.jit(buffer.init)({"x": np.float32(0)}), jax.jit(buffer.add)
         for i in range(8):
-            state = buffer.add(state, {"x": jnp.float32(i)})
-        state = buffer.set_priorities(state, jnp.arange(7), priorities)
-        sample = buffer.sample(state, jax.random.key(0))
+            state = add(state, {"x": np.float32(i)})
+        state = jax.jit(buffer.set_priorities)(state, np.arange(7), priorities)
+        sample = jax.jit(buffer.sample)(state, jax.random.key(0))
     theirs = {
         int(x): float(p)
         for x, p in zip(sample.experience.first["x"], sample.probabilities, strict=True)
     }
-    tree = build(jnp.power(priorities, alpha))
-    ours = np.asarray(get(tree, jnp.arange(7)) / tree.total)
+    tree = build_tree(priorities**alpha)
+    ours = np.asarray(jax.jit(get)(tree, np.arange(7))) / float(tree.total)
     assert len(theirs) >= 3
     for slot, probability in theirs.items():
         assert ours[slot] == pytest.approx(probability, rel=1e-4)
@@ -115,12 +116,13 @@ def test_importance_weights_by_hand():
 def test_weights_undo_the_bias_of_the_draws():
     """With beta 1 the weighted mean over draws is the plain mean over slots."""
     rng = np.random.default_rng(4)
-    values = jnp.asarray(rng.random(50) + 0.05, jnp.float32)
-    payload = jnp.asarray(rng.normal(size=50), jnp.float32)
-    tree = build(values)
+    values = np.float32(rng.random(50) + 0.05)
+    payload = np.float32(rng.normal(size=50))
+    tree = build_tree(values)
     keys = jax.random.split(jax.random.key(5), 20_000)
-    drawn = jax.vmap(lambda key: draw(tree, key, 8))(keys).ravel()
-    weights = importance_weights(get(tree, drawn), tree.total, 50.0, 1.0)
-    estimate = float(jnp.sum(weights * payload[drawn]) / jnp.sum(weights))
+    drawn = np.asarray(draws(tree, keys, 8)).ravel()
+    weigh = jax.jit(lambda tree, drawn: importance_weights(get(tree, drawn), tree.total, 50.0, 1.0))
+    weights = np.asarray(weigh(tree, drawn))
+    estimate = float(np.sum(weights * payload[drawn]) / np.sum(weights))
     assert estimate == pytest.approx(float(payload.mean()), abs=0.01)
     assert abs(float(payload[drawn].mean()) - float(payload.mean())) > 0.03

@@ -22,11 +22,17 @@ def filled(rows, env, slots):
     """A ring after rows [T, N, ...] were written one by one, and how many they are."""
     replay = empty_replay(env, slots)
     steps, n = rows.reward.shape
-    put = jax.jit(write)
+    rows, put = jax.device_get(rows), jax.jit(write)
     for t in range(steps):
-        row = jax.tree.map(lambda leaf: jnp.asarray(leaf[t : t + 1]), rows)  # noqa: B023
-        replay = put(replay, row, jnp.int32(t * n % slots))
+        row = jax.tree.map(lambda leaf: leaf[t : t + 1], rows)  # noqa: B023
+        replay = put(replay, row, np.int32(t * n % slots))
     return replay
+
+
+def read_all(env, replay, slots_B, n_envs, n):
+    """The transitions that begin at these slots, on the host."""
+    reading = jax.jit(lambda replay, slots: read(env, replay, slots, n_envs, n, GAMMA))
+    return jax.device_get(reading(replay, slots_B))
 
 
 def starts(slots, n_envs, written, n):
@@ -44,11 +50,11 @@ def test_what_is_read_is_what_happened(n):
     n_envs, slots, steps = 4, 80, 103
     rows, _ = play("Diary-test", n_envs, steps)
     replay = filled(rows, env, slots)
-    slots_B = jnp.array(starts(slots, n_envs, steps, n))
-    batch = jax.tree.map(np.asarray, read(env, replay, slots_B, n_envs, n, GAMMA))
+    slots_B = np.array(starts(slots, n_envs, steps, n), np.int32)
+    batch = read_all(env, replay, slots_B, n_envs, n)
     valid = batch.valid > 0
     assert valid.sum() < len(valid)
-    np.testing.assert_array_equal(valid, np.asarray(replay.ends)[np.asarray(slots_B)] != HELD)
+    np.testing.assert_array_equal(valid, np.asarray(replay.ends)[slots_B] != HELD)
     before, after = batch.observation_tm1[valid], batch.observation_t[valid]
     discount = batch.discount_t[valid]
     steps_taken = after[:, 1] - before[:, 1]
@@ -74,12 +80,14 @@ def test_slots_that_may_be_drawn_are_all_and_only_those_that_begin_a_transition(
         (40, 4, 11, 3),
         (36, 3, 40, 5),
     ):
-        drawn = uniform_slots(jax.random.key(0), 4000, slots, n_envs, jnp.int32(written), n)
+        draw = jax.jit(uniform_slots, static_argnums=(1, 2, 3, 5))
+        drawn = draw(jax.random.key(0), 4000, slots, n_envs, np.int32(written), n)
         assert sorted(set(np.asarray(drawn).tolist())) == starts(slots, n_envs, written, n)
 
 
 def test_each_slot_is_drawn_equally_often():
-    drawn = uniform_slots(jax.random.key(1), 100_000, 120, 4, jnp.int32(77), 2)
+    draw = jax.jit(uniform_slots, static_argnums=(1, 2, 3, 5))
+    drawn = draw(jax.random.key(1), 100_000, 120, 4, np.int32(77), 2)
     counts = np.bincount(np.asarray(drawn), minlength=120)
     counts = counts[starts(120, 4, 77, 2)]
     assert counts.sum() == 100_000
@@ -92,20 +100,21 @@ def test_a_transition_of_one_step_is_what_flashbax_gives():
     n_envs, steps = 2, 30
     rows, _ = play("Diary-test", n_envs, steps, seed=5)
     replay = filled(rows, env, n_envs * steps)
-    slots_B = jnp.array(starts(n_envs * steps, n_envs, steps, 1))
-    ours = read(env, replay, slots_B, n_envs, 1, GAMMA)
+    slots_B = np.array(starts(n_envs * steps, n_envs, steps, 1), np.int32)
+    ours = read_all(env, replay, slots_B, n_envs, 1)
+    rows = jax.device_get(rows)
     with lenient():
         buffer = flashbax.make_flat_buffer(
             max_length=n_envs * steps, min_length=2, sample_batch_size=60,
             add_sequences=False, add_batch_size=n_envs,
         )  # fmt: skip
         item = lambda t, n: {"seen": rows.observation[t, n], "reward": rows.reward[t, n]}
-        state = buffer.init(item(0, 0))
+        state, add = jax.jit(buffer.init)(item(0, 0)), jax.jit(buffer.add)
         for t in range(steps):
             items = [item(t, n) for n in range(n_envs)]
-            state = buffer.add(state, jax.tree.map(lambda *leaves: jnp.stack(leaves), *items))
-        sample = jax.vmap(lambda key: buffer.sample(state, key).experience)
-        pairs = sample(jax.random.split(jax.random.key(0), 40))
+            state = add(state, jax.tree.map(lambda *leaves: np.stack(leaves), *items))
+        sample = jax.jit(jax.vmap(lambda key: buffer.sample(state, key).experience))
+        pairs = jax.device_get(sample(jax.random.split(jax.random.key(0), 40)))
         pairs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), pairs)
     line = lambda *parts: [tuple(np.concatenate(row).tolist()) for row in zip(*parts, strict=True)]
     theirs = line(pairs.first["seen"], pairs.first["reward"][:, None], pairs.second["seen"])
@@ -138,13 +147,13 @@ def test_a_write_under_vmap_is_one_slice_and_no_scatter():
         jnp.ones((3, 1, 4, 4)), jnp.ones((3, 1, 4), jnp.int32), jnp.ones((3, 1, 4)),
         jnp.full((3, 1, 4), TERMINATED, jnp.uint8),
     )  # fmt: skip
-    lowered = jax.jit(jax.vmap(write, (0, 0, None))).lower(replay, rows, jnp.int32(4))
-    text = lowered.compile().as_text()
+    compiled = jax.jit(jax.vmap(write, (0, 0, None))).lower(replay, rows, jnp.int32(4)).compile()
+    text = compiled.as_text()
     assert text.count(" dynamic-update-slice(") == len(replay)
     assert " scatter(" not in text
     assert " while(" not in text  # a scatter written out as a loop over runs
     np.testing.assert_array_equal(
-        np.flatnonzero(jax.vmap(write, (0, 0, None))(replay, rows, jnp.int32(4)).rewards[1]),
+        np.flatnonzero(compiled(replay, rows, jnp.int32(4)).rewards[1]),
         [4, 5, 6, 7],
     )
 
@@ -154,7 +163,7 @@ def test_reading_costs_what_a_batch_costs():
     env = make_environment("CartPole-v1")
 
     def counted(slots):
-        replay = empty_replay(env, slots)
+        replay = jax.eval_shape(lambda: empty_replay(env, slots))
 
         def draw(replay, key):
             at = uniform_slots(key, 32, slots, 4, jnp.int32(50), 3)

@@ -1,6 +1,5 @@
 """Two processes of one `jax.distributed` world, of four CPU devices each, on loopback."""
 
-import os
 import socket
 import subprocess
 import sys
