@@ -25,12 +25,9 @@ HOSTILE = (
     "</script><script>document.title='taken'</script><img src=x onerror=document.title='taken'>"
 )
 
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER) and not REQUIRED, reason="no chromium with its chromedriver"
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER) and not REQUIRED, reason="no chromium with its chromedriver"
+)
 
 
 @pytest.fixture(scope="module")
