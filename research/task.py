@@ -69,7 +69,9 @@ class Mean(NamedTuple):
     """A metric that is not defined at every step, such as the return of an episode.
 
     The engine adds up both fields over the steps it logs together and records total / weight, or
-    nothing where weight is 0. With `done` and `returns` over the environments of one run:
+    nothing where weight is 0. In training and in evaluation alike, an observation of weight 0 is
+    no observation, whatever its total: a NaN there is undefined, as the R2 of a single row, and no
+    sign of divergence. With `done` and `returns` over the environments of one run:
     `Mean(jnp.sum(returns * done), jnp.sum(done))`.
     """
 
