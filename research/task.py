@@ -43,7 +43,8 @@ class Task(NamedTuple):
       work_unit: what a step works through, in the plural: examples, env steps, tokens.
       work_per_step: how many of them one step of one run works through.
       work_at_start: how many of them `init` has done.
-      steps: how many steps the config asks for; None leaves it to the command line.
+      steps: how many steps the config asks for, at whose end schedules end; None, if there are no
+        schedules, leaves it to the command line.
       epoch: in how many steps the data is read once, if it is read in turn.
       goal: the value of `key_metric` at which a run counts as having solved its problem.
     """

@@ -80,13 +80,13 @@ def diverged_runs(run: RunFolderData) -> set[int]:
 
 
 def named_divergences(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each run that became non-finite in a job that has ended, with its step, seed and setting. A
-    run that was trained by several jobs is named by all after it diverged, and given once."""
+    """Each run that became non-finite, of the jobs that have ended, in order, with its step, seed
+    and setting. One that several jobs trained is named by all after it diverged, and given once."""
     results = manifest.get("results", [])
     first: dict[int, dict[str, Any]] = {}
     for one in (one for result in results for one in result["diverged"]):
         first.setdefault(one["run"], one)
-    return list(first.values())
+    return [first[run] for run in sorted(first)]
 
 
 def metric_names(run: RunFolderData) -> list[str]:

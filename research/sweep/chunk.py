@@ -68,12 +68,16 @@ def train_chunk(
 ) -> tuple[State, Logged]:
     """`logs` x `log_every` steps of R runs, from step `start` (an int32 scalar), where their
     status was `diverged`."""
-    args = hparams, states, diverged, keys
-    if len(keys) == 1:  # an axis of size 1 would cost copies
-        states, logged = _train(task.step, logs, log_every, shared, *_first(args), start)
+    single = len(keys) == 1
+    run_step = task.step if single else vmap(task.step, in_axes=(None, 0, 0, 0, None))
+    if single:  # an axis of size 1 would cost copies
+        hparams, states, diverged, keys = _first((hparams, states, diverged, keys))
+    states, logged = _train(
+        run_step, logs, log_every, shared, hparams, states, diverged, keys, start
+    )
+    if single:
         return _only(states), jax.tree.map(lambda leaf: leaf[..., None], logged)
-    run_step = vmap(task.step, in_axes=(None, 0, 0, 0, None))
-    return _train(run_step, logs, log_every, shared, *args, start)
+    return states, logged
 
 
 def _train(run_step, logs, log_every, shared, hparams, states, diverged, keys, start):
