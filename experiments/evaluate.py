@@ -195,7 +195,7 @@ def draw(found: Evaluated, sizes: pd.DataFrame, folder: Path, part: str) -> list
         unit, measures = found.trained.config.target or "target", ("rmse", "r2")
         path = folder / "predicted.png"
         pictures = [classifiers.draw_predicted(path, y_N, predicted[:, :, 0], unit)]
-    scores = {name: sizes[name].to_numpy() for name in measures}
+    scores = {name: sizes[name].to_numpy() for name in measures if name in sizes}
     members = sizes["members"].tolist()
     return [*pictures, classifiers.draw_by_size(folder / "ensembles.png", members, scores, part)]
 

@@ -39,7 +39,7 @@ Arguments: Any = arguments_type(*_DEFAULT, more=SampleFlags)
 
 def arguments(preset: str, **changes: Any) -> Any:
     """The arguments of a preset, with changes: `arguments("topics", seeds=("8",))`."""
-    return preset_arguments(Arguments, *PRESETS[preset], **{"steps": None} | changes)
+    return preset_arguments(Arguments, *PRESETS[preset], **changes)
 
 
 RECIPES = {name: arguments(name, seeds=("4",)) for name in PRESETS}

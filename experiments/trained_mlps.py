@@ -14,7 +14,7 @@ from research.mlp.dataset import Dataset, Split
 from research.mlp.task import fit_to
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, stopped_runs
-from research.report.settings import Setting, final_score, settings
+from research.report.settings import Setting, final_values, rank_of, settings
 from research.report.statistics import iqm_interval
 from research.sweep.experiment import restore_config
 from research.sweep.run_folder import load_all_params
@@ -54,15 +54,15 @@ def finished_settings(data: RunFolderData) -> list[Setting]:
       UserError: if there is none.
     """
     stopped = stopped_runs(data.manifest)
-    found = []
-    for setting in settings(data):
-        score = final_score(setting, data.manifest["key_metric"])
-        if score is not None and not set(setting.rows["run"]) & stopped:
-            found.append((float(score.iqm.estimate), setting))
+    metric, higher = data.manifest["key_metric"], data.manifest["higher_is_better"]
+    found = [
+        setting
+        for setting in settings(data)
+        if len(final_values(setting, metric)) and not set(setting.rows["run"]) & stopped
+    ]
     if not found:
         raise UserError(f"{data.path} has no finite run that was evaluated yet")
-    found.sort(key=lambda pair: pair[0], reverse=data.manifest["higher_is_better"])
-    return [setting for _, setting in found]
+    return sorted(found, key=lambda setting: rank_of(setting, metric, higher))
 
 
 def load_trained(data: RunFolderData, setting: Setting) -> Trained:

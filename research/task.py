@@ -43,7 +43,8 @@ class Task(NamedTuple):
       work_unit: what a step works through, in the plural: examples, env steps, tokens.
       work_per_step: how many of them one step of one run works through.
       work_at_start: how many of them `init` has done.
-      steps: how many steps the config asks for; None leaves it to the command line.
+      steps: how many steps the config asks for, at whose end schedules end; None, if there are no
+        schedules, leaves it to the command line.
       epoch: in how many steps the data is read once, if it is read in turn.
       goal: the value of `key_metric` at which a run counts as having solved its problem.
     """
@@ -69,7 +70,9 @@ class Mean(NamedTuple):
     """A metric that is not defined at every step, such as the return of an episode.
 
     The engine adds up both fields over the steps it logs together and records total / weight, or
-    nothing where weight is 0. With `done` and `returns` over the environments of one run:
+    nothing where weight is 0. In training and in evaluation alike, an observation of weight 0 is
+    no observation, whatever its total: a NaN there is undefined, as the R2 of a single row, and no
+    sign of divergence. With `done` and `returns` over the environments of one run:
     `Mean(jnp.sum(returns * done), jnp.sum(done))`.
     """
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from research.sweep import Cadence, compile_program, make_runs, plan_chunks, start_blocks, train
+from research.sweep.chunk import NEVER
 from research.sweep.metrics import Record, value
 from research.task import HParams, Problem
 
@@ -78,7 +79,9 @@ def time_to_target(target: Target) -> Reached:
     def look(record: Record) -> None:
         if not record.evaluated:
             return
-        median = statistics.median(value(record.evaluated[task.key_metric]).tolist())
+        scores = value(record.evaluated[task.key_metric])
+        scores[record.diverged < NEVER] = -np.inf if task.higher_is_better else np.inf
+        median = statistics.median(scores.tolist())
         seen.append((record.seconds, record.chunk.end, median))
         if median >= target.goal if task.higher_is_better else median <= target.goal:
             raise _Ended

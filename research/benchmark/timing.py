@@ -129,9 +129,10 @@ class Ready:
         began = time.perf_counter()
         for call in range(self._called, self._called + self._calls):
             start = np.int32(call * self._chunk.end)
-            for place, (hparams, keys, states) in enumerate(self._blocks):
-                states, _ = train(self.program.shared, hparams, states, keys.step, start)
-                self._blocks[place] = Block(hparams, keys, states)
+            for place, (hparams, keys, states, diverged) in enumerate(self._blocks):
+                args = hparams, states, diverged, keys.step, start
+                states, (_, diverged) = train(self.program.shared, *args)
+                self._blocks[place] = Block(hparams, keys, states, diverged)
         jax.block_until_ready(self._blocks)
         self._called += self._calls
         return time.perf_counter() - began

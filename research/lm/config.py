@@ -40,6 +40,7 @@ class Config:
     batch_size: int = field(16, "streams of text read side by side", low=1)
     window: int = field(64, "tokens of a stream an update, through which gradients flow", low=1)
     epochs: int = field(2, "how often the training text is read", low=1)
+    steps: int = field(0, "updates a run, at whose end schedules end; 0: as many as epochs", low=0)
     optimizer: str = field("adam", "adam or sgd")
     loss_over: str = field("tokens", "the gradient is of the mean over tokens, or streams (time)")
     locked: bool = field(False, "whether dropout drops the same units in a whole window")

@@ -95,12 +95,13 @@ def step(
         return window_loss(config, shared.symbols, hparams, params, token, carries, key)
 
     grads, (loss, carries) = jax.grad(loss_fn, has_aux=True)(trained)
-    factor = rate_factor(config.schedule, hparams, t, windows, config.epochs * windows)
+    updates = updates_a_run(config, windows)
+    factor = rate_factor(config.schedule, hparams, t, windows, updates)
     if state.plateau is not None:
         factor = factor * state.plateau.scale
     hparams = dataclasses.replace(hparams, learning_rate=hparams.learning_rate * factor)
-    updates, opt_state = make_optimizer(config, hparams).update(grads, state.opt_state, trained)
-    moved: Any = optax.apply_updates(trained, updates)
+    deltas, opt_state = make_optimizer(config, hparams).update(grads, state.opt_state, trained)
+    moved: Any = optax.apply_updates(trained, deltas)
     trained = moved | {"embedding": trained["embedding"]} if config.frozen else moved
     state = state._replace(opt_state=opt_state, carries=carries)
     return _keep(config, hparams, state, trained), {"loss": loss}
@@ -192,6 +193,11 @@ def updates_an_epoch(config: Config, shared: TextData) -> int:
     return (len(shared.train) - 1) // config.window
 
 
+def updates_a_run(config: Config, windows: int) -> int:
+    """How many updates a run takes, of which `windows` are an epoch: the horizon of schedules."""
+    return config.steps or config.epochs * windows
+
+
 @cache
 def make_task(config: Config, windows: int) -> Task:
     """The task of one config.
@@ -208,7 +214,7 @@ def make_task(config: Config, windows: int) -> Task:
         higher_is_better=False,
         work_unit="tokens",
         work_per_step=config.batch_size * config.window,
-        steps=config.epochs * windows,
+        steps=updates_a_run(config, windows),
         epoch=windows,
     )
 

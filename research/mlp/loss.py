@@ -87,6 +87,7 @@ def margin(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
 
 
 def r2(outputs_Bx1: jax.Array, targets_B: jax.Array) -> jax.Array:
-    """Coefficient of determination, 1 - SS_residual / SS_total."""
+    """Coefficient of determination, 1 - SS_residual / SS_total. It is not defined, and not finite,
+    where all targets are the same, as a single one is."""
     residual = jnp.sum(jnp.square(targets_B - outputs_Bx1[:, 0]))
     return 1 - residual / jnp.sum(jnp.square(targets_B - jnp.mean(targets_B)))

@@ -55,12 +55,13 @@ def score_classes(
 
 
 def score_numbers(y_N: np.ndarray, predicted_N: np.ndarray) -> dict[str, float]:
-    """All metrics of a regression, in the unit of the target: `rmse`, `mae`, `r2`."""
-    return {
+    """All metrics of a regression, in the unit of the target: `rmse`, `mae`, and `r2`, which is
+    missing where it is not defined, as all targets are the same."""
+    found = {
         "rmse": float(metrics.root_mean_squared_error(y_N, predicted_N)),
         "mae": float(metrics.mean_absolute_error(y_N, predicted_N)),
-        "r2": float(metrics.r2_score(y_N, predicted_N)),
     }
+    return found | ({"r2": float(metrics.r2_score(y_N, predicted_N))} if np.ptp(y_N) > 0 else {})
 
 
 def score(y_N: np.ndarray, predicted_NxK: np.ndarray, class_names: Sequence[str]) -> Any:

@@ -23,7 +23,7 @@ from research.mlp.label_noise import draw_noise, noisy_labels, noisy_numbers
 from research.mlp.model import MLP, Dropout
 from research.optimizer import adamw, sgd
 from research.shuffle import at_positions, draw_order
-from research.task import Metrics, Problem, Task, bind
+from research.task import Mean, Metrics, Problem, Task, bind
 
 ROWS_AT_ONCE = 2_048  # of an evaluation; more of them take turns, so as to need no more memory
 PICTURES_AT_ONCE = 128  # of which a convolution makes nine copies
@@ -131,7 +131,9 @@ def evaluate(
         else:
             error = jnp.sqrt(losses.squared_error(outputs_NxK, split.y))
             metrics[f"{part}_rmse"] = error * shared.target_scale
-            metrics[f"{part}_r2"] = losses.r2(outputs_NxK, split.y)
+            varies = jnp.max(split.y) > jnp.min(split.y)  # or R2 is 1 - residual / 0
+            r2 = losses.r2(outputs_NxK, split.y)
+            metrics[f"{part}_r2"] = Mean(r2, varies.astype(jnp.float32))
     return metrics
 
 

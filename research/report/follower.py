@@ -18,7 +18,7 @@ from research.report.read import swept
 from research.report.settings import show
 from research.report.statistics import interquartile_mean
 
-NEVER = np.iinfo(np.int64).max  # the step at which a finite run becomes non-finite
+NEVER = np.iinfo(np.int64).max  # the step from which on a finite run is left out
 
 
 class TrackedSetting(NamedTuple):
@@ -166,9 +166,11 @@ class Follower:
         run, step = (table[name].to_numpy().astype(np.int64) for name in ("run", "step"))
         shown = table["work" if self._manifest["in_work"] else "step"].to_numpy()
         columns = [table[name].to_numpy().astype(np.float64) for name in self._names]
-        measured = np.stack([table[name].is_valid().to_numpy() for name in self._names], 1)
         values = np.stack(columns, 1)
-        bad = (measured & ~np.isfinite(values)).any(axis=1)
+        if "diverged" in table.column_names:
+            bad = table["diverged"].is_valid().to_numpy()
+        else:  # written by an older version; the manifest names them in the end
+            bad = np.zeros(len(run), bool)
         np.maximum.at(self._reached, run, step)
         np.minimum.at(self._bad_from, run[bad], step[bad])
         for number, row in zip(*np.unique(run // self._seeds, return_index=True), strict=True):

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -19,8 +18,8 @@ class RunFolderData(NamedTuple):
     Attributes:
       path: of the folder.
       manifest: what was run, on what, and how it went.
-      metrics: one row a run and logged step; NaN is a number that was not finite, null (NA) one
-        that was not measured.
+      metrics: one row a run and logged step; null (NA) is a number that was not measured. Of a
+        run that has diverged, `diverged` has the step from there on.
     """
 
     path: Path
@@ -72,16 +71,22 @@ def stopped_runs(manifest: dict[str, Any]) -> set[int]:
 
 
 def diverged_runs(run: RunFolderData) -> set[int]:
-    """The runs that became non-finite, in all groups: those that the manifest names, and, as it
-    names them only when a group has ended, those with a number in the metrics that is not finite.
-    """
-    results = run.manifest.get("results", [])
-    named = {diverged["run"] for result in results for diverged in result["diverged"]}
-    for name in metric_names(run):
-        # Column by column: a whole frame's to_numpy takes NaN for null.
-        finite = np.isfinite(run.metrics[name].to_numpy(np.float64, na_value=0.0))
-        named |= set(run.metrics["run"][~finite].tolist())
-    return named
+    """The runs that became non-finite, in all groups, as the engine recorded it: in the metrics
+    while they are trained, and in the manifest, which is all that older folders have."""
+    found = {one["run"] for one in named_divergences(run.manifest)}
+    if "diverged" in run.metrics:
+        found |= set(run.metrics["run"][run.metrics["diverged"].notna()].tolist())
+    return found
+
+
+def named_divergences(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each run that became non-finite, of the jobs that have ended, in order, with its step, seed
+    and setting. One that several jobs trained is named by all after it diverged, and given once."""
+    results = manifest.get("results", [])
+    first: dict[int, dict[str, Any]] = {}
+    for one in (one for result in results for one in result["diverged"]):
+        first.setdefault(one["run"], one)
+    return [first[run] for run in sorted(first)]
 
 
 def metric_names(run: RunFolderData) -> list[str]:

@@ -22,6 +22,7 @@ from research.report.statistics import (
     median_interval,
     shortfall,
 )
+from research.sweep.ranking import Rank, rank
 
 
 class Line(NamedTuple):
@@ -251,11 +252,10 @@ def _group_of(run: RunFolderData, setting: Setting) -> int | None:
     return None
 
 
-def _rank(line: Line, higher: bool) -> tuple[int, float]:
+def _rank(line: Line, higher: bool) -> tuple[int, Rank]:
     """What comes first: settings that came further, as under halving; then better ones."""
-    if line.iqm is None:
-        return 0, float("inf")
-    return -line.setting.last_step, (-1 if higher else 1) * float(line.iqm.estimate)
+    last_step = line.setting.last_step if len(line.scores) else 0
+    return -last_step, rank(line.scores.tolist(), line.setting.left_out, higher)
 
 
 def _selection(

@@ -8,20 +8,18 @@ from rich.console import Console
 from rich.table import Table
 
 from research.report.read import RunFolderData, swept, twin_of
-from research.report.settings import Setting, final_score, reached, settings, show
+from research.report.settings import Setting, final_score, rank_of, reached, settings, show
+from research.sweep.ranking import Rank
 
 
 def print_table(run: RunFolderData, console: Console) -> None:
     """One line a setting, the best by the key metric on top."""
     manifest = run.manifest
-    metric, sign = manifest["key_metric"], -1 if manifest["higher_is_better"] else 1
+    metric, higher = manifest["key_metric"], manifest["higher_is_better"]
     found = list(settings(run))
-    scores = {setting.label: final_score(setting, metric) for setting in found}
 
-    def rank(setting: Setting) -> tuple[int, float]:
-        score = scores[setting.label]
-        value = float("inf") if score is None else sign * float(score.iqm.estimate)
-        return (-setting.last_step if rungs else 0), value
+    def place(setting: Setting) -> tuple[int, Rank]:
+        return (-setting.last_step if rungs else 0), rank_of(setting, metric, higher)
 
     rungs = manifest.get("rungs", [])
     metrics, goal = headline_metrics(run), common_goal(manifest)
@@ -32,7 +30,7 @@ def print_table(run: RunFolderData, console: Console) -> None:
         table.add_column(f"{name}\nmedian IQM [95%]", justify="right")
     if goal is not None:
         table.add_column(f"reached\n{show(goal)}", justify="right")
-    for setting in sorted(found, key=rank):
+    for setting in sorted(found, key=place):
         cells = [show(value) for value in setting.values.values()]
         finite = setting.seeds - setting.left_out
         cells.append(f"{finite} of {setting.seeds}" if setting.left_out else str(finite))

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax, vmap
 
 from research.task import HParams, Mean, Shared, State, Task
 
-NEVER = jnp.iinfo(jnp.int32).max  # the step at which a finite run diverged
+NEVER = jnp.iinfo(jnp.int32).max  # the status of a run that has not diverged
 
 
 class RunKeys(NamedTuple):
@@ -29,24 +30,31 @@ class Logged(NamedTuple):
 
     Attributes:
       metrics: name -> `Mean` with float32 fields [logs, R].
-      diverged: int32 [R], the first step in the chunk at which a metric or a parameter was not
-        finite; `NEVER` if none was.
+      diverged: int32 [R], the status of each run: the first step, counted from the beginning of
+        its training, at which it was not finite; `NEVER` if it has always been. A run is finite
+        while all defined metrics of its steps and evaluations, and all its params at the end of
+        each log, are. It is the only place where that is decided.
     """
 
     metrics: dict[str, Mean]
     diverged: jax.Array
 
 
-def init_runs(
-    task: Task, shared: Shared, hparams: HParams, seeds: jax.Array
-) -> tuple[State, RunKeys]:
-    """States and keys of R runs from uint32 seeds [R]."""
+def make_keys(seeds: jax.Array) -> RunKeys:
+    """The keys of R runs from uint32 seeds [R]."""
+    _, step_keys, evaluate_keys = _split_keys(seeds)
+    return RunKeys(step_keys, evaluate_keys)
 
-    def init_run(hparams, seed):
-        init_key, step_key, evaluate_key = jax.random.split(jax.random.key(seed), 3)
-        return task.init(shared, hparams, init_key), RunKeys(step_key, evaluate_key)
 
-    return vmap(init_run)(hparams, seeds)
+def init_runs(task: Task, shared: Shared, hparams: HParams, seeds: jax.Array) -> State:
+    """The states of R runs before their first step, from uint32 seeds [R]."""
+    init_keys, _, _ = _split_keys(seeds)
+    return vmap(task.init, in_axes=(None, 0, 0))(shared, hparams, init_keys)
+
+
+def start_status(runs: int) -> np.ndarray:
+    """The status, int32 [R], of runs before their first step: none has diverged."""
+    return np.full(runs, NEVER, np.int32)
 
 
 def train_chunk(
@@ -56,29 +64,32 @@ def train_chunk(
     shared: Shared,
     hparams: HParams,
     states: State,
+    diverged: jax.Array,
     keys: jax.Array,
     start: jax.Array,
 ) -> tuple[State, Logged]:
-    """`logs` x `log_every` steps of R runs, from step `start` (an int32 scalar)."""
-    if len(keys) == 1:  # an axis of size 1 would cost copies
-        hparams, states, keys = _first((hparams, states, keys))
-        run_step = _traced_once(task.step, batched=False)
-        states, logged = _train(run_step, logs, log_every, shared, hparams, states, keys, start)
+    """`logs` x `log_every` steps of R runs, from step `start` (an int32 scalar), where their
+    status was `diverged`."""
+    single = len(keys) == 1
+    run_step = _traced_once(task.step, batched=not single)
+    if single:  # an axis of size 1 would cost copies
+        hparams, states, diverged, keys = _first((hparams, states, diverged, keys))
+    states, logged = _train(
+        run_step, logs, log_every, shared, hparams, states, diverged, keys, start
+    )
+    if single:
         return _only(states), jax.tree.map(lambda leaf: leaf[..., None], logged)
-    run_step = _traced_once(task.step, batched=True)
-    return _train(run_step, logs, log_every, shared, hparams, states, keys, start)
+    return states, logged
 
 
 @lru_cache(maxsize=64)
 def _traced_once(step: Callable[..., Any], batched: bool) -> Callable[..., Any]:
-    """`step` of one run, or of R; JAX keeps its trace, which shapes and all chunks of a task share.
-
-    Inlined, it leaves no trace of itself in the program.
-    """
+    """`step` of one run, or of R runs, whose trace JAX keeps: the loop, the shapes of its metrics
+    and all chunks of a task share it. Inlined, so that the program is the same as without."""
     return jax.jit(vmap(step, in_axes=(None, 0, 0, 0, None)) if batched else step, inline=True)
 
 
-def _train(run_step, logs, log_every, shared, hparams, states, keys, start):
+def _train(run_step, logs, log_every, shared, hparams, states, diverged, keys, start):
     """`train_chunk`, without axes [R] where `run_step` has none."""
     over_runs = vmap if keys.ndim else lambda function, in_axes: function
     fold_in = over_runs(jax.random.fold_in, in_axes=(0, None))
@@ -86,37 +97,54 @@ def _train(run_step, logs, log_every, shared, hparams, states, keys, start):
     def one_step(carry, t):
         states, sums, diverged = carry
         states, metrics = run_step(shared, hparams, states, fold_in(keys, t), t)
-        new = _as_means(metrics, keys.shape)
-        sums = jax.tree.map(jnp.add, sums, new)
-        diverged = jnp.minimum(diverged, jnp.where(_all_finite(new, keys.ndim), NEVER, t))
-        return (states, sums, diverged), None
+        sums = jax.tree.map(jnp.add, sums, _as_means(metrics, keys.shape))
+        return (states, sums, _first_step(diverged, _all_finite(sums, keys.ndim), t)), None
 
     def one_log(carry, first):
         states, diverged = carry
         ts = first + jnp.arange(log_every, dtype=jnp.int32)
         (states, sums, diverged), _ = lax.scan(one_step, (states, no_sums, diverged), ts)
-        params_ok = _all_finite(states.params, keys.ndim)
-        diverged = jnp.minimum(diverged, jnp.where(params_ok, NEVER, ts[-1]))
-        return (states, diverged), sums
+        finite = _all_finite((states.params, _values(sums)), keys.ndim)
+        return (states, _first_step(diverged, finite, ts[-1])), sums
 
     _, metrics = jax.eval_shape(run_step, shared, hparams, states, keys, start)
     no_sums = {name: Mean(jnp.zeros(keys.shape), jnp.zeros(keys.shape)) for name in metrics}
     firsts = start + log_every * jnp.arange(logs, dtype=jnp.int32)
-    never = jnp.full(keys.shape, NEVER, jnp.int32)
-    (states, diverged), sums = lax.scan(one_log, (states, never), firsts)
+    (states, diverged), sums = lax.scan(one_log, (states, diverged), firsts)
     return states, Logged(sums, diverged)
 
 
 def evaluate_runs(
-    task: Task, shared: Shared, hparams: HParams, states: State, keys: jax.Array, t: jax.Array
-) -> dict[str, Mean]:
-    """The metrics of R runs after `t` steps: name -> `Mean` with float32 fields [R]."""
+    task: Task,
+    shared: Shared,
+    hparams: HParams,
+    states: State,
+    diverged: jax.Array,
+    keys: jax.Array,
+    t: jax.Array,
+) -> Logged:
+    """The metrics of R runs after `t` steps, name -> `Mean` with float32 fields [R], and their
+    status; what an evaluation finds counts as of the last step."""
     keys = vmap(jax.random.fold_in, in_axes=(0, None))(keys, t)
     if len(keys) == 1:
         metrics = task.evaluate(shared, *_first((hparams, states, keys)))
-        return _only(_as_means(metrics, ()))
-    metrics = vmap(task.evaluate, in_axes=(None, 0, 0, 0))(shared, hparams, states, keys)
-    return _as_means(metrics, keys.shape)
+        means = _only(_as_means(metrics, ()))
+    else:
+        metrics = vmap(task.evaluate, in_axes=(None, 0, 0, 0))(shared, hparams, states, keys)
+        means = _as_means(metrics, keys.shape)
+    finite = _all_finite((means, _values(means)), keys.ndim)
+    return Logged(means, _first_step(diverged, finite, t - 1))
+
+
+def _split_keys(seeds: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """For `init`, steps and evaluations: typed keys [R] each."""
+    keys_Rx3 = vmap(lambda seed: jax.random.split(jax.random.key(seed), 3))(seeds)
+    return keys_Rx3[:, 0], keys_Rx3[:, 1], keys_Rx3[:, 2]
+
+
+def _first_step(diverged: jax.Array, finite: jax.Array, t: jax.Array) -> jax.Array:
+    """The status of runs of which some are not finite at step `t`."""
+    return jnp.minimum(diverged, jnp.where(finite, NEVER, t))
 
 
 def _first(tree: Any) -> Any:
@@ -130,12 +158,22 @@ def _only(tree: Any) -> Any:
 
 
 def _as_means(metrics: Any, shape: tuple[int, ...]) -> dict[str, Mean]:
+    """Metrics as the engine adds them up: an undefined one, whatever its total, adds nothing."""
     means = {name: Mean.of(metric) for name, metric in metrics.items()}
+    means = {
+        name: Mean(jnp.where(weight == 0, 0.0, total), weight)
+        for name, (total, weight) in means.items()
+    }
     for name, mean in means.items():
         chex.assert_shape(
             mean.total, shape, custom_message=f"metric {name!r} is no scalar in each run"
         )
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape), means)
+
+
+def _values(means: dict[str, Mean]) -> Any:
+    """What is recorded of metrics, 0 for undefined ones: the division may overflow, too."""
+    return [total / jnp.where(weight == 0, 1.0, weight) for total, weight in means.values()]
 
 
 def _all_finite(tree: Any, first: int) -> jax.Array:

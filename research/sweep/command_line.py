@@ -117,15 +117,16 @@ def arguments_type(config: Any, hparams: Any, unit: str = "steps", more: type | 
       config, hparams: dataclass instances, whose values become the defaults. A field with
         `derived` in its metadata is no flag.
       unit: what intervals count. Unless it is steps, the config says how long a run trains, and
-        there is no flag for it.
+        there is no flag for it. A config with a field `steps` says so, too, and that is the flag.
       more: a dataclass of flags beside those of `SweepFlags`.
     """
     axes = [_axis(field, getattr(part, field.name))
             for part in (config, hparams) for field in _fields(part)]  # fmt: skip
+    in_config = unit != "steps" or hasattr(config, "steps")
     others = [_flag(field, unit)
               for part in (SweepFlags, more) if part is not None
               for field in dataclasses.fields(part)
-              if field.name != "steps" or unit == "steps"]  # fmt: skip
+              if field.name != "steps" or not in_config]  # fmt: skip
     return dataclasses.make_dataclass("Arguments", [*axes, *others], frozen=True)
 
 
@@ -172,7 +173,7 @@ def make_experiment(
         config_axes=config_axes,
         hparams_axes=hparams_axes,
         seeds=parse_seeds(arguments.seeds),
-        steps=getattr(arguments, "steps", None),
+        steps=None if hasattr(config, "steps") else getattr(arguments, "steps", None),
         intervals=Intervals(arguments.log_every, arguments.eval_every, arguments.chunk_every),
         in_work=in_work,
         most_lanes=arguments.lanes,

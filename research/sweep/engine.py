@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from research.sweep.axes import make_runs
-from research.sweep.metrics import Diverged, Record, diverged_runs
+from research.sweep.metrics import Diverged, Record, as_status, diverged_runs
 from research.sweep.plan import Cadence, Chunk, plan_chunks
 from research.sweep.program import (
     Block,
@@ -94,6 +94,7 @@ def sweep(
     cadence: Cadence | None = None,
     start: int = 0,
     states: Any = None,
+    diverged: Sequence[Diverged] = (),
     devices: Sequence[Any] | None = None,
     most_lanes: int | None = None,
 ) -> Swept:
@@ -108,7 +109,7 @@ def sweep(
       axes: hyper-parameter -> its values; the grid is their product.
       cadence: when to log and evaluate.
       start: the step that `states` have reached.
-      states: to go on from, as an earlier sweep of the same runs returned them.
+      states, diverged: to go on from, as an earlier sweep of the same runs returned them.
       devices: to shard the runs over; all local ones if not given.
       most_lanes: runs in lockstep on one device at most.
 
@@ -127,9 +128,13 @@ def sweep(
     runs = make_runs(hparams, axes or {}, seeds)
     problem = Problem(task, shared)
     chunks = plan_chunks(steps, cadence or Cadence.of(steps), start)
-    program = compile_program(problem, runs, chunks, devices=devices, most_lanes=most_lanes)
+    program = compile_program(
+        problem, runs, chunks, devices=devices, most_lanes=most_lanes, resumed=states is not None
+    )
     records: list[Record] = []
-    blocks = train(program, start_blocks(program, runs, states), chunks, records.append)
+    status = as_status(diverged, len(runs))
+    blocks = start_blocks(program, runs, states, status)
+    blocks = train(program, blocks, chunks, records.append)
     names = dict.fromkeys(
         name for record in records for name in (*record.logged, *record.evaluated)
     )
@@ -139,17 +144,8 @@ def sweep(
     return Swept(
         pa.concat_tables(tables or [schema.empty_table()]).to_pandas(),
         gather_states(program, blocks),
-        first_divergences(records),
+        diverged_runs(records[-1].diverged if records else status),
     )
-
-
-def first_divergences(records: Iterable[Record]) -> list[Diverged]:
-    """Each diverged run once, at the first step that any record names."""
-    first: dict[int, Diverged] = {}
-    for record in records:
-        for diverged in diverged_runs(record):
-            first.setdefault(diverged.run, diverged)
-    return [first[run] for run in sorted(first)]
 
 
 def _dispatch(program: Program, blocks: list[Block], chunk: Chunk) -> list[Any]:
@@ -159,18 +155,22 @@ def _dispatch(program: Program, blocks: list[Block], chunk: Chunk) -> list[Any]:
     end = jax.device_put(np.int32(chunk.end), program.replicated)
     run_chunk = program.train[chunk.logs, chunk.log_every]
     results = []
-    for index, (hparams, keys, states) in enumerate(blocks):
-        states, logged = run_chunk(program.shared, hparams, states, keys.step, start)
-        blocks[index] = Block(hparams, keys, states)
+    for index, (hparams, keys, states, diverged) in enumerate(blocks):
+        states, (logged, diverged) = run_chunk(
+            program.shared, hparams, states, diverged, keys.step, start
+        )
         evaluated = {}
         if chunk.evaluate:
-            evaluated = program.evaluate(program.shared, hparams, states, keys.evaluate, end)
-        results.append((logged, evaluated))
+            evaluated, diverged = program.evaluate(
+                program.shared, hparams, states, diverged, keys.evaluate, end
+            )
+        blocks[index] = Block(hparams, keys, states, diverged)
+        results.append((logged, evaluated, diverged))
     return results
 
 
 def _fetch(program: Program, chunk: Chunk, results: Sequence[Any], began: float) -> Record:
     """Waits for a chunk of all blocks and joins it over the runs."""
-    logged, evaluated = join_blocks(program.layout, jax.device_get(results))
-    by_step = jax.tree.map(np.transpose, logged.metrics)
-    return Record(chunk, by_step, evaluated, logged.diverged, time.perf_counter() - began)
+    logged, evaluated, diverged = join_blocks(program.layout, jax.device_get(results))
+    by_step = jax.tree.map(np.transpose, logged)
+    return Record(chunk, by_step, evaluated, diverged, time.perf_counter() - began)

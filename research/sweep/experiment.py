@@ -24,7 +24,7 @@ class Experiment(NamedTuple):
       config, hparams: the values where there is no axis.
       config_axes, hparams_axes: field -> values.
       seeds: one run each, under every setting.
-      steps: how long a run trains; None asks the task.
+      steps: how long a run trains; None asks the task, as it must be where the config says it.
       intervals: when to log, evaluate and return to the host.
       in_work: whether intervals, and what is shown to people, count the task's unit of work, such
         as env steps, instead of steps.
@@ -117,11 +117,17 @@ def make_schedule(experiment: Experiment, task: Task) -> tuple[int, Cadence]:
     """How many steps, and when to look, in steps.
 
     Raises:
-      UserError: for an interval that is no whole number of steps, or no multiple of another.
+      UserError: for an interval that is no whole number of steps, or no multiple of another; or
+        another number of steps than the config's, at whose end the task's schedules end.
     """
     steps = task.steps if experiment.steps is None else experiment.steps
     if steps is None:
         raise UserError("--steps is missing: how long is a run to train?")
+    if task.steps not in (None, steps):
+        raise UserError(
+            f"steps {steps}: the config makes it {task.steps}, which schedules follow; change the "
+            "config and leave the experiment's steps out"
+        )
     per = task.work_per_step if experiment.in_work else 1
     given = {}
     for name, value in experiment.intervals._asdict().items():

@@ -4,14 +4,12 @@ Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparamet
 2016; the rungs are those of a bracket of Hyperband (Li et al., 2018).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-
-import numpy as np
-from scipy.stats import trim_mean
 
 from research.sweep.experiment import Part
 from research.sweep.jobs import Job, Plan, cut
+from research.sweep.ranking import Rank, rank
 from research.sweep.search import Halving
 
 
@@ -39,7 +37,8 @@ def advance(
         for job in ended
         for run, score in zip(job.runs, results[job.name]["scores"], strict=True)
     }
-    jobs, note = next_rung(parts, halving, rung, ended, scores)
+    diverged = {one["run"] for job in ended for one in results[job.name]["diverged"]}
+    jobs, note = next_rung(parts, halving, rung, ended, scores, diverged)
     return plan._replace(jobs=(*plan.jobs, *jobs), rungs=(*plan.rungs, note))
 
 
@@ -49,6 +48,7 @@ def next_rung(
     rung: int,
     jobs: Sequence[Job],
     scores: Mapping[int, float | None],
+    diverged: Collection[int] = (),
 ) -> tuple[list[Job], dict[str, Any]]:
     """The jobs of the best settings, and how they were chosen, in JSON types.
 
@@ -57,13 +57,17 @@ def next_rung(
       halving: how many go on, and to where.
       rung: the number of the one that is to begin; 1 follows the first.
       jobs: those that ended with the last rung.
-      scores: run -> its key metric there; None where it is not finite.
+      scores: run -> its key metric there; None where it is not defined.
+      diverged: the runs that have diverged, which are worst whatever they score.
     """
     task, seeds = parts[0].problem.task, _seeds(parts[0])
-    sign = 1.0 if task.higher_is_better else -1.0
+    sign = -1.0 if task.higher_is_better else 1.0
     settings = sorted({run // seeds for run in scores})
-    value = {s: _score([scores[s * seeds + i] for i in range(seeds)], sign) for s in settings}
-    ranked = sorted(settings, key=lambda setting: -value[setting])
+    ranks = {
+        s: _rank(range(s * seeds, (s + 1) * seeds), scores, diverged, task.higher_is_better)
+        for s in settings
+    }
+    ranked = sorted(settings, key=lambda setting: ranks[setting])
     kept = sorted(ranked[: max(1, len(ranked) // halving.factor)])
     chosen = {setting * seeds + i for setting in kept for i in range(seeds)}
     began = []
@@ -83,7 +87,7 @@ def next_rung(
         "kept": len(kept),
         "stopped_runs": sorted(set(scores) - chosen),
         "scores": [
-            {"first_run": s * seeds, "iqm": _plain(sign * value[s]), "kept": s in kept}
+            {"first_run": s * seeds, "iqm": _noted(ranks[s], sign), "kept": s in kept}
             for s in settings
         ],
     }
@@ -98,15 +102,19 @@ def _seeds(part: Part) -> int:
     return len(set(part.group.runs.seeds.tolist()))
 
 
-def _score(scores: Sequence[float | None], sign: float) -> float:
-    """The interquartile mean over seeds, the larger the better; what is not finite is worst."""
-    values = np.array([-np.inf if score is None else sign * score for score in scores])
-    inner = np.sort(values)[len(values) // 4 : len(values) - len(values) // 4]
-    return -np.inf if np.isneginf(inner).any() else float(trim_mean(values, 0.25))
+def _rank(
+    runs: Sequence[int],
+    scores: Mapping[int, float | None],
+    diverged: Collection[int],
+    higher_is_better: bool,
+) -> Rank:
+    finite = [scores[run] for run in runs if run not in diverged]
+    return rank(finite, len(runs) - len(finite), higher_is_better)
 
 
-def _plain(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def _noted(place: Rank, sign: float) -> float | None:
+    """The interquartile mean as the metric has it; None where a run of the middle half has none."""
+    return None if place.diverged or place.undefined else sign * place.mean
 
 
 def _with_its_sources(job: Job, before: Sequence[Job]) -> Job:

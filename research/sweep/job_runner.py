@@ -19,7 +19,7 @@ from research.sweep.checkpoints import Checkpoint, Checkpoints
 from research.sweep.engine import train
 from research.sweep.experiment import Experiment, Part
 from research.sweep.jobs import Job, split, unneeded_states
-from research.sweep.metrics import Record
+from research.sweep.metrics import Record, as_status
 from research.sweep.metrics_writer import MetricsWriter
 from research.sweep.plan import plan_chunks
 from research.sweep.program import (
@@ -133,7 +133,8 @@ class _Training:
         start = saved.step if saved else self.job.start
         chunks = plan_chunks(self.job.stop, self.part.cadence, start)
         with _status(self.console, "compiling"):
-            program = self._compile(chunks, self.runs, self.job.width)
+            resumed = saved is not None or bool(self.job.sources)
+            program = self._compile(chunks, self.runs, self.job.width, resumed)
         say(self.console, f"{self.label}: {cost_line(program)}")
         limit = self.options.memory_limit or memory.device_limit(program.devices[0])
         pieces = self._pieces_that_fit(program, chunks, limit) if self.options.fit else 1
@@ -149,9 +150,10 @@ class _Training:
         if self.stop:
             raise self._stopped("at the end of a job")
 
-    def _compile(self, chunks: Any, runs: Runs, width: int) -> Program:
+    def _compile(self, chunks: Any, runs: Runs, width: int, resumed: bool = False) -> Program:
         most = self.runner.experiment.most_lanes
-        return compile_program(self.part.problem, runs, chunks, most_lanes=most, width=width)
+        options: dict[str, Any] = {"most_lanes": most, "width": width, "resumed": resumed}
+        return compile_program(self.part.problem, runs, chunks, **options)
 
     def _pieces_that_fit(self, program: Program, chunks: Any, limit: int) -> int:
         """Into how many parts to cut the job. What a program needs is no multiple of its runs, so
@@ -186,18 +188,22 @@ class _Training:
         say(self.console, line)
 
     def _source_states(self) -> Any:
-        """Where the jobs before left these runs; None if they begin."""
+        """Where the jobs before left these runs; None if they begin. The writer gets their
+        status."""
         jobs = {job.name: job for job in self.folder.plan().jobs}
-        states, places = [], {}
+        states, statuses, places = [], [], {}
         for name in self.job.sources:
             source = jobs[name]
             template = state_shapes(self.part.problem, self.runner.runs(source))
             with Checkpoints(self.folder.checkpoints(name)) as checkpoints:
-                states.append(checkpoints.load(source.stop, template).states)
+                ended = checkpoints.load(source.stop, template)
+            states.append(ended.states)
+            statuses.append(as_status(ended.facts["position"]["diverged"], len(source.runs)))
             places |= {run: len(places) + place for place, run in enumerate(source.runs)}
         if not states:
             return None
         rows = [places[run] for run in self.job.runs]
+        self.writer.status = np.concatenate(statuses)[rows]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[rows], *states)
 
     def _train(self, program: Program, chunks: Any, states: Any, start: int) -> Any:
@@ -207,7 +213,7 @@ class _Training:
         progress = SweepProgress(
             self.console, task, len(job.runs), job.stop, self.label, in_work, job.start
         )
-        blocks = start_blocks(program, self.runs, states)
+        blocks = start_blocks(program, self.runs, states, self.writer.status)
         del states
         self.saved_at = time.perf_counter()
         every = 60 * self.options.checkpoint_minutes

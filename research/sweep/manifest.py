@@ -10,7 +10,7 @@ from research.errors import UserError
 from research.sweep import machine
 from research.sweep.experiment import Experiment, Part, cell
 from research.sweep.jobs import Job
-from research.sweep.metrics import Diverged, as_typed
+from research.sweep.metrics import Diverged, as_typed, diverged_runs
 from research.sweep.metrics_writer import MetricsWriter, plain
 from research.sweep.program import Program
 
@@ -130,7 +130,7 @@ def describe_result(
         "checkpoints": checkpoints,
         "throughput": throughput(writer.clock, runs, job.stop - job.start, work, flops),
         "clock": writer.clock,
-        "diverged": [_name(part, job, diverged) for diverged in sorted(writer.diverged)],
+        "diverged": [_name(part, job, diverged) for diverged in diverged_runs(writer.status)],
         "scores": plain(writer.scores),
         "ended": machine.now(),
     }

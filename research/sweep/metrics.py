@@ -1,10 +1,11 @@
 """What a chunk logs, on the host."""
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from research.sweep.chunk import NEVER
+from research.sweep.chunk import NEVER, start_status
 from research.sweep.plan import Chunk
 from research.task import Mean
 
@@ -16,7 +17,8 @@ class Record(NamedTuple):
       chunk: which steps it took.
       logged: name -> `Mean` with float32 fields [logs, R].
       evaluated: name -> `Mean` with float32 fields [R]; empty where there was no evaluation.
-      diverged: int32 [R], the first step at which a run was not finite, or `NEVER`.
+      diverged: int32 [R], the status of the runs after the chunk, its evaluation included, as of
+        `Logged`.
       seconds: wall time since training began, when the host had it.
     """
 
@@ -28,7 +30,7 @@ class Record(NamedTuple):
 
 
 class Diverged(NamedTuple):
-    """A run that became non-finite, and after which step."""
+    """A run that became non-finite, and at which step, counted from 0."""
 
     run: int
     step: int
@@ -38,7 +40,7 @@ def value(mean: Mean) -> np.ndarray:
     """total / weight, and NaN where there is nothing to average."""
     weight = np.asarray(mean.weight)
     nothing = np.full(weight.shape, np.nan, np.float32)
-    return np.divide(mean.total, weight, out=nothing, where=weight > 0)
+    return np.divide(mean.total, weight, out=nothing, where=weight != 0)
 
 
 def as_typed(column: np.ndarray) -> np.ndarray:
@@ -48,10 +50,14 @@ def as_typed(column: np.ndarray) -> np.ndarray:
     return column
 
 
-def diverged_runs(record: Record) -> list[Diverged]:
-    """The runs that this record shows to be non-finite; evaluation counts as its last step."""
-    step = record.diverged.astype(np.int64)
-    for mean in record.evaluated.values():
-        bad = (np.asarray(mean.weight) > 0) & ~np.isfinite(mean.total)
-        step = np.where(bad, np.minimum(step, record.chunk.end - 1), step)
-    return [Diverged(int(run), int(step[run])) for run in np.flatnonzero(step < NEVER)]
+def diverged_runs(status: np.ndarray) -> list[Diverged]:
+    """The runs that have diverged, by their status, int32 [R]."""
+    return [Diverged(int(run), int(status[run])) for run in np.flatnonzero(status < NEVER)]
+
+
+def as_status(diverged: Iterable[Diverged | Sequence[int]], runs: int) -> np.ndarray:
+    """Undoes `diverged_runs`, also of what JSON made of it: int32 [R]."""
+    status = start_status(runs)
+    for run, step in diverged:
+        status[run] = step
+    return status

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from research.sweep.engine import first_divergences
-from research.sweep.metrics import Diverged, Record, value
+from research.sweep.metrics import Record, as_status, diverged_runs, value
 from research.sweep.rows import record_table
 from research.task import Task
 
@@ -19,7 +18,7 @@ class MetricsWriter:
 
     Attributes:
       clock: (step, seconds since training began) at the end of each chunk.
-      diverged: the runs that became non-finite so far; runs are counted from 0 in the job.
+      status: int32 [R], the status of the runs of the job, as of `Logged`.
       scores: the key metric of each run when it was last evaluated, float32 [R]; NaN before.
     """
 
@@ -44,7 +43,7 @@ class MetricsWriter:
         before = before or {"files": 0, "clock": [], "diverged": [], "scores": None}
         self._files: int = before["files"]
         self.clock: list[tuple[int, float]] = [(step, at) for step, at in before["clock"]]
-        self.diverged = [Diverged(*pair) for pair in before["diverged"]]
+        self.status = as_status(before["diverged"], len(labels["run"]))
         self.scores = _from_plain(before["scores"] or [None] * len(labels["run"]))
         self._flushed = self.seconds
 
@@ -58,8 +57,7 @@ class MetricsWriter:
         table = record_table(record, self._labels, self._schema, self._task.work_after)
         self._tables.append(table)
         self.clock.append((record.chunk.end, record.seconds))
-        known = {diverged.run for diverged in self.diverged}
-        self.diverged += [new for new in first_divergences([record]) if new.run not in known]
+        self.status = record.diverged
         if self._task.key_metric in record.evaluated:
             self.scores = value(record.evaluated[self._task.key_metric])
         if record.seconds - self._flushed >= FLUSH_EVERY:
@@ -82,7 +80,7 @@ class MetricsWriter:
         return {
             "files": self._files,
             "clock": self.clock,
-            "diverged": self.diverged,
+            "diverged": diverged_runs(self.status),
             "scores": plain(self.scores),
         }
 

@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from research.errors import UserError, shortlist
 from research.sweep.axes import Runs
-from research.sweep.chunk import evaluate_runs, init_runs, train_chunk
+from research.sweep.chunk import evaluate_runs, init_runs, make_keys, start_status, train_chunk
 from research.sweep.flops import count_flops
 from research.sweep.plan import Chunk, Layout, cache_lanes, plan_layout
 from research.task import Problem, Task
@@ -44,11 +44,13 @@ class Cost(NamedTuple):
 
 
 class Block(NamedTuple):
-    """The runs of one call, on the devices; every leaf is [layout.width, ...]."""
+    """The runs of one call, on the devices; every leaf is [layout.width, ...]. `diverged` is their
+    status, as of `Logged`."""
 
     hparams: Any
     keys: Any
     states: Any
+    diverged: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +58,11 @@ class Program:
     """The compiled programs of one group of runs.
 
     Attributes:
-      init: `(shared, hparams, seeds) -> (states, keys)`.
-      train: (logs, log_every) -> `(shared, hparams, states, keys, start) -> (states, Logged)`;
-        the states given are consumed.
-      evaluate: `(shared, hparams, states, keys, t) -> metrics`.
+      make_keys: `seeds -> keys`.
+      init: `(shared, hparams, seeds) -> states`; None if all runs are resumed.
+      train: (logs, log_every) -> `(shared, hparams, states, diverged, keys, start) -> (states,
+        Logged)`; the states given are consumed.
+      evaluate: `(shared, hparams, states, diverged, keys, t) -> Logged`.
       shared: on every device.
       sharding: of what has a run axis.
       replicated: the sharding of what has none.
@@ -70,7 +73,8 @@ class Program:
     layout: Layout
     sharding: NamedSharding
     replicated: NamedSharding
-    init: Callable[..., Any]
+    make_keys: Callable[..., Any]
+    init: Callable[..., Any] | None
     train: dict[tuple[int, int], Callable[..., Any]]
     evaluate: Callable[..., Any]
     cost: Cost
@@ -88,6 +92,7 @@ def compile_program(
     devices: Sequence[Any] | None = None,
     most_lanes: int | None = None,
     width: int | None = None,
+    resumed: bool = False,
 ) -> Program:
     """Compiles, ahead of time, all that `runs` need to go through `chunks`.
 
@@ -99,6 +104,7 @@ def compile_program(
       most_lanes: runs that advance in lockstep on one device at most. If not given: all of them
         on an accelerator, as many as fit its cache on a CPU core.
       width: for how many runs to make the programs, if more than there are.
+      resumed: whether the runs have states to start from, so that `init` is not needed.
 
     Raises:
       UserError: as `metric_names`.
@@ -116,16 +122,23 @@ def compile_program(
     hparams, seeds = _shapes(_block_of(runs, layout, 0), sharding)
 
     data = _shapes(shared, replicated)
+    states = jax.tree.map(partial(_with_run_axis, layout.width, sharding), one.state)
+    diverged = jax.ShapeDtypeStruct(seeds.shape, np.int32, sharding=sharding)
     t = jax.ShapeDtypeStruct((), np.int32, sharding=replicated)
+    specs = [P(), *[P("run")] * 4, P()]
     with _CacheHits() as cache:
-        init, (states, keys) = _compile(mesh, (init_runs, task), (data, hparams, seeds))
+        new_keys, keys = _compile(mesh, (make_keys,), [P("run")], (seeds,))
+        init = None
+        if not resumed:
+            args = (data, hparams, seeds)
+            init, _ = _compile(mesh, (init_runs, task), [P(), P("run"), P("run")], args)
         train = {}
         for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
-            args = (data, hparams, states, keys.step, t)
-            train[shape], _ = _compile(mesh, (_train_by_run, task, *shape), args, donate=(2,))
-        args = (data, hparams, states, keys.evaluate, t)
-        evaluate, _ = _compile(mesh, (evaluate_runs, task), args)
-    carried = _bytes((hparams, keys, states)) // layout.devices
+            call, args = (_train_by_run, task, *shape), (data, hparams, states, diverged)
+            train[shape], _ = _compile(mesh, call, specs, (*args, keys.step, t), donate=(2,))
+        args = (data, hparams, states, diverged, keys.evaluate, t)
+        evaluate, _ = _compile(mesh, (evaluate_runs, task), specs, args)
+    carried = _bytes((hparams, keys, states, diverged)) // layout.devices
     programs = (evaluate, *train.values())
     memory = _measure_memory(programs, layout.blocks, carried, _bytes(shared))
     return Program(
@@ -134,6 +147,7 @@ def compile_program(
         layout=layout,
         sharding=sharding,
         replicated=replicated,
+        make_keys=new_keys,
         init=init,
         train=train,
         evaluate=evaluate,
@@ -147,7 +161,11 @@ def compile_program(
 
 
 def _compile(
-    mesh: Mesh, call: tuple[Any, ...], args: tuple[Any, ...], donate: tuple[int, ...] = ()
+    mesh: Mesh,
+    call: tuple[Any, ...],
+    specs: Sequence[P],
+    args: tuple[Any, ...],
+    donate: tuple[int, ...] = (),
 ) -> tuple[Callable[..., Any], Any]:
     """A compiled function, and the shapes of what it returns.
 
@@ -156,40 +174,46 @@ def _compile(
     Args:
       mesh: the devices to shard the run axis over.
       call: a function, then its static arguments.
-      args: the shapes of the others: shared, then what has a run axis, then the step.
+      specs: which of its other arguments have a run axis.
+      args: their shapes.
       donate: which of them it may overwrite.
     """
     leaves, treedef = jax.tree.flatten(args)
-    return _compile_once(mesh, call, treedef, tuple(leaves), donate)
+    return _compile_once(mesh, call, tuple(specs), treedef, tuple(leaves), donate)
 
 
 @lru_cache(maxsize=64)
-def _compile_once(mesh, call, treedef, leaves, donate):
+def _compile_once(mesh, call, specs, treedef, leaves, donate):
     args = jax.tree.unflatten(treedef, leaves)
-    specs = [P(), P("run"), P("run"), P("run"), P()][: len(args)]
     # shard_map, not a sharded vmap: each device runs the plain program on its own lanes, so no
     # collective can arise.
     mapped = jax.shard_map(
-        partial(*call), mesh=mesh, in_specs=tuple(specs), out_specs=P("run"), check_vma=False
+        partial(*call), mesh=mesh, in_specs=specs, out_specs=P("run"), check_vma=False
     )
     lowered = jax.jit(mapped, donate_argnums=donate).lower(*args)
     return lowered.compile(), _shapes(lowered.out_info, NamedSharding(mesh, P("run")))
 
 
-def start_blocks(program: Program, runs: Runs, states: Any = None) -> list[Block]:
-    """All runs at their beginning; or with `states`, a pytree of host arrays [R, ...], there."""
+def start_blocks(
+    program: Program, runs: Runs, states: Any = None, diverged: Any = None
+) -> list[Block]:
+    """All runs at their beginning; or with `states`, a pytree of host arrays [R, ...], there, and
+    with the status `diverged`, int32 [R]; nobody has diverged if it is not given."""
+    status = start_status(len(runs)) if diverged is None else diverged
     blocks = []
     for index in range(program.layout.blocks):
-        hparams, seeds = jax.device_put(_block_of(runs, program.layout, index), program.sharding)
-        new_states, keys = program.init(program.shared, hparams, seeds)
+        rows = _rows(program.layout, index)
+        put = lambda tree: jax.device_put(
+            jax.tree.map(lambda leaf: np.asarray(leaf)[rows], tree),  # noqa: B023
+            program.sharding,
+        )
+        hparams, seeds = put((runs.hparams, runs.seeds))
         if states is not None:
-            jax.tree.map(lambda leaf: leaf.delete(), new_states)  # a device may not hold both
-            rows = _rows(program.layout, index)
-            new_states = jax.device_put(
-                jax.tree.map(lambda leaf: np.asarray(leaf)[rows], states),  # noqa: B023
-                program.sharding,
-            )
-        blocks.append(Block(hparams, keys, new_states))
+            block_states = put(states)
+        else:
+            assert program.init is not None
+            block_states = program.init(program.shared, hparams, seeds)
+        blocks.append(Block(hparams, program.make_keys(seeds), block_states, put(status)))
     return blocks
 
 
@@ -207,9 +231,7 @@ def join_blocks(layout: Layout, parts: Sequence[Any]) -> Any:
 def state_shapes(problem: Problem, runs: Runs) -> Any:
     """What `gather_states` gives, as `jax.ShapeDtypeStruct` [R, ...]; nothing is compiled."""
     one = _look_at_one_run(problem, runs)
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((len(runs), *leaf.shape), leaf.dtype), one.state
-    )
+    return jax.tree.map(partial(_with_run_axis, len(runs), None), one.state)
 
 
 def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -282,9 +304,9 @@ def _reads(traced: Any, argument: int) -> bool:
     return any(given is variable for given in readers)
 
 
-def _train_by_run(task, logs, log_every, shared, hparams, states, keys, start):
+def _train_by_run(task, logs, log_every, *args):
     """`train_chunk` with the run axis first in everything it returns, as `shard_map` cuts it."""
-    states, logged = train_chunk(task, logs, log_every, shared, hparams, states, keys, start)
+    states, logged = train_chunk(task, logs, log_every, *args)
     by_run = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), logged.metrics)
     return states, logged._replace(metrics=by_run)
 
@@ -305,6 +327,11 @@ def _shapes(tree: Any, sharding: NamedSharding) -> Any:
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
     )
+
+
+def _with_run_axis(runs: int, sharding: NamedSharding | None, leaf: Any) -> Any:
+    """The shape of one leaf of so many runs."""
+    return jax.ShapeDtypeStruct((runs, *leaf.shape), leaf.dtype, sharding=sharding)
 
 
 def _shape(leaf: Any) -> tuple[tuple[int, ...], Any]:

@@ -8,8 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy.stats import trim_mean
 
 from research.human import human
-from research.sweep.chunk import NEVER
-from research.sweep.metrics import Record, value
+from research.sweep.metrics import Record, diverged_runs, value
 from research.task import Task
 
 PLAIN_EVERY = 5.0  # seconds between lines where there is no terminal
@@ -36,7 +35,6 @@ class SweepProgress:
         self.unit = task.work_unit if in_work else "steps"
         self.shown = task.work_after if in_work else (lambda step: step)
         self.key_metric = ""
-        self._diverged = np.zeros(runs, bool)
         self._said = time.perf_counter()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -61,9 +59,8 @@ class SweepProgress:
         """Takes note of a chunk that has ended."""
         done, total = self.shown(record.chunk.end), self.shown(self.steps)
         rate = (done - self.shown(self.start)) * self.runs / record.seconds
-        self._diverged |= record.diverged < NEVER
         if self.task.key_metric in record.evaluated:
-            self.key_metric = summary(self.task, record, self._diverged)
+            self.key_metric = summary(self.task, record)
         facts = f"{human(rate)} {self.unit}/s  {self.key_metric}"
         self._bar.update(self._line, completed=done, facts=facts)
         now = time.perf_counter()
@@ -78,18 +75,21 @@ class SweepProgress:
         )
 
 
-def summary(task: Task, record: Record, diverged: np.ndarray) -> str:
-    """The key metric's interquartile mean over the runs that are finite.
+def summary(task: Task, record: Record) -> str:
+    """The key metric's interquartile mean over the runs that have not diverged.
 
     Args:
       task: names the metric.
       record: of a chunk that was evaluated.
-      diverged: bool [R], the runs to leave out.
     """
-    values = value(record.evaluated[task.key_metric])
-    values = values[~diverged & np.isfinite(values)]
-    left_out = len(diverged) - len(values)
-    note = f"{len(values)} runs" + (f", {left_out} left out" if left_out else "")
-    if not len(values):
+    diverged = [run for run, _ in diverged_runs(record.diverged)]
+    if len(diverged) == len(record.diverged):
         return f"{task.key_metric} finite in no run"
+    mean = record.evaluated[task.key_metric]
+    defined = np.delete(np.asarray(mean.weight) != 0, diverged)
+    values = np.delete(value(mean), diverged)[defined]
+    if not len(values):
+        return f"{task.key_metric} defined in no run"
+    left_out = len(record.diverged) - len(values)
+    note = f"{len(values)} runs" + (f", {left_out} left out" if left_out else "")
     return f"{task.key_metric} {trim_mean(values, 0.25):.4g} (IQM of {note})"

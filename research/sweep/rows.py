@@ -25,7 +25,7 @@ def table_schema(
     columns += [(name, pa.array([sample]).type) for name, sample in config_columns.items()]
     for field in dataclasses.fields(hparams):
         columns.append((field.name, pa.array(as_typed(getattr(hparams, field.name))).type))
-    columns += [("step", pa.int64()), ("work", pa.int64())]
+    columns += [("step", pa.int64()), ("diverged", pa.int64()), ("work", pa.int64())]
     taken = {name for name, _ in columns}
     if both := sorted(taken & set(metrics)):
         raise UserError(f"metrics named like other columns: {shortlist(both)}; rename them")
@@ -58,6 +58,9 @@ def record_table(
 ) -> pa.Table:
     """The record as rows, ordered by step, then run. What was not measured is null.
 
+    The column `diverged` has the status of the run: the first step, counted from 0, at which it
+    was not finite; null before that step and in a run that has always been finite.
+
     Args:
       record: of a chunk.
       labels: as `row_labels` gives them.
@@ -69,9 +72,12 @@ def record_table(
     step = np.minimum(step, record.chunk.end).repeat(count)
     columns = {name: np.tile(values, logs) for name, values in labels.items()}
     columns |= {"step": step, "work": work_after(step)}
+    first_bad = np.tile(record.diverged.astype(np.int64), logs)
     arrays = []
     for field in schema:
-        if field.name in columns:
+        if field.name == "diverged":
+            arrays.append(pa.array(first_bad, field.type, mask=first_bad >= step))
+        elif field.name in columns:
             arrays.append(pa.array(columns[field.name], field.type))
         elif field.name in record.logged:
             arrays.append(_nullable(record.logged[field.name]))

@@ -198,7 +198,7 @@ def _train_jobs(
             if experiment.halving is None:
                 return  # others are at work on the rest
             time.sleep(POLL_SECONDS)
-        elif not _next_rung(experiment, parts, folder, console):
+        elif not _next_rung(experiment, parts, folder, console, options.train.keep_states):
             break
     folder.merge_results(status="finished", finished=machine.now())
 
@@ -232,7 +232,11 @@ def _all_ended(folder: RunFolder, plan: Plan) -> bool:
 
 
 def _next_rung(
-    experiment: Experiment, parts: Sequence[Part], folder: RunFolder, console: Console
+    experiment: Experiment,
+    parts: Sequence[Part],
+    folder: RunFolder,
+    console: Console,
+    keep_states: bool,
 ) -> bool:
     """Begins the next rung of a halving, if there is one; whether there are jobs to do."""
     halving = experiment.halving
@@ -241,10 +245,8 @@ def _next_rung(
     plan = folder.change_plan(lambda plan: advance(plan, parts, halving, folder.results()))
     if _all_ended(folder, plan):
         return False
-    needed = {name for job in plan.jobs for name in job.sources}
-    for job in plan.jobs:  # the states of settings that stop here
-        if job.stop < parts[job.group].steps and job.name not in needed:
-            Checkpoints(folder.checkpoints(job.name)).remove()
+    if not keep_states:
+        _remove_stopped_states(plan, parts, folder)
     note = plan.rungs[-1]
     say(
         console,
@@ -252,6 +254,14 @@ def _next_rung(
         f"step {' or '.join(f'{step:,}' for step in sorted(set(note['steps'])))}",
     )
     return True
+
+
+def _remove_stopped_states(plan: Plan, parts: Sequence[Part], folder: RunFolder) -> None:
+    """Removes the last states of the jobs of which, after a rung, no run is trained on."""
+    needed = {name for job in plan.jobs for name in job.sources}
+    for job in plan.jobs:
+        if job.stop < parts[job.group].steps and job.name not in needed:
+            Checkpoints(folder.checkpoints(job.name)).remove()
 
 
 def _cannot_go_on(folder: RunFolder, error: OSError) -> UserError:

@@ -16,7 +16,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -53,11 +53,11 @@ class Arguments:
 
 def make_experiment(name: str, steps: int) -> Experiment:
     """A sweep that evaluates at its end."""
-    workload, config, hparams, runs, chunk = WORKLOADS[name]
+    workload, _, hparams, runs, chunk = WORKLOADS[name]
     return Experiment(
         name=name,
         make_problem=workload.make_problem,
-        config=config,
+        config=config_of(name, steps),
         hparams=hparams,
         config_axes={},
         hparams_axes={},
@@ -67,18 +67,28 @@ def make_experiment(name: str, steps: int) -> Experiment:
     )
 
 
+def config_of(name: str, steps: int) -> Any:
+    """The config of a workload with so many steps, where it is the config that says how many."""
+    config = WORKLOADS[name][1]
+    if isinstance(config, dqn.Config):
+        env_steps = config.learning_starts + steps * config.train_every
+        return dataclasses.replace(config, env_steps=env_steps)
+    return dataclasses.replace(config, steps=steps) if isinstance(config, lm.Config) else config
+
+
 def bare_rate(name: str, steps: int) -> float:
     """Steps/s of all runs together, of the compiled chunks alone."""
-    workload, config, hparams, count, chunk = WORKLOADS[name]
-    problem, runs = workload.make_problem(config), make_runs(hparams, {}, range(count))
+    workload, _, hparams, count, chunk = WORKLOADS[name]
+    problem = workload.make_problem(config_of(name, steps))
+    runs = make_runs(hparams, {}, range(count))
     chunks = plan_chunks(steps, Cadence(chunk // 5, steps, chunk))
     program = compile_program(problem, runs, chunks)
     blocks, began = start_blocks(program, runs), 0.0
     for chunk in chunks:
         start = jax.device_put(np.int32(chunk.start), program.replicated)
         run_chunk = program.train[chunk.logs, chunk.log_every]
-        for index, (hparams, keys, states) in enumerate(blocks):
-            states, _ = run_chunk(program.shared, hparams, states, keys.step, start)
+        for index, (hparams, keys, states, diverged) in enumerate(blocks):
+            states, _ = run_chunk(program.shared, hparams, states, diverged, keys.step, start)
             blocks[index] = blocks[index]._replace(states=states)
         if chunk.start == 0:
             jax.block_until_ready([block.states for block in blocks])

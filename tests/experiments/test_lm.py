@@ -55,7 +55,7 @@ def trained(texts, load_script):
     script = load_script("lstm_lm.py")
     small = {
         "corpus": (str(texts / "text.txt"),), "hidden": ((8,),), "batch_size": (4,),
-        "window": (8,), "seeds": ("2",), "steps": 10, "out": str(texts), "name": "small",
+        "window": (8,), "seeds": ("2",), "steps": (10,), "out": str(texts), "name": "small",
         "sample": 5,
     }  # fmt: skip
     return lambda **changes: script.main(script.arguments("topics", **small | changes))

@@ -304,3 +304,24 @@ def test_it_learns_what_can_be_learned(corpus):
 def test_what_does_not_fit_is_one_clear_line(corpus, changes, says):
     with pytest.raises(UserError, match=says):
         make_problem(config(corpus, **changes))
+
+
+@pytest.mark.parametrize("steps", [0, 70, 7])
+def test_the_learning_rate_reaches_0_with_the_last_update_and_not_before(corpus, steps):
+    """However many steps are asked for: fewer than the epochs have, more, or as many."""
+    problem = make_problem(config(corpus, schedule="cosine", steps=steps))
+    windows = updates_an_epoch(config(corpus), problem.shared)
+    task, end = problem.task, steps or windows
+    assert task.steps == end
+    assert steps in (0, 7) or windows < steps
+    hparams, key = HParams(learning_rate=1e-2), jax.random.key(0)
+    step, state = jax.jit(task.step), jax.jit(task.init)(problem.shared, hparams, key)
+
+    def moved(t):
+        after, _ = step(problem.shared, hparams, state, jax.random.key(1), jnp.int32(t))
+        old, new = (jax.tree.leaves(one.params) for one in (state, after))
+        return max(float(np.abs(a - b).max()) for a, b in zip(old, new, strict=True))
+
+    assert moved(0) > 5e-3  # what Adam begins with
+    assert 1e-6 < moved(end - 1) < 1e-2 * 2 / end
+    assert moved(end) == 0

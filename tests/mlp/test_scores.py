@@ -81,6 +81,12 @@ def test_numbers_are_scored_in_their_unit():
     np.testing.assert_allclose(found["r2"], metrics.r2_score(y, predicted))
 
 
+@pytest.mark.parametrize("y", [[3.0], [3.0, 3.0]])
+def test_r2_of_targets_that_are_all_the_same_is_missing(y):
+    found = score(np.array(y), np.full((len(y), 1), 2.5), [])
+    assert found == {"rmse": 0.5, "mae": 0.5}
+
+
 def test_the_calibration_error_by_hand():
     """Three rows of confidence 0.9, of which two are right; one of 0.55, wrong."""
     p = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.55, 0.45]])

@@ -359,6 +359,20 @@ def test_an_evaluation_is_without_dropout_noise_attacks_and_weights():
     chex.assert_trees_all_equal(first, again, expected)
 
 
+@pytest.mark.parametrize("rows", [[0], [0, 0], [0, 1]])
+def test_r2_of_targets_that_are_all_the_same_is_undefined(rows):
+    """Such as a test part of one row: it is no divergence."""
+    problem = make_problem(Config(data="diabetes", hidden=()))
+    part = Split(problem.shared.test.x[rows], problem.shared.test.y[rows])
+    shared, args = dataclasses.replace(problem.shared, test=part), (HPARAMS, jax.random.key(0))
+    state = jax.jit(problem.task.init)(problem.shared, *args)
+    found = jax.jit(problem.task.evaluate)(shared, HPARAMS, state, jax.random.key(1))
+    assert found["test_r2"].weight == (rows == [0, 1])
+    assert found["validation_r2"].weight == 1
+    others = [found[name] for name in ("test_loss", "test_rmse", "validation_loss")]
+    assert np.isfinite(others).all()
+
+
 def test_a_rows_slope_is_its_own():
     config = dataclasses.replace(CONFIG, loss="cross_entropy")
     shared = case().problem.shared

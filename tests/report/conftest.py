@@ -40,6 +40,7 @@ def make_run(tmp_path):
                 "seed": [run % 4 for run in runs],
                 "rate": [0.1] * 4 + [0.2] * 4,
                 "step": [step] * 8,
+                "diverged": pa.array([None] * 7 + [0], pa.int64()),
                 "work": [step * 5] * 8,
                 "loss": pa.array(score, pa.float32()),
                 "validation_score": pa.array(measured, pa.float32()),
@@ -69,7 +70,8 @@ def make_sweep(tmp_path):
         for place, field in enumerate(axes):
             columns[field] = [values[one][place] for one in setting]
         score = scores.ravel()
-        columns |= {"step": step + 1, "work": 5 * (step + 1), "loss": -score}
+        columns |= {"step": step + 1, "diverged": pa.nulls(len(step), pa.int64())}
+        columns |= {"work": 5 * (step + 1), "loss": -score}
         columns |= {"validation_score": score, "test_score": score - 0.5}
         folder.append_metrics("0-000000", 0, pa.table(columns))
         return folder.path

@@ -86,7 +86,7 @@ def test_a_step_that_not_all_runs_have_reached_waits(folder):
 
 def test_a_run_that_is_not_finite_is_left_out_from_there_on_and_not_waited_for(folder):
     folder.loss[1, 2:] = NAN
-    folder.loss[2, 4] = np.inf  # finite again afterwards, which does not count
+    folder.bad_from[1:3] = 3, 5  # the loss of run 2 is finite, which does not count
     folder.append("0-000000", [0, 2, 3, 4], range(1, 9))
     folder.append("0-000001", [1], range(1, 6))
     _, sink = follow(folder)
@@ -99,7 +99,7 @@ def test_a_run_that_is_not_finite_is_left_out_from_there_on_and_not_waited_for(f
 
 
 def test_a_setting_with_no_finite_run_tells_only_how_many(folder):
-    folder.loss[:5, 1:] = NAN
+    folder.bad_from[:5] = 2
     folder.append("0-000000", range(5), [1, 2])
     _, sink = follow(folder)
     assert sink.points[0, 2]["left_out"] == 5
@@ -107,7 +107,7 @@ def test_a_setting_with_no_finite_run_tells_only_how_many(folder):
 
 
 def test_what_is_written_does_not_depend_on_when_one_looks(folder):
-    folder.loss[6, 3:] = NAN
+    folder.bad_from[6] = 4
     follower, often = follow(folder)
     for steps in ([1, 2], [3], [4, 5, 6], [7, 8]):
         folder.append("0-000000", range(3), steps)

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from research.errors import UserError
-from research.report.read import diverged_runs, read_run_folder, swept
+from research.report.read import (
+    diverged_runs,
+    metric_names,
+    named_divergences,
+    read_run_folder,
+    swept,
+)
 
 
 def test_all_parts_are_read_and_null_is_not_nan(make_run):
@@ -21,10 +27,25 @@ def test_swept_fields_come_from_the_manifest():
     assert swept(manifest) == ["hidden", "rate"]
 
 
-def test_diverged_runs_are_those_named_and_those_seen(make_run):
-    """The manifest names runs 0 and 1; run 7 is seen to be NaN; nulls are no divergence."""
+def test_diverged_runs_are_those_that_the_engine_named(make_run):
+    """The manifest names runs 0 and 1, the metrics run 7; nulls are no divergence."""
     results = [{"diverged": []}, {"diverged": [{"run": 0}, {"run": 1}]}]
     assert diverged_runs(read_run_folder(make_run(results=results))) == {0, 1, 7}
+
+
+def test_a_run_that_several_jobs_name_is_given_once_with_its_first_step():
+    """As under halving: the status lives on in the job of the next rung."""
+    first, second = {"run": 3, "step": 4}, {"run": 5, "step": 9}
+    results = [{"diverged": [first]}, {"diverged": [first, second]}]
+    assert named_divergences({"results": results}) == [first, second]
+    assert named_divergences({}) == []
+
+
+def test_of_a_folder_without_the_column_the_manifest_tells(make_run):
+    run = read_run_folder(make_run())
+    older = run._replace(metrics=run.metrics.drop(columns="diverged"))
+    assert diverged_runs(older) == {7}
+    assert metric_names(older) == metric_names(run)
 
 
 def test_before_a_group_has_ended_its_metrics_tell(make_run):

@@ -1,9 +1,15 @@
 """Settings and their final scores."""
 
+import io
+
+import numpy as np
 import pytest
+from rich.console import Console
 
 from research.report.read import read_run_folder
-from research.report.settings import final_score, reached, settings, show
+from research.report.settings import final_score, rank_of, reached, settings, show
+from research.report.summary import summarize
+from research.report.table import print_table
 
 
 def test_diverged_runs_are_left_out_and_counted(make_run):
@@ -30,6 +36,22 @@ def test_a_setting_with_no_finite_run_has_no_score(make_run):
     first, _ = settings(read_run_folder(make_run(results=diverged)))
     assert final_score(first, "validation_score") is None
     assert first.left_out == 4
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_setting_half_of_which_diverged_comes_after_a_worse_one(make_sweep, higher):
+    """In every place that orders settings: what is left of the better one scores better."""
+    sign = 1 if higher else -1
+    lost = [{"diverged": [{"run": 0, "step": 0}, {"run": 1, "step": 0}]}]
+    scores = sign * np.array([[[9.0]] * 4, [[1.0]] * 4])
+    run = read_run_folder(make_sweep(scores, higher_is_better=higher, results=lost))
+    first, second = settings(run)
+    ranks = [rank_of(one, "validation_score", higher) for one in (first, second)]
+    assert ranks[1] < ranks[0]
+    assert [line.label for line in summarize([run]).lines] == ["rate 0.2", "rate 0.1"]
+    file = io.StringIO()
+    print_table(run, Console(file=file, width=100))
+    assert file.getvalue().index("0.2 ") < file.getvalue().index("0.1 ")
 
 
 @pytest.mark.parametrize(("higher", "expected"), [(True, (2, 3)), (False, (3, 0))])

@@ -14,7 +14,8 @@ NAN = float("nan")
 
 class GrowingFolder:
     """A folder of settings (`rates`) x seeds, every run of which has a loss at each step, and a
-    score at even steps; loss [R, T], from step 1 on, is made up, and so is what is NaN."""
+    score at even steps; loss [R, T], from step 1 on, is made up. `bad_from` [R] is the step from
+    which on a run counts as diverged, whatever its loss."""
 
     def __init__(self, parent, rates=(0.1, 0.2), seeds=5, steps=8, **changes):
         manifest = {
@@ -30,6 +31,7 @@ class GrowingFolder:
         self.path, self.rates, self.seeds = self.folder.path, rates, seeds
         rng = np.random.default_rng(0)
         self.loss = rng.normal(size=(len(rates) * seeds, steps)).astype(np.float32)
+        self.bad_from = np.full(len(rates) * seeds, steps + 1)
         self.files = {}
 
     def append(self, job, runs, steps, number=None, **columns):
@@ -43,7 +45,9 @@ class GrowingFolder:
         table = {"run": run, "seed": run % self.seeds, "rate": rates} | {
             name: [values[one // self.seeds] for one in run] for name, values in columns.items()
         }
-        table |= {"step": step, "work": step * 100, "loss": loss, "score": score}
+        status = self.bad_from[run]
+        table |= {"step": step, "diverged": pa.array(status - 1, mask=step < status)}
+        table |= {"work": step * 100, "loss": loss, "score": score}
         self.folder.append_metrics(job, number, pa.table(table))
 
 

@@ -7,22 +7,53 @@ import numpy as np
 import pytest
 
 from research.sweep.axes import make_runs
-from research.sweep.chunk import NEVER, evaluate_runs, init_runs, train_chunk
+from research.sweep.chunk import (
+    NEVER,
+    evaluate_runs,
+    init_runs,
+    make_keys,
+    start_status,
+    train_chunk,
+)
+from research.task import Mean
 from tests import toy
+
+NAN = float("nan")
 
 
 def start(axes, seeds):
     runs = make_runs(toy.ToyHParams(), axes, seeds)
     hparams = jax.tree.map(jnp.asarray, runs.hparams)
     problem = toy.problem()
-    states, keys = init_runs(problem.task, problem.shared, hparams, jnp.asarray(runs.seeds))
-    return problem, hparams, states, keys
+    seeds = jnp.asarray(runs.seeds)
+    states = init_runs(problem.task, problem.shared, hparams, seeds)
+    return problem, hparams, states, make_keys(seeds)
 
 
-def train(logs, log_every, axes, seeds=(0,), at=0):
+def train(logs, log_every, axes, seeds=(0,), at=0, step=toy.step, status=None):
     problem, hparams, states, keys = start(axes, seeds)
-    t = jnp.int32(at)
-    return train_chunk(problem.task, logs, log_every, problem.shared, hparams, states, keys.step, t)
+    task = problem.task._replace(step=step)
+    status = jnp.asarray(start_status(len(keys.step)) if status is None else status)
+    args = hparams, states, status, keys.step, jnp.int32(at)
+    return train_chunk(task, logs, log_every, problem.shared, *args)
+
+
+def evaluate(axes, status, t=6, evaluate=toy.evaluate, seeds=(0,)):
+    problem, hparams, states, keys = start(axes, seeds)
+    task = problem.task._replace(evaluate=evaluate)
+    args = hparams, states, jnp.asarray(status, jnp.int32), keys.evaluate, jnp.int32(t)
+    return evaluate_runs(task, problem.shared, *args)
+
+
+def reports(name, total, weight):
+    """A step that reports one `Mean`, whose total is bad at step 3 of the runs that fail there."""
+
+    def step(shared, hparams, state, key, t):
+        state, _ = toy.step(shared, hparams, state, key, t)
+        bad = t == hparams.fail_at
+        return state, {name: Mean(jnp.where(bad, total, 1.0), jnp.where(bad, weight, 1.0))}
+
+    return step
 
 
 def test_logged_metrics_are_means_over_their_steps():
@@ -49,17 +80,68 @@ def test_the_first_step_that_is_not_finite_is_named_and_neighbours_are_untouched
 
 
 def test_params_that_are_not_finite_count_though_the_loss_is():
-    problem, hparams, states, keys = start({"rate": [1.0, 2.0]}, (0,))
-
     def step(shared, hparams, state, key, t):
         state, metrics = toy.step(shared, hparams, state, key, t)
         broken = jnp.where((hparams.rate == 2) & (t == 4), jnp.inf, state.params["w"])
         return state._replace(params={"w": broken}), {"event": metrics["event"]}
 
-    task = problem.task._replace(step=step)
-    t = jnp.int32(0)
-    _, logged = train_chunk(task, 2, 5, problem.shared, hparams, states, keys.step, t)
+    _, logged = train(2, 5, {"rate": [1.0, 2.0]}, step=step)
     np.testing.assert_array_equal(logged.diverged, [NEVER, 4])
+
+
+@pytest.mark.parametrize("runs", [[3], [-1, 3]])
+@pytest.mark.parametrize(
+    ("total", "weight", "diverges"),
+    [
+        (NAN, 0.0, False),  # undefined
+        (np.inf, 0.0, False),
+        (NAN, 1.0, True),
+        (np.inf, 1.0, True),
+        (1.0, NAN, True),
+    ],
+)
+def test_a_metric_of_weight_0_is_undefined_and_no_divergence_whatever_its_total(
+    runs, total, weight, diverges
+):
+    _, logged = train(1, 6, {"fail_at": runs}, step=reports("return", total, weight))
+    assert logged.diverged[-1] == (3 if diverges else NEVER)
+    if not diverges:
+        np.testing.assert_array_equal(logged.metrics["return"].total[0], [6.0, 5.0][-len(runs) :])
+        np.testing.assert_array_equal(logged.metrics["return"].weight[0], [6.0, 5.0][-len(runs) :])
+
+    def bad(*_):
+        return {"score": Mean(jnp.float32(total), jnp.float32(weight))}
+
+    evaluated = evaluate({}, [NEVER], evaluate=bad)
+    assert evaluated.diverged[0] == (5 if diverges else NEVER)
+    assert diverges or evaluated.metrics["score"].total[0] == 0
+
+
+@pytest.mark.parametrize(("value", "weight"), [(3e38, 1.0), (1.0, 2e-38)])
+def test_a_logged_mean_that_overflows_is_a_divergence(value, weight):
+    """Each step is finite, but their sum is not; or the sum is, but not over so small a weight."""
+
+    def step(*args):
+        state, _ = toy.step(*args)
+        return state, {"loss": Mean(jnp.float32(value * (1 if weight == 1 else 100)), weight)}
+
+    _, logged = train(1, 4, {}, step=step)
+    assert logged.diverged[0] == (1 if weight == 1 else 3)
+
+
+def test_the_status_of_before_stays():
+    _, logged = train(2, 5, {"fail_at": [-1, 3, 13]}, at=10, status=[2, NEVER, NEVER])
+    np.testing.assert_array_equal(logged.diverged, [2, NEVER, 13])
+    evaluated = evaluate({"rate": [1.0, 2.0]}, [2, NEVER])
+    np.testing.assert_array_equal(evaluated.diverged, [2, NEVER])
+
+
+def test_an_evaluation_that_is_not_finite_counts_as_of_the_last_step():
+    def bad(shared, hparams, state, key):
+        return {"score": jnp.where(hparams.rate > 1, jnp.inf, state.params["w"])}
+
+    evaluated = evaluate({"rate": [1.0, 2.0, 3.0]}, [NEVER, NEVER, 1], evaluate=bad)
+    np.testing.assert_array_equal(evaluated.diverged, [NEVER, 5, 1])
 
 
 def test_a_run_is_given_the_key_of_its_seed_and_step_alone():
@@ -72,11 +154,10 @@ def test_a_run_is_given_the_key_of_its_seed_and_step_alone():
 
 
 def test_evaluation_has_keys_of_its_own_that_follow_the_step():
-    problem, hparams, states, keys = start({}, (0, 1))
+    _, _, states, _ = start({}, (0, 1))
 
     def noise(t):
-        t = jnp.int32(t)
-        return evaluate_runs(problem.task, problem.shared, hparams, states, keys.evaluate, t)
+        return evaluate({}, [NEVER, NEVER], t, seeds=(0, 1)).metrics
 
     first, later = noise(0)["noise"].total, noise(1)["noise"].total
     stepped, _ = train(1, 1, {}, (0, 1))  # its draw is from the key of step 0
@@ -86,12 +167,9 @@ def test_evaluation_has_keys_of_its_own_that_follow_the_step():
 
 
 def test_a_metric_that_is_no_scalar_is_named():
-    problem, hparams, states, keys = start({}, (0,))
-
     def step(*args):
         state, _ = toy.step(*args)
         return state, {"histogram": jnp.zeros(3)}
 
-    task = problem.task._replace(step=step)
     with pytest.raises(AssertionError, match="histogram"):
-        train_chunk(task, 1, 1, problem.shared, hparams, states, keys.step, jnp.int32(0))
+        train(1, 1, {}, step=step)

@@ -13,6 +13,7 @@ from research.sweep.command_line import (
     preset_arguments,
     run_main,
 )
+from research.sweep.experiment import make_parts
 from research.sweep.plan import Intervals
 from research.task import field, off_field
 from tests import toy
@@ -98,6 +99,26 @@ def test_single_values_are_settings_and_several_are_axes():
     assert experiment.hparams_axes == {"rate": (1.0, 2.0)}
     assert experiment.seeds == (0, 1, 2)
     assert experiment.intervals == Intervals(log_every=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheduled:
+    steps: int = field(0, "at whose end schedules end", low=0)
+
+
+def test_steps_reach_a_config_that_has_them_and_its_problem():
+    arguments_of = arguments_type(Scheduled(), toy.ToyHParams())
+    presets = {"plain": preset_arguments(arguments_of, Scheduled(), toy.ToyHParams())}
+    arguments = parse_arguments(presets, "text", ["--steps", "8", "12", "--seeds", "2"])
+
+    def make_problem(config):
+        problem = toy.problem()
+        return problem._replace(task=problem.task._replace(steps=config.steps))
+
+    given = "toy", make_problem, Scheduled(), toy.ToyHParams(), arguments
+    parts = make_parts(make_experiment(*given))
+    assert [part.steps for part in parts] == [8, 12]
+    assert [part.problem.task.steps for part in parts] == [8, 12]
 
 
 @pytest.mark.parametrize("lanes", ["0", "-3"])

@@ -1,6 +1,8 @@
 """The host loop, and the contract on the toy."""
 
+import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 from research.errors import UserError
@@ -43,7 +45,7 @@ def test_metrics_are_tidy():
     swept = sweep(toy.TASK, toy.problem().shared, toy.ToyHParams(), 2, 4,
                   axes={"rate": [0.1, 0.2]}, cadence=Cadence(2, 4, 4))  # fmt: skip
     table = swept.metrics
-    assert list(table.columns[:6]) == ["run", "seed", "rate", "fail_at", "step", "work"]
+    assert list(table.columns[:7]) == ["run", "seed", "rate", "fail_at", "step", "diverged", "work"]
     assert list(table["step"]) == [2] * 4 + [4] * 4
     assert list(table["work"]) == [6] * 4 + [12] * 4
     assert list(table["rate"]) == [0.1, 0.1, 0.2, 0.2] * 2  # as typed, not as float32
@@ -64,6 +66,33 @@ def test_a_diverged_run_is_named_at_its_first_step():
         Diverged(run=2, step=3),
         Diverged(run=3, step=3),
     ]
+
+
+def test_the_status_of_runs_that_are_resumed_is_that_of_runs_that_were_not():
+    case = CASE._replace(axes={"fail_at": [-1, 3, 8]})
+    cadence = Cadence(1, 10, 5)
+    whole, half = contract.run(case, 10, cadence=cadence), contract.run(case, 5, cadence=cadence)
+    assert [run for run, _ in half.diverged] == [3, 4, 5]
+    rest = contract.run(case, 10, cadence=cadence, start=5, states=half.states,
+                        diverged=half.diverged)  # fmt: skip
+    assert rest.diverged == whole.diverged
+    both = pd.concat([half.metrics, rest.metrics], ignore_index=True)
+    assert both["diverged"].equals(whole.metrics["diverged"])
+    nothing_left = contract.run(case, 5, start=5, states=half.states, diverged=half.diverged)
+    assert nothing_left.diverged == half.diverged
+
+
+def test_resumed_runs_are_not_initialized():
+    runs = make_runs(toy.ToyHParams(), {}, [0, 1])
+    chunks = plan_chunks(4, Cadence(1, 4, 4))
+    program = compile_program(toy.problem(), runs, chunks, resumed=True)
+    assert program.init is None
+    states = toy.ToyState({"w": np.float32([1, 2])}, np.zeros(2, np.float32))
+    (block,) = start_blocks(program, runs, states)[:1]
+    fresh = start_blocks(compile_program(toy.problem(), runs, chunks), runs)[0]
+    assert jax.tree.map(jax.random.key_data, block.keys)[0].tolist() == (
+        jax.tree.map(jax.random.key_data, fresh.keys)[0].tolist()
+    )
 
 
 def test_records_are_fetched_one_chunk_behind():

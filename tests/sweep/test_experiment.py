@@ -45,6 +45,19 @@ def test_runs_are_counted_through_all_groups():
     assert float(parts[2].problem.shared["start"]) == 2
 
 
+def test_other_steps_than_those_that_schedules_follow_are_refused():
+    """A task that names its steps has a horizon of that many."""
+
+    def make_problem(config):
+        problem = toy.problem(config.size)
+        return problem._replace(task=problem.task._replace(steps=6))
+
+    make_parts(experiment(make_problem=make_problem, steps=6))
+    assert make_parts(experiment(make_problem=make_problem, steps=None))[0].steps == 6
+    with pytest.raises(UserError, match="steps 8: the config makes it 6"):
+        make_parts(experiment(make_problem=make_problem, steps=8))
+
+
 def test_one_schema_holds_what_any_group_reports():
     def make_problem(config):
         problem = toy.problem()
@@ -57,7 +70,7 @@ def test_one_schema_holds_what_any_group_reports():
         return problem._replace(task=problem.task._replace(evaluate=evaluate))
 
     schema = make_schema(make_parts(experiment(make_problem=make_problem)))
-    names = ["run", "seed", "size", "kind", "rate", "fail_at", "step", "work"]
+    names = ["run", "seed", "size", "kind", "rate", "fail_at", "step", "diverged", "work"]
     assert schema.names == [*names, "event", "loss", "noise", "score", "extra"]
 
 

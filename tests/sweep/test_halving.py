@@ -41,18 +41,24 @@ def make(settings=9, seeds=1, groups=1, rungs=3, most_runs=None, higher_is_bette
     return parts, Plan(cut_jobs(parts, first_stops(experiment, parts), most_runs))
 
 
-def results(plan, scores):
-    """How all jobs went, for a table of scores by run."""
-    return {job.name: {"scores": [scores[run] for run in job.runs]} for job in plan.jobs}
+def results(plan, scores, diverged=()):
+    """How all jobs went, for a table of scores by run, and the runs that diverged."""
+    return {
+        job.name: {
+            "scores": [scores[run] for run in job.runs],
+            "diverged": [{"run": run} for run in job.runs if run in diverged],
+        }
+        for job in plan.jobs
+    }
 
 
 def begun(plan, before):
     return plan.jobs[len(before.jobs) :]
 
 
-def kept(parts, plan, scores, halving):
+def kept(parts, plan, scores, halving, diverged=()):
     """The runs that go on after the first rung."""
-    after = advance(plan, parts, halving, results(plan, scores))
+    after = advance(plan, parts, halving, results(plan, scores, diverged))
     return [run for job in begun(after, plan) for run in job.runs]
 
 
@@ -72,6 +78,22 @@ def test_settings_are_compared_by_the_middle_half_of_their_seeds_which_stay_toge
     scores[0], scores[3] = 900.0, 1.0
     parts, plan = make(settings=3, seeds=4, rungs=2)
     assert kept(parts, plan, scores, Halving(3, 2)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("higher_is_better", [False, True])
+def test_a_setting_that_diverged_is_worst_whatever_it_scores(higher_is_better):
+    """A network of NaN acts all the same, and its score is finite: here it is the best."""
+    sign = 1.0 if higher_is_better else -1.0
+    scores = [sign * score for score in [9.0, 9.0, 1.0, 1.0, 2.0, 2.0]]
+    parts, plan = make(settings=3, seeds=2, rungs=2, higher_is_better=higher_is_better)
+    assert kept(parts, plan, scores, Halving(3, 2)) == [0, 1]
+    assert kept(parts, plan, scores, Halving(3, 2), diverged={0, 1}) == [4, 5]
+    scores[2:] = [None] * 4  # not even a score
+    assert kept(parts, plan, scores, Halving(3, 2), diverged={1}) == [2, 3]
+    (note,) = advance(
+        plan, parts, Halving(3, 2), results(plan, scores, diverged={0, 1})
+    ).rungs  # fmt: skip
+    assert [row["iqm"] for row in note["scores"]] == [None] * 3
 
 
 @pytest.mark.parametrize("higher_is_better", [False, True])
@@ -169,8 +191,8 @@ def test_jobs_are_no_larger_than_those_before_and_name_what_they_go_on_from():
 def test_a_job_that_was_cut_on_the_way_counts_once_by_its_end():
     parts, plan = make()
     plan = split(plan, plan.jobs[0], 2, 2, "too much")
-    scores = {job.name: {"scores": [float(run) for run in job.runs]} for job in plan.jobs}
-    scores[plan.jobs[0].name] = {"scores": [-float(run) for run in range(9)]}  # at step 2
+    scores = results(plan, [float(run) for run in range(9)])
+    scores[plan.jobs[0].name]["scores"] = [-float(run) for run in range(9)]  # at step 2
     after = advance(plan, parts, Halving(3, 3), scores)
     (job,) = begun(after, plan)
     assert (job.runs, job.sources) == ((0, 1, 2), ("0-000000-from-2",))

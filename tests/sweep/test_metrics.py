@@ -7,7 +7,7 @@ import pytest
 from research.errors import UserError
 from research.sweep.axes import make_runs
 from research.sweep.chunk import NEVER
-from research.sweep.metrics import Diverged, Record, diverged_runs, value
+from research.sweep.metrics import Diverged, Record, as_status, diverged_runs, value
 from research.sweep.plan import Chunk
 from research.sweep.rows import record_table, row_labels, table_schema
 from research.task import Mean
@@ -81,9 +81,24 @@ def test_value_is_total_over_weight_without_a_warning_where_there_is_none():
     np.testing.assert_array_equal(value(mean([3, 0, np.inf], [2, 0, 1])), [1.5, np.nan, np.inf])
 
 
-def test_diverged_runs_are_those_of_training_and_of_evaluation():
-    assert diverged_runs(record()) == [Diverged(run=1, step=17)]
-    both = record(evaluated={"score": mean([np.nan, np.nan], [1, 1])})
-    assert diverged_runs(both) == [Diverged(run=0, step=19), Diverged(run=1, step=17)]
-    absent = record(evaluated={"score": mean([np.nan, 0], [0, 0])})
-    assert diverged_runs(absent) == [Diverged(run=1, step=17)]
+def test_a_status_is_what_it_names_and_back():
+    status = np.array([NEVER, 17, 0], np.int32)
+    named = diverged_runs(status)
+    assert named == [Diverged(run=1, step=17), Diverged(run=2, step=0)]
+    np.testing.assert_array_equal(as_status([list(one) for one in named], 3), status)
+
+
+@pytest.mark.parametrize(
+    ("step", "column"),
+    [
+        (14, [None, 14, None, 14]),  # the last of the first log
+        (15, [None, None, None, 15]),
+        (3, [None, 3, None, 3]),  # before this chunk
+        (NEVER, [None] * 4),
+    ],
+)
+def test_rows_have_the_status_from_the_log_in_which_a_run_diverged(step, column):
+    one = record(diverged=np.array([NEVER, step], np.int32))
+    schema = table_schema(RUNS.hparams, {}, ("loss",))
+    rows = record_table(one, row_labels(RUNS, np.array([0, 1])), schema)
+    assert rows["diverged"].to_pylist() == column

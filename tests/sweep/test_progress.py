@@ -33,13 +33,23 @@ def test_without_a_terminal_the_end_is_one_plain_line():
     assert text == "toy  10/10 steps  0 s left  20 steps/s  score 2 (IQM of 4 runs)\n"
 
 
-def test_diverged_runs_are_left_out_and_counted_from_then_on():
-    records = [record(5, [1, 1, 1, 9], (NEVER, NEVER, NEVER, 3)), record(10, [2, 2, 2, 9])]
+def test_diverged_runs_are_left_out_and_counted_whatever_they_score():
+    records = [record(10, [2, 2, 2, 9], (NEVER, NEVER, NEVER, 3))]
     assert "score 2 (IQM of 3 runs, 1 left out)" in lines(records, 10)
 
 
 def test_no_finite_run_is_said():
-    assert "score finite in no run" in lines([record(10, [np.nan] * 4)], 10)
+    assert "score finite in no run" in lines([record(10, [9] * 4, [3] * 4)], 10)
+
+
+def test_undefined_scores_are_left_out_and_no_divergence():
+    undefined = Mean(np.float32([0, 1, 3, 0]), np.float32([0, 1, 1, 0]))
+    assert "score 2 (IQM of 2 runs, 2 left out)" in lines(
+        [record(10, [0] * 4)._replace(evaluated={"score": undefined})], 10
+    )
+    nothing = Mean(np.zeros(4, np.float32), np.zeros(4, np.float32))
+    one = record(10, [0] * 4)._replace(evaluated={"score": nothing})
+    assert "score defined in no run" in lines([one], 10)
 
 
 def test_plain_lines_are_seconds_apart():

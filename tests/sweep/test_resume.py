@@ -1,5 +1,6 @@
 """Sweeps that are stopped, killed, cut smaller or shared, and end at the same numbers."""
 
+import contextlib
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from research.errors import Stopped, UserError
+from research.report.read import named_divergences
 from research.sweep.checkpoints import Checkpoints
 from research.sweep.experiment import make_parts
 from research.sweep.job_runner import TrainOptions
@@ -299,3 +301,58 @@ def test_halving_goes_on_where_it_was_stopped(tmp_path, at, step):
         run(tmp_path, changes=HALVING)
     run(tmp_path, changes=HALVING)
     assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+DIVERGING = {
+    # The smallest sums are the best, and their runs diverge, in the first rung or in the second.
+    "hparams_axes": {"rate": [1.0, 2.0], "fail_at": [-1, 1, 6]},
+    "config_axes": {"start": [0.0]},
+    "steps": 16,
+    "halving": Halving(2, 3),
+}
+
+
+def status(folder):
+    """Each run's last row: how far it came, and when it diverged, if it did."""
+    last = outcome(folder)[0].groupby("run").last()
+    return {int(run): (int(row.step), row.diverged) for run, row in last.iterrows()}
+
+
+def test_a_setting_that_diverged_does_not_win_a_halving(tmp_path):
+    run(tmp_path, changes=DIVERGING | {"seeds": (4,)})
+    found = status(tmp_path / "run")
+    assert [run for run, (step, _) in found.items() if step == 16] == [0]
+    assert {run: int(step) for run, (_, step) in found.items() if step == step} == {
+        1: 1, 4: 1, 2: 6
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("step", "parallel"), [(2, 4), (8, 4), (6, None), (8, None)])
+def test_the_status_of_a_run_goes_on_with_it(tmp_path, at, step, parallel):
+    """Through a checkpoint, into the jobs of the next rung, and into those of a job that was cut:
+    runs diverge at steps 1 and 6."""
+    changes = DIVERGING | {"halving": None, "steps": 12}
+    run(tmp_path, "whole", changes=changes)
+    at(step, out_of_memory if parallel is None else lambda: os.kill(os.getpid(), signal.SIGTERM))
+    given = {"changes": changes, "parallel": parallel}
+    with contextlib.suppress(Stopped):
+        run(tmp_path, **given)
+    if parallel:
+        run(tmp_path, **given)
+    assert_same(tmp_path / "run", tmp_path / "whole")
+    named = [
+        named_divergences(json.loads((tmp_path / name / "manifest.json").read_text()))
+        for name in ("whole", "run")
+    ]
+    assert named[0] == named[1]
+    assert [one["step"] for one in named[0]] == [1, 1, 6, 6] * 2
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_states_of_settings_that_a_halving_stopped_are_kept_if_asked_for(tmp_path, keep):
+    train = ALWAYS._replace(keep_states=keep)
+    run(tmp_path, changes=HALVING, train=train)
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    jobs = sorted(job.name for job in RunFolder(tmp_path / "run").plan().jobs)
+    assert len(jobs) == 6
+    assert kept == (jobs if keep else [])

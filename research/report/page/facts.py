@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from research.report.read import RunFolderData, swept
+from research.report.read import RunFolderData, named_divergences, swept
 from research.report.settings import show
 
 MOST_DIVERGED = 200  # rows of a table
@@ -54,7 +54,7 @@ def differing(runs: list[RunFolderData]) -> list[list[str]]:
 def diverged(run: RunFolderData) -> list[list[str]]:
     """The runs that became non-finite, as far as the manifest names them: a heading, and a row
     each; nothing where there are none."""
-    named = [one for result in run.manifest.get("results", []) for one in result["diverged"]]
+    named = named_divergences(run.manifest)
     names = ["run", "seed", "step", *swept(run.manifest)]
     rows = [[show(one.get(name, "")) for name in names] for one in named[:MOST_DIVERGED]]
     return [names, *rows] if rows else []

@@ -1,0 +1,45 @@
+"""Which settings are better: the order in which halving keeps them and reports list them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Rank(NamedTuple):
+    """The place of a setting among others: the smallest is the best. All fields are of the middle
+    half of its runs, in the order diverged, undefined, then from the worst to the best score.
+
+    Attributes:
+      diverged: how many of them have diverged.
+      undefined: how many have no score.
+      mean: of the scores, negated where higher is better; 0 if some run has none.
+    """
+
+    diverged: int
+    undefined: int
+    mean: float
+
+
+def rank(scores: Sequence[float | None], diverged: int, higher_is_better: bool) -> Rank:
+    """The rank of a setting by the interquartile mean over its runs, of which one that has diverged
+    is worse than any other.
+
+    So up to a quarter of the runs may have diverged before the setting comes after all of which
+    fewer have.
+
+    Args:
+      scores: of the runs that have not diverged; None where the metric is not defined.
+      diverged: how many runs have.
+      higher_is_better: of the scores.
+    """
+    sign = -1.0 if higher_is_better else 1.0
+    runs = [(0, 0, sign * score) for score in scores if score is not None]
+    runs += [(0, 1, 0.0)] * (len(scores) - len(runs)) + [(1, 0, 0.0)] * diverged
+    quarter = len(runs) // 4
+    middle = sorted(runs)[quarter : len(runs) - quarter]
+    if not middle:
+        return Rank(0, 1, 0.0)
+    lost, undefined, values = zip(*middle, strict=True)
+    complete = not any((*lost, *undefined))
+    return Rank(sum(lost), sum(undefined), float(np.mean(values)) if complete else 0.0)
