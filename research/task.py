@@ -108,16 +108,29 @@ def field(
     help: str,
     low: float | None = None,
     high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
     log: bool = False,
     zero_is_off: bool = False,
 ) -> Any:
-    """A field of a config or hparams dataclass, with its help text and legal range, ends included.
+    """A field of a config or hparams dataclass, with its help text and legal range.
 
-    The range is checked on the host before anything compiles: under `vmap` it could not be. `log`
-    says that a random search draws the logarithm evenly, as suits a learning rate. `zero_is_off`
-    says of a hyper-parameter that it takes time even at 0; see `always_zero`.
+    The type is the annotation's. Type and range are checked on the host before anything compiles
+    (`research.limits`): under `vmap` they could not be.
+
+    Args:
+      default: its value where none is given.
+      help: the text of its flag.
+      low, high: the ends of the range, which are legal.
+      above, below: ends that are not, such as the decay 1 of an average that is divided by
+        1 - decay.
+      log: whether a random search draws the logarithm evenly, as suits a learning rate.
+      zero_is_off: whether a hyper-parameter takes time even at 0; see `always_zero`.
     """
-    metadata = {"help": help, "low": low, "high": high, "log": log, "zero_is_off": zero_is_off}
+    metadata = {
+        "help": help, "low": low, "high": high, "above": above, "below": below, "log": log,
+        "zero_is_off": zero_is_off,
+    }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -13,9 +13,10 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from research.errors import UserError, plain_exit
+from research.limits import as_int
 from research.sweep import machine
-from research.sweep.axes import parse_seeds
-from research.sweep.experiment import Experiment, cell
+from research.sweep.axes import check_axes, parse_seeds
+from research.sweep.experiment import Experiment, cell, check_experiment
 from research.sweep.job_runner import TrainOptions
 from research.sweep.memory import parse_bytes
 from research.sweep.plan import Intervals
@@ -150,21 +151,13 @@ def make_experiment(
       in_work: whether intervals count the task's unit of work, such as env steps, not steps.
 
     Raises:
-      UserError: for seeds that make no sense.
+      UserError: for a value that does not fit.
     """
-    _at_least("--lanes", arguments.lanes, 1)
-
-    def split(part):
-        given = {field.name: getattr(arguments, field.name) for field in _fields(part)}
-        axes = {field: values for field, values in given.items() if len(values) != 1}
-        single = {field: values[0] for field, values in given.items() if len(values) == 1}
-        return axes, dataclasses.replace(part, **single)
-
-    config_axes, config = split(config)
-    hparams_axes, hparams = split(hparams)
+    config_axes, config = _split(config, arguments)
+    hparams_axes, hparams = _split(hparams, arguments)
     if hasattr(config, "off"):
         config = dataclasses.replace(config, off=always_zero(hparams, arguments))
-    return Experiment(
+    experiment = Experiment(
         name=name,
         make_problem=make_problem,
         config=config,
@@ -179,6 +172,21 @@ def make_experiment(
         search=check_search(arguments.search, arguments.search_seed),
         halving=check_halving(arguments.halving, arguments.rungs),
     )
+    return check_experiment(experiment)
+
+
+def _split(part: Any, arguments: Any) -> tuple[dict[str, Any], Any]:
+    """The axes among the arguments for a config or hparams, and it with what has one value."""
+    axes = check_axes(part, {one.name: getattr(arguments, one.name) for one in _fields(part)})
+    first = {name: values[0] for name, values in axes.items()}
+    swept = {name: values for name, values in axes.items() if len(values) > 1}
+    try:
+        given = dataclasses.replace(
+            part, **{name: first[name] for name in first if name not in swept}
+        )
+    except UserError:  # a default that is in no cell of the grid does not go with what is given
+        given = dataclasses.replace(part, **first)
+    return swept, given
 
 
 def make_options(arguments: Any) -> RunOptions:
@@ -187,12 +195,8 @@ def make_options(arguments: Any) -> RunOptions:
     Raises:
       UserError: for numbers that make no sense.
     """
-    fit = arguments.parallel == "auto"
-    if not fit and not arguments.parallel.isdecimal():
-        raise UserError(f"--parallel {arguments.parallel}: give auto or a number, such as 256")
-    parallel = None if fit else int(arguments.parallel)
-    _at_least("--parallel", parallel, 1)
-    _at_least("--shares", arguments.shares, 1)
+    parallel = _read_parallel(arguments.parallel)
+    shares = as_int("--shares", arguments.shares, low=1)
     if not arguments.checkpoint_every > 0:
         raise UserError(f"--checkpoint-every {arguments.checkpoint_every:g}: must be above 0")
     if arguments.worker and not arguments.resume:
@@ -204,14 +208,14 @@ def make_options(arguments: Any) -> RunOptions:
     train = TrainOptions(
         checkpoint_minutes=arguments.checkpoint_every,
         keep_states=arguments.keep_states,
-        fit=fit,
+        fit=parallel is None,
         memory_limit=None if limit is None else parse_bytes(limit),
     )
     return RunOptions(
         out=arguments.out,
         name=arguments.name,
         parallel=parallel,
-        shares=max(arguments.shares, process[1] if process else 1),
+        shares=max(shares, process[1] if process else 1),
         prepare=arguments.prepare,
         worker=arguments.worker,
         process=process,
@@ -275,9 +279,18 @@ def parse_arguments(presets: Mapping[str, Any], description: str, argv: Sequence
     return tyro.cli(type(default), default=default, args=rest, description=description)
 
 
-def _at_least(flag: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise UserError(f"{flag} {value}: must be at least {least}")
+def _read_parallel(word: str) -> int | None:
+    """How many runs; None is auto.
+
+    Raises:
+      UserError: for anything else.
+    """
+    if word == "auto":
+        return None
+    try:
+        return as_int("--parallel", int(word), low=1)
+    except ValueError:
+        raise UserError(f"--parallel {word}: give auto or a number, such as 256") from None
 
 
 def _take_preset(words: list[str], name: str) -> tuple[str, list[str]]:

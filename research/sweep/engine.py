@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
+from research.limits import as_int
 from research.sweep.axes import make_runs
 from research.sweep.metrics import Diverged, Record, diverged_runs
 from research.sweep.plan import Cadence, Chunk, plan_chunks
@@ -117,13 +118,14 @@ def sweep(
       and whether in one go or in parts.
 
     Raises:
-      UserError: for an unknown axis, a value out of range, or cadences that do not divide.
+      UserError: for an unknown axis, a value that does not fit its field, or cadences that do not
+        divide.
     """
     import pyarrow as pa
 
     from research.sweep import rows
 
-    seeds = range(seeds) if isinstance(seeds, int) else seeds
+    steps, start = as_int("--steps", steps, low=1), as_int("--start", start, low=0)
     runs = make_runs(hparams, axes or {}, seeds)
     problem = Problem(task, shared)
     chunks = plan_chunks(steps, cadence or Cadence.of(steps), start)
