@@ -105,6 +105,24 @@ def as_field(flag: str, value: Any, field: dataclasses.Field) -> Any:
     return value
 
 
+def fitted(dataclass: Any) -> dict[str, Any]:
+    """Every field that the user gives, its value as the type of the field.
+
+    Raises:
+      UserError: naming the flag and the value that does not fit.
+    """
+    return {
+        field.name: as_field(flag_of(field.name), getattr(dataclass, field.name), field)
+        for field in dataclasses.fields(dataclass)
+        if not field.metadata.get("derived")
+    }
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field: `--learning-rate` of `learning_rate`."""
+    return "--" + name.replace("_", "-")
+
+
 def _kind(field: dataclasses.Field, value: Any) -> str:
     """The name of a field's type: by its annotation, or its default, or the value given."""
     declared = getattr(field.type, "__name__", str(field.type)).partition("[")[0]

@@ -9,6 +9,7 @@ from research.dqn.environments import PROTOCOLS
 from research.dqn.networks import TORSOS
 from research.dqn.targets import LOSSES
 from research.errors import UserError, shortlist
+from research.limits import fitted
 from research.products import PRECISION_HELP, PRECISIONS
 from research.task import field, off_field
 
@@ -67,6 +68,7 @@ class Config:
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
+        fitted(self)
         check_choices(self)
         check_hidden(self.hidden, self.dueling)
         self._check_combination()
@@ -115,7 +117,7 @@ class HParams:
     learning_rate_end: float = field(
         1.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
     )
-    adam_eps: float = field(1e-8, "added to the denominator of Adam", low=0, log=True)
+    adam_eps: float = field(1e-8, "added to the denominator of Adam", above=0, log=True)
     max_grad_norm: float = field(
         10.0, "the gradient is shortened to this norm; 0: never", low=0, zero_is_off=True
     )
@@ -126,7 +128,7 @@ class HParams:
     epsilon_fraction: float = field(0.5, "of env-steps, until it is epsilon-end", low=0, high=1)
     tau: float = field(
         1.0, "how far the target network moves: 1 copies (hard), less averages (Polyak)",
-        low=0, high=1,
+        above=0, high=1,
     )  # fmt: skip
     priority_exponent: float = field(0.6, "alpha of prioritized replay", low=0)
     importance_exponent: float = field(

@@ -11,7 +11,17 @@ import jax
 import numpy as np
 
 from research.errors import UserError, shortlist
-from research.limits import MOST_RUNS, as_field, as_int, as_seed, as_stored, plain, short
+from research.limits import (
+    MOST_RUNS,
+    as_field,
+    as_int,
+    as_seed,
+    as_stored,
+    fitted,
+    flag_of,
+    plain,
+    short,
+)
 from research.sweep.search import Axes, Search, draw_settings
 from research.task import HParams
 
@@ -97,7 +107,7 @@ def check_axes(kind: Any, axes: Axes) -> dict[str, tuple[Any, ...]]:
     for name, values in axes.items():
         if name not in fields:
             raise UserError(f"no hyper-parameter {name!r}; there are {shortlist(fields, 20)}")
-        flag = "--" + name.replace("_", "-")
+        flag = flag_of(name)
         checked[name] = tuple(
             as_field(flag, value, fields[name]) for value in _as_list(flag, values)
         )
@@ -111,13 +121,7 @@ def check_values(dataclass: Any) -> Any:
     Raises:
       UserError: naming the flag and the value that does not fit.
     """
-    single = {
-        field.name: (getattr(dataclass, field.name),)
-        for field in dataclasses.fields(dataclass)
-        if not field.metadata.get("derived")
-    }
-    values = {name: value for name, (value,) in check_axes(dataclass, single).items()}
-    return dataclasses.replace(dataclass, **values)
+    return dataclasses.replace(dataclass, **fitted(dataclass))
 
 
 def product(axes: Axes) -> Iterator[dict[str, Any]]:
