@@ -30,6 +30,26 @@ State = Any
 Metrics = Mapping[str, "jax.Array | Mean"]
 
 
+class Requirement(NamedTuple):
+    """What must hold between the hyper-parameters of one run, such as that a range is not empty.
+
+    Attributes:
+      fields: the names of the hyper-parameters.
+      holds: bool; [R] where they are columns of R runs.
+      reason: what must hold; the end of the line that refuses a setting.
+    """
+
+    fields: tuple[str, ...]
+    holds: Any
+    reason: str
+
+
+def nothing_required(hparams: HParams) -> Sequence[Requirement]:
+    """No requirements."""
+    del hparams
+    return ()
+
+
 class Task(NamedTuple):
     """Three pure functions, and the few facts that the engine prints.
 
@@ -46,6 +66,8 @@ class Task(NamedTuple):
       steps: how many steps the config asks for; None leaves it to the command line.
       epoch: in how many steps the data is read once, if it is read in turn.
       goal: the value of `key_metric` at which a run counts as having solved its problem.
+      requirements: `hparams -> requirements` between them, of which the range of a single field
+        knows nothing. Checked for every setting of a sweep before anything compiles.
     """
 
     init: Callable[[Shared, HParams, jax.Array], State]
@@ -59,6 +81,7 @@ class Task(NamedTuple):
     steps: int | None = None
     epoch: int | None = None
     goal: float | None = None
+    requirements: Callable[[HParams], Sequence[Requirement]] = nothing_required
 
     def work_after(self, step: Any) -> Any:
         """How much work is done after so many steps."""

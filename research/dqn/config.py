@@ -1,8 +1,10 @@
 """What a DQN can be told: a static config, and hyper-parameters that each run has its own of."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from flax import struct
 
 from research.dqn.environments import PROTOCOLS
@@ -11,7 +13,7 @@ from research.dqn.targets import LOSSES
 from research.errors import UserError, shortlist
 from research.limits import fitted
 from research.products import PRECISION_HELP, PRECISIONS
-from research.task import field, off_field
+from research.task import Requirement, field, off_field
 
 CHOICES = {
     "protocol": PROTOCOLS,
@@ -139,6 +141,26 @@ class HParams:
     munchausen_scale: float = field(0.9, "alpha of Munchausen", low=0, high=1)
     munchausen_temperature: float = field(0.03, "of its softmax policy", low=1e-6)
     eval_epsilon: float = field(0.001, "random actions in evaluation", low=0, high=1)
+
+
+def requirements(config: Config, hparams: HParams) -> Sequence[Requirement]:
+    """What must hold between the hyper-parameters of a run: of C51, that its atoms differ.
+
+    Args:
+      config: says which of them are used.
+      hparams: with float32 scalars, or columns [R].
+    """
+    if config.values != "categorical":
+        return ()
+    low, high = np.float32(hparams.value_min), np.float32(hparams.value_max)
+    with np.errstate(over="ignore"):
+        spacing = (high - low) / np.float32(config.atoms - 1)
+    apart = (spacing > 0) & np.isfinite(spacing) & (low + spacing > low) & (high - spacing < high)
+    reason = (
+        f"--value-min must lie below --value-max, so far that {config.atoms} atoms between them "
+        "are different float32 numbers"
+    )
+    return (Requirement(("value_min", "value_max"), apart, reason),)
 
 
 def check_choices(config: Any) -> None:

@@ -23,7 +23,7 @@ from research.limits import (
     short,
 )
 from research.sweep.search import Axes, Search, draw_settings
-from research.task import HParams
+from research.task import HParams, Task
 
 
 class Runs(NamedTuple):
@@ -152,6 +152,30 @@ def make_runs(
     settings = [dataclasses.replace(hparams, **values) for values in chosen]
     stacked = jax.tree.map(lambda *leaves: np.repeat(_column(leaves), len(seeds)), *settings)
     return Runs(np.tile(np.asarray(seeds, np.uint32), len(settings)), stacked)
+
+
+def check_requirements(task: Task, runs: Runs, group: str = "") -> None:
+    """Every setting fulfils what the task requires of its hyper-parameters together.
+
+    Args:
+      task: of the runs.
+      runs: all of them.
+      group: the config values that are swept, for the message.
+
+    Raises:
+      UserError: naming the values, what must hold, and the cell of the grid.
+    """
+    columns = vars(runs.hparams)
+    for requirement in task.requirements(runs.hparams):
+        broken = np.flatnonzero(~np.broadcast_to(requirement.holds, len(runs)))
+        if not len(broken):
+            continue
+        value = {name: column[broken[0]] for name, column in columns.items()}
+        given = " ".join(f"{flag_of(name)} {value[name]}" for name in requirement.fields)
+        swept = [name for name, column in columns.items() if np.any(column != column[0])]
+        cell = " ".join([group, *(f"{name}={value[name]}" for name in swept)]).strip()
+        where = f"; it does not in the setting {cell}" if cell else ""
+        raise UserError(f"{given}: {requirement.reason}{where}")
 
 
 def make_groups(

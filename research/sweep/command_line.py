@@ -13,7 +13,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from research.errors import UserError, plain_exit
-from research.limits import as_int
+from research.limits import as_int, flag_of
 from research.sweep import machine
 from research.sweep.axes import check_axes, parse_seeds
 from research.sweep.experiment import Experiment, cell, check_experiment
@@ -312,7 +312,7 @@ def _fields(part: Any) -> list[dataclasses.Field]:
 def _axis(field: dataclasses.Field, default: Any) -> tuple[str, Any, Any]:
     """A field that takes one value as one that takes several."""
     kind = type(default)
-    flag = "--" + field.name.replace("_", "-")
+    flag = flag_of(field.name)
     metavar = {float: "FLOAT", int: "INT", bool: "{True,False}", tuple: "INTxINT"}.get(kind, "NAME")
     one = PrimitiveConstructorSpec(
         nargs=1,
@@ -328,11 +328,30 @@ def _axis(field: dataclasses.Field, default: Any) -> tuple[str, Any, Any]:
 
 def _flag(field: dataclasses.Field, unit: str) -> tuple[str, Any, Any]:
     """A flag that is no axis, with its help in the unit that it counts."""
-    kind: Any = field.type
-    (described,) = kind.__metadata__
-    text = (described.help or "").replace("{unit}", unit)
-    plain = Annotated[kind.__origin__, dataclasses.replace(described, help=text)]
-    return field.name, plain, dataclasses.field(default=field.default)
+    annotated: Any = field.type
+    (described,) = annotated.__metadata__
+    kind, text = annotated.__origin__, (described.help or "").replace("{unit}", unit)
+    parts = [dataclasses.replace(described, help=text)]
+    if kind in (int, float, int | None):
+        parts.append(_number(field.name, kind, described.metavar))
+    return field.name, Annotated[kind, *parts], dataclasses.field(default=field.default)
+
+
+def _number(name: str, kind: Any, metavar: str | None) -> PrimitiveConstructorSpec:
+    """How a flag of one number is read; None, where it may be that, is a word."""
+    number, may_be_none = (float if kind is float else int), kind == int | None
+
+    def read(words: Sequence[str]) -> Any:
+        return None if may_be_none and list(words) == ["None"] else _read(number, flag, words)
+
+    flag = flag_of(name)
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar or ("INT" if number is int else "FLOAT"),
+        instance_from_str=read,
+        is_instance=lambda value: value is None or isinstance(value, number),
+        str_from_instance=lambda value: [str(value)],
+    )
 
 
 def _read(kind: type, flag: str, words: Sequence[str]) -> Any:
@@ -353,7 +372,8 @@ def _read(kind: type, flag: str, words: Sequence[str]) -> Any:
     try:
         return read(word)
     except (ValueError, KeyError):
-        raise UserError(f"{flag} {word}: not {meant}") from None
+        shown = word if len(word) <= 40 else word[:40] + "..."
+        raise UserError(f"{flag} {shown}: not {meant}") from None
 
 
 def _read_widths(word: str) -> tuple[int, ...]:

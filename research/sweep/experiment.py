@@ -12,6 +12,7 @@ from research.sweep.axes import (
     Axes,
     Group,
     check_axes,
+    check_requirements,
     check_seeds,
     check_values,
     make_groups,
@@ -110,7 +111,8 @@ def make_parts(experiment: Experiment) -> list[Part]:
     """The groups of an experiment with their problems.
 
     Raises:
-      UserError: for an axis, value or interval that is none, or what `make_problem` says.
+      UserError: for an axis, value or interval that is none, a setting that a task does not allow,
+        or what `make_problem` says.
     """
     groups = make_groups(
         experiment.config,
@@ -127,6 +129,7 @@ def make_parts(experiment: Experiment) -> list[Part]:
         problem = experiment.make_problem(group.config)
         schedule = make_schedule(experiment, problem.task)
         parts.append(Part(index, first_run, group, problem, labels, *schedule))
+        check_requirements(problem.task, group.runs, parts[-1].name)
     if experiment.halving:
         runs = sum(len(part.group.runs) for part in parts)
         experiment.halving.check_settings(runs // len(experiment.seeds))
