@@ -118,6 +118,17 @@ def fitted(dataclass: Any) -> dict[str, Any]:
     }
 
 
+def fit_fields(frozen: Any) -> None:
+    """Sets every field of a frozen dataclass to its value as the type of the field: for the
+    `__post_init__` of a config, which must hold no NumPy scalar.
+
+    Raises:
+      UserError: as `fitted`.
+    """
+    for name, value in fitted(frozen).items():
+        object.__setattr__(frozen, name, value)
+
+
 def flag_of(name: str) -> str:
     """The flag of a field: `--learning-rate` of `learning_rate`."""
     return "--" + name.replace("_", "-")

@@ -11,7 +11,7 @@ from research.dqn.environments import PROTOCOLS
 from research.dqn.networks import TORSOS
 from research.dqn.targets import LOSSES
 from research.errors import UserError, shortlist
-from research.limits import fitted
+from research.limits import fit_fields
 from research.products import PRECISION_HELP, PRECISIONS
 from research.task import Requirement, field, off_field
 
@@ -70,7 +70,7 @@ class Config:
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
-        fitted(self)
+        fit_fields(self)
         check_choices(self)
         check_hidden(self.hidden, self.dueling)
         self._check_combination()

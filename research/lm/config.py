@@ -6,7 +6,7 @@ from typing import Any
 from flax import struct
 
 from research.errors import UserError, shortlist
-from research.limits import fitted
+from research.limits import fit_fields
 from research.lm.corpora import CORPORA, parse_split
 from research.lm.text import LEVELS
 from research.products import PRECISION_HELP, PRECISIONS
@@ -53,7 +53,7 @@ class Config:
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
-        fitted(self)
+        fit_fields(self)
         for name, known in CHOICES.items():
             if (given := getattr(self, name)) not in known:
                 flag = name.replace("_", "-")

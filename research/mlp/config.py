@@ -6,7 +6,7 @@ from typing import Any
 from flax import struct
 
 from research.errors import UserError, shortlist
-from research.limits import MOST_SEED, fitted
+from research.limits import MOST_SEED, fit_fields
 from research.mlp import loss as losses
 from research.mlp.dataset import DATA_HELP, TARGET_TYPES, Choice
 from research.mlp.model import ACTIVATIONS
@@ -44,7 +44,7 @@ class Config:
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
-        fitted(self)
+        fit_fields(self)
         for name, known in (
             ("activation", ACTIVATIONS),
             ("loss", ("auto", *losses.LOSSES)),
