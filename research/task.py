@@ -30,6 +30,26 @@ State = Any
 Metrics = Mapping[str, "jax.Array | Mean"]
 
 
+class Requirement(NamedTuple):
+    """What must hold between the hyper-parameters of one run, such as that a range is not empty.
+
+    Attributes:
+      fields: the names of the hyper-parameters.
+      holds: bool; [R] where they are columns of R runs.
+      reason: what must hold; the end of the line that refuses a setting.
+    """
+
+    fields: tuple[str, ...]
+    holds: Any
+    reason: str
+
+
+def nothing_required(hparams: HParams) -> Sequence[Requirement]:
+    """No requirements."""
+    del hparams
+    return ()
+
+
 class Task(NamedTuple):
     """Three pure functions, and the few facts that the engine prints.
 
@@ -47,6 +67,8 @@ class Task(NamedTuple):
         schedules, leaves it to the command line.
       epoch: in how many steps the data is read once, if it is read in turn.
       goal: the value of `key_metric` at which a run counts as having solved its problem.
+      requirements: `hparams -> requirements` between them, of which the range of a single field
+        knows nothing. Checked for every setting of a sweep before anything compiles.
     """
 
     init: Callable[[Shared, HParams, jax.Array], State]
@@ -60,6 +82,7 @@ class Task(NamedTuple):
     steps: int | None = None
     epoch: int | None = None
     goal: float | None = None
+    requirements: Callable[[HParams], Sequence[Requirement]] = nothing_required
 
     def work_after(self, step: Any) -> Any:
         """How much work is done after so many steps."""
@@ -111,16 +134,29 @@ def field(
     help: str,
     low: float | None = None,
     high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
     log: bool = False,
     zero_is_off: bool = False,
 ) -> Any:
-    """A field of a config or hparams dataclass, with its help text and legal range, ends included.
+    """A field of a config or hparams dataclass, with its help text and legal range.
 
-    The range is checked on the host before anything compiles: under `vmap` it could not be. `log`
-    says that a random search draws the logarithm evenly, as suits a learning rate. `zero_is_off`
-    says of a hyper-parameter that it takes time even at 0; see `always_zero`.
+    The type is the annotation's. Type and range are checked on the host before anything compiles
+    (`research.limits`): under `vmap` they could not be.
+
+    Args:
+      default: its value where none is given.
+      help: the text of its flag.
+      low, high: the ends of the range, which are legal.
+      above, below: ends that are not, such as the decay 1 of an average that is divided by
+        1 - decay.
+      log: whether a random search draws the logarithm evenly, as suits a learning rate.
+      zero_is_off: whether a hyper-parameter takes time even at 0; see `always_zero`.
     """
-    metadata = {"help": help, "low": low, "high": high, "log": log, "zero_is_off": zero_is_off}
+    metadata = {
+        "help": help, "low": low, "high": high, "above": above, "below": below, "log": log,
+        "zero_is_off": zero_is_off,
+    }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -1,16 +1,19 @@
 """What a DQN can be told: a static config, and hyper-parameters that each run has its own of."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from flax import struct
 
 from research.dqn.environments import PROTOCOLS
 from research.dqn.networks import TORSOS
 from research.dqn.targets import LOSSES
 from research.errors import UserError, shortlist
+from research.limits import fit_fields
 from research.products import PRECISION_HELP, PRECISIONS
-from research.task import field, off_field
+from research.task import Requirement, field, off_field
 
 CHOICES = {
     "protocol": PROTOCOLS,
@@ -67,6 +70,7 @@ class Config:
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
+        fit_fields(self)
         check_choices(self)
         check_hidden(self.hidden, self.dueling)
         self._check_combination()
@@ -115,7 +119,7 @@ class HParams:
     learning_rate_end: float = field(
         1.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
     )
-    adam_eps: float = field(1e-8, "added to the denominator of Adam", low=0, log=True)
+    adam_eps: float = field(1e-8, "added to the denominator of Adam", above=0, log=True)
     max_grad_norm: float = field(
         10.0, "the gradient is shortened to this norm; 0: never", low=0, zero_is_off=True
     )
@@ -126,7 +130,7 @@ class HParams:
     epsilon_fraction: float = field(0.5, "of env-steps, until it is epsilon-end", low=0, high=1)
     tau: float = field(
         1.0, "how far the target network moves: 1 copies (hard), less averages (Polyak)",
-        low=0, high=1,
+        above=0, high=1,
     )  # fmt: skip
     priority_exponent: float = field(0.6, "alpha of prioritized replay", low=0)
     importance_exponent: float = field(
@@ -137,6 +141,26 @@ class HParams:
     munchausen_scale: float = field(0.9, "alpha of Munchausen", low=0, high=1)
     munchausen_temperature: float = field(0.03, "of its softmax policy", low=1e-6)
     eval_epsilon: float = field(0.001, "random actions in evaluation", low=0, high=1)
+
+
+def requirements(config: Config, hparams: HParams) -> Sequence[Requirement]:
+    """What must hold between the hyper-parameters of a run: of C51, that its atoms differ.
+
+    Args:
+      config: says which of them are used.
+      hparams: with float32 scalars, or columns [R].
+    """
+    if config.values != "categorical":
+        return ()
+    low, high = np.float32(hparams.value_min), np.float32(hparams.value_max)
+    with np.errstate(over="ignore"):
+        spacing = (high - low) / np.float32(config.atoms - 1)
+    apart = (spacing > 0) & np.isfinite(spacing) & (low + spacing > low) & (high - spacing < high)
+    reason = (
+        f"--value-min must lie below --value-max, so far that {config.atoms} atoms between them "
+        "are different float32 numbers"
+    )
+    return (Requirement(("value_min", "value_max"), apart, reason),)
 
 
 def check_choices(config: Any) -> None:

@@ -13,6 +13,7 @@ from flax import struct
 
 from research.dqn.environments import Environment, make_environment
 from research.errors import UserError, shortlist
+from research.limits import as_bool, as_float, as_int
 from research.task import field
 
 PREFIX = "env_"
@@ -86,12 +87,19 @@ def _scalar_param(env: Environment, name: str) -> Any:
 
 
 def _read(word: str, value: str, default: Any) -> Any:
+    """One value, of the type of the parameter's default.
+
+    Raises:
+      UserError: if it is none, or does not fit an int32 or float32.
+    """
     readers = {bool: {"True": True, "False": False}.__getitem__, int: int, float: float}
+    checks = {bool: as_bool, int: as_int, float: as_float}
     try:
-        return readers[type(default)](value)
+        read = readers[type(default)](value)
     except (ValueError, KeyError):
         kind = {bool: "True or False", int: "a whole number", float: "a number"}[type(default)]
         raise UserError(f"--env-param {word}: {value!r} is not {kind}") from None
+    return checks[type(default)](f"--env-param {word.partition('=')[0]}", read)
 
 
 @cache

@@ -14,6 +14,7 @@ from research.dqn.config import (
     check_divides,
     check_hidden,
 )
+from research.limits import fit_fields
 from research.products import PRECISION_HELP
 from research.task import field, off_field
 
@@ -39,6 +40,7 @@ class PQNConfig:
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
+        fit_fields(self)
         check_choices(self)
         check_hidden(self.hidden)
 

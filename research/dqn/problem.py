@@ -1,11 +1,11 @@
 """What DQN and PQN have in common as tasks: what they work through, and how they are judged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from research.dqn.environments import Environment, make_environment
 from research.dqn.goals import GOALS
-from research.task import Problem, Task, bind
+from research.task import Problem, Requirement, Task, bind, nothing_required
 
 
 def agent_task(
@@ -17,12 +17,13 @@ def agent_task(
     *,
     steps: int,
     work_at_start: int = 0,
+    requirements: Callable[[Any], Sequence[Requirement]] = nothing_required,
 ) -> Task:
     """A task of three functions that take `config` and `env` first.
 
     Args:
       config: with `env` and `train_every`.
-      steps, work_at_start: as of `Task`.
+      steps, work_at_start, requirements: as of `Task`.
     """
     return Task(
         init=bind(init, config, env),
@@ -35,6 +36,7 @@ def agent_task(
         work_at_start=work_at_start,
         steps=steps,
         goal=GOALS.get(config.env),
+        requirements=requirements,
     )
 
 

@@ -15,7 +15,7 @@ from jax import lax
 
 from research.dqn import prioritized
 from research.dqn.acting import HELD, Actors, linear_schedule, start_actors
-from research.dqn.config import Config, HParams, check_intervals
+from research.dqn.config import Config, HParams, check_intervals, requirements
 from research.dqn.env_params import with_env_params
 from research.dqn.environments import Environment, make_environment
 from research.dqn.evaluation import evaluate_values
@@ -24,7 +24,7 @@ from research.dqn.learner import action_values, make_network, make_optimizer, up
 from research.dqn.prioritized import SumTree
 from research.dqn.problem import agent_problem, agent_task
 from research.dqn.replay import Replay, empty_replay, read, uniform_slots, write
-from research.task import Metrics, Problem, Task
+from research.task import Metrics, Problem, Task, bind
 
 PRIORITY_FLOOR = 1e-6  # epsilon of Schaul et al. (2016): no transition is never seen again
 
@@ -163,6 +163,7 @@ def make_task(config: Config) -> Task:
         evaluate,
         steps=config.updates,
         work_at_start=config.learning_starts,
+        requirements=bind(requirements, config),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from flax import struct
 
 from research.errors import UserError, shortlist
+from research.limits import fit_fields
 from research.lm.corpora import CORPORA, parse_split
 from research.lm.text import LEVELS
 from research.products import PRECISION_HELP, PRECISIONS
@@ -53,6 +54,7 @@ class Config:
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
+        fit_fields(self)
         for name, known in CHOICES.items():
             if (given := getattr(self, name)) not in known:
                 flag = name.replace("_", "-")
@@ -72,7 +74,7 @@ class Config:
 
 
 def _dropout(help: str) -> Any:
-    return field(0.0, help, low=0, high=1, zero_is_off=True)
+    return field(0.0, help, low=0, below=1, zero_is_off=True)
 
 
 def _penalty(help: str) -> Any:
@@ -88,8 +90,8 @@ class HParams:
     decay: float = field(0.5, "what it is multiplied with, under decay and plateau", low=0, high=1)
     decay_after: float = field(4.0, "epochs before the first decay", low=0)
     patience: float = field(1.0, "epochs without progress before plateau decays", low=0)
-    beta1: float = field(0.9, "of Adam", low=0, high=1)
-    beta2: float = field(0.999, "of Adam", low=0, high=1)
+    beta1: float = field(0.9, "of Adam", low=0, below=1)
+    beta2: float = field(0.999, "of Adam", low=0, below=1)
     max_grad_norm: float = field(
         1.0, "gradients are shortened to that; 0 for never", low=0, zero_is_off=True
     )
@@ -103,5 +105,5 @@ class HParams:
     weight_dropout: float = _dropout("rate on the recurrent weights")
     activation_penalty: float = _penalty("on the squared outputs (AR)")
     slowness_penalty: float = _penalty("on their squared change in time (TAR)")
-    ema_decay: float = field(0.999, "of the average of the weights", low=0, high=1)
+    ema_decay: float = field(0.999, "of the average of the weights", low=0, below=1)
     trigger_after: float = field(5.0, "epochs without progress before asgd averages", low=1)

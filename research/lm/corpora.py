@@ -66,7 +66,8 @@ def parse_split(split: str) -> tuple[int, ...]:
       UserError: unless they are two or three and sum to 100.
     """
     words = split.split("/")
-    if not all(word.isdecimal() and int(word) for word in words) or len(words) not in (2, 3):
+    numbers = all(word.isdecimal() and len(word) <= 3 and int(word) for word in words)
+    if not numbers or len(words) not in (2, 3):
         raise UserError(f"--split {split}: give two or three percentages, such as 90/5/5 or 90/10")
     if sum(map(int, words)) != 100:
         raise UserError(f"--split {split}: they sum to {sum(map(int, words))}, not to 100")

@@ -6,6 +6,7 @@ from typing import Any
 from flax import struct
 
 from research.errors import UserError, shortlist
+from research.limits import MOST_SEED, fit_fields
 from research.mlp import loss as losses
 from research.mlp.dataset import DATA_HELP, TARGET_TYPES, Choice
 from research.mlp.model import ACTIVATIONS
@@ -37,10 +38,13 @@ class Config:
     batch_size: int = field(64, "examples an update", low=1)
     compute: str = field("float32", PRECISION_HELP)
     adversarial_steps: int = field(0, "train on attacks: 1 is FGSM, more are PGD", low=0)
-    split_seed: int = field(0, "seed of the split into training, validation and test", low=0)
+    split_seed: int = field(
+        0, "seed of the split into training, validation and test", low=0, high=MOST_SEED
+    )
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
+        fit_fields(self)
         for name, known in (
             ("activation", ACTIVATIONS),
             ("loss", ("auto", *losses.LOSSES)),
@@ -68,10 +72,10 @@ class HParams:
 
     learning_rate: float = field(1e-3, "step size", low=0, log=True)
     weight_decay: float = field(0.0, "decoupled decay of the kernels (AdamW)", low=0, log=True)
-    momentum: float = field(0.9, "of SGD; beta1 of Adam", low=0, high=1)
-    beta2: float = field(0.999, "of Adam", low=0, high=1)
+    momentum: float = field(0.9, "of SGD; beta1 of Adam", low=0, below=1)
+    beta2: float = field(0.999, "of Adam", low=0, below=1)
     dropout: float = field(
-        0.0, "rate at which hidden units are dropped", low=0, high=1, zero_is_off=True
+        0.0, "rate at which hidden units are dropped", low=0, below=1, zero_is_off=True
     )
     label_noise: float = field(
         0.0, "share of wrong training labels; of numbers, the noise's deviation",

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,8 +11,19 @@ import jax
 import numpy as np
 
 from research.errors import UserError, shortlist
+from research.limits import (
+    MOST_RUNS,
+    as_field,
+    as_int,
+    as_seed,
+    as_stored,
+    fitted,
+    flag_of,
+    plain,
+    short,
+)
 from research.sweep.search import Axes, Search, draw_settings
-from research.task import HParams
+from research.task import HParams, Task
 
 
 class Runs(NamedTuple):
@@ -45,47 +57,71 @@ def parse_seeds(words: Sequence[str]) -> tuple[int, ...]:
     """`["64"]` is the seeds 0 to 63; `["3", "5"]` or `["3,5"]` is an explicit list.
 
     Raises:
-      UserError: for no seeds, a word that is no whole number, a negative or repeated seed.
+      UserError: for no seeds, a word that is no whole number, a negative, too large or repeated
+        seed, or too many of them.
     """
     given = " ".join(words)
     parts = given.replace(",", " ").split()
-    if not parts or not all(part.lstrip("-").isdecimal() for part in parts):
-        raise UserError(f"--seeds {given!r}: give a count such as 64, or a list such as 3 5 7")
-    seeds = tuple(int(part) for part in parts)
-    if len(seeds) == 1 and "," not in given:
-        if seeds[0] < 1:
-            raise UserError(f"--seeds {given}: a count of seeds is at least 1")
-        return tuple(range(seeds[0]))
-    if min(seeds) < 0 or max(seeds) >= 2**32:
-        raise UserError(f"--seeds {given}: a seed lies between 0 and {2**32 - 1}")
-    if repeated := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
-        raise UserError(f"--seeds: {shortlist(repeated)} given more than once; name each once")
-    return seeds
+    line = given if len(given) <= 40 else given[:40] + "..."
+    try:
+        seeds = [int(part) for part in parts]
+    except ValueError:
+        seeds = []
+    if not seeds:
+        raise UserError(f"--seeds {line!r}: give a count such as 64, or a list such as 3 5 7")
+    return check_seeds(seeds[0] if len(seeds) == 1 and "," not in given else seeds)
 
 
-def check_axes(kind: Any, axes: Axes) -> None:
-    """Every axis is a field of the dataclass `kind`, and its values are distinct and in range.
+def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """A count of seeds, or the seeds themselves, as a tuple of distinct ints.
 
     Raises:
-      UserError: naming the flag, the value and the range.
+      UserError: for a count or seed that is none, for a seed given twice, and for too many.
+    """
+    if isinstance(plain(seeds), int | float):
+        count = as_int("--seeds", seeds)
+        if count < 1:
+            raise UserError(f"--seeds {count}: a count of seeds is at least 1")
+        if count > MOST_RUNS:
+            raise UserError(f"--seeds {short(count)}: a count of seeds is at most {MOST_RUNS}")
+        return tuple(range(count))
+    if len(seeds) > MOST_RUNS:
+        raise UserError(f"--seeds: {len(seeds)} of them; give at most {MOST_RUNS}")
+    given = tuple(as_seed("--seeds", seed) for seed in seeds)
+    if not given:
+        raise UserError("--seeds: give at least one")
+    if repeated := sorted(seed for seed, times in Counter(given).items() if times > 1):
+        raise UserError(f"--seeds: {shortlist(repeated)} given more than once; name each once")
+    return given
+
+
+def check_axes(kind: Any, axes: Axes) -> dict[str, tuple[Any, ...]]:
+    """The axes with every value as the type of its field of the dataclass `kind`.
+
+    Raises:
+      UserError: naming the flag and the value: for an axis that is no field or has no values, a
+        value out of range or that does not fit the type, and for two that are one in the program.
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}
+    checked = {}
     for name, values in axes.items():
         if name not in fields:
             raise UserError(f"no hyper-parameter {name!r}; there are {shortlist(fields, 20)}")
-        flag = "--" + name.replace("_", "-")
-        if not values:
-            raise UserError(f"{flag}: give at least one value")
-        if len(set(values)) < len(values):
-            raise UserError(f"{flag} {' '.join(map(str, values))}: a value is given twice")
-        metadata = fields[name].metadata
-        low, high = metadata.get("low"), metadata.get("high")
-        for value in values:
-            if isinstance(value, float) and not math.isfinite(value):
-                raise UserError(f"{flag} {value}: must be a finite number")
-            if (low is not None and not value >= low) or (high is not None and not value <= high):
-                legal = f"at least {low}" if high is None else f"between {low} and {high}"
-                raise UserError(f"{flag} {value}: must be {legal}")
+        flag = flag_of(name)
+        checked[name] = tuple(
+            as_field(flag, value, fields[name]) for value in _as_list(flag, values)
+        )
+        _check_distinct(flag, checked[name])
+    return checked
+
+
+def check_values(dataclass: Any) -> Any:
+    """A config or hparams dataclass with every value as the type of its field.
+
+    Raises:
+      UserError: naming the flag and the value that does not fit.
+    """
+    return dataclasses.replace(dataclass, **fitted(dataclass))
 
 
 def product(axes: Axes) -> Iterator[dict[str, Any]]:
@@ -95,18 +131,51 @@ def product(axes: Axes) -> Iterator[dict[str, Any]]:
 
 
 def make_runs(
-    hparams: HParams, axes: Axes, seeds: Sequence[int], search: Search | None = None
+    hparams: HParams, axes: Axes, seeds: int | Sequence[int], search: Search | None = None
 ) -> Runs:
     """The grid over `axes`, or settings drawn from it, times `seeds`; the other hyper-parameters
     as in `hparams`.
 
     Runs of one setting are neighbours: run = setting x len(seeds) + place of the seed.
+
+    Raises:
+      UserError: for a value, seed or axis that does not fit, and for too many runs.
     """
-    check_axes(hparams, _single(hparams) | axes)
+    hparams, axes, seeds = check_values(hparams), check_axes(hparams, axes), check_seeds(seeds)
+    count = math.prod(map(len, axes.values())) if search is None else search.settings
+    if count * len(seeds) > MOST_RUNS:
+        raise UserError(
+            f"{short(count)} settings with {len(seeds)} seeds each: at most {MOST_RUNS} runs are "
+            "trained at once; give fewer values or seeds"
+        )
     chosen = product(axes) if search is None else draw_settings(hparams, axes, search)
     settings = [dataclasses.replace(hparams, **values) for values in chosen]
     stacked = jax.tree.map(lambda *leaves: np.repeat(_column(leaves), len(seeds)), *settings)
     return Runs(np.tile(np.asarray(seeds, np.uint32), len(settings)), stacked)
+
+
+def check_requirements(task: Task, runs: Runs, group: str = "") -> None:
+    """Every setting fulfils what the task requires of its hyper-parameters together.
+
+    Args:
+      task: of the runs.
+      runs: all of them.
+      group: the config values that are swept, for the message.
+
+    Raises:
+      UserError: naming the values, what must hold, and the cell of the grid.
+    """
+    columns = vars(runs.hparams)
+    for requirement in task.requirements(runs.hparams):
+        broken = np.flatnonzero(~np.broadcast_to(requirement.holds, len(runs)))
+        if not len(broken):
+            continue
+        value = {name: column[broken[0]] for name, column in columns.items()}
+        given = " ".join(f"{flag_of(name)} {value[name]}" for name in requirement.fields)
+        swept = [name for name, column in columns.items() if np.any(column != column[0])]
+        cell = " ".join([group, *(f"{name}={value[name]}" for name in swept)]).strip()
+        where = f"; it does not in the setting {cell}" if cell else ""
+        raise UserError(f"{given}: {requirement.reason}{where}")
 
 
 def make_groups(
@@ -118,15 +187,34 @@ def make_groups(
     search: Search | None = None,
 ) -> list[Group]:
     """One group a combination of config values, each with all settings of hparams and seeds."""
-    check_axes(config, _single(config) | config_axes)
+    config, config_axes = check_values(config), check_axes(config, config_axes)
     runs = make_runs(hparams, hparams_axes, seeds, search)
     configs = [dataclasses.replace(config, **values) for values in product(config_axes)]
     return [Group(config, runs) for config in configs]
 
 
-def _single(dataclass: Any) -> dict[str, Sequence[Any]]:
-    """Every field as an axis of one value."""
-    return {name: [value] for name, value in vars(dataclass).items()}
+def _as_list(flag: str, values: Any) -> list[Any]:
+    try:
+        listed = None if isinstance(values, str) else list(values)
+    except TypeError:  # such as a number, or an array of no axis
+        listed = None
+    if listed is None:
+        raise UserError(f"{flag} {values}: give a list of values")
+    if not listed:
+        raise UserError(f"{flag}: give at least one value")
+    return listed
+
+
+def _check_distinct(flag: str, values: Sequence[Any]) -> None:
+    seen: dict[Any, Any] = {}
+    for value in values:
+        stored = as_stored(value)
+        if stored not in seen:
+            seen[stored] = value
+        elif seen[stored] == value:
+            raise UserError(f"{flag} {value} {value}: a value is given twice")
+        else:
+            raise UserError(f"{flag} {seen[stored]} {value}: these are one float32; give only one")
 
 
 def _column(values: Sequence[Any]) -> np.ndarray:

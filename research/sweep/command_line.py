@@ -13,9 +13,10 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from research.errors import UserError, plain_exit
+from research.limits import as_int, flag_of
 from research.sweep import machine
-from research.sweep.axes import parse_seeds
-from research.sweep.experiment import Experiment, cell
+from research.sweep.axes import check_axes, parse_seeds
+from research.sweep.experiment import Experiment, cell, check_experiment
 from research.sweep.job_runner import TrainOptions
 from research.sweep.memory import parse_bytes
 from research.sweep.plan import Intervals
@@ -151,21 +152,13 @@ def make_experiment(
       in_work: whether intervals count the task's unit of work, such as env steps, not steps.
 
     Raises:
-      UserError: for seeds that make no sense.
+      UserError: for a value that does not fit.
     """
-    _at_least("--lanes", arguments.lanes, 1)
-
-    def split(part):
-        given = {field.name: getattr(arguments, field.name) for field in _fields(part)}
-        axes = {field: values for field, values in given.items() if len(values) != 1}
-        single = {field: values[0] for field, values in given.items() if len(values) == 1}
-        return axes, dataclasses.replace(part, **single)
-
-    config_axes, config = split(config)
-    hparams_axes, hparams = split(hparams)
+    config_axes, config = _split(config, arguments)
+    hparams_axes, hparams = _split(hparams, arguments)
     if hasattr(config, "off"):
         config = dataclasses.replace(config, off=always_zero(hparams, arguments))
-    return Experiment(
+    experiment = Experiment(
         name=name,
         make_problem=make_problem,
         config=config,
@@ -180,6 +173,21 @@ def make_experiment(
         search=check_search(arguments.search, arguments.search_seed),
         halving=check_halving(arguments.halving, arguments.rungs),
     )
+    return check_experiment(experiment)
+
+
+def _split(part: Any, arguments: Any) -> tuple[dict[str, Any], Any]:
+    """The axes among the arguments for a config or hparams, and it with what has one value."""
+    axes = check_axes(part, {one.name: getattr(arguments, one.name) for one in _fields(part)})
+    first = {name: values[0] for name, values in axes.items()}
+    swept = {name: values for name, values in axes.items() if len(values) > 1}
+    try:
+        given = dataclasses.replace(
+            part, **{name: first[name] for name in first if name not in swept}
+        )
+    except UserError:  # a default that is in no cell of the grid does not go with what is given
+        given = dataclasses.replace(part, **first)
+    return swept, given
 
 
 def make_options(arguments: Any) -> RunOptions:
@@ -188,12 +196,8 @@ def make_options(arguments: Any) -> RunOptions:
     Raises:
       UserError: for numbers that make no sense.
     """
-    fit = arguments.parallel == "auto"
-    if not fit and not arguments.parallel.isdecimal():
-        raise UserError(f"--parallel {arguments.parallel}: give auto or a number, such as 256")
-    parallel = None if fit else int(arguments.parallel)
-    _at_least("--parallel", parallel, 1)
-    _at_least("--shares", arguments.shares, 1)
+    parallel = _read_parallel(arguments.parallel)
+    shares = as_int("--shares", arguments.shares, low=1)
     if not arguments.checkpoint_every > 0:
         raise UserError(f"--checkpoint-every {arguments.checkpoint_every:g}: must be above 0")
     if arguments.worker and not arguments.resume:
@@ -205,14 +209,14 @@ def make_options(arguments: Any) -> RunOptions:
     train = TrainOptions(
         checkpoint_minutes=arguments.checkpoint_every,
         keep_states=arguments.keep_states,
-        fit=fit,
+        fit=parallel is None,
         memory_limit=None if limit is None else parse_bytes(limit),
     )
     return RunOptions(
         out=arguments.out,
         name=arguments.name,
         parallel=parallel,
-        shares=max(arguments.shares, process[1] if process else 1),
+        shares=max(shares, process[1] if process else 1),
         prepare=arguments.prepare,
         worker=arguments.worker,
         process=process,
@@ -276,9 +280,18 @@ def parse_arguments(presets: Mapping[str, Any], description: str, argv: Sequence
     return tyro.cli(type(default), default=default, args=rest, description=description)
 
 
-def _at_least(flag: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise UserError(f"{flag} {value}: must be at least {least}")
+def _read_parallel(word: str) -> int | None:
+    """How many runs; None is auto.
+
+    Raises:
+      UserError: for anything else.
+    """
+    if word == "auto":
+        return None
+    try:
+        return as_int("--parallel", int(word), low=1)
+    except ValueError:
+        raise UserError(f"--parallel {word}: give auto or a number, such as 256") from None
 
 
 def _take_preset(words: list[str], name: str) -> tuple[str, list[str]]:
@@ -300,7 +313,7 @@ def _fields(part: Any) -> list[dataclasses.Field]:
 def _axis(field: dataclasses.Field, default: Any) -> tuple[str, Any, Any]:
     """A field that takes one value as one that takes several."""
     kind = type(default)
-    flag = "--" + field.name.replace("_", "-")
+    flag = flag_of(field.name)
     metavar = {float: "FLOAT", int: "INT", bool: "{True,False}", tuple: "INTxINT"}.get(kind, "NAME")
     one = PrimitiveConstructorSpec(
         nargs=1,
@@ -316,11 +329,30 @@ def _axis(field: dataclasses.Field, default: Any) -> tuple[str, Any, Any]:
 
 def _flag(field: dataclasses.Field, unit: str) -> tuple[str, Any, Any]:
     """A flag that is no axis, with its help in the unit that it counts."""
-    kind: Any = field.type
-    (described,) = kind.__metadata__
-    text = (described.help or "").replace("{unit}", unit)
-    plain = Annotated[kind.__origin__, dataclasses.replace(described, help=text)]
-    return field.name, plain, dataclasses.field(default=field.default)
+    annotated: Any = field.type
+    (described,) = annotated.__metadata__
+    kind, text = annotated.__origin__, (described.help or "").replace("{unit}", unit)
+    parts = [dataclasses.replace(described, help=text)]
+    if kind in (int, float, int | None):
+        parts.append(_number(field.name, kind, described.metavar))
+    return field.name, Annotated[kind, *parts], dataclasses.field(default=field.default)
+
+
+def _number(name: str, kind: Any, metavar: str | None) -> PrimitiveConstructorSpec:
+    """How a flag of one number is read; None, where it may be that, is a word."""
+    number, may_be_none = (float if kind is float else int), kind == int | None
+
+    def read(words: Sequence[str]) -> Any:
+        return None if may_be_none and list(words) == ["None"] else _read(number, flag, words)
+
+    flag = flag_of(name)
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar or ("INT" if number is int else "FLOAT"),
+        instance_from_str=read,
+        is_instance=lambda value: value is None or isinstance(value, number),
+        str_from_instance=lambda value: [str(value)],
+    )
 
 
 def _read(kind: type, flag: str, words: Sequence[str]) -> Any:
@@ -341,7 +373,8 @@ def _read(kind: type, flag: str, words: Sequence[str]) -> Any:
     try:
         return read(word)
     except (ValueError, KeyError):
-        raise UserError(f"{flag} {word}: not {meant}") from None
+        shown = word if len(word) <= 40 else word[:40] + "..."
+        raise UserError(f"{flag} {shown}: not {meant}") from None
 
 
 def _read_widths(word: str) -> tuple[int, ...]:

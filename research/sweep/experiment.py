@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from research.errors import UserError
-from research.sweep.axes import Axes, Group, make_groups
+from research.limits import MOST_INT, as_int
+from research.sweep.axes import (
+    Axes,
+    Group,
+    check_axes,
+    check_requirements,
+    check_seeds,
+    check_values,
+    make_groups,
+)
 from research.sweep.plan import Cadence, Intervals
 from research.sweep.program import metric_names
 from research.sweep.rows import table_schema
@@ -75,11 +84,35 @@ class Part(NamedTuple):
         return " ".join(f"{name}={value}" for name, value in self.labels.items())
 
 
+def check_experiment(experiment: Experiment) -> Experiment:
+    """The experiment with every value and number as the Python type that it is declared as.
+
+    Raises:
+      UserError: naming the flag and what does not fit.
+    """
+    intervals = {
+        name: None if value is None else as_int("--" + name.replace("_", "-"), value)
+        for name, value in experiment.intervals._asdict().items()
+    }
+    steps, lanes = experiment.steps, experiment.most_lanes
+    return experiment._replace(
+        config=check_values(experiment.config),
+        hparams=check_values(experiment.hparams),
+        config_axes=check_axes(experiment.config, experiment.config_axes),
+        hparams_axes=check_axes(experiment.hparams, experiment.hparams_axes),
+        seeds=check_seeds(experiment.seeds),
+        steps=None if steps is None else as_int("--steps", steps, low=1),
+        intervals=Intervals(**intervals),
+        most_lanes=None if lanes is None else as_int("--lanes", lanes, low=1),
+    )
+
+
 def make_parts(experiment: Experiment) -> list[Part]:
     """The groups of an experiment with their problems.
 
     Raises:
-      UserError: for an axis, value or interval that is none, or what `make_problem` says.
+      UserError: for an axis, value or interval that is none, a setting that a task does not allow,
+        or what `make_problem` says.
     """
     groups = make_groups(
         experiment.config,
@@ -96,6 +129,7 @@ def make_parts(experiment: Experiment) -> list[Part]:
         problem = experiment.make_problem(group.config)
         schedule = make_schedule(experiment, problem.task)
         parts.append(Part(index, first_run, group, problem, labels, *schedule))
+        check_requirements(problem.task, group.runs, parts[-1].name)
     if experiment.halving:
         runs = sum(len(part.group.runs) for part in parts)
         experiment.halving.check_settings(runs // len(experiment.seeds))
@@ -127,6 +161,11 @@ def make_schedule(experiment: Experiment, task: Task) -> tuple[int, Cadence]:
         raise UserError(
             f"steps {steps}: the config makes it {task.steps}, which schedules follow; change the "
             "config and leave the experiment's steps out"
+        )
+    if steps > MOST_INT:
+        raise UserError(
+            f"{steps} steps a run: an int32 counts no more than {MOST_INT}; train for less, or "
+            "give a larger batch"
         )
     per = task.work_per_step if experiment.in_work else 1
     given = {}

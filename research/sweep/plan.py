@@ -76,9 +76,8 @@ class Cadence(NamedTuple):
                     f"such as {near * per}"
                 )
         evaluate = eval_every or log * max(1, steps // 20 // log)
-        logs = range(1, max(1, evaluate // log) + 1)
-        enough = (n for n in logs if evaluate % (n * log) == 0 and n * log >= CHUNK_STEPS)
-        return cls(log, evaluate, chunk_every or log * next(enough, logs[-1]))
+        enough = (n for n in _divisors(evaluate // log) if n * log >= CHUNK_STEPS)
+        return cls(log, evaluate, chunk_every or log * next(enough, max(1, evaluate // log)))
 
 
 class Chunk(NamedTuple):
@@ -165,8 +164,13 @@ def _divisor_near(number: int, wanted: int) -> int:
     """The divisor of a number whose ratio to what is wanted is nearest to 1; of 0, all divide."""
     if number == 0:
         return wanted
-    divisors = [d for d in range(1, number + 1) if number % d == 0]
-    return min(divisors, key=lambda d: abs(math.log(d / wanted)))
+    return min(_divisors(number), key=lambda d: abs(math.log(d / wanted)))
+
+
+def _divisors(number: int) -> list[int]:
+    """All of them, in order."""
+    small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+    return sorted({*small, *(number // d for d in small)})
 
 
 def _next(step: int, interval: int) -> int:

@@ -13,7 +13,14 @@ from rich.console import Console
 from research.errors import UserError
 from research.sweep import machine, manifest
 from research.sweep.checkpoints import Checkpoints
-from research.sweep.experiment import Experiment, Part, first_stops, make_parts, make_schema
+from research.sweep.experiment import (
+    Experiment,
+    Part,
+    check_experiment,
+    first_stops,
+    make_parts,
+    make_schema,
+)
 from research.sweep.halving import advance
 from research.sweep.job_runner import JobRunner, TrainOptions
 from research.sweep.jobs import Job, Plan, cut_jobs
@@ -76,6 +83,7 @@ def run_experiment(
       Stopped: if a signal asked to stop; everything is saved then.
     """
     options, console = options or RunOptions(), console or Console()
+    experiment = check_experiment(experiment)
     parts = make_parts(experiment)
     for note in dict.fromkeys(note for part in parts for note in part.problem.notes):
         say(console, f"{experiment.name}: {note}")

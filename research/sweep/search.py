@@ -4,12 +4,13 @@ Bengio, 2012), and thinned out on the way (Jamieson and Talwalkar, 2016)."""
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from research.errors import UserError
+from research.limits import MOST_RUNS, as_int, as_seed, as_stored, short
 from research.task import HParams
 
 Axes = dict[str, Sequence[Any]]  # field name -> the values it takes
@@ -31,10 +32,8 @@ def check_search(count: int | None, seed: int) -> Search | None:
     if count is None:
         return None
     if count < 1:
-        raise UserError(f"--search {count}: give how many settings to draw, at least 1")
-    if seed < 0:
-        raise UserError(f"--search-seed {seed}: must be at least 0")
-    return Search(count, seed)
+        raise UserError(f"--search {short(count)}: give how many settings to draw, at least 1")
+    return Search(as_int("--search", count, high=MOST_RUNS), as_seed("--search-seed", seed))
 
 
 class Halving(NamedTuple):
@@ -83,9 +82,16 @@ def check_halving(factor: int | None, rungs: int) -> Halving | None:
     if factor is None:
         return None
     if factor < 2:
-        raise UserError(f"--halving {factor}: must be at least 2, which keeps one setting in two")
+        raise UserError(
+            f"--halving {short(factor)}: must be at least 2, which keeps one setting in two"
+        )
     if rungs < 2:
-        raise UserError(f"--rungs {rungs}: must be at least 2: one comparison and the end")
+        raise UserError(f"--rungs {short(rungs)}: must be at least 2: one comparison and the end")
+    if (rungs - 1) * math.log(factor) > math.log(MOST_RUNS):
+        raise UserError(
+            f"--halving {short(factor)} --rungs {short(rungs)}: needs more than {MOST_RUNS} "
+            "settings; give fewer rungs"
+        )
     return Halving(factor, rungs)
 
 
@@ -113,17 +119,45 @@ def draw_settings(hparams: HParams, axes: Axes, search: Search) -> list[dict[str
         if log[name] and _is_range(values) and min(values) <= 0:
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag} {min(values)}: drawn by its logarithm; begin above 0")
+    settings = _draw_distinct(axes, log, search)
+    if len(settings) < search.settings:
+        raise UserError(
+            f"--search {search.settings}: what was given makes {len(settings)} settings or so; "
+            "draw fewer, or leave --search out for the grid"
+        )
+    return settings
+
+
+def _draw_distinct(axes: Axes, log: Mapping[str, bool], search: Search) -> list[dict[str, Any]]:
+    """Settings that differ as the program holds them; fewer where no more are found in a hundred
+    times as many draws, or there cannot be."""
     random = np.random.default_rng(search.seed)
-    settings: dict[tuple[Any, ...], None] = {}
-    for _ in range(100 * search.settings):
+    settings: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    wanted = min(search.settings, math.prod(map(_count, axes.values())))
+    for _ in range(100 * wanted):
+        if len(settings) == wanted:
+            break
         one = tuple(_draw(random, values, log[name]) for name, values in axes.items())
-        settings[one] = None
-        if len(settings) == search.settings:
-            return [dict(zip(axes, values, strict=True)) for values in settings]
-    raise UserError(
-        f"--search {search.settings}: what was given makes {len(settings)} settings or so; draw "
-        "fewer, or leave --search out for the grid"
-    )
+        settings.setdefault(tuple(map(as_stored, one)), one)
+    return [dict(zip(axes, values, strict=True)) for values in settings.values()]
+
+
+def _count(values: Sequence[Any]) -> int:
+    """How many values there are to draw, or more."""
+    if not _is_range(values):
+        return len(values)
+    low, high = sorted(values)
+    if isinstance(low, int) and isinstance(high, int):
+        return high - low + 1
+    return math.ceil(_place(high) - _place(low)) + 3
+
+
+def _place(value: float) -> float:
+    """How many numbers of four digits lie between a float and 0, about; negative below 0."""
+    if value == 0:
+        return 0.0
+    mantissa, exponent = f"{abs(value):.3e}".split("e")
+    return math.copysign(9000 * (int(exponent) + 39) + 1000 * (float(mantissa) - 1), value)
 
 
 def _is_range(values: Sequence[Any]) -> bool:

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from research.dqn import PRESETS, Config, make_problem
+from research.dqn import PRESETS, Config, HParams, make_problem
 from research.dqn.config import check_intervals
 from research.errors import UserError
+from research.sweep.axes import check_requirements, make_runs
 
 CONFIG = Config()
 
@@ -56,3 +57,27 @@ def test_an_interval_that_does_not_fit_is_refused(changes, says):
 def test_a_combination_that_makes_no_sense_says_so(changes, says):
     with pytest.raises(UserError, match=says):
         dataclasses.replace(CONFIG, **changes)
+
+
+@pytest.mark.parametrize(
+    ("axes", "cell"),
+    [
+        ({"value_min": [-10, 0], "value_max": [0, 10]}, "value_min=0.0 value_max=0.0"),
+        ({"value_max": [10, -20]}, "value_max=-20.0"),
+        ({"value_min": [9.9999999]}, ""),  # 10 as a float32
+        ({"value_min": [1e8], "value_max": [1e8 + 16]}, ""),  # atoms 0.3 apart where floats are 8
+        ({"value_min": [-3e38], "value_max": [3e38]}, ""),  # the width is no float32
+    ],
+)
+def test_an_empty_or_reversed_range_of_c51_is_named_with_its_cell(axes, cell):
+    runs = make_runs(HParams(), axes, 2)
+    task = make_problem(dataclasses.replace(CONFIG, values="categorical")).task
+    with pytest.raises(UserError, match=r"--value-min .* --value-max .*must lie below.*" + cell):
+        check_requirements(task, runs)
+    check_requirements(make_problem(CONFIG).task, runs)  # which has no atoms
+
+
+def test_a_range_of_c51_that_holds_its_atoms_is_fine():
+    runs = make_runs(HParams(), {"value_min": [-10, 0], "value_max": [1, 10]}, 2)
+    task = make_problem(dataclasses.replace(CONFIG, values="categorical")).task
+    check_requirements(task, runs)

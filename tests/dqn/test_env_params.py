@@ -9,6 +9,7 @@ from research.dqn import HParams
 from research.dqn.env_params import add_env_params, take_env_params, with_env_params
 from research.dqn.environments import make_environment
 from research.errors import UserError
+from research.sweep import make_runs
 
 
 def given(*words, env=("CartPole-v1",)):
@@ -48,6 +49,10 @@ def test_a_whole_number_stays_one():
         (["gravity"], "--env-param gravity: '' is not a number"),
         (["gravity=low"], "--env-param gravity=low: 'low' is not a number"),
         (["max_steps_in_episode=2.5"], "'2.5' is not a whole number"),
+        (["max_steps_in_episode=3000000000"], "--env-param max_steps_in_episode 3000000000: must"),
+        (["gravity=1e39"], "--env-param gravity 1e.39: a float32 holds at most"),
+        (["gravity=1e-50"], "--env-param gravity 1e-50: a float32 holds nothing"),
+        (["gravity=9.8,nan"], "--env-param gravity nan: must be a finite number"),
     ],
 )
 def test_what_is_no_parameter_is_one_clear_line(words, says):
@@ -58,3 +63,10 @@ def test_what_is_no_parameter_is_one_clear_line(words, says):
 def test_several_environments_share_no_parameters():
     with pytest.raises(UserError, match="give one --env"):
         take_env_params(given("gravity=1", env=("CartPole-v1", "Acrobot-v1")), HParams())
+
+
+def test_a_parameter_from_python_is_checked_as_one_from_the_command_line():
+    env = make_environment("CartPole-v1")
+    hparams = add_env_params(HParams(), env, ["max_steps_in_episode"])
+    with pytest.raises(UserError, match="--env-max-steps-in-episode 3000000000: must be at most"):
+        make_runs(hparams, {"env_max_steps_in_episode": [3_000_000_000]}, 1)

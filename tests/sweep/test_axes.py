@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from research.errors import UserError
-from research.sweep.axes import check_axes, make_groups, make_runs, parse_seeds
+from research.sweep import sweep
+from research.sweep.axes import (
+    check_axes,
+    check_requirements,
+    make_groups,
+    make_runs,
+    parse_seeds,
+)
+from research.sweep.experiment import Experiment, make_parts
+from research.sweep.search import Search
+from research.task import Requirement
+from tests import toy
 from tests.toy import ToyHParams
 
 
@@ -29,6 +40,9 @@ def test_one_number_is_a_count_and_more_are_a_list(words, seeds):
         (["1", "-2"], "between 0"),
         ([f"{2**32},1"], "between 0"),
         (["1.5"], "1.5"),
+        (["9" * 5000], "give a count such as 64"),
+        ([str(2**40)], "--seeds 1099511627776: must be at most"),
+        ([str(2**24 + 1)], "a count of seeds is at most 16777216"),
     ],
 )
 def test_seeds_that_make_no_sense_are_named(words, says):
@@ -77,8 +91,106 @@ def test_config_values_make_groups_with_the_whole_grid_each():
         ({"rate": [-1.0]}, "--rate -1.0: must be at least 0"),
         ({"rate": [float("nan")]}, "finite"),
         ({"rate": [float("inf")]}, "finite"),
+        ({"rate": [0.01, 0.010000000001]}, "--rate 0.01 0.010000000001: these are one float32"),
+        ({"rate": [1, 1.0]}, "--rate 1.0 1.0: a value is given twice"),
+        ({"rate": [1e-50]}, "--rate 1e-50: a float32 holds nothing"),
+        ({"rate": [True]}, "--rate True: must be a number"),
+        ({"rate": 0.5}, "--rate 0.5: give a list of values"),
+        ({"rate": "ab"}, "--rate ab: give a list of values"),
+        ({"fail_at": [2**31]}, "--fail-at 2147483648: must be at most 2147483647"),
+        ({"fail_at": [1, 1.5]}, "--fail-at 1.5: must be a whole number"),
     ],
 )
 def test_an_axis_that_makes_no_sense_is_named(axes, says):
     with pytest.raises(UserError, match=says):
         check_axes(ToyHParams(), axes)
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 1], [0, 1.0], (np.float64(0), np.int32(1)), np.array([0, 1]), range(2)]
+)
+def test_lanes_have_the_type_of_their_field_whatever_was_given(values):
+    runs = make_runs(ToyHParams(), {"rate": values, "fail_at": np.float32([3])}, np.arange(2))
+    assert runs.hparams.rate.dtype == np.float32
+    assert runs.hparams.fail_at.dtype == np.int32
+    np.testing.assert_array_equal(runs.hparams.rate, np.float32([0, 0, 1, 1]))
+    np.testing.assert_array_equal(runs.seeds, np.uint32([0, 1, 0, 1]))
+
+
+def test_a_single_value_is_checked_as_an_axis_is():
+    assert make_runs(ToyHParams(rate=2), {}, 1).hparams.rate.dtype == np.float32  # type: ignore
+    for hparams in (ToyHParams(rate=1e-50), ToyHParams(fail_at=2**31), ToyHParams(rate=True)):
+        with pytest.raises(UserError, match="--"):
+            make_runs(hparams, {}, 1)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "says"),
+    [
+        (0, "--seeds 0"),
+        (2.5, "--seeds 2.5: must be a whole number"),
+        (True, "--seeds True"),
+        ([], "--seeds: give at least one"),
+        ([3, 3], "--seeds: 3 given more than once"),
+        ([2**32], "--seeds 4294967296: must be between 0"),
+        (np.array([-1]), "--seeds -1: must be between 0"),
+        ([0.5], "--seeds 0.5: must be a whole number"),
+    ],
+)
+def test_seeds_from_python_are_checked_as_those_of_the_command_line(seeds, says):
+    with pytest.raises(UserError, match=says):
+        make_runs(ToyHParams(), {}, seeds)
+
+
+def test_more_runs_than_a_host_keeps_records_of_are_refused_before_they_are_listed():
+    axes = {"rate": np.arange(5000) / 8, "fail_at": range(5000)}
+    with pytest.raises(UserError, match="25000000 settings with 3 seeds each: at most 16777216"):
+        make_runs(ToyHParams(), axes, 3)
+
+
+def ordered(hparams):
+    """The toy, where `rate` must stay below `fail_at`."""
+    below = np.asarray(hparams.rate) < hparams.fail_at
+    return (Requirement(("rate", "fail_at"), below, "--rate must be below --fail-at"),)
+
+
+ORDERED = toy.TASK._replace(requirements=ordered)
+
+
+def test_a_setting_that_breaks_a_requirement_is_named_with_its_cell():
+    good = make_runs(ToyHParams(), {"rate": [0.5, 1.5], "fail_at": [2, 3]}, 2)
+    check_requirements(ORDERED, good, "size=3")
+    bad = make_runs(ToyHParams(), {"rate": [0.5, 2.0], "fail_at": [2, 3]}, 2)
+    says = "--rate 2.0 --fail-at 2: --rate must be below --fail-at; it does not in the setting "
+    with pytest.raises(UserError, match=says + "size=3 rate=2.0 fail_at=2$"):
+        check_requirements(ORDERED, bad, "size=3")
+
+
+def test_a_requirement_sees_the_numbers_that_the_program_gets():
+    """1.99999999999 is 2 as a float32."""
+    runs = make_runs(ToyHParams(rate=1.99999999999, fail_at=2), {}, 1)
+    with pytest.raises(UserError, match=r"--rate 2.0 --fail-at 2: --rate must be below --fail-at$"):
+        check_requirements(ORDERED, runs)
+
+
+def test_the_settings_of_a_random_search_are_checked_one_by_one():
+    axes = {"rate": [0.0, 4.0], "fail_at": [1, 8]}
+    runs = make_runs(ToyHParams(), axes, 1, Search(64))
+    with pytest.raises(UserError, match="--rate must be below --fail-at"):
+        check_requirements(ORDERED, runs)
+
+
+def test_a_sweep_and_an_experiment_check_requirements_before_anything_compiles(monkeypatch):
+    def compiled(*args, **kwargs):
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr("research.sweep.engine.compile_program", compiled)
+    problem, axes = toy.problem()._replace(task=ORDERED), {"rate": [0.5, 9.0]}
+    hparams = ToyHParams(fail_at=3)
+    with pytest.raises(UserError, match=r"--rate 9.0 --fail-at 3: .* in the setting rate=9.0"):
+        sweep(problem.task, problem.shared, hparams, 2, 4, axes=axes)
+    experiment = Experiment(
+        "toy", lambda _: problem, Config(), hparams, {"size": [1, 2]}, axes, (0,), 4
+    )
+    with pytest.raises(UserError, match=r"in the setting size=1 rate=9.0"):
+        make_parts(experiment)

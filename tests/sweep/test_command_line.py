@@ -64,6 +64,11 @@ def test_an_unknown_preset_is_named(line):
         ("--batch 1.5", "--batch 1.5: not a whole number"),
         ("--hidden 8x", "--hidden 8x: not widths"),
         ("--dual maybe", "--dual maybe: not True or False"),
+        ("--steps 1e5", "--steps 1e5: not a whole number"),
+        ("--log-every ten", "--log-every ten: not a whole number"),
+        ("--rungs 2.5", "--rungs 2.5: not a whole number"),
+        ("--checkpoint-every soon", "--checkpoint-every soon: not a number"),
+        ("--batch " + "9" * 5000, r"--batch 9{40}\.\.\.: not a whole number"),
     ],
 )
 def test_a_word_that_does_not_fit_is_one_clear_line(line, says):
@@ -145,3 +150,29 @@ def test_an_error_of_the_person_is_one_line_and_a_status(capsys, monkeypatch, er
         run_main(main, PRESETS, "text", [])
     assert exit_info.value.code == status
     assert capsys.readouterr().err == says
+
+
+def test_a_flag_that_may_be_none_says_so_by_a_word():
+    assert parse("--log-every None --lanes 3").log_every is None
+    assert parse("--preset large --steps None").steps is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Paired(Config):
+    """Where a batch is as large as its kind says."""
+
+    def __post_init__(self):
+        if self.kind == "big" and self.batch < 8:
+            raise UserError(f"--kind big --batch {self.batch}: too small")
+
+
+def test_a_default_that_is_in_no_cell_of_the_grid_is_not_held_against_it():
+    """The default batch of 4 does not go with --kind big; 8 and 16 do."""
+    arguments = preset_arguments(arguments_type(Paired(), toy.ToyHParams()), Paired(),
+                                 toy.ToyHParams(), kind=("big",), batch=(8, 16))  # fmt: skip
+    experiment = make_experiment("toy", lambda _: toy.problem(), Paired(), toy.ToyHParams(),
+                                 arguments)  # fmt: skip
+    assert experiment.config_axes == {"batch": (8, 16)}
+    arguments = dataclasses.replace(arguments, batch=(2, 16))
+    with pytest.raises(UserError, match="--kind big --batch 2"):
+        make_experiment("toy", lambda _: toy.problem(), Paired(), toy.ToyHParams(), arguments)

@@ -96,3 +96,10 @@ def test_large_models_advance_one_run_at_a_time_and_small_ones_together():
     assert cache_lanes(100_000_000) == 1
     assert cache_lanes(0) > 1000
     assert cache_lanes(40_000) == 2**21 // 160_000
+
+
+@pytest.mark.parametrize("every", [2**31 - 1, 2**30])
+def test_huge_intervals_are_planned_at_once(every):
+    """2**31 - 1 is a prime: to try all numbers below it as divisors takes minutes."""
+    assert Cadence.of(1000, eval_every=every).eval_every == every
+    assert Cadence.of(2**31 - 1, chunk_every=every).chunk_every == every

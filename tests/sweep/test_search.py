@@ -101,6 +101,8 @@ def test_settings_are_distinct_up_to_the_last_one_there_is():
         (4, {"learning_rate": (1e-2, -1.0)}, r"--learning-rate -1.0: drawn by its logarithm"),
         (4, {"width": (0, 8)}, "--width 0: drawn by its logarithm"),
         (9, {"layers": (1, 4), "nesterov": (False, True)}, "--search 9: .*makes 8 settings"),
+        (10**7, {"nesterov": (False, True)}, "--search 10000000: .*makes 2 settings"),
+        (10**7, {"momentum": (0.9, 0.9001)}, "--search 10000000: .*makes 2 settings"),
     ],
 )
 def test_a_search_that_cannot_be_drawn_is_named(count, axes, says):
@@ -115,7 +117,13 @@ def test_a_search_needs_settings_and_a_seed():
 
 
 @pytest.mark.parametrize(
-    ("count", "seed", "says"), [(0, 0, "--search 0"), (4, -1, "--search-seed -1")]
+    ("count", "seed", "says"),
+    [
+        (0, 0, "--search 0"),
+        (2**31, 0, "--search 2147483648: must be at most"),
+        (4, -1, "--search-seed -1"),
+        (4, 2**32, "--search-seed 4294967296: must be between 0 and"),
+    ],
 )
 def test_numbers_that_make_no_search_are_named(count, seed, says):
     with pytest.raises(UserError, match=says):
@@ -163,8 +171,21 @@ def test_a_halving_is_asked_for_by_its_factor():
 
 
 @pytest.mark.parametrize(
-    ("factor", "rungs", "says"), [(1, 3, "--halving 1"), (0, 3, "--halving 0"), (3, 1, "--rungs 1")]
+    ("factor", "rungs", "says"),
+    [
+        (1, 3, "--halving 1"),
+        (0, 3, "--halving 0"),
+        (3, 1, "--rungs 1"),
+        (2, 2**63, "--halving 2 --rungs 9223372036854775808: needs more than"),
+        (10**30, 3, "--halving 1e30 or so --rungs 3: needs more than"),
+    ],
 )
 def test_numbers_that_make_no_halving_are_named(factor, rungs, says):
     with pytest.raises(UserError, match=says):
         check_halving(factor, rungs)
+
+
+def test_settings_differ_as_float32_too():
+    """Ends of a range keep all their digits: they are one number here."""
+    drawn = draw(2, momentum=(1 / 3, 1 / 3 + 1e-12), nesterov=(False, True))
+    assert {setting["nesterov"] for setting in drawn} == {False, True}
