@@ -110,14 +110,17 @@ def field(
     high: float | None = None,
     log: bool = False,
     zero_is_off: bool = False,
+    words: str = "",
 ) -> Any:
     """A field of a config or hparams dataclass, with its help text and legal range, ends included.
 
     The range is checked on the host before anything compiles: under `vmap` it could not be. `log`
     says that a random search draws the logarithm evenly, as suits a learning rate. `zero_is_off`
-    says of a hyper-parameter that it takes time even at 0; see `always_zero`.
+    says of a hyper-parameter that it takes time even at 0; see `always_zero`. `words` is what
+    the command line calls a word of a field that is a tuple of words: all of them are one value.
     """
     metadata = {"help": help, "low": low, "high": high, "log": log, "zero_is_off": zero_is_off}
+    metadata["words"] = words
     return dataclasses.field(default=default, metadata=metadata)
 
 
