@@ -54,9 +54,9 @@ def find_dropped(
     """
     found: list[str] = []
     for word in [drop] if isinstance(drop, str) else drop:
-        several = next(csv.reader([word], skipinitialspace=True), [])
-        found += [word] if clean_name(word) in names else [one for one in several if one.strip()]
-    found = [clean_name(name) for name in found]
+        several = [clean_name(one) for one in next(csv.reader([word], skipinitialspace=True), [])]
+        known = clean_name(word) in names
+        found += [clean_name(word)] if known else [one for one in several if one or one in names]
     if unknown := [name for name in found if name not in names]:
         raise UserError(
             f"{drop_flag(unknown)}: no column of {path} to leave out; there are {quoted(names)}"
