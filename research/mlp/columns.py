@@ -118,8 +118,9 @@ def read_cells(path: str) -> list[Cells]:
     try:
         names, rows, lines = read_lines(path)
     except BadTable as error:
-        more = f" (and {len(error.problems) - 1} more lines)" if len(error.problems) > 1 else ""
-        raise UserError(error.problems[0] + more) from error
+        first, *others = error.problems
+        more = f" (and {len(others)} more lines)" if others else ""
+        raise UserError(first + more) from error
     columns = zip(*rows, strict=True)
     return [Cells(name, cells, lines) for name, cells in zip(names, columns, strict=True)]
 

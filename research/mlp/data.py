@@ -152,7 +152,7 @@ def _describe_taken(table: Table) -> str:
         for word, count in counts.items():
             columns.setdefault(word, {})[name] = count
     return "; ".join(
-        f"{word!r} in {sum(where.values())} cells of {shortlist(map(title, where))}"
+        f"{word!r} in {sum(where.values())} cells of {shortlist(name or "''" for name in where)}"
         for word, where in sorted(columns.items())
     )
 

@@ -281,6 +281,7 @@ def _furthest(table, parts, row):
 
 
 def _main(path):
+    lines = []
     try:
         table, lines = _read(path)
         predictions = predict(table)

@@ -71,7 +71,7 @@ def check_same(recorded: Mapping[str, Any], asked: Mapping[str, Any], path: Path
     for name in IDENTITY:
         there, here = recorded.get(name), _as_json(asked.get(name))
         if name == "config":
-            there = _config_as_now(there, here)
+            there = _config_as_now(there or {}, here)
         elif name == "data":
             there, here = _in_both(there, here), _in_both(here, there)
         if there != here:

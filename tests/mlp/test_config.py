@@ -8,6 +8,7 @@ import pytest
 from research.errors import UserError
 from research.mlp import Config, HParams, check_flags
 from research.mlp.dataset import Choice
+from research.sweep.experiment import restore_config
 
 
 def given(**changes):
@@ -59,3 +60,13 @@ def test_attacks_to_train_on_have_steps_and_a_radius(steps, radii, says):
 )
 def test_attacks_to_train_on_can_be_compared_to_none(steps, radii):
     check_flags(given(adversarial_steps=steps, adversarial_radius=radii))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "drop"),
+    [("", ()), ("a,b", ("a,b",)), ([], ()), (["a", "b, c", ""], ("a", "b, c", ""))],
+)
+def test_columns_to_drop_are_restored_from_a_list_or_from_an_older_word(recorded, drop):
+    restored = restore_config({"data": "t.csv", "drop": recorded}, Config())
+    assert (restored.data, restored.drop, restored.missing) == ("t.csv", drop, ())
+    assert Config(drop="a").drop == ("a",)
