@@ -151,10 +151,11 @@ def _describe_taken(table: Table) -> str:
     for name, counts in table.taken.items():
         for word, count in counts.items():
             columns.setdefault(word, {})[name] = count
-    return "; ".join(
-        f"{word!r} in {sum(where.values())} cells of {shortlist(name or "''" for name in where)}"
-        for word, where in sorted(columns.items())
-    )
+    lines = []
+    for word, where in sorted(columns.items()):
+        cells = "1 cell" if (count := sum(where.values())) == 1 else f"{count} cells"
+        lines.append(f"{word!r} in {cells} of {shortlist(name or repr(name) for name in where)}")
+    return "; ".join(lines)
 
 
 def _load_images(choice: Choice) -> tuple[Dataset, dict[str, Any]]:

@@ -177,7 +177,7 @@ def test_what_is_taken_for_missing_is_said_and_recorded(tmp_path):
     assert facts["notes"][:2] == [
         f"{path}: 1 rows without b are left out",
         f"{path}: taken for missing: '-' in 10 cells of a, d; '?' in 20 cells of a, d; "
-        "'NA' in 10 cells of c; 'none' in 1 cells of b; --missing names what is",
+        "'NA' in 10 cells of c; 'none' in 1 cell of b; --missing names what is",
     ]
     _, facts = data.load_dataset(path, "b", missing=("-", "?", "none"))
     assert facts["classes"] == ["0", "1"]
