@@ -35,7 +35,7 @@ def test_a_value_that_makes_no_sense_is_one_clear_line(changes, says):
 
 
 def test_the_data_is_chosen_by_fields_of_its_names():
-    changes = {"data": "t.csv", "target": "b", "test_data": "u.csv", "drop": "c",
+    changes = {"data": "t.csv", "target": "b", "test_data": "u.csv", "drop": ("c",),
                "target_type": "classes", "min_category": 3, "split_seed": 7}  # fmt: skip
     assert Config(**changes).choice == Choice(**changes)
     assert Config().choice == Choice("digits")
