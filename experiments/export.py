@@ -6,12 +6,13 @@
     python RUN/export/predict.py table.csv
 
 The folder holds the params as safetensors, the program as `jax.export` serializes it, for CPUs,
-GPUs and TPUs, and a script that reads tables and needs numpy and jax alone. It is written once its
-predictions are those of the net, and an existing one is not overwritten.
+GPUs and TPUs, and a script that reads tables and needs numpy and jax alone. It is written once it
+has read the table anew and predicted what the net does, and an existing one is not overwritten.
 """
 
 import dataclasses
 import json
+import runpy
 import shutil
 import tempfile
 from pathlib import Path
@@ -26,13 +27,14 @@ from trained_mlps import Trained, finished_settings, load_trained
 from research.atomic import write_bytes
 from research.errors import UserError, plain_exit
 from research.mlp.ensembles import average
-from research.mlp.export import SCRIPT, make_program, make_schema, run_program
+from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, read_run_of
 from research.sweep.machine import configure_jax, versions
 from research.sweep.tensors import save_tree
 
 AGREE = 1e-5  # how far predictions may be from those of the net, of probabilities
+PARTS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +56,11 @@ def main(args: Arguments) -> Path:
     if args.ensemble and args.run is not None:
         raise UserError(f"--run {args.run} --ensemble: choose one")
     trained = choose(data, args)
-    program = make_program(trained.config, trained.shared, trained.params)
-    gap = check(trained, program)
-    _write(target, trained, program)
+    rows, gap = _write(target, trained)
     who = f"{len(trained.runs)} runs" if args.ensemble else f"run {trained.runs[0]}"
     print(
-        f"{who} of {data.path}, {trained.setting.label}: exported to {target}; predictions of the "
-        f"test part differ by {gap:.1e} at most"
+        f"{who} of {data.path}, {trained.setting.label}: exported to {target}; its predictions of "
+        f"{rows} rows of the table differ from the net's by {gap:.1e} at most"
     )
     return target
 
@@ -81,42 +81,65 @@ def choose(data: RunFolderData, args: Arguments) -> Trained:
     return trained._replace(runs=trained.runs[at], seeds=trained.seeds[at], params=params)
 
 
-def check(trained: Trained, program: bytes) -> float:
-    """The largest difference of what the program and the net predict.
+def check(trained: Trained, folder: Path) -> tuple[int, float]:
+    """Compares what the program in a folder predicts, from the cells that the files hold, with what
+    the net predicts from the rows as training encoded them.
+
+    Returns:
+      How many rows of all parts were compared, and the largest difference.
 
     Raises:
-      RuntimeError: if they are not the same but for rounding.
+      UserError: if they are not the same but for rounding, or the program cannot read a row.
     """
-    x = np.asarray(trained.shared.test.x)
-    expected = average(predict(trained, x))
+    script, choice = runpy.run_path(str(folder / "predict.py")), trained.config.choice
+    parts = [raw_rows(choice, part, script["read_csv"]) for part in PARTS]
+    table = {name: [cell for part in parts for cell in part[name]] for name in parts[0]}
+    counts = [len(next(iter(part.values()))) for part in parts]
+    splits = zip(PARTS, counts, strict=True)
+    x = np.concatenate([getattr(trained.shared, part).x[:count] for part, count in splits])
+    try:
+        off = np.max(np.abs(script["encode"](table).astype(np.float64) - x))
+        predicted = script["predict"](table)
+    except ValueError as error:
+        line = str(error).splitlines()[0]
+        raise UserError(f"the exported program cannot read the table: {line}") from error
     unit = 1.0 if trained.class_names else float(trained.shared.target_scale)
-    gap = float(np.max(np.abs(run_program(program, x) - expected))) / unit
-    if not gap <= AGREE:
-        raise RuntimeError(f"the exported program is {gap:.1e} off; nothing was written")
-    return gap
+    gap = float(np.max(np.abs(predicted - average(predict(trained, x))))) / unit
+    if not (gap <= AGREE and off <= AGREE * max(1, np.max(np.abs(x)))):
+        raise UserError(
+            f"the exported program is off by {gap:.1e}, its features by {off:.1e}; nothing was "
+            "written"
+        )
+    return len(x), gap
 
 
-def _write(target: Path, trained: Trained, program: bytes) -> None:
-    """The folder, whole or not at all."""
+def _write(target: Path, trained: Trained) -> tuple[int, float]:
+    """Writes the folder, whole or not at all; returns what `check` does."""
     schema: dict[str, Any] = {
-        **make_schema(trained.config, trained.facts),
+        **make_schema(trained.config, trained.facts, trained.shared.train.x.shape[1]),
         "runs": trained.runs.tolist(),
         "seeds": trained.seeds.tolist(),
         "config": dataclasses.asdict(trained.config),
         "setting": trained.setting.label,
         "versions": versions(),
     }
+    program = make_program(trained.config, trained.shared, trained.params)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".export.", suffix=".partial", dir=target.parent))
         staging.chmod(0o755)
-        write_bytes(staging / "schema.json", json.dumps(schema, indent=1).encode())
-        write_bytes(staging / "predict.jaxexport", program)
-        save_tree(staging / "params.safetensors", trained.params)
-        shutil.copyfile(SCRIPT, staging / "predict.py")
-        staging.rename(target)
+        try:
+            write_bytes(staging / "schema.json", json.dumps(schema, indent=1).encode())
+            write_bytes(staging / "predict.jaxexport", program)
+            save_tree(staging / "params.safetensors", trained.params)
+            shutil.copyfile(SCRIPT, staging / "predict.py")
+            found = check(trained, staging)
+            staging.rename(target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise UserError(f"cannot write to {target}: {error.strerror}") from error
+    return found
 
 
 if __name__ == "__main__":

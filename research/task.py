@@ -138,6 +138,7 @@ def field(
     below: float | None = None,
     log: bool = False,
     zero_is_off: bool = False,
+    words: str = "",
 ) -> Any:
     """A field of a config or hparams dataclass, with its help text and legal range.
 
@@ -152,10 +153,12 @@ def field(
         1 - decay.
       log: whether a random search draws the logarithm evenly, as suits a learning rate.
       zero_is_off: whether a hyper-parameter takes time even at 0; see `always_zero`.
+      words: what the command line calls a word of a field that is a tuple of words, all of which
+        are one value.
     """
     metadata = {
         "help": help, "low": low, "high": high, "above": above, "below": below, "log": log,
-        "zero_is_off": zero_is_off,
+        "zero_is_off": zero_is_off, "words": words,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 

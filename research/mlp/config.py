@@ -24,7 +24,12 @@ class Config:
     data: str = field("digits", DATA_HELP)
     target: str = field("", "the column of a file to predict")
     test_data: str = field("", "a file whose rows are the test part")
-    drop: str = field("", "columns of a file to leave out, between commas")
+    drop: tuple[str, ...] = field((), "columns of a file to leave out", words="COLUMN")
+    missing: tuple[str, ...] = field(
+        (), "words that stand for a missing cell, written as in the file; unless given: ? na n/a "
+        "nan null none in any case, - among numbers, and none of them in a Parquet file",
+        words="WORD",
+    )  # fmt: skip
     target_type: str = field("auto", "one of " + ", ".join(TARGET_TYPES))
     min_category: int = field(1, "categories with fewer training rows become one", low=1)
     hidden: tuple[int, ...] = field((128,), "widths of the hidden layers, such as 128 or 64x32")
@@ -44,6 +49,9 @@ class Config:
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
+        for name in ("drop", "missing"):
+            if isinstance(given := getattr(self, name), str):
+                object.__setattr__(self, name, (given,) if given else ())
         fit_fields(self)
         for name, known in (
             ("activation", ACTIVATIONS),

@@ -5,7 +5,8 @@ Shape letters: N rows, F features, K classes.
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError, shortlist
 from research.mlp import data_quality
+from research.mlp.columns import number_like, title
 from research.mlp.dataset import BUNDLED, Choice, Dataset, Split
 from research.mlp.encoding import encode
-from research.mlp.images import IMAGES, load_images
+from research.mlp.images import IMAGES, Images, load_images
 from research.mlp.tables import Table, read_bundled, read_files
 
 MOST_ROWS_NAMED = 20_000  # in the record; of more there is a digest
@@ -45,18 +47,35 @@ def load(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
     """
     if choice.data in BUNDLED or choice.data in IMAGES:
         _refuse_table_flags(choice)
-    if choice.data in IMAGES:
-        return _load_images(choice)
-    if choice.data in BUNDLED:
-        return _load_table(read_bundled(choice.data), choice)
+    return _load_images(choice) if choice.data in IMAGES else _load_table(choice)
+
+
+def read_table(choice: Choice) -> tuple[Table, dict[str, np.ndarray]]:
+    """A table that is no pictures by name, and the rows of each part.
+
+    Raises:
+      UserError: if there is no such table, or it cannot be used.
+    """
+    table = read_bundled(choice.data) if choice.data in BUNDLED else _read_files(choice)
+    rows = _split_rows(table.y, bool(table.class_names), table.tests, 0.25, choice.split_seed)
+    return table, rows
+
+
+def read_images(choice: Choice) -> tuple[Images, dict[str, np.ndarray]]:
+    """Pictures by name, and the rows of each part."""
+    images = load_images(choice.data)
+    return images, _split_rows(images.y, True, images.tests, 1 / 6, choice.split_seed)
+
+
+def _read_files(choice: Choice) -> Table:
     for flag, path in (("--data", choice.data), ("--test-data", choice.test_data)):
         if path and not Path(path).is_file():
             known = ", ".join([*BUNDLED, *IMAGES])
             names = f" nor one of {known}" if flag == "--data" else ""
             kind = "neither a file" if names else "no such file"
             raise UserError(f"{flag} {path}: {kind}{names}")
-    how = (choice.test_data, choice.drop, choice.target_type)
-    return _load_table(read_files(choice.data, choice.target, *how), choice)
+    how = (choice.test_data, choice.drop, choice.target_type, choice.missing)
+    return read_files(choice.data, choice.target, *how)
 
 
 def balanced(dataset: Dataset) -> Dataset:
@@ -70,11 +89,12 @@ def _refuse_table_flags(choice: Choice) -> None:
     for name, default in Choice._field_defaults.items():
         if name != "split_seed" and (given := getattr(choice, name)) != default:
             flag = "--" + name.replace("_", "-")
+            given = shlex.join(given) if isinstance(given, tuple) else given
             raise UserError(f"{flag} {given}: only for a CSV or Parquet file, not {choice.data}")
 
 
-def _load_table(table: Table, choice: Choice) -> tuple[Dataset, dict[str, Any]]:
-    rows = _split_rows(table.y, bool(table.class_names), table.tests, 0.25, choice.split_seed)
+def _load_table(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
+    table, rows = read_table(choice)
     _check_classes(table, rows)
     encoded = encode(table, rows["train"], choice.min_category)
     y, y_mean, y_scale = _standardize_target(table, rows["train"])
@@ -96,7 +116,8 @@ def _load_table(table: Table, choice: Choice) -> tuple[Dataset, dict[str, Any]]:
         encoded.x, y, rows, table.class_names, None if table.image else columns
     )
     facts = {
-        **_facts(choice, rows, table.class_names, found),
+        **_facts(choice, rows, table.class_names, found, table.left_out),
+        "missing": {"rule": dict(table.rule), "cells": table.taken},
         "sha256": _sha256(*(_plain(column.values) for column in table.columns), table.y),
         "dropped_rows": table.dropped,
         "features": encoded.features,
@@ -104,16 +125,42 @@ def _load_table(table: Table, choice: Choice) -> tuple[Dataset, dict[str, Any]]:
         "target_mean": y_mean,
         "target_scale": y_scale,
     }
-    if table.dropped:
-        note = f"{table.source}: {table.dropped} rows without {choice.target} are left out"
-        facts["notes"] = [note, *facts["notes"]]
+    facts["notes"] = [*_notes(table, choice.target), *facts["notes"]]
     return dataset, facts
+
+
+def _notes(table: Table, target: str) -> list[str]:
+    """What reading the table took its cells for; lines."""
+    lines = []
+    if table.dropped:
+        lines.append(f"{table.dropped} rows without {target} are left out")
+    if table.taken:
+        lines.append(f"taken for missing: {_describe_taken(table)}; --missing names what is")
+    lines += [
+        f"{title(column.name)} looks like numbers but is read as words, such as {word!r}, and each "
+        "is a category: write 1200 or 0.5"
+        for column in table.columns
+        if (word := number_like(column))
+    ]
+    return [f"{table.source}: {line}" for line in lines]
+
+
+def _describe_taken(table: Table) -> str:
+    """Each word, in how many cells it stands, and of which columns."""
+    columns: dict[str, dict[str, int]] = {}
+    for name, counts in table.taken.items():
+        for word, count in counts.items():
+            columns.setdefault(word, {})[name] = count
+    lines = []
+    for word, where in sorted(columns.items()):
+        cells = "1 cell" if (count := sum(where.values())) == 1 else f"{count} cells"
+        lines.append(f"{word!r} in {cells} of {shortlist(name or repr(name) for name in where)}")
+    return "; ".join(lines)
 
 
 def _load_images(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
     """Pixels keep their bytes, and are standardized, by channel, where they are read."""
-    images, named = load_images(choice.data), IMAGES[choice.data]
-    rows = _split_rows(images.y, True, images.tests, 1 / 6, choice.split_seed)
+    (images, rows), named = read_images(choice), IMAGES[choice.data]
     channels = images.x[rows["train"]].reshape(-1, named.shape[2])
     mean = np.tile(channels.mean(axis=0), images.x.shape[1] // named.shape[2])
     scale = np.tile(channels.std(axis=0), images.x.shape[1] // named.shape[2])
@@ -147,6 +194,7 @@ def _facts(
     rows: Mapping[str, np.ndarray],
     class_names: list[str],
     found: data_quality.Report,
+    left_out: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     named = {part: which.tolist() for part, which in rows.items()}
     if sum(map(len, rows.values())) > MOST_ROWS_NAMED:
@@ -157,7 +205,7 @@ def _facts(
         "split_seed": choice.split_seed,
         "rows": named,
         "found": found,
-        "notes": data_quality.describe(found, choice.data),
+        "notes": data_quality.describe(found, choice.data, left_out),
     }
 
 

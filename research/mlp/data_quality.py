@@ -12,6 +12,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from research.errors import shortlist
+from research.mlp.columns import title
+from research.mlp.unusable import drop_flag
 
 LOOKED_AT = 2_000  # training rows, to find leaks in
 MOST_COLUMNS = 300  # to look for leaks in
@@ -39,14 +41,15 @@ def inspect(
       columns: name -> its features; None: features have no meaning by themselves, as pixels.
 
     Returns:
-      `constant`: columns that are the same in all training rows. `leaks`: column -> how well it
-      predicts the target alone. `duplicates`: part -> how many of its rows stand among the
-      training rows. `contradictions`: training rows whose like has another target. `class_rows`:
-      class -> training rows.
+      `columns`: how many there are. `constant`: columns that are the same in all training rows.
+      `leaks`: column -> how well it predicts the target alone. `duplicates`: part -> how many of
+      its rows stand among the training rows. `contradictions`: training rows whose like has another
+      target. `class_rows`: class -> training rows.
     """
     train = rows["train"]
     known = columns or {}
     return {
+        "columns": len(known),
         "constant": [name for name, at in known.items() if _is_constant(x[np.ix_(train, at)])],
         "leaks": _find_leaks(x[train], y[train], bool(class_names), known),
         **_find_copies(x, y, rows),
@@ -54,16 +57,19 @@ def inspect(
     }
 
 
-def describe(report: Report, table: str) -> list[str]:
-    """A line for each thing that was found."""
+def describe(report: Report, table: str, left_out: Sequence[str] | None = None) -> list[str]:
+    """A line for each thing that was found.
+
+    Args:
+      report: of `inspect`.
+      table: what the lines call it.
+      left_out: the columns that are left out already; None: none can be.
+    """
     lines = []
     if constant := report["constant"]:
         lines.append(f"the same in all training rows, and so of no use: {shortlist(constant)}")
-    for name, score in report["leaks"].items():
-        lines.append(
-            f"{name} alone predicts the target (score {score:.3f} of 1): does it leak it? "
-            f"--drop {name} leaves it out"
-        )
+    if leaks := report["leaks"]:
+        lines.append(_describe_leaks(leaks, left_out, report["columns"]))
     for part, count in report["duplicates"].items():
         if count:
             rows = "row" if count == 1 else "rows"
@@ -78,6 +84,19 @@ def describe(report: Report, table: str) -> list[str]:
             "at balanced accuracy, and try --class-weights balanced"
         )
     return [f"{table}: {line}" for line in lines]
+
+
+def _describe_leaks(
+    leaks: Mapping[str, float], left_out: Sequence[str] | None, columns: int
+) -> str:
+    scores = [f"{title(name)} (score {score:.3f} of 1)" for name, score in leaks.items()]
+    line = f"alone, each of these predicts the target: {shortlist(scores)}. Do they leak it?"
+    if len(leaks) == 1:
+        line = f"alone, {scores[0]} predicts the target. Does it leak it?"
+    if left_out is None or len(leaks) == columns:
+        return line
+    them = "it" if len(leaks) == 1 else "them"
+    return f"{line} {drop_flag([*left_out, *leaks])} leaves {them} out"
 
 
 def _is_constant(x_NxF: np.ndarray) -> bool:

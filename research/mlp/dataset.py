@@ -70,7 +70,8 @@ class Choice(NamedTuple):
     data: str
     target: str = ""
     test_data: str = ""
-    drop: str = ""
+    drop: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     target_type: str = "auto"
     min_category: int = 1
     split_seed: int = 0

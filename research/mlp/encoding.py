@@ -12,7 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from research.errors import UserError
-from research.mlp.tables import Column, Table
+from research.mlp.columns import Column
+from research.mlp.tables import Table
 
 NONE = "(missing)"  # a category of its own
 OTHER = "(other)"
@@ -98,6 +99,7 @@ def _encode_numbers(
         "indicator": indicator,
         "mean": scaler.mean_.tolist(),
         "scale": scaler.scale_.tolist(),
+        **({"truth": True} if column.truth else {}),
     }
     names = [column.name, *([f"{column.name} {NONE}"] if indicator else [])]
     return np.asarray(pipeline.transform(column.values[:, None])), names, fact

@@ -8,20 +8,28 @@
 Shape letters: R members, N rows, F features.
 """
 
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 from jax import export
 
+from research.mlp.columns import MISSING_IN_TEXT, is_parquet
 from research.mlp.config import Config
-from research.mlp.dataset import Dataset
+from research.mlp.data import read_images, read_table
+from research.mlp.dataset import Choice, Dataset
 from research.mlp.encoding import NONE
-from research.mlp.tables import MISSING
+from research.mlp.images import IMAGES
 from research.mlp.task import make_model, readable
 
+ReadCSV = Callable[[str], Mapping[str, Sequence[str]]]
+
+MOST_CELLS = 2_000_000  # of each part, to be encoded again
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 SCRIPT = Path(__file__).with_name("exported_predict.py")
 
@@ -56,8 +64,14 @@ def make_program(config: Config, shared: Dataset, params: Any) -> bytes:
     return bytes(exported.serialize())
 
 
-def make_schema(config: Config, facts: dict[str, Any]) -> dict[str, Any]:
-    """What predict.py needs to know; JSON types."""
+def make_schema(config: Config, facts: dict[str, Any], pixels: int = 0) -> dict[str, Any]:
+    """What predict.py needs to know; JSON types.
+
+    Args:
+      config: of the nets.
+      facts: of their data, as `load` returns them.
+      pixels: how many a row has, where the data is pictures by name.
+    """
     columns = facts.get("columns")
     if columns is not None:
         unknown = config.min_category > 1  # an unknown word is no error then
@@ -67,7 +81,8 @@ def make_schema(config: Config, facts: dict[str, Any]) -> dict[str, Any]:
         "features": facts.get("features"),
         "target": config.target,
         "classes": facts["classes"],
-        "missing": sorted(MISSING),
+        "pixels": pixels if columns is None else None,
+        "missing": facts["missing"]["rule"] if "missing" in facts else dict(MISSING_IN_TEXT),
         "none": NONE,
     }
 
@@ -75,3 +90,39 @@ def make_schema(config: Config, facts: dict[str, Any]) -> dict[str, Any]:
 def run_program(program: bytes, x_NxF: np.ndarray) -> np.ndarray:
     """What an exported program makes of rows."""
     return np.asarray(export.deserialize(bytearray(program)).call(x_NxF))
+
+
+def raw_rows(choice: Choice, part: str, read_csv: ReadCSV) -> dict[str, Any]:
+    """The rows of a part as the user has them: read anew, by the exported program.
+
+    Args:
+      choice: of the data.
+      part: train, validation or test.
+      read_csv: a path -> column -> words, of the exported program. A Parquet file is read as the
+        CSV file that pandas makes of it.
+
+    Returns:
+      Column -> values; of large tables only the first rows, so many that there are `MOST_CELLS`.
+    """
+    if choice.data in IMAGES:
+        images, rows = read_images(choice)
+        columns = {str(pixel): values for pixel, values in enumerate(images.x.T)}
+    else:
+        table, rows = read_table(choice)
+        columns = {column.name: column.values for column in table.columns}
+        if table.rows is not None:
+            files = [_read_raw(path, read_csv) for path in (choice.data, choice.test_data) if path]
+            columns = {name: [cell for file in files for cell in file[name]] for name in columns}
+            rows = {name: table.rows[some] for name, some in rows.items()}
+    few = rows[part][: max(1, MOST_CELLS // len(columns))]
+    return {name: [values[row] for row in few] for name, values in columns.items()}
+
+
+def _read_raw(path: str, read_csv: ReadCSV) -> Mapping[str, Sequence[str]]:
+    if not is_parquet(path):
+        return read_csv(path)
+    frame = pd.read_parquet(path)
+    narrow = list(frame.select_dtypes("float32"))  # which would be written in too few digits
+    with tempfile.TemporaryDirectory() as folder:
+        frame.astype(dict.fromkeys(narrow, "float64")).to_csv(f"{folder}/table.csv", index=False)
+        return read_csv(f"{folder}/table.csv")

@@ -5,7 +5,9 @@
 jax reads programs with flatbuffers (`pip install jax flatbuffers`).
 
 The table has a header line with the columns that schema.json names, in any order; others are not
-read. An empty cell is missing. From Python:
+read. Its cells are read as those of the training table were, which this file does as well: an empty
+cell is missing, and so are the words that schema.json lists. Cells that cannot be used are named
+line by line, with exit status 2, and nothing is predicted. From Python:
 
     import predict
     probabilities = predict.predict(predict.read_csv("table.csv"))
@@ -14,7 +16,9 @@ predict.jaxexport is a compiled program: run none that you do not trust.
 """
 
 import csv
+import functools
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -22,62 +26,283 @@ import jax
 import numpy as np
 
 FOLDER = Path(__file__).resolve().parent
-SCHEMA = json.loads((FOLDER / "schema.json").read_text(encoding="utf-8"))
-MISSING = set(SCHEMA["missing"])
+LARGEST = 1e30  # of a number: beyond, squares leave float32, and something else is meant
+MOST_LINES = 20  # of what is wrong with a table
+NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
+TRUTH = {"true": 1.0, "false": 0.0}
+
+
+class BadTable(ValueError):
+    """A table that cannot be read.
+
+    Attributes:
+      problems: a line each.
+    """
+
+    def __init__(self, *problems):
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class BadCells(BadTable):
+    """Cells that a net cannot predict from.
+
+    Attributes:
+      cells: a tuple (row, column, what is wrong with it) each; rows are counted from 0.
+    """
+
+    def __init__(self, cells):
+        self.cells = sorted(cells)
+        super().__init__(*self.lines(lambda row: f"row {row + 1}"))
+
+    def lines(self, name_row):
+        """One line a cell, with its row as `name_row(row)` calls it."""
+        return [f"{name_row(row)}, column {column}: {says}" for row, column, says in self.cells]
+
+
+def number(word, truth=False):
+    """The number that a word is, infinite if it is too large for a float; None if it is none.
+
+    Python's own `float` also takes 1_000, digits of other scripts, and nan.
+
+    Args:
+      word: without spaces around it.
+      truth: whether True and False are numbers, 1 and 0.
+    """
+    if truth and word.casefold() in TRUTH:
+        return TRUTH[word.casefold()]
+    return float(word) if NUMBER.fullmatch(word) else None
+
+
+def is_missing_word(rule, among_numbers):
+    """A function that says whether a word, without spaces around it, stands for a missing cell.
+
+    Args:
+      rule: `words` that do; whether they do so in `any_case`; and those that do so only among
+        `numbers`.
+      among_numbers: whether it is asked of a column of numbers.
+    """
+    words = {"", *rule["words"], *(rule["numbers"] if among_numbers else ())}
+    if rule["any_case"]:
+        return lambda word: word.casefold() in words
+    return words.__contains__
+
+
+def clean_name(name):
+    """A column's name without line breaks, and without spaces around it."""
+    return " ".join(name.split())
+
+
+def read_lines(path):
+    """The names of a text table's columns, its rows of words, and the line number of each row.
+
+    Blank lines are skipped, spaces around a cell are not part of it.
+
+    Raises:
+      BadTable: if it cannot be read, is empty, or its rows are not all as long as its header.
+    """
+    delimiter = "\t" if str(path).lower().endswith(".tsv") else ","
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, delimiter=delimiter)
+            lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadTable(f"{path} cannot be read as CSV: {error}") from error
+    lines = [(number, line) for number, line in lines if any(line)]
+    if len(lines) < 2:
+        raise BadTable(f"{path} is empty: a header line and rows are needed")
+    names, rows = [clean_name(name) for name in lines[0][1]], lines[1:]
+    ragged = [
+        f"{path}, line {number}: {len(row)} cells under {len(names)} columns"
+        for number, row in rows
+        if len(row) != len(names)
+    ]
+    if ragged:
+        raise BadTable(*ragged)
+    return names, [row for _, row in rows], [number for number, _ in rows]
+
+
+@functools.cache
+def schema():
+    """What schema.json, beside this file, says."""
+    return json.loads((FOLDER / "schema.json").read_text(encoding="utf-8"))
 
 
 def read_csv(path):
-    """The cells of a table, column -> list of words."""
-    delimiter = "\t" if str(path).lower().endswith(".tsv") else ","
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        header, *rows = [row for row in csv.reader(file, delimiter=delimiter) if any(row)]
-    return {name.strip(): [row[place].strip() for row in rows] for place, name in enumerate(header)}
+    """The cells of a table, column -> list of words.
+
+    Raises:
+      BadTable: if it cannot be read, or two columns have a name that the net reads.
+    """
+    return _read(path)[0]
 
 
 def encode(table):
-    """The features that the net reads, [rows, features], from column -> values."""
-    if SCHEMA["columns"] is None:  # pictures: one column a pixel, in the order of the table
-        return np.stack([np.asarray(values, np.uint8) for values in table.values()], axis=1)
-    columns = SCHEMA["columns"]
-    if lacking := [column["name"] for column in columns if column["name"] not in table]:
-        raise SystemExit(f"error: the table has no column {lacking[0]}")
-    features = [_encode_column(table[column["name"]], column) for column in columns]
-    return np.concatenate(features, axis=1).astype(np.float32)
+    """The features that the net reads, [rows, features], from column -> values.
+
+    Values are words, as `read_csv` returns them, or numbers; None and NaN are missing.
+
+    Raises:
+      BadTable: if a column is missing or of another length.
+      BadCells: for what is no number among numbers, and words that the net does not know.
+    """
+    return np.concatenate(_encode_columns(_select(table)), axis=1)
 
 
 def predict(table):
-    """Probabilities [rows, classes]; or numbers [rows, 1], in the unit of the target."""
+    """Probabilities [rows, classes]; or numbers [rows, 1], in the unit of the target.
+
+    Raises:
+      BadTable: as `encode`; also naming rows whose prediction would not be finite.
+    """
+    table = _select(table)
+    parts = _encode_columns(table)
+    x = np.concatenate(parts, axis=1)
     program = jax.export.deserialize(bytearray((FOLDER / "predict.jaxexport").read_bytes()))
-    return np.asarray(program.call(encode(table)))
+    outputs = np.asarray(program.call(x))
+    finite = np.isfinite(x).all(axis=1) & np.isfinite(outputs).all(axis=1)
+    if not finite.all():
+        rows = np.flatnonzero(~finite).tolist()
+        raise BadCells([(row, *_furthest(table, parts, row)) for row in rows])
+    return outputs
 
 
-def _encode_column(values, column):
-    missing = np.array([_is_missing(value) for value in values])
-    if column["kind"] == "number":
-        numbers = [column["fill"] if gone else float(v) for v, gone in zip(values, missing)]
-        parts = [numbers, missing] if column["indicator"] else [numbers]
-        return (np.array(parts, np.float64).T - column["mean"]) / column["scale"]
-    words = [SCHEMA["none"] if gone else str(v) for v, gone in zip(values, missing)]
+def _read(path):
+    """The cells of a table by column, and the line number of each row."""
+    names, rows, lines = read_lines(path)
+    wanted = {column["name"] for column in schema()["columns"] or ()}
+    if twice := sorted({name for name in wanted if names.count(name) > 1}):
+        raise BadTable(f"{path} has several columns named {twice[0]!r}: rename all but one")
+    cells = map(list, zip(*rows, strict=True))
+    return dict(zip(names, cells, strict=True)), lines
+
+
+def _select(table):
+    """The columns that the net reads, in its order."""
+    table = {clean_name(str(name)): list(values) for name, values in table.items()}
+    pixels, columns = schema()["pixels"], schema()["columns"]
+    if columns is None and len(table) != pixels:
+        raise BadTable(f"the table has {len(table)} columns; the net reads {pixels} pixels")
+    names = list(table) if columns is None else [column["name"] for column in columns]
+    if lacking := [name for name in names if name not in table]:
+        raise BadTable(f"the table has no column {', '.join(lacking)}")
+    if len(lengths := {len(table[name]) for name in names}) > 1:
+        raise BadTable("the columns of the table have different lengths")
+    if lengths == {0}:
+        raise BadTable("the table has no rows")
+    return {name: table[name] for name in names}
+
+
+def _encode_columns(table):
+    """The features of each column, [rows, some] each."""
+    columns = schema()["columns"] or [{"name": name, "kind": "pixel"} for name in table]
+    bad = []
+    parts = [_ENCODERS[one["kind"]](table[one["name"]], one, bad) for one in columns]
+    if bad:
+        raise BadCells(bad)
+    return parts
+
+
+def _encode_numbers(values, column, bad):
+    values, missing = _words_and_gaps(values, among_numbers=True)
+    numbers = np.full(len(values), column["fill"], np.float64)
+    for row in np.flatnonzero(~missing):
+        found = _as_number(values[row], column.get("truth", False))
+        if found is None:
+            bad.append((int(row), column["name"], f"{values[row]!r} is not a number"))
+        elif not abs(found) <= LARGEST:
+            bad.append((int(row), column["name"], f"{values[row]!r} is above {LARGEST:g}"))
+        else:
+            numbers[row] = found
+    parts = [numbers, missing] if column["indicator"] else [numbers]
+    with np.errstate(over="ignore"):
+        scores = (np.array(parts, np.float64).T - column["mean"]) / column["scale"]
+        return scores.astype(np.float32)
+
+
+def _encode_words(values, column, bad):
+    values, missing = _words_and_gaps(values, among_numbers=False)
+    words = [schema()["none"] if gone else str(v) for v, gone in zip(values, missing, strict=True)]
     places = {word: place for place, word in enumerate(column["categories"])}
     other = len(places)  # where rare and unknown words are one feature
-    one_hot = np.zeros((len(words), other + bool(column["other"])))
+    one_hot = np.zeros((len(words), other + bool(column["other"])), np.float32)
     for row, word in enumerate(words):
         if word in places or column["other"]:
             one_hot[row, places.get(word, other)] = 1
         elif not column["unknown"]:
-            raise SystemExit(f"error: column {column['name']}: the net knows no {word!r}")
+            bad.append((row, column["name"], f"{word!r} is no category that the net knows"))
     return one_hot
 
 
-def _is_missing(value):
-    return value is None or value != value or str(value).casefold() in MISSING
+def _encode_pixels(values, column, bad):
+    pixels = np.zeros((len(values), 1), np.uint8)
+    for row, value in enumerate(values):
+        found = _as_number(value, False)
+        if found is None or not (0 <= found <= 255 and found == int(found)):
+            bad.append((row, column["name"], f"{value!r} is no whole number from 0 to 255"))
+        else:
+            pixels[row] = int(found)
+    return pixels
+
+
+_ENCODERS = {"number": _encode_numbers, "category": _encode_words, "pixel": _encode_pixels}
+
+
+def _words_and_gaps(values, among_numbers):
+    """The values, words without spaces around them, and which are missing."""
+    is_missing = is_missing_word(schema()["missing"], among_numbers)
+    values = [value.strip() if isinstance(value, str) else value for value in values]
+    gone = [is_missing(v) if isinstance(v, str) else _is_gap(v) for v in values]
+    return values, np.array(gone, bool)
+
+
+def _is_gap(value):
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas' NA is neither equal nor unequal to itself
+        return True
+
+
+def _as_number(value, truth):
+    if isinstance(value, str):
+        return number(value, truth)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _furthest(table, parts, row):
+    """The column whose cell is furthest from those of the training rows, and what is wrong."""
+    distances = [np.abs(part[row]).max() for part in parts]
+    name = list(table)[int(np.argmax(distances))]
+    value = table[name][row]
+    return name, f"{value!r} is too far from those of the training rows to predict from"
+
+
+def _main(path):
+    lines = []
+    try:
+        table, lines = _read(path)
+        predictions = predict(table)
+    except BadTable as bad:
+        problems = bad.problems
+        if isinstance(bad, BadCells):
+            problems = bad.lines(lambda row: f"{path}, line {lines[row]}")
+        for problem in problems[:MOST_LINES]:
+            print(f"error: {problem}", file=sys.stderr)
+        if len(problems) > MOST_LINES:
+            print(f"error: and {len(problems) - MOST_LINES} more", file=sys.stderr)
+        raise SystemExit(2) from None
+    names, out = schema()["classes"], csv.writer(sys.stdout)
+    target = schema()["target"] or "predicted"
+    out.writerow([target, *(f"probability of {name}" for name in names)])
+    for row in predictions:
+        out.writerow([names[row.argmax()], *row] if names else row)
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
-        raise SystemExit("usage: python predict.py table.csv")
-    predictions, out = predict(read_csv(sys.argv[1])), csv.writer(sys.stdout)
-    names = SCHEMA["classes"]
-    out.writerow([SCHEMA["target"] or "predicted", *(f"probability of {name}" for name in names)])
-    for row in predictions:
-        out.writerow([names[row.argmax()], *row] if names else row)
+        print("usage: python predict.py table.csv", file=sys.stderr)
+        raise SystemExit(2)
+    _main(sys.argv[1])

@@ -312,6 +312,8 @@ def _fields(part: Any) -> list[dataclasses.Field]:
 
 def _axis(field: dataclasses.Field, default: Any) -> tuple[str, Any, Any]:
     """A field that takes one value as one that takes several."""
+    if field.metadata.get("words"):
+        return _words_axis(field, default)
     kind = type(default)
     flag = flag_of(field.name)
     metavar = {float: "FLOAT", int: "INT", bool: "{True,False}", tuple: "INTxINT"}.get(kind, "NAME")
@@ -325,6 +327,26 @@ def _axis(field: dataclasses.Field, default: Any) -> tuple[str, Any, Any]:
     described = tyro.conf.arg(help=field.metadata.get("help", ""))
     several = Annotated[tuple[Annotated[kind, one], ...], described]
     return field.name, several, dataclasses.field(default=(default,))
+
+
+def _words_axis(field: dataclasses.Field, default: Any) -> tuple[str, Any, Any]:
+    """A field of several words: the flag takes all of them, as one value."""
+    flag = "--" + field.name.replace("_", "-")
+
+    def read(words: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        if not words:
+            raise UserError(f"{flag}: give at least one; '' is the empty one")
+        return (tuple(words),)
+
+    all_words = PrimitiveConstructorSpec(
+        nargs="*",
+        metavar=f"{field.metadata['words']}...",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: list(value[0]),
+    )
+    described = tyro.conf.arg(help=field.metadata.get("help", ""))
+    return field.name, Annotated[tuple, all_words, described], dataclasses.field(default=(default,))
 
 
 def _flag(field: dataclasses.Field, unit: str) -> tuple[str, Any, Any]:

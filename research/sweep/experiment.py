@@ -208,9 +208,11 @@ def uncell(value: Any, like: Any) -> Any:
 def restore_config(recorded: Mapping[str, Any], like: Any) -> Any:
     """The config that a manifest, or a row of its groups, tells of; a dataclass as `like`, with its
     values where the record is older than a field."""
-    fields = {
-        name: uncell(recorded[name], value)
-        for name, value in vars(like).items()
-        if name in recorded
-    }
+    fields = {}
+    for field in dataclasses.fields(like):
+        value = recorded.get(field.name)
+        if field.metadata.get("words") and isinstance(value, str):  # it was one word once
+            fields[field.name] = (value,) if value else ()
+        elif field.name in recorded:
+            fields[field.name] = uncell(value, getattr(like, field.name))
     return dataclasses.replace(like, **fields)

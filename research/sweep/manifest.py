@@ -67,14 +67,36 @@ IDENTITY = (
 
 def check_same(recorded: Mapping[str, Any], asked: Mapping[str, Any], path: Path) -> None:
     """Raises a `UserError` that names the first difference between what a folder was made for and
-    what is asked for."""
+    what is asked for. What an older version did not record is no difference."""
     for name in IDENTITY:
         there, here = recorded.get(name), _as_json(asked.get(name))
+        if name == "config":
+            there = _config_as_now(there or {}, here)
+        elif name == "data":
+            there, here = _in_both(there, here), _in_both(here, there)
         if there != here:
             raise UserError(
                 f"{path} is of another experiment: {_difference(name, there, here)}; give another "
                 "--name"
             )
+
+
+def _config_as_now(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    """A recorded config with the fields that are newer than it, and a list for a field that was
+    one word when it was recorded."""
+    lists = {name for name, value in here.items() if isinstance(value, list)}
+    words = {name for name, value in there.items() if isinstance(value, str)}
+    return here | there | {name: [there[name]] if there[name] else [] for name in lists & words}
+
+
+def _in_both(facts: Any, others: Any) -> Any:
+    """Those of the facts that both have, without the notes, which are for people to read."""
+    if isinstance(facts, dict) and isinstance(others, dict):
+        names = [name for name in facts if name in others and name != "notes"]
+        return {name: _in_both(facts[name], others[name]) for name in names}
+    if isinstance(facts, list) and isinstance(others, list) and len(facts) == len(others):
+        return [_in_both(one, other) for one, other in zip(facts, others, strict=True)]
+    return facts
 
 
 def _as_json(value: Any) -> Any:

@@ -179,6 +179,28 @@ def test_what_is_no_folder_of_mlps_is_refused(tmp_path, folder, run_script, scri
         run_script(script, folder)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('(np.array(parts, np.float64).T - column["mean"])', "np.array(parts, np.float64).T"),
+        ("float(word) if NUMBER", "round(float(word), 1) if NUMBER"),
+        ('words = {"", ', 'words = {"", "13.2", '),
+    ],
+)
+def test_an_export_that_does_not_read_the_table_as_training_does_is_not_written(
+    folder, load_script, monkeypatch, tmp_path, right, wrong
+):
+    script = load_script("export.py")
+    text = script.SCRIPT.read_text()
+    assert text.count(right) == 1
+    (tmp_path / "wrong.py").write_text(text.replace(right, wrong))
+    monkeypatch.setattr(script, "SCRIPT", tmp_path / "wrong.py")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(UserError, match=r"the exported program is off by .*; nothing was written"):
+        script.main(script.Arguments(str(folder)))
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_an_export_is_not_overwritten(folder, run_script):
     run_script("export.py", folder)
     with pytest.raises(UserError, match="is there already and is not overwritten"):

@@ -8,6 +8,7 @@ import pytest
 from research.errors import UserError
 from research.mlp import Config, HParams, check_flags
 from research.mlp.dataset import Choice
+from research.sweep.experiment import restore_config
 
 
 def given(**changes):
@@ -34,7 +35,7 @@ def test_a_value_that_makes_no_sense_is_one_clear_line(changes, says):
 
 
 def test_the_data_is_chosen_by_fields_of_its_names():
-    changes = {"data": "t.csv", "target": "b", "test_data": "u.csv", "drop": "c",
+    changes = {"data": "t.csv", "target": "b", "test_data": "u.csv", "drop": ("c",),
                "target_type": "classes", "min_category": 3, "split_seed": 7}  # fmt: skip
     assert Config(**changes).choice == Choice(**changes)
     assert Config().choice == Choice("digits")
@@ -59,3 +60,13 @@ def test_attacks_to_train_on_have_steps_and_a_radius(steps, radii, says):
 )
 def test_attacks_to_train_on_can_be_compared_to_none(steps, radii):
     check_flags(given(adversarial_steps=steps, adversarial_radius=radii))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "drop"),
+    [("", ()), ("a,b", ("a,b",)), ([], ()), (["a", "b, c", ""], ("a", "b, c", ""))],
+)
+def test_columns_to_drop_are_restored_from_a_list_or_from_an_older_word(recorded, drop):
+    restored = restore_config({"data": "t.csv", "drop": recorded}, Config())
+    assert (restored.data, restored.drop, restored.missing) == ("t.csv", drop, ())
+    assert Config(drop="a").drop == ("a",)

@@ -166,6 +166,47 @@ def test_rows_without_a_target_are_left_out_and_that_is_said(tmp_path):
     assert sum(len(getattr(dataset, part).y) for part in PARTS) == 26
 
 
+def test_what_is_taken_for_missing_is_said_and_recorded(tmp_path):
+    gaps = [("-", "?", "?", 1, 2, "")[i % 6] for i in ROWS]
+    countries = [("NA", "DE", "FR")[i % 3] for i in ROWS]
+    path = csv(tmp_path, a=gaps, c=countries, d=gaps, b=["none", *BITS[1:]])
+    _, facts = data.load_dataset(path, "b", missing=())
+    assert facts["missing"]["cells"] == {
+        "a": {"-": 5, "?": 10}, "c": {"NA": 10}, "d": {"-": 5, "?": 10}, "b": {"none": 1},
+    }  # fmt: skip
+    assert facts["notes"][:2] == [
+        f"{path}: 1 rows without b are left out",
+        f"{path}: taken for missing: '-' in 10 cells of a, d; '?' in 20 cells of a, d; "
+        "'NA' in 10 cells of c; 'none' in 1 cell of b; --missing names what is",
+    ]
+    _, facts = data.load_dataset(path, "b", missing=("-", "?", "none"))
+    assert facts["classes"] == ["0", "1"]
+    assert "c = NA" in facts["features"]
+    assert json.loads(json.dumps(facts)) == facts
+
+
+def test_words_that_look_like_numbers_are_noted(tmp_path):
+    areas = [("1,200", "1,300", "900")[i // 2 % 3] for i in ROWS]
+    path = csv(tmp_path, a=UP, c=[f'"{area}"' for area in areas], b=BITS)
+    note = data.load_dataset(path, "b")[1]["notes"][0]
+    assert note.startswith(
+        f"{path}: column c looks like numbers but is read as words, such as '1,2"
+    )
+
+
+def test_several_leaks_are_one_line_whose_flag_leaves_all_of_them_out(tmp_path):
+    """With what was left out before; of a column that is all there is, none is advised."""
+    noise = [(7 * i) % 13 for i in ROWS]
+    path = csv(tmp_path, old=UP, noise=noise, **{"it's": BITS, "copy": BITS}, b=BITS)
+    (note,) = [note for note in data.load_dataset(path, "b", drop=("old",))[1]["notes"]
+               if "predict" in note]  # fmt: skip
+    assert "alone, each of these predicts the target: column it's (score 1.000 of 1), col" in note
+    assert note.endswith("""--drop old 'it'"'"'s' copy leaves them out""")
+    (note,) = [note for note in data.load_dataset(path, "b", drop=("old", "noise"))[1]["notes"]
+               if "predict" in note]  # fmt: skip
+    assert note.endswith("Do they leak it?")
+
+
 def test_a_test_file_is_the_test_part_and_the_rest_is_cut_in_75_and_25(tmp_path):
     path = csv(tmp_path, a=range(40), b=[i % 2 for i in range(40)])
     test = csv(tmp_path, "test.csv", a=[70, 80, 90], b=[1, 1, 0])
@@ -237,13 +278,13 @@ def test_the_checksum_is_of_the_data_whatever_the_split(tmp_path):
 
 @pytest.mark.parametrize("name", ["iris", "mnist"])
 @pytest.mark.parametrize(
-    ("flag", "given"),
-    [("target", "b"), ("test_data", "test.csv"), ("drop", "a"), ("target_type", "classes"),
-     ("min_category", 2)],
+    ("flag", "given", "shown"),
+    [("target", "b", "b"), ("test_data", "test.csv", "test.csv"), ("drop", ("a", "b c"), "a 'b c'"),
+     ("target_type", "classes", "classes"), ("min_category", 2, 2), ("missing", ("",), "''")],
 )  # fmt: skip
-def test_what_fits_only_files_is_refused_for_data_by_name(name, flag, given):
+def test_what_fits_only_files_is_refused_for_data_by_name(name, flag, given, shown):
     words = "--" + flag.replace("_", "-")
-    says = f"{words} {given}: only for a CSV or Parquet file, not {name}"
+    says = f"{words} {shown}: only for a CSV or Parquet file, not {name}"
     with pytest.raises(UserError, match=says):
         data.load(Choice(name)._replace(**{flag: given}))
 

@@ -111,8 +111,9 @@ def test_what_the_net_does_not_know_is_told(table):
     frame.to_csv(folder / "other.csv", index=False)
     done = call(folder / "export", folder / "other.csv")
     if config.min_category == 1:
-        assert done.returncode == 1
-        assert done.stderr == "error: column city: the net knows no 'Rome'\n"
+        assert done.returncode == 2
+        says = "line 7, column city: 'Rome' is no category that the net knows"
+        assert done.stderr == f"error: {folder / 'other.csv'}, {says}\n"
     else:
         assert done.returncode == 0, done.stderr
     frame.drop(columns="age").to_csv(folder / "other.csv", index=False)

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from research.errors import UserError
-from research.mlp.tables import MISSING, read_bundled, read_columns, read_files
+from research.mlp.columns import MISSING_IN_TEXT
+from research.mlp.tables import read_bundled, read_columns, read_files
 
 ROWS = range(30)
 UP, BITS = list(ROWS), [i % 2 for i in ROWS]
@@ -49,7 +51,7 @@ def test_cells_are_numbers_or_words(tmp_path):
     assert not word.missing.any()
 
 
-@pytest.mark.parametrize("marker", [*sorted(MISSING), "NaN", "N/A", "NULL", "None", "  "])
+@pytest.mark.parametrize("marker", [*MISSING_IN_TEXT["words"], "NaN", "N/A", "NULL", "None", "  "])
 def test_a_missing_cell_is_missing_among_numbers_and_among_words(tmp_path, marker):
     text = f"n,w,k\n1,red,0\n{marker},{marker},0\n3,blue,0\n"
     number, word, _ = read_columns(write(tmp_path, text))
@@ -65,7 +67,9 @@ def test_a_column_without_a_cell_is_of_missing_numbers(tmp_path):
     assert empty.missing.all()
 
 
-@pytest.mark.parametrize("word", ["1_000", "0x1f", "12px", '"1,5"', "--", "nan."])
+@pytest.mark.parametrize(
+    "word", ["1_000", "0x1f", "12px", '"1,5"', "--", "nan.", "\uff11\uff12", "\u0663", "1e", "."]
+)
 def test_what_only_resembles_a_number_is_a_word(tmp_path, word):
     (column,) = read_columns(write(tmp_path, f"a\n{word}\n{word}\n"))
     assert column.values.tolist() == [word.strip('"')] * 2
@@ -169,8 +173,8 @@ def test_parquet_columns_of_other_types_are_named(tmp_path, values):
 
 
 def test_parquet_files_that_cannot_be_used_are_one_clear_line(tmp_path):
-    with pytest.raises(UserError, match="column a: holds numbers above 1e"):
-        read_columns(parquet(tmp_path, a=[1.0, -np.inf]))
+    with pytest.raises(UserError, match="row 2, column a: -inf is above 1e"):
+        read_columns(parquet(tmp_path, b=[1, 2], a=[1.0, -np.inf]))
     with pytest.raises(UserError, match="is empty: it has no rows"):
         read_columns(parquet(tmp_path, a=pa.array([], pa.int64())))
     with pytest.raises(UserError, match=r"garbled\.parquet cannot be read as Parquet"):
@@ -289,7 +293,7 @@ def test_dropped_columns_are_left_out(tmp_path):
     [
         ("z", r"--drop z: no column of .*table\.csv to leave out; there are a, c, b"),
         ("a,z", "--drop z: no column"),
-        ("b", "--drop b: no column"),
+        ("b", "--drop b: it is the target"),
         ("a,c", "no column beside the target b"),
     ],
 )
@@ -330,6 +334,83 @@ def test_a_test_file_is_the_end_of_the_table(tmp_path):
     assert table.y.tolist() == [*BITS, 1, 0]
 
 
+def test_a_test_file_is_read_by_the_kinds_of_the_training_file(tmp_path):
+    """By itself, its words would be numbers, and its only class missing."""
+    train = csv(tmp_path, a=["1", "x", "2", "z", "z"] * 6, b=["+-"[bit] for bit in BITS])
+    table = read_files(train, "b", csv(tmp_path, "test.csv", a=["1", "2"], b=["-", "-"]))
+    assert table.columns[0].values[-2:].tolist() == ["1", "2"]
+    assert (table.class_names, table.tests) == (["+", "-"], 2)
+    assert table.y[-2:].tolist() == [1, 1]
+
+
+def test_plus_and_minus_are_classes(tmp_path):
+    table = read_files(csv(tmp_path, a=UP, b=["+-"[bit] for bit in BITS]), "b")
+    assert (table.class_names, table.dropped, table.taken) == (["+", "-"], 0, {})
+    assert table.y.tolist() == BITS
+
+
+def test_the_words_that_are_missing_can_be_named(tmp_path):
+    """Namibia's code, and a category None."""
+    countries = [("NA", "DE", "None")[i % 3] for i in ROWS]
+    path = csv(tmp_path, a=["." if bit else i for i, bit in enumerate(BITS)], b=countries)
+    with pytest.raises(UserError, match=r"column a: 6 different words in 10 rows are text"):
+        read_files(path, "b")
+    table = read_files(path, "b", missing=["."])
+    assert (table.class_names, table.dropped) == (["DE", "NA", "None"], 0)
+    assert table.columns[0].missing.tolist() == [bool(bit) for bit in BITS]
+    assert table.taken == {"a": {".": 15}}
+
+
+def test_what_was_taken_for_missing_is_counted_for_both_files_where_it_is_used(tmp_path):
+    gaps = {"a": [1, "?", "-"] * 5, "c": ["NA", "x", ""] * 5, "gone": ["?"] * 15}
+    train = csv(tmp_path, **gaps, b=["none", *BITS[:14]])
+    test = csv(tmp_path, "test.csv", a=["?"], c=["x"], gone=[1], b=[1])
+    table = read_files(train, "b", test, drop=["gone"])
+    assert table.taken == {"a": {"-": 5, "?": 6}, "c": {"NA": 5}, "b": {"none": 1}}
+    assert table.rows.tolist() == list(range(1, 16))
+
+
+def test_one_class_says_what_was_taken_for_another(tmp_path):
+    path = csv(tmp_path, a=UP, b=["none" if bit else "some" for bit in BITS])
+    with pytest.raises(UserError, match=r"is some in every row; taken for missing: 'none' \(15\)"):
+        read_files(path, "b")
+
+
+NUMBER_LIKE = [
+    ["1,200", "1,300", "900"], ["5%", "6%", "7%"], ["$1", "$2", "$3"], ["1 200", "1 300", "900"],
+    ["1.200.000", "2.100.000", "3.000.000"], ["\uff11", "\uff12", "\uff13"],
+]  # fmt: skip
+OTHERS = [
+    ["1", "x", "y"], ["12px", "3px", "4"], ["a,b", "c", "1"], ["1-2", "3-4", "5-6"],
+    ["2020-01-02", "12:30", "1/2"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cells", NUMBER_LIKE)
+def test_a_target_that_looks_like_numbers_is_not_taken_for_classes_in_silence(tmp_path, cells):
+    path = csv(tmp_path, a=UP, b=[f'"{cells[i % 3]}"' for i in ROWS])
+    says = f"the target b looks like numbers but is words, such as '{min(cells)}'"
+    for target_type in ("auto", "numbers"):
+        with pytest.raises(UserError, match=re.escape(says)):
+            read_files(path, "b", target_type=target_type)
+    assert len(read_files(path, "b", target_type="classes").class_names) == 3
+
+
+@pytest.mark.parametrize("cells", OTHERS)
+def test_other_words_are_classes(tmp_path, cells):
+    path = csv(tmp_path, a=UP, b=[f'"{cells[i % 3]}"' for i in ROWS])
+    assert read_files(path, "b").class_names == sorted(cells)
+
+
+def test_words_of_a_parquet_file_are_words_unless_they_are_named(tmp_path):
+    words = [("none", "-", " x ", "")[i % 4] for i in ROWS]
+    path = parquet(tmp_path, a=words, b=BITS)
+    (column,) = read_files(path, "b").columns
+    assert column.values[:4].tolist() == ["none", "-", "x", None]
+    (column,) = read_files(path, "b", missing=("none",)).columns
+    assert column.values[:4].tolist() == [None, "-", "x", None]
+
+
 def test_missing_targets_of_both_files_are_left_out(tmp_path):
     train = csv(tmp_path, a=UP, b=["?", "?", *BITS[2:]])
     test = csv(tmp_path, "test.csv", a=[70, 80, 90], b=[0, "?", 1])
@@ -349,10 +430,9 @@ def test_a_column_without_a_cell_in_the_test_file_fits_any_kind(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({"a": [1], "b": [1]}, r"test\.csv has no column c, which .*table\.csv has"),
-        ({"a": ["x"], "c": ["red"], "b": [1]}, r"test\.csv, column a: words, and numbers in .*tab"),
-        ({"a": [1], "c": [7], "b": [1]}, r"test\.csv, column c: numbers, and words in .*table"),
-        ({"a": [1], "c": ["red"], "b": ["x"]}, r"test\.csv, column b: words, and numbers"),
+        ({"a": [1], "b": [1]}, r"test\.csv, column c is only in .*table\.csv; --drop c leaves it"),
+        ({"a": ["x"], "c": ["red"], "b": [1]}, r"test\.csv, line 2, column a: 'x' is not a number"),
+        ({"a": [1], "c": ["red"], "b": ["x"]}, r"test\.csv, line 2, column b: 'x' is not a number"),
         ({"a": [1], "c": ["red"]}, r"--target b: no such column in .*test\.csv"),
         ({"a": [1], "c": ["red"], "b": ["?"]}, r"test\.csv has no rows after cleaning: b is alway"),
         ({"a": [1], "c": ["red"], "b": ["inf"]}, r"test\.csv, line 2, column b: 'inf'"),

@@ -25,6 +25,7 @@ class Config:
     kind: str = field("relu", "a word")
     batch: int = field(4, "a number", low=1)
     dual: bool = field(False, "a switch")
+    names: tuple[str, ...] = field((), "words", words="NAME")
 
 
 Arguments = arguments_type(Config(), toy.ToyHParams())
@@ -42,6 +43,28 @@ def test_every_field_takes_a_list():
     assert given.kind == ("a", "b")
     assert given.batch == (1, 2)
     assert given.dual == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ([], ()),
+        (["--names", "a", "b, c", "", "-"], ("a", "b, c", "", "-")),
+        (["--names=-x"], ("-x",)),
+        (["--names", ""], ("",)),
+        (["--names", "a", "--batch", "1", "2", "--names", "b"], ("b",)),
+    ],
+)
+def test_a_list_of_words_is_one_value(words, names):
+    given = parse_arguments(PRESETS, "text", words)
+    made = make_experiment("toy", lambda config: None, Config(), toy.ToyHParams(), given)
+    assert made.config.names == names
+    assert "names" not in made.config_axes
+
+
+def test_a_list_without_a_word_is_one_clear_line():
+    with pytest.raises(UserError, match="--names: give at least one; '' is the empty one"):
+        parse("--names --batch 4")
 
 
 def test_what_is_not_given_comes_from_the_preset():

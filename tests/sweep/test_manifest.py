@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from research.errors import UserError
 from research.sweep.experiment import make_parts
 from research.sweep.machine import now
-from research.sweep.manifest import describe, throughput
+from research.sweep.manifest import check_same, describe, throughput
 from tests.sweep.test_experiment import experiment
 
 CLOCK = [(10, 1.0), (20, 1.5), (30, 3.0)]
@@ -45,3 +46,34 @@ def test_axes_list_each_value_once_and_groups_list_their_combination():
         "first_run": 12, "runs": 6, "steps": 6, "goal": None, "size": 2, "kind": "a"
     }  # fmt: skip
     json.dumps(facts, allow_nan=False)
+
+
+NOW = {
+    "config": {"width": 8, "drop": ["a,b"], "missing": []},
+    "data": [{"sha256": "12", "notes": ["new words"], "cells": {}, "columns": [{"x": 1, "y": 2}]}],
+}
+OLDER = {
+    "config": {"width": 8, "drop": "a,b"},
+    "data": [{"sha256": "12", "notes": ["old words"], "columns": [{"x": 1}]}],
+}
+
+
+def test_what_an_older_version_recorded_in_other_words_is_the_same(tmp_path):
+    check_same(OLDER, NOW, tmp_path)
+    empty = {"config": {"width": 8, "drop": ""}, "data": OLDER["data"]}
+    check_same(empty, NOW | {"config": NOW["config"] | {"drop": []}}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"config": {"width": 9, "drop": "a,b"}}, "width is 9 there and 8 here"),
+        ({"config": {"width": 8, "drop": ""}}, r'drop is \[\] there and \["a,b"\] here'),
+        ({"data": [{"sha256": "13"}]}, 'sha256 is "13" there and "12" here'),
+        ({"data": [{"sha256": "12", "columns": [{"x": 3}]}]}, "x is 3 there and 1 here"),
+        ({"data": []}, "data is "),
+    ],
+)
+def test_what_differs_from_an_older_record_is_named(tmp_path, changed, says):
+    with pytest.raises(UserError, match=f"is of another experiment: .*{says}"):
+        check_same(OLDER | changed, NOW, tmp_path)

@@ -1,0 +1,252 @@
+"""Columns of files, CSV, TSV and Parquet: cells become numbers or words, by one rule for what is
+missing. What the cells of a text file mean is defined in `exported_predict`, since exported
+programs read tables, too.
+
+Shape letters: N rows.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from research.errors import UserError
+from research.mlp.exported_predict import (
+    LARGEST,
+    BadTable,
+    clean_name,
+    is_missing_word,
+    number,
+    read_lines,
+)
+
+Rule = Mapping[str, Any]  # of what is missing, as `is_missing_word` describes it; JSON types
+
+MISSING_IN_TEXT: Rule = {
+    "words": ["?", "n/a", "na", "nan", "none", "null"], "any_case": True, "numbers": ["-"],
+}  # fmt: skip
+MISSING_IN_PARQUET: Rule = {"words": [], "any_case": False, "numbers": []}  # it has its own nulls
+
+
+class Column(NamedTuple):
+    """One column.
+
+    Attributes:
+      name: of the column.
+      values: float64 [N], NaN where missing; or words, object [N], None where missing.
+      taken: word -> how many cells are missing because it stands there.
+      truth: whether the numbers were True and False.
+    """
+
+    name: str
+    values: np.ndarray
+    taken: Mapping[str, int] = {}
+    truth: bool = False
+
+    @property
+    def is_words(self) -> bool:
+        return self.values.dtype == object
+
+    @property
+    def missing(self) -> np.ndarray:
+        """bool [N]."""
+        return np.asarray(pd.isna(self.values))
+
+    def take(self, rows: np.ndarray) -> "Column":
+        return self._replace(values=self.values[rows])
+
+
+class Cells(NamedTuple):
+    """A column as the file has it.
+
+    Attributes:
+      name: of the column.
+      values: words of a text file, without spaces around them; a pandas Series of a Parquet file.
+      lines: the number of each one's line; None in a Parquet file.
+    """
+
+    name: str
+    values: Any
+    lines: Sequence[int] | None
+
+    def place(self, row: int) -> str:
+        """Where an error says that a cell is."""
+        where = f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
+        return f"{where}, {title(self.name)}"
+
+
+def title(name: str) -> str:
+    """What errors call a column."""
+    return f"column {name}" if name else "the column without a name"
+
+
+class BadColumn(Exception):
+    """A column that is neither numbers nor categories; the text names it and says why."""
+
+
+def missing_rule(given: Sequence[str], path: str) -> Rule:
+    """What is missing in the cells of a file, beside those that are empty.
+
+    Args:
+      given: the words that are, written as in the file; none: of a text file `MISSING_IN_TEXT`,
+        of a Parquet file none.
+      path: of the file.
+    """
+    if given:
+        return {"words": [word.strip() for word in given], "any_case": False, "numbers": []}
+    return MISSING_IN_PARQUET if is_parquet(path) else MISSING_IN_TEXT
+
+
+def is_parquet(path: str) -> bool:
+    return Path(path).suffix.lower() in (".parquet", ".pq")
+
+
+def read_cells(path: str) -> list[Cells]:
+    """All columns of a file as they stand there.
+
+    Raises:
+      UserError: if it is missing, empty or ragged.
+    """
+    if is_parquet(path):
+        return _read_parquet(path)
+    try:
+        names, rows, lines = read_lines(path)
+    except BadTable as error:
+        first, *others = error.problems
+        more = f" (and {len(others)} more lines)" if others else ""
+        raise UserError(first + more) from error
+    columns = zip(*rows, strict=True)
+    return [Cells(name, cells, lines) for name, cells in zip(names, columns, strict=True)]
+
+
+def _read_parquet(path: str) -> list[Cells]:
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are among those
+        raise UserError(f"{path} cannot be read as Parquet: {error}") from error
+    if frame.empty:
+        raise UserError(f"{path} is empty: it has no rows")
+    names = [clean_name(str(name)) for name in frame.columns]
+    return [Cells(name, frame.iloc[:, at], None) for at, name in enumerate(names)]
+
+
+def parse(cells: Cells, rule: Rule, like: Column | None = None) -> Column:
+    """A column of numbers or of words.
+
+    Args:
+      cells: of the file.
+      rule: of what is missing.
+      like: the same column of the training file, whose kind this one has, too; None: it is numbers
+        if all cells are, words if at most half of them are.
+
+    Raises:
+      BadColumn: if it is of another kind, or a number is too large.
+    """
+    if not isinstance(cells.values, pd.Series):
+        return _parse_words(cells, list(cells.values), rule, like)
+    types, series = pd.api.types, cells.values
+    known = series.notna()
+    some = series[known]
+    truth = types.is_bool_dtype(series) or (
+        len(some) > 0 and all(isinstance(value, bool) for value in some)
+    )
+    if truth or types.is_numeric_dtype(series):
+        column = Column(cells.name, series.astype("Float64").to_numpy(np.float64, na_value=np.nan))
+    elif all(isinstance(value, bool | int | float | Decimal) for value in some):
+        numbers = series.map(float, na_action="ignore").astype(float)
+        column = Column(cells.name, numbers.to_numpy(np.float64, na_value=np.nan))
+    elif all(isinstance(value, str) for value in some):
+        words = series.astype(object).where(known, "")
+        if like is None or like.is_words:
+            return _as_words(cells, [word.strip() for word in words], rule)
+        return _parse_words(cells, [word.strip() for word in words], rule, like)
+    else:
+        raise BadColumn(f"{title(cells.name)}: its {series.dtype} is neither numbers nor words")
+    if like is not None and like.is_words and known.any():
+        raise BadColumn(f"{title(cells.name)}: numbers, and words in the file to train on")
+    _check_size(cells, column.values)
+    return column._replace(truth=truth)
+
+
+def _parse_words(cells: Cells, words: list[str], rule: Rule, like: Column | None) -> Column:
+    if like is not None and like.is_words:
+        return _as_words(cells, words, rule)
+    is_missing = is_missing_word(rule, among_numbers=True)
+    known = [not is_missing(word) for word in words]
+    truth = like is not None and like.truth
+    numbers = [number(word, truth) if is_known else np.nan for word, is_known in zip(words, known)]
+    bad = [row for row, found in enumerate(numbers) if found is None]
+    good = sum(known) - len(bad)
+    if bad and (like is not None or good > len(bad)):
+        others = f"{good} other cells of the column" if like is None else "all in the training file"
+        raise BadColumn(
+            f"{cells.place(bad[0])}: {words[bad[0]]!r} is not a number, as {others} are"
+        )
+    if bad:
+        return _as_words(cells, words, rule)
+    values = np.array(numbers, np.float64)
+    _check_size(cells, values)
+    return Column(cells.name, values, _count(words, is_missing))
+
+
+def _as_words(cells: Cells, words: list[str], rule: Rule) -> Column:
+    is_missing = is_missing_word(rule, among_numbers=False)
+    values = np.array([None if is_missing(word) else word for word in words], object)
+    return Column(cells.name, values, _count(words, is_missing))
+
+
+def _count(words: Sequence[str], is_missing: Callable[[str], bool]) -> dict[str, int]:
+    return dict(sorted(Counter(word for word in words if word and is_missing(word)).items()))
+
+
+def _check_size(cells: Cells, values: np.ndarray) -> None:
+    too_large = np.abs(values) > LARGEST
+    if too_large.any():
+        row = int(np.argmax(too_large))
+        value = f"{values[row]:g}" if cells.lines is None else repr(cells.values[row])
+        raise BadColumn(f"{cells.place(row)}: {value} is above {LARGEST:g}")
+
+
+def join(column: Column, more: Column) -> Column:
+    """A column of two files, one under the other."""
+    values = more.values.astype(column.values.dtype)
+    if column.is_words:
+        values[more.missing] = None
+    taken = dict(Counter(column.taken) + Counter(more.taken))
+    return column._replace(values=np.concatenate([column.values, values]), taken=taken)
+
+
+def why_text(column: Column) -> str:
+    """Why words are text and no categories: nearly every row has its own. "" where they are not."""
+    if not column.is_words:
+        return ""
+    words = column.values[~column.missing]
+    kinds, rows = len(set(words)), len(words)
+    if not ((rows and kinds > max(1, rows / 2)) or kinds > max(50, rows / 10)):
+        return ""
+    return f"{kinds} different words in {rows} rows are text, not categories"
+
+
+def number_like(column: Column) -> str:
+    """A word that resembles a number, as 1,200 and 12% do, if most words of a column are numbers
+    or resemble them; "" where they do not."""
+    if not column.is_words:
+        return ""
+    words = sorted(set(column.values[~column.missing]))
+    similar = [word for word in words if number(word) is None and _resembles_number(word)]
+    plain = sum(number(word) is not None for word in words)
+    return similar[0] if similar and len(similar) + plain > len(words) / 2 else ""
+
+
+def _resembles_number(word: str) -> bool:
+    """Whether it is a number but for separators, currency, percent signs and other digits."""
+    word = unicodedata.normalize("NFKC", word)
+    word = "".join(str(unicodedata.decimal(letter, letter)) for letter in word)
+    bare = re.sub(r"[\s,_'\u2019%$\u20ac\u00a3\u00a5]", "", word)
+    return number(bare) is not None or bool(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+", bare))

@@ -1,0 +1,180 @@
+"""The exported script reads cells as training does, and names those that it cannot use."""
+
+import json
+import runpy
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from research.mlp import Config
+from research.mlp.columns import MISSING_IN_TEXT
+from research.mlp.data import load
+from research.mlp.export import SCRIPT, make_schema, raw_rows
+from research.mlp.exported_predict import number
+
+ROWS = range(40)
+BITS = [i % 2 for i in ROWS]
+PARTS = ("train", "validation", "test")
+
+
+def load_script(folder, schema, predict=None):
+    """The names that the script defines in a folder, beside a schema and a program."""
+    shutil.copyfile(SCRIPT, folder / "predict.py")
+    (folder / "schema.json").write_text(json.dumps(schema))
+    if predict:
+        rows = jax.ShapeDtypeStruct((*jax.export.symbolic_shape("n"), 1), jnp.float32)
+        program = jax.export.export(jax.jit(predict))(rows)
+        (folder / "predict.jaxexport").write_bytes(program.serialize())
+    return runpy.run_path(str(folder / "predict.py"))
+
+
+def schema(*columns, **more):
+    more = {"missing": MISSING_IN_TEXT, "none": "(missing)", "pixels": None, "classes": []} | more
+    return {"columns": list(columns), "target": "y", **more}
+
+
+def numbers(name="a", fill=7.0, **more):
+    fact = {"kind": "number", "fill": fill, "indicator": False, "mean": [0.0], "scale": [1.0]}
+    return {"name": name, **fact, **more}
+
+
+def words(name="w", *categories, unknown=False):
+    categories = list(categories)
+    return {"name": name, "kind": "category", "categories": categories, "other": [],
+            "unknown": unknown}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [("1", 1), ("-2.5e3", -2500), ("+.5", 0.5), ("5.", 5), ("1E-2", 0.01), ("1e999", np.inf),
+     ("-Infinity", -np.inf), ("inf", np.inf), ("1_000", None), ("\uff11", None), ("\u0663", None),
+     ("nan", None), ("0x1f", None), ("1,5", None), ("", None), (" 1", None), ("1\n", None),
+     ("True", None), ("e5", None), (".", None)],
+)  # fmt: skip
+def test_a_number_is_digits_a_point_and_an_exponent(word, value):
+    assert number(word) == value
+
+
+def test_only_columns_of_true_and_false_take_those_for_numbers():
+    assert [number(word, truth=True) for word in ("True", "FALSE", "1", "yes")] == [1, 0, 1, None]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["red", "green", "none", "-", "red", "NA", "x y", "None"],
+        ["red", "green", None, "", " red ", "red", "green", "-"],
+        [True, False, True, True, None, False, True, False],
+        [True, False, True, True, False, False, True, False],
+        [1.5, None, 3, 1e10, 0, 2, 2, 2],
+        [1, 2, 3, 4, 5, 6, 7, 8],
+        ["1", "x", "2", "y", "-", "?", "nan", "n/a"],
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("missing", [(), ("x", "none")])
+def test_raw_rows_are_encoded_as_training_encoded_them(tmp_path, kind, values, missing):
+    """Whatever words stand in them; here with rows whose target is missing between."""
+    frame = pd.DataFrame({"a": values * 8, "b": range(64), "y": (["k", "l", "m", None]) * 16})
+    path = tmp_path / f"table.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    config = Config(data=str(path), target="y", missing=missing, min_category=2)
+    dataset, facts = load(config.choice)
+    script = load_script(tmp_path, make_schema(config, facts))
+    for part in PARTS:
+        x = script["encode"](raw_rows(config.choice, part, script["read_csv"]))
+        np.testing.assert_allclose(x, getattr(dataset, part).x, rtol=1e-6, atol=1e-6)
+
+
+def test_values_of_python_are_encoded_as_the_words_of_a_file(tmp_path):
+    script = load_script(tmp_path, schema(numbers(), words("w", "(missing)", "1", "x")))
+    given = {"a": [1, np.float32(2), None, np.nan, pd.NA, "-", " 3 "],
+             "w": ["x", 1, None, np.nan, pd.NA, "?", "(missing)"]}  # fmt: skip
+    x = script["encode"](given)
+    assert x[:, 0].tolist() == [1, 2, 7, 7, 7, 7, 3]
+    assert x[:, 1:].argmax(axis=1).tolist() == [2, 1, 0, 0, 0, 0, 0]
+
+
+def refusal(script, folder, capsys, text):
+    """What the script says of a file, after checking that it is no traceback."""
+    (folder / "table.csv").write_text(text)
+    with pytest.raises(SystemExit) as exit_info:
+        script["_main"](str(folder / "table.csv"))
+    assert exit_info.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert all(line.startswith("error: ") for line in lines)
+    return [line.removeprefix("error: ").replace(f"{folder}/", "") for line in lines]
+
+
+def test_every_bad_cell_is_a_line_that_names_row_column_and_value(tmp_path, capsys):
+    script = load_script(tmp_path, schema(numbers(), words("w", "x")))
+    text = "w,more,a\nx,,1\n\ny,?,inf\nx,,1e300\nx,,1_000\n x , , 5 \n-,,six\n"
+    assert refusal(script, tmp_path, capsys, text) == [
+        "table.csv, line 4, column a: 'inf' is above 1e+30",
+        "table.csv, line 4, column w: 'y' is no category that the net knows",
+        "table.csv, line 5, column a: '1e300' is above 1e+30",
+        "table.csv, line 6, column a: '1_000' is not a number",
+        "table.csv, line 8, column a: 'six' is not a number",
+        "table.csv, line 8, column w: '-' is no category that the net knows",
+    ]
+    with pytest.raises(ValueError, match="row 2, column a: inf is above") as raised:
+        script["encode"]({"a": [1, np.inf, "x"], "w": ["x"] * 3})
+    assert raised.value.problems[1] == "row 3, column a: 'x' is not a number"
+
+
+def test_of_many_bad_cells_the_first_are_named(tmp_path, capsys):
+    script = load_script(tmp_path, schema(numbers()))
+    lines = refusal(script, tmp_path, capsys, "a\n" + "x\n" * 25)
+    assert lines[19:] == ["table.csv, line 21, column a: 'x' is not a number", "and 5 more"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "table.csv is empty: a header line and rows are needed"),
+        ("a,w\n", "table.csv is empty: a header line and rows are needed"),
+        ("a,w\n1\n", "table.csv, line 2: 1 cells under 2 columns"),
+        ("a,b,c\n1,2,3\n", "the table has no column w"),
+        ("b,c\n1,2\n", "the table has no column a, w"),
+        ("a,w,a\n1,x,2\n", "table.csv has several columns named 'a': rename all but one"),
+        ("a,w\n1," + "x" * 200_000, "table.csv cannot be read as CSV: field larger than field"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_one_line(tmp_path, capsys, text, says):
+    script = load_script(tmp_path, schema(numbers(), words("w", "x")))
+    (line,) = refusal(script, tmp_path, capsys, text)
+    assert line.startswith(says)
+
+
+def test_columns_that_the_net_does_not_read_may_be_anything(tmp_path):
+    script = load_script(tmp_path, schema(numbers("two words")))
+    (tmp_path / "table.csv").write_text(",two  words,,b\nx,1,y,inf\nx,2,y,\n")
+    assert script["encode"](script["read_csv"](tmp_path / "table.csv")).tolist() == [[1], [2]]
+
+
+def test_a_prediction_that_is_not_finite_names_the_cell(tmp_path):
+    """The number is one, but far from the training rows'."""
+    far = schema(numbers(scale=[1e-20]))
+    script = load_script(tmp_path, far, lambda x: jnp.exp(x) / (1 + jnp.exp(x)))
+    assert np.isfinite(script["predict"]({"a": [0, 1e-20]})).all()
+    with pytest.raises(ValueError, match=r"^row 2, column a: 5.0 is too far from those of the tr"):
+        script["predict"]({"a": [0, 5.0]})
+    with pytest.raises(ValueError, match=r"^row 1, column a: '1e25' is too far from"):
+        script["predict"]({"a": ["1e25"]})
+
+
+def test_pictures_are_bytes_in_the_order_of_the_columns(tmp_path):
+    script = load_script(tmp_path, {**schema(pixels=2), "columns": None})
+    x = script["encode"]({"p1": ["0", "255"], "p0": [7, 8.0]})
+    assert (x.tolist(), x.dtype) == ([[0, 7], [255, 8]], np.uint8)
+    for bad in ("256", "-1", "0.5", "x", "", "inf"):
+        with pytest.raises(ValueError, match=f"row 1, column p: '{bad}' is no whole number from 0"):
+            script["encode"]({"p": [bad], "q": [0]})
+    with pytest.raises(ValueError, match="the table has 1 columns; the net reads 2 pixels"):
+        script["encode"]({"p": [1]})

@@ -1,0 +1,140 @@
+"""Columns that cannot be used: all of them in one line, whose --drop works as it is printed."""
+
+import csv
+import re
+import shlex
+
+import pytest
+
+from research.errors import UserError
+from research.mlp import PRESETS
+from research.mlp.tables import read_files
+from research.mlp.unusable import drop_flag, find_dropped
+from research.sweep.command_line import arguments_type, make_experiment, parse_arguments
+
+ROWS = range(30)
+BITS = [i % 2 for i in ROWS]
+DIGITS = PRESETS["digits"]
+NAMES = ["", "Name, full", "two  words", "it's", "$HOME", "-x", "--steps", "a\nb", '"q"', "é", "*"]
+
+
+def write(folder, columns, name="table.csv"):
+    """A file of these pairs of a name and cells; quoted where it has to be."""
+    path = folder / name
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow([name for name, _ in columns])
+        out.writerows(zip(*(cells for _, cells in columns), strict=True))
+    return str(path)
+
+
+def text(word):
+    return [f"{word} {i}" for i in ROWS]
+
+
+def typed(words):
+    """The config that a command line gives, when these words are typed into a shell."""
+    parser = arguments_type(DIGITS.config, DIGITS.hparams)
+    arguments = parse_arguments({"digits": parser()}, "", shlex.split(words))
+    return make_experiment(
+        "mlp", lambda config: None, DIGITS.config, DIGITS.hparams, arguments
+    ).config
+
+
+def refusal(*given, **how):
+    """As it is printed: one line, without double spaces."""
+    with pytest.raises(UserError) as raised:
+        read_files(*given, **how)
+    return " ".join(str(raised.value).split())
+
+
+@pytest.mark.parametrize(
+    "names", [[name] for name in NAMES] + [NAMES, [n for n in NAMES if n[:1] != "-"]]
+)
+def test_what_is_advised_works_as_it_is_typed(tmp_path, names):
+    path = write(tmp_path, [("a", BITS), *((name, text("x")) for name in names), ("y", BITS)])
+    line = refusal(path, "y")
+    flag = re.search("--drop.*(?= leaves (it|them) out$)", line)
+    assert flag, line
+    table = read_files(path, "y", drop=typed(flag[0]).drop)
+    assert [column.name for column in table.columns] == ["a"]
+    assert len(table.left_out) == len(names)
+
+
+def test_every_unusable_column_is_in_one_line_whatever_is_wrong_with_it(tmp_path):
+    """In both files; beside those that were left out before."""
+    bad = [("name", text("Mr")), ("age", ["old", *range(1, 30)]), ("far", [1e40, *range(1, 30)])]
+    twice = [("id", BITS), ("id", BITS)]
+    good = [("a", BITS), ("b, c", BITS), ("only", BITS), ("gone", text("x"))]
+    train = write(tmp_path, [*bad, *twice, *good, ("y", BITS)])
+    bad[0] = ("name", text("Mrs"))
+    test = write(
+        tmp_path, [*bad, *twice, ("a", BITS), ("b, c", ["x"] * 30), ("y", BITS)], "test.csv"
+    )
+    line = refusal(train, "y", test, drop=["gone"])
+    for said in (
+        "table.csv, several columns named 'id': rename all but one; line 2, column age: 'old' is ",
+        "; line 2, column far: '1e+40' is above 1e+30; ",
+        "column name: 60 different words in 60 rows are text",
+        "test.csv, line 2, column b, c: 'x' is not a number, as all in the training file are; ",
+        "column only is only in ",
+    ):
+        assert said in line
+    drop = typed(line[line.index("--drop") : line.index(" leaves them out")]).drop
+    assert sorted(drop) == ["age", "b, c", "far", "gone", "id", "name", "only"]
+    assert [column.name for column in read_files(train, "y", test, drop=drop).columns] == ["a"]
+
+
+def test_of_many_columns_a_few_are_explained_and_all_are_in_the_flag(tmp_path):
+    path = write(tmp_path, [("a", BITS), *((f"c{i}", text("x")) for i in range(9)), ("y", BITS)])
+    line = refusal(path, "y")
+    assert line.count("are text") == 5
+    assert "; and 4 more columns; " in line
+    assert f"--drop {' '.join(f'c{i}' for i in range(9))} leaves them out" in line
+
+
+def test_no_flag_is_advised_that_would_leave_nothing(tmp_path):
+    path = write(tmp_path, [("a", text("x")), ("b", text("x")), ("y", BITS)])
+    assert refusal(path, "y").endswith(
+        "are text, not categories; no other column is left to predict from"
+    )
+
+
+def test_a_text_that_may_be_numbers_says_so(tmp_path):
+    path = write(tmp_path, [("a", BITS), ("area", [f"1,{200 + i}" for i in ROWS]), ("y", BITS)])
+    assert "are text, not categories ('1,200' is no number: write 1200 or 0.5); " in refusal(
+        path, "y"
+    )
+
+
+@pytest.mark.parametrize(
+    ("drop", "found"),
+    [
+        ("a,c", ("a", "c")),
+        (["a", "b, c"], ("a", "b, c")),
+        (['a,"b, c"'], ("a", "b, c")),
+        (["b, c"], ("b, c",)),
+        (["c", "c", " a "], ("c", "a")),
+        ([""], ("",)),
+        (["-x,,c"], ("-x", "", "c")),
+        ((), ()),
+    ],
+)
+def test_a_word_is_a_column_or_several_between_commas(drop, found):
+    assert find_dropped("table.csv", ["", "a", "b, c", "c", "-x", "y"], "y", drop) == found
+
+
+def test_a_comma_at_the_end_names_no_column():
+    assert find_dropped("table.csv", ["a", "c", "y"], "y", "c, ,a,") == ("c", "a")
+
+
+def test_all_columns_that_are_not_there_are_named():
+    with pytest.raises(
+        UserError, match=r"--drop z 'x y': no column of t\.csv to leave out; there are a, ''"
+    ):
+        find_dropped("t.csv", ["a", ""], "a", ["z", "x y"])
+
+
+def test_a_name_that_looks_like_a_flag_stands_after_an_equals_sign():
+    assert drop_flag(["a", "-b", "c, d"]) == """--drop='a,-b,"c, d"'"""
+    assert drop_flag(["a", "c, d", ""]) == "--drop a 'c, d' ''"
