@@ -113,7 +113,7 @@ def read_text(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple[He
     Raises:
       UserError: if it cannot be read, has symbols that the models do not know, or is empty.
     """
-    load = partial(load_corpus, split=config.split, whole_lines=config.level not in PER_CHARACTER)
+    load = partial(load_corpus, split=config.split, level=config.level)
     parts = load(args.corpus or config.corpus)
     text = getattr(parts, args.part)
     if not text.strip():
