@@ -63,10 +63,11 @@ class Arguments:
             raise UserError(f"--dynamic {self.dynamic}: there are {', '.join(RULES)}")
         if self.part not in ("train", "validation", "test"):
             raise UserError(f"--part {self.part}: there are train, validation, test")
-        lows = {"window": 1, "streams": 1, "context": 0, "rate": 0, "epsilon": 0}
-        for name, lowest in lows.items():
-            if getattr(self, name) < lowest:
+        for name, lowest in {"window": 1, "streams": 1, "context": 0, "rate": 0}.items():
+            if not getattr(self, name) >= lowest:
                 raise UserError(f"--{name} {getattr(self, name)}: must be at least {lowest}")
+        if not self.epsilon > 0:  # the gradient of a symbol that was never read is 0 of size 0
+            raise UserError(f"--epsilon {self.epsilon}: must be above 0")
         if not 0 <= self.decay <= 1:
             raise UserError(f"--decay {self.decay}: must be between 0 and 1")
 
@@ -113,7 +114,7 @@ def read_text(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple[He
     Raises:
       UserError: if it cannot be read, has symbols that the models do not know, or is empty.
     """
-    load = partial(load_corpus, split=config.split, whole_lines=config.level not in PER_CHARACTER)
+    load = partial(load_corpus, split=config.split, level=config.level)
     parts = load(args.corpus or config.corpus)
     text = getattr(parts, args.part)
     if not text.strip():

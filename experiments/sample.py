@@ -17,9 +17,10 @@ import tyro
 
 from research.errors import UserError, plain_exit
 from research.lm import PRESETS, Config
+from research.lm.corpora import plain_text
 from research.lm.sampling import Choice, generate
 from research.lm.task import make_model
-from research.lm.text import UNKNOWN, Tokenizer, Words, load_tokenizer
+from research.lm.text import UNKNOWN, Bytes, Tokenizer, Words, load_tokenizer
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
 from research.report.samples import keep_sample
@@ -69,11 +70,12 @@ def restore(data: RunFolderData, run: OneRun) -> tuple[Config, Tokenizer]:
 
 
 def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
-    """The start token and the prompt's.
+    """The start token and the prompt's, which is read as the training text was.
 
     Raises:
       UserError: naming a symbol that the model does not know.
     """
+    prompt = prompt if isinstance(tokenizer, Bytes) else plain_text(prompt)
     try:
         tokens = tokenizer.encode(prompt)
     except UserError as error:

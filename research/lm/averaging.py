@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-MEMORY = 32  # checks; `trigger_after` must be fewer
+MEMORY = 256  # checks that a trigger can look back on; `trigger_after` is less
 
 
 class Trigger(NamedTuple):
@@ -29,9 +29,17 @@ def start_trigger() -> Trigger:
 
 def check_trigger(trigger: Trigger, loss: jax.Array, after: Any) -> Trigger:
     """After a validation loss: averaging begins when it is above the lowest of all but the last
-    `after` before it (Merity, Keskar and Socher, 2018, algorithm 1)."""
+    `after` before it (Merity, Keskar and Socher, 2018, algorithm 1; `after` is its `n`, the
+    non-monotone interval).
+
+    Args:
+      trigger: before this check.
+      loss: float32 [].
+      after: float32 [], from 1 to less than `MEMORY`; of a fraction the whole number below it. For
+        a larger one averaging never begins.
+    """
     chosen = jnp.arange(MEMORY, dtype=jnp.float32) == jnp.floor(after)
-    to_beat = jnp.sum(jnp.where(chosen, trigger.lowest, 0))
+    to_beat = jnp.min(jnp.where(chosen, trigger.lowest, jnp.inf))
     newest = jnp.minimum(trigger.lowest[:1], loss)
     return trigger._replace(
         lowest=jnp.concatenate([newest, trigger.lowest[:-1]]),

@@ -7,6 +7,7 @@ from flax import struct
 
 from research.errors import UserError, shortlist
 from research.limits import fit_fields
+from research.lm.averaging import MEMORY
 from research.lm.corpora import CORPORA, parse_split
 from research.lm.text import LEVELS
 from research.products import PRECISION_HELP, PRECISIONS
@@ -106,4 +107,6 @@ class HParams:
     activation_penalty: float = _penalty("on the squared outputs (AR)")
     slowness_penalty: float = _penalty("on their squared change in time (TAR)")
     ema_decay: float = field(0.999, "of the average of the weights", low=0, below=1)
-    trigger_after: float = field(5.0, "epochs without progress before asgd averages", low=1)
+    trigger_after: float = field(
+        5.0, "epochs without progress before asgd averages", low=1, high=MEMORY - 1
+    )

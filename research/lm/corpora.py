@@ -1,6 +1,8 @@
 """Text to train on, in parts: by name, from a folder, or from one file."""
 
+import codecs
 import itertools
+import re
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +11,20 @@ from typing import NamedTuple
 
 from research.downloads import Source, download
 from research.errors import UserError, shortlist
+from research.lm.text import PER_CHARACTER
+
+BYTE_ORDER_MARK = "\ufeff"
+_OTHER_ENCODINGS = {  # by the marks that files in them begin with; that of UTF-16 begins UTF-32's
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_PART_NAMES = {
+    "train": {"train", "training"},
+    "valid": {"valid", "validation", "val", "dev"},
+    "test": {"test", "testing"},
+}
 
 
 class Parts(NamedTuple):
@@ -31,25 +47,35 @@ class Named(NamedTuple):
     read: Callable[[list[Path]], Parts]
 
 
-def load_corpus(corpus: str, split: str = "90/5/5", whole_lines: bool = True) -> Parts:
+def load_corpus(corpus: str, split: str = "90/5/5", level: str = "word") -> Parts:
     """The parts of a corpus.
 
     Args:
       corpus: a name in `CORPORA`, a folder with a file for each part, or one text file.
       split: percent of one file that each part gets, in its order; two numbers leave out the test.
-      whole_lines: whether a line of one file stays together.
+      level: of the tokens. A line of one file stays together unless they are characters or bytes;
+        bytes are those of the file, see `read_text`.
 
     Raises:
       UserError: for what is none of those, cannot be read or downloaded, is no UTF-8, or is empty.
     """
-    path = Path(corpus)
+    path, exact = Path(corpus), level == "byte"
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError:  # the name is longer than names may be
+        is_folder = is_file = False
     if corpus in CORPORA:
         named = CORPORA[corpus]
         parts = named.read([download(corpus, source, "--corpus") for source in named.sources])
-    elif path.is_dir():
-        parts = _read_folder(path)
-    elif path.is_file():
-        parts = split_text(read_text(path), parse_split(split), whole_lines)
+    elif is_folder:
+        parts = _read_folder(path, exact)
+    elif is_file:
+        shares = parse_split(split)
+        parts = split_text(read_text(path, exact), shares, level not in PER_CHARACTER)
+        if len(shares) == 3 and parts.validation.strip() and not parts.test.strip():
+            raise UserError(
+                f"--corpus {corpus}: its test part is empty; --split 90/10 goes without one"
+            )
     else:
         known = shortlist(CORPORA)
         raise UserError(f"--corpus {corpus}: no such file or folder, and no name; names: {known}")
@@ -85,48 +111,82 @@ def split_text(text: str, shares: tuple[int, ...], whole_lines: bool) -> Parts:
     return Parts(*pieces, *[""] * (3 - len(pieces)))
 
 
-def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """The text of a file, line ends as they are on Unix.
+def read_text(path: Path, exact: bool = False) -> str:
+    """The text of a file in UTF-8.
+
+    Line ends become those of Unix. Byte-order marks are left out wherever they stand: a file that
+    was joined of several has some in the middle.
+
+    Args:
+      exact: every byte is kept, whatever the file holds: those that are no UTF-8 become lone
+        surrogates (Python's `surrogateescape`), of which `Bytes.encode` makes the bytes again.
 
     Raises:
-      UserError: saying where, if it is no UTF-8.
+      UserError: saying where, if it is no UTF-8 or holds NUL bytes, as no text does.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if exact:
+        return content.decode("utf-8", "surrogateescape")
+    for mark, encoding in _OTHER_ENCODINGS.items():
+        if content.startswith(mark):
+            raise UserError(f"{path}: is {encoding}, not UTF-8; convert the file")
     try:
-        return content.decode(encoding).replace("\r\n", "\n")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise UserError(
             f"{path}: byte {error.start}, in line {line}, is no UTF-8 "
             f"({content[error.start : error.start + 1]!r}); convert the file"
         ) from None
-
-
-def _read_folder(folder: Path) -> Parts:
-    """Of a folder with one file for each part, told by its name."""
-
-    def find(*words: str) -> Path | None:
-        found = [
-            path
-            for path in sorted(folder.iterdir())
-            if path.is_file() and any(word in path.name.lower() for word in words)
-        ]
-        if len(found) > 1:
-            names = shortlist(path.name for path in found)
-            raise UserError(f"--corpus {folder}: several files for one part: {names}")
-        return found[0] if found else None
-
-    train, validation, test = find("train"), find("valid", "val.", "dev"), find("test")
-    if train is None or validation is None:
-        missing = "train" if train is None else "valid"
+    if (start := content.find(b"\0")) >= 0:
+        line = content[:start].count(b"\n") + 1
         raise UserError(
-            f"--corpus {folder}: no file with {missing!r} in its name; a folder holds one for "
-            "train, one for valid and may hold one for test"
+            f"{path}: byte {start}, in line {line}, is NUL, so that this is no text in UTF-8; "
+            "convert the file, or read any file with --level byte"
         )
-    return Parts(read_text(train), read_text(validation), read_text(test) if test else "")
+    return plain_text(text)
+
+
+def plain_text(text: str) -> str:
+    """The text with line ends as on Unix, without byte-order marks."""
+    return text.replace(BYTE_ORDER_MARK, "").replace("\r\n", "\n")
+
+
+def _read_folder(folder: Path, exact: bool) -> Parts:
+    """Of a folder with one file for each part, told by a word of its name."""
+    files = _part_files(folder)
+    for part in ("train", "valid"):
+        if part not in files:
+            raise UserError(
+                f"--corpus {folder}: no file with {part!r} in its name, as a word of its own; a "
+                "folder holds one for train, one for valid and may hold one for test"
+            )
+    if len(set(files.values())) < len(files):
+        raise UserError(f"--corpus {folder}: one file has the names of two parts: {files['valid']}")
+    texts = {part: read_text(file, exact) for part, file in files.items()}
+    for part, text in texts.items():
+        if not text.strip():
+            raise UserError(f"--corpus {folder}: {files[part].name} is empty")
+    return Parts(texts["train"], texts["valid"], texts.get("test", ""))
+
+
+def _part_files(folder: Path) -> dict[str, Path]:
+    """The files of a folder by the part that their names tell; hidden ones are not looked at."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        words = set(re.findall("[a-z]+", path.name.lower()))
+        for part, names in _PART_NAMES.items():
+            if words & names:
+                if part in files:
+                    several = shortlist((files[part].name, path.name))
+                    raise UserError(f"--corpus {folder}: several files for one part: {several}")
+                files[part] = path
+    return files
 
 
 def _read_topics(paths: list[Path]) -> Parts:
@@ -142,9 +202,9 @@ def _read_three(paths: list[Path]) -> Parts:
     return Parts(*map(read_text, paths))
 
 
-def _read_one(paths: list[Path], shares: tuple[int, ...], encoding: str = "utf-8") -> Parts:
+def _read_one(paths: list[Path], shares: tuple[int, ...]) -> Parts:
     (path,) = paths
-    return split_text(read_text(path, encoding), shares, whole_lines=False)
+    return split_text(read_text(path), shares, whole_lines=False)
 
 
 def _read_zip_of_one(paths: list[Path], encoding: str) -> Parts:

@@ -18,7 +18,7 @@ from flax import struct
 from research.errors import UserError
 from research.lm.corpora import Parts, load_corpus
 from research.lm.glove import Vectors
-from research.lm.text import PER_CHARACTER, UNKNOWN, Tokenizer, Words, make_tokenizer
+from research.lm.text import UNKNOWN, Tokenizer, Words, make_tokenizer
 
 
 class Heldout(NamedTuple):
@@ -80,7 +80,7 @@ def load_text(
     Raises:
       UserError: as `load_corpus` and `make_tokenizer`.
     """
-    parts = load_corpus(corpus, split, whole_lines=level not in PER_CHARACTER)
+    parts = load_corpus(corpus, split, level)
     tokenizer = make_tokenizer(level, parts.train, vocabulary_size, parts[1:])
     tokens = {name: tokenizer.encode(text) for name, text in parts._asdict().items()}
     facts: dict[str, Any] = {"corpus": corpus, "symbols": len(tokenizer)}
@@ -88,7 +88,7 @@ def load_text(
         facts[name] = {
             "characters": len(text),
             "tokens": len(tokens[name]),
-            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "sha256": hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest(),
         }
         if isinstance(tokenizer, Words) and len(tokens[name]):
             unknown = tokenizer.symbols.index(UNKNOWN)

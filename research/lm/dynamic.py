@@ -30,7 +30,7 @@ class Rule(NamedTuple):
       rate: of a step.
       decay: how fast params return to what they were.
       rms: of the gradients of every param, as `gradient_rms` gives it; None for plain steps.
-      epsilon: added to that.
+      epsilon: added to that, above 0: a param whose gradients were all 0 has a size of 0.
     """
 
     rate: Any

@@ -3,7 +3,9 @@
 Shape letters: V symbols, E size of a vector.
 """
 
-from collections.abc import Sequence
+import codecs
+from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from research.errors import UserError
+
+# What a file begins with that holds no text.
+_FORMATS = {
+    b"\x1f\x8b": "compressed by gzip: unpack it first",
+    b"PK\x03\x04": "a zip archive: unpack it first",
+    b"\xfd7zXZ": "compressed by xz: unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it first",
+    codecs.BOM_UTF16_LE: "UTF-16: convert it to UTF-8",
+    codecs.BOM_UTF16_BE: "UTF-16: convert it to UTF-8",
+}
 
 
 class Vectors(NamedTuple):
@@ -27,11 +39,14 @@ class Vectors(NamedTuple):
 
 
 def read_vectors(path: str, words: Sequence[str], size: int) -> Vectors:
-    """The vectors of these words from a file with a word and its numbers in each line.
+    """The vectors of these words from a text file with a word and its numbers in each line.
 
-    A line ends at a newline only, since some of the words are other line ends. A first line of two
-    numbers, as word2vec writes it, is skipped. Of a word that comes twice the first counts. A word
-    that the file has in small letters only gets the vector of those.
+    The formats of GloVe, word2vec (as text) and fastText (`.vec`) are read: with or without a first
+    line that holds the number of words and the size of a vector, with or without a byte-order mark,
+    spaces at the end of lines, or tabs between numbers. A line ends at a newline only, since some
+    of the words are other line ends. Of a word that comes twice the first counts. A word that the
+    file has in lower case only gets that vector. Lines of other words are not checked further than
+    their count of numbers.
 
     Args:
       path: of the file.
@@ -39,39 +54,39 @@ def read_vectors(path: str, words: Sequence[str], size: int) -> Vectors:
       size: E.
 
     Raises:
-      UserError: naming the line that is cut short or holds no numbers, or the width of the file.
+      UserError: for a file that cannot be read, holds no text, or has vectors of another size or
+        for none of the words; naming the line that is cut short or holds what is no finite number.
     """
     places = _places(words)
     table, found = np.zeros((len(words), size), np.float32), np.zeros(len(words), bool)
     as_written = np.zeros(len(words), bool)
     try:
         with Path(path).open("rb") as file:
-            for place, line in enumerate(file, 1):
-                line = line.rstrip(b"\r\n")
-                if place == 1:
-                    if _is_header(line):
-                        continue
-                    _check_width(path, line, size)
-                if line.count(b" ") < size:
-                    raise UserError(
-                        f"--glove {path}: line {place} has {line.count(b' ')} numbers, not {size}: "
-                        "is the file whole?"
-                    )
-                if line.count(b" ") > size:
-                    continue  # a word with spaces
-                for number, exact in places.get(line.split(b" ", 1)[0], ()):
-                    if not found[number] or (exact and not as_written[number]):
-                        table[number] = _read_numbers(path, place, line)
-                        found[number], as_written[number] = True, exact
+            _check_text(path, file.peek())
+            for line_number, word, line in _lines(path, file, size):
+                for place, exact in places.get(word, ()):
+                    if not found[place] or (exact and not as_written[place]):
+                        table[place] = _read_numbers(path, line_number, line, size)
+                        found[place], as_written[place] = True, exact
     except OSError as error:
         raise UserError(f"--glove {path}: cannot read it: {error.strerror}") from error
+    if not found.any():
+        raise UserError(
+            f"--glove {path}: it has no vector for any of the {len(words):,} words of the "
+            "vocabulary; are they of one language and in one case?"
+        )
     return Vectors(table, found)
 
 
 def coverage(vectors: Vectors, tokens: np.ndarray) -> dict[str, float]:
-    """The share of the symbols, and of a text's tokens, that have a vector."""
+    """How many symbols have a vector (`found`), and the share of the symbols (`types`) and of a
+    text's tokens (`tokens`) that do."""
     found = np.asarray(vectors.found)
-    return {"types": float(found.mean()), "tokens": float(found[tokens].mean())}
+    return {
+        "found": int(found.sum()),
+        "types": float(found.mean()),
+        "tokens": float(found[tokens].mean()),
+    }
 
 
 def fill(vectors: Vectors, key: jax.Array) -> jax.Array:
@@ -97,21 +112,69 @@ def _places(words: Sequence[str]) -> dict[bytes, list[tuple[int, bool]]]:
     return places
 
 
+def _check_text(path: str, head: bytes) -> None:
+    """That a file that begins so is text."""
+    if not head:
+        raise UserError(f"--glove {path}: it is empty")
+    for mark, says in _FORMATS.items():
+        if head.startswith(mark):
+            raise UserError(f"--glove {path}: it is {says}")
+    if b"\0" in head:
+        raise UserError(f"--glove {path}: it is binary; write the vectors as text, a word a line")
+
+
+def _lines(path: str, file: BufferedReader, size: int) -> Iterator[tuple[int, bytes, bytes]]:
+    """The number, the word and the whole of every line with a vector, a word with spaces left
+    out."""
+    checked = False
+    for number, line in enumerate(file, 1):
+        line = line.rstrip()  # of ASCII spaces only: bytes know no others
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+            if _is_header(line):
+                _check_header(path, line, size)
+                continue
+        if not checked:
+            _check_width(path, number, line, size)
+            checked = True
+        if line.count(b" ") == size:  # nearly always, and splitting the line takes longer
+            yield number, line.split(b" ", 1)[0], line
+            continue
+        fields = line.split()
+        count = len(fields) - 1
+        if count < size or (count > size and all(map(_is_number, fields[1:]))):
+            raise _other_count(path, number, max(count, 0), size)
+        if count == size:
+            yield number, fields[0], line
+    if not checked:
+        raise UserError(f"--glove {path}: it has no vectors after its first line")
+
+
 def _is_header(line: bytes) -> bool:
-    fields = line.split(b" ")
+    fields = line.split()
     return len(fields) == 2 and all(field.isdigit() for field in fields)
 
 
-def _check_width(path: str, line: bytes, size: int) -> None:
-    """That the first line has as many numbers as it should."""
-    fields = line.split(b" ")
+def _check_header(path: str, line: bytes, size: int) -> None:
+    width = int(line.split()[1])
+    if width != size:
+        raise UserError(
+            f"--glove {path}: line 1 says that its vectors have {width} numbers, "
+            f"not --embedding-size {size}"
+        )
+
+
+def _check_width(path: str, number: int, line: bytes, size: int) -> None:
+    """That the first line with a vector has as many numbers as it should."""
+    fields = line.split()
     width = 0
     while width < len(fields) and _is_number(fields[-1 - width]):
         width += 1
-    width = min(width, len(fields) - 1)  # the word may be a number
+    width = max(min(width, len(fields) - 1), 0)  # the word may be a number
     if width != size:
         raise UserError(
-            f"--glove {path}: its vectors have {width} numbers, not --embedding-size {size}"
+            f"--glove {path}: its vectors have {width} numbers, as of line {number}, "
+            f"not --embedding-size {size}"
         )
 
 
@@ -120,13 +183,34 @@ def _is_number(field: bytes) -> bool:
         float(field)
     except ValueError:
         return False
-    return True
+    return b"_" not in field  # which Python reads as in 1_000
 
 
-def _read_numbers(path: str, place: int, line: bytes) -> list[float]:
-    word, *fields = line.split(b" ")
+def _is_finite(field: bytes) -> bool:
+    with np.errstate(over="ignore"):
+        return _is_number(field) and bool(np.isfinite(np.float32(float(field))))
+
+
+def _read_numbers(path: str, number: int, line: bytes, size: int) -> np.ndarray:
+    """The vector of a line: float32 [E]."""
+    word, *fields = line.split()
+    if len(fields) != size:  # two spaces in a row were counted as a number
+        raise _other_count(path, number, len(fields), size)
     try:
-        return [float(field) for field in fields]
+        with np.errstate(over="ignore"):
+            vector = np.array([float(field) for field in fields]).astype(np.float32)
+        if np.isfinite(vector).all() and b"_" not in b"".join(fields):
+            return vector
     except ValueError:
-        shown = word.decode(errors="replace")
-        raise UserError(f"--glove {path}: line {place} ({shown}) holds no numbers") from None
+        pass
+    bad = next(field for field in fields if not _is_finite(field))
+    shown = f"line {number} ({word.decode(errors='replace')})"
+    raise UserError(
+        f"--glove {path}: {shown}: {bad.decode(errors='replace')!r} is no finite float32 number"
+    )
+
+
+def _other_count(path: str, number: int, count: int, size: int) -> UserError:
+    return UserError(
+        f"--glove {path}: line {number} has {count} numbers, not {size}: is the file whole?"
+    )

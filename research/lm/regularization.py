@@ -55,6 +55,8 @@ def penalty(out_TxBxF: jax.Array, raw_TxBxF: jax.Array, activation: Any, slownes
 
     `activation * mean(out**2) + slowness * mean((raw_t - raw_{t-1})**2)`
 
+    A window of one step has no change in time, and the second term is 0.
+
     Args:
       out_TxBxF: what the softmax reads, after dropout.
       raw_TxBxF: the same before it.
@@ -63,7 +65,7 @@ def penalty(out_TxBxF: jax.Array, raw_TxBxF: jax.Array, activation: Any, slownes
     total = jnp.float32(0)
     if activation is not None:
         total = total + activation * jnp.mean(jnp.square(out_TxBxF.astype(jnp.float32)))
-    if slowness is not None:
+    if slowness is not None and len(raw_TxBxF) > 1:
         raw = raw_TxBxF.astype(jnp.float32)
         total = total + slowness * jnp.mean(jnp.square(raw[1:] - raw[:-1]))
     return total

@@ -231,14 +231,23 @@ def make_problem(config: Config) -> Problem:
     layout = Layout(config.batch_size, config.window, config.eval_streams, config.eval_context)
     shared = lay_out(parts, tokenizer, tokens, layout)
     windows = updates_an_epoch(config, shared)
-    facts = facts | {"updates_an_epoch": windows}
+    facts, notes = facts | {"updates_an_epoch": windows}, []
     if config.glove:
         assert isinstance(tokenizer, Words)
         vectors = read_vectors(config.glove, tokenizer.symbols, config.embedding_size)
         shared = dataclasses.replace(shared, vectors=vectors)
         facts["glove"] = coverage(vectors, tokens["train"])
+        notes = [_describe(config.glove, facts["glove"], len(tokenizer))]
     task = make_task(config, windows)
-    return Problem(task, shared, facts, {"vocabulary": tokenizer.dump()})
+    return Problem(task, shared, facts, {"vocabulary": tokenizer.dump()}, notes)
+
+
+def _describe(path: str, covered: dict[str, float], symbols: int) -> str:
+    """How many words begin with a vector from a file."""
+    return (
+        f"--glove {path}: {covered['found']:,} of the {symbols:,} words of the vocabulary have a "
+        f"vector, {covered['tokens']:.1%} of the training text; the others begin with random ones"
+    )
 
 
 def _look_at_validation(

@@ -135,7 +135,7 @@ class Characters:
         return numbers
 
     def encode(self, text: str) -> np.ndarray:
-        points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         known = points < len(self._numbers)
         tokens = np.where(known, self._numbers[np.where(known, points, 0)], -1)
         if UNKNOWN_CHARACTER in self.symbols:
@@ -155,7 +155,10 @@ class Characters:
 
 
 class Bytes:
-    """The bytes of UTF-8: 256 symbols, none of them unknown."""
+    """The bytes of a file as they are, or of a text in UTF-8: 256 symbols, none of them unknown.
+
+    The byte-order mark, the line ends and what is no UTF-8 are kept.
+    """
 
     level = "byte"
     start = ord("\n")
@@ -164,7 +167,7 @@ class Bytes:
         return 256
 
     def encode(self, text: str) -> np.ndarray:
-        return np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+        return np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8).astype(np.int32)
 
     def decode(self, tokens: Iterable[int]) -> str:
         return bytes(int(token) for token in tokens).decode(errors="replace")
@@ -219,6 +222,11 @@ class BytePairs:
         return self._inner.get_vocab_size()
 
     def encode(self, text: str) -> np.ndarray:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            shown = text[error.start]
+            raise UserError(f"{shown!r} at place {error.start} is no UTF-8") from None
         lines = self._inner.encode_batch(text.splitlines(keepends=True))
         return np.array([token for line in lines for token in line.ids], np.int32)
 

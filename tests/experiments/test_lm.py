@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 
+from research.lm.text import make_tokenizer
 from tests.experiments.conftest import EXPERIMENTS
 
 TEXT = "the cat sat on the mat and saw a rat\n" * 120
@@ -76,6 +77,16 @@ def test_a_prompt_is_gone_on_from(trained, load_script, capsys):
     assert write(seed=1, temperature=0.0) == write(seed=2, temperature=0.0)
 
 
+@pytest.mark.parametrize("level", ["character", "word", "byte"])
+def test_a_prompt_is_read_as_the_training_text_was(load_script, level):
+    """Without what an editor adds, but for bytes, which are kept in both."""
+    sample, tokenizer = load_script("sample.py"), make_tokenizer(level, TEXT)
+    plain, edited = "the cat\nsat", "\ufeffthe cat\r\nsat"
+    expected = edited if level == "byte" else plain
+    tokens = sample.read_prompt(tokenizer, edited)
+    assert tokenizer.decode(tokens[1:]) == expected
+
+
 def test_words_stand_apart_from_the_prompt(trained, load_script):
     folder, sample = trained(level=("word",)), load_script("sample.py")
     text = sample.main(sample.Arguments(str(folder), tokens=20, prompt="the cat"))
@@ -144,6 +155,15 @@ def test_perplexity_of_single_runs_and_their_ensemble(trained, load_script, caps
     assert read(dynamic="rms", rate=0.01)[0] < 0.98 * alone
 
 
+def test_dynamic_evaluation_by_nothing_is_one_clear_line(load_script):
+    """A step size of NaN, or a division by the size of gradients that were all 0."""
+    script = load_script("perplexity.py")
+    with pytest.raises(script.UserError, match="--rate nan: must be at least 0"):
+        script.Arguments("runs/it", rate=float("nan")).check()
+    with pytest.raises(script.UserError, match=r"--epsilon 0\.0: must be above 0"):
+        script.Arguments("runs/it", epsilon=0.0).check()
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -169,7 +189,7 @@ def test_what_cannot_be_evaluated_is_one_clear_line(trained, texts, load_script,
         ("--corpus short.txt", "fewer than one window of --window 64 for each of --batch-size 16"),
         ("--corpus latin.txt", "latin.txt: byte 3, in line 1, is no UTF-8"),
         ("--corpus nothing.txt", "--corpus nothing.txt: no such file or folder, and no name"),
-        ("--corpus runs", "--corpus runs: no file with 'train' in its name"),
+        ("--corpus runs", "--corpus runs: no file with 'train' in its name, as a word"),
         ("--level letters", "--level letters: there are word, character, byte, bpe"),
         ("--level bpe --vocabulary-size 9", "--vocabulary-size 9: byte pairs need 257 or more"),
         ("--layer-dropout 1.5", "--layer-dropout 1.5: must be between 0 and 1"),

@@ -1,9 +1,15 @@
 """Averages of weights, and when they begin."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from jax import lax
 
-from research.lm.averaging import average_since, check_trigger, move_ema, start_trigger
+from research.errors import UserError
+from research.lm.averaging import MEMORY, average_since, check_trigger, move_ema, start_trigger
+from research.lm.config import HParams
+from research.sweep.axes import check_axes
 
 
 def by_the_algorithm(losses, n):
@@ -16,17 +22,49 @@ def by_the_algorithm(losses, n):
     return begun
 
 
+@jax.jit
+def begun_after(losses, n):
+    """Whether averaging has begun after each of these checks."""
+
+    def check(trigger, loss):
+        trigger = check_trigger(trigger, loss, n)
+        return trigger, trigger.begun
+
+    return lax.scan(check, start_trigger(), losses)[1]
+
+
 def test_averaging_begins_when_the_published_algorithm_says():
     random = np.random.default_rng(0)
     for n in (1, 2, 5):
         for _ in range(20):
             losses = np.float32(3 - np.linspace(0, 2, 25) ** 0.5 + 0.2 * random.normal(size=25))
-            trigger, begun = start_trigger(), []
-            for loss in losses:
-                trigger = check_trigger(trigger, jnp.float32(loss), jnp.float32(n))
-                begun.append(bool(trigger.begun))
+            begun = begun_after(jnp.asarray(losses), jnp.float32(n)).tolist()
             assert begun == by_the_algorithm(losses.tolist(), n)
             assert any(begun)
+
+
+@pytest.mark.parametrize("n", [1, 31, 32, 100, MEMORY - 1])
+def test_the_interval_may_be_as_long_as_memory_allows(n):
+    """The loss of check 0 is the lowest: that of check n + 1 is the first that is above the lowest
+    of all but the last n."""
+    losses = jnp.full(MEMORY + 10, 2.0).at[0].set(1.0)
+    begun = begun_after(losses, jnp.float32(n))
+    assert begun.tolist() == by_the_algorithm(losses.tolist(), n)
+    assert int(jnp.argmax(begun)) == n + 1
+
+
+@pytest.mark.parametrize("n", [MEMORY, 10 * MEMORY])
+def test_a_longer_interval_never_ends_and_is_refused_from_outside(n):
+    assert not begun_after(jnp.arange(MEMORY + 10.0), jnp.float32(n)).any()
+    with pytest.raises(UserError, match=f"--trigger-after .*between 1 and {MEMORY - 1}"):
+        check_axes(HParams, {"trigger_after": [1.0, float(n)]})
+
+
+def test_by_hand_an_interval_of_two_and_a_half_is_one_of_two():
+    losses = jnp.array([5.0, 4.0, 4.5, 4.2, 3.9, 4.1, 4.05, 3.95, 3.0])
+    #                   the lowest of all but the last two:  5.0, 4.0, 4.0, 4.0, 3.9, ...
+    for n in (2.0, 2.5):
+        assert begun_after(losses, jnp.float32(n)).tolist() == [False] * 5 + [True] * 4
 
 
 def test_the_average_is_the_mean_of_all_since_it_began():

@@ -10,6 +10,8 @@ from research.downloads import Source
 from research.errors import UserError
 from research.lm import corpora
 from research.lm.corpora import CORPORA, Named, load_corpus, split_text
+from research.lm.data import load_text
+from research.lm.text import Bytes
 
 LINES = "".join(f"line {number:02}\n" for number in range(100))  # of 8 characters each
 
@@ -39,9 +41,59 @@ def test_a_folder_holds_a_file_for_each_part(tmp_path):
     assert load_corpus(str(tmp_path)).test == ""
 
 
-def test_line_ends_are_those_of_unix(tmp_path):
-    (tmp_path / "text.txt").write_bytes(LINES.replace("\n", "\r\n").encode())
-    assert "".join(load_corpus(str(tmp_path / "text.txt"))) == LINES
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Train.txt", "VALIDATION.TXT", "Test.txt"),
+        ("ptb.train.txt", "ptb.dev.txt", "ptb.test.txt"),
+        ("training_1.txt", "my-val.txt", "testing.txt"),
+    ],
+)
+def test_the_word_of_a_name_tells_the_part_whatever_else_lies_there(tmp_path, names):
+    """Words that hold such a word, hidden files and folders are passed over."""
+    for name in names:
+        (tmp_path / name).write_text(name)
+    for name in ("latest_notes.txt", "strain.txt", "device.txt", "evaluation.txt", "contest.txt",
+                 "._train.txt", ".DS_Store", ".test.txt.swp"):  # fmt: skip
+        (tmp_path / name).write_bytes(b"\0\xff")
+    (tmp_path / "test").mkdir()
+    assert tuple(load_corpus(str(tmp_path))) == names
+    (tmp_path / names[2]).unlink()
+    assert load_corpus(str(tmp_path)).test == ""
+
+
+@pytest.mark.parametrize("level", ["word", "character", "bpe"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        LINES.replace("\n", "\r\n").encode(),
+        b"\xef\xbb\xbf" + LINES.encode(),
+        LINES.replace("line 5", "\ufeffline 5").replace("\n", "\r\n").encode("utf-8-sig"),
+    ],
+    ids=["CRLF", "mark", "joined"],
+)
+def test_line_ends_and_marks_of_an_editor_are_no_part_of_a_text(tmp_path, level, written):
+    (tmp_path / "text.txt").write_bytes(written)
+    assert "".join(load_corpus(str(tmp_path / "text.txt"), level=level)) == LINES
+    (tmp_path / "corpus").mkdir()
+    for part in ("train", "valid", "test"):
+        (tmp_path / "corpus" / f"{part}.txt").write_bytes(written)
+    assert tuple(load_corpus(str(tmp_path / "corpus"), level=level)) == (LINES,) * 3
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_bytes_are_those_of_the_file(tmp_path, folder):
+    """All 256 of them, a byte-order mark, NULs and line ends among them."""
+    content = b"\xef\xbb\xbf" + bytes(range(256)) * 4 + b"a\r\nb\rc\0\n\xc3\xa9\xc3"
+    (tmp_path / "train.txt").write_bytes(content)
+    (tmp_path / "valid.txt").write_bytes(content[::-1])
+    path = tmp_path if folder else tmp_path / "train.txt"
+    parts = load_corpus(str(path), "80/20", level="byte")
+    tokens = [bytes(Bytes().encode(part).tolist()) for part in parts]
+    assert tokens == [content, content[::-1], b""] if folder else b"".join(tokens) == content
+    _, _, encoded, facts = load_text(str(path), "80/20", "byte", 0)
+    assert facts["train"]["sha256"] == hashlib.sha256(tokens[0]).hexdigest()
+    assert facts["train"]["tokens"] == len(encoded["train"]) == len(tokens[0])
 
 
 def test_the_text_that_python_carries_is_english():
@@ -108,24 +160,47 @@ def test_a_download_that_was_changed_is_not_kept(named, monkeypatch):
     ("content", "says"),
     [
         (b"", "its train part is empty"),
+        (b"\xef\xbb\xbf", "its train part is empty"),
         (b"one line without a second", "its validation part is empty"),
+        (b"line\n" * 36 + b"x" * 18 + b"\n", "its test part is empty; --split 90/10 goes without"),
         (b"line\n" * 3 + b"caf\xe9\n", r"byte 18, in line 4, is no UTF-8 \(b'\\xe9'\)"),
+        (LINES.encode("utf-16"), "is UTF-16, not UTF-8; convert the file"),
+        (LINES.encode("utf-32"), "is UTF-32, not UTF-8; convert the file"),
+        (LINES.encode("utf-16-le"), "byte 1, in line 1, is NUL.* no text in UTF-8; convert"),
+        (b"line\n" * 3 + b"\0\n", "byte 15, in line 4, is NUL"),
     ],
 )
 def test_what_cannot_be_read_is_one_clear_line(tmp_path, content, says):
     (tmp_path / "text.txt").write_bytes(content)
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=rf"text\.txt: {says}"):
         load_corpus(str(tmp_path / "text.txt"))
 
 
-def test_what_is_no_corpus_is_one_clear_line(tmp_path):
-    with pytest.raises(UserError, match="--corpus nothing: no such file or folder, and no name"):
-        load_corpus("nothing")
-    (tmp_path / "train.txt").write_text(LINES)
-    with pytest.raises(UserError, match="no file with 'valid' in its name"):
-        load_corpus(str(tmp_path))
-    (tmp_path / "train-2.txt").write_text(LINES)
-    with pytest.raises(UserError, match=r"several files for one part: train-2\.txt, train\.txt"):
+@pytest.mark.parametrize("corpus", ["nothing", "n" * 300])
+def test_what_is_no_corpus_is_one_clear_line(corpus):
+    with pytest.raises(UserError, match=f"--corpus {corpus}: no such file or folder, and no name"):
+        load_corpus(corpus)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["train.txt", "latest.txt"], "no file with 'valid' in its name, as a word of its own"),
+        (["strain.txt", "valid.txt"], "no file with 'train' in its name, as a word of its own"),
+        (["train.txt", "train-2.txt"], r"several files for one part: train-2\.txt, train\.txt"),
+        (
+            ["train.txt", "dev.txt", "Valid.txt"],
+            r"several files for one part: Valid\.txt, dev\.txt",
+        ),
+        (["train.txt", "dev-test.txt"], r"one file has the names of two parts: .*dev-test\.txt"),
+        (["train.txt", "valid.txt", "test-empty.txt"], r"test-empty\.txt is empty"),
+        (["train.txt", "valid-empty.txt"], r"valid-empty\.txt is empty"),
+    ],
+)
+def test_a_folder_whose_parts_are_not_clear_is_one_clear_line(tmp_path, names, says):
+    for name in names:
+        (tmp_path / name).write_text("\n" if "empty" in name else LINES)
+    with pytest.raises(UserError, match=f"--corpus {tmp_path}: {says}"):
         load_corpus(str(tmp_path))
 
 

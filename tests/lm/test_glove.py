@@ -1,5 +1,7 @@
 """Word vectors from files as they come."""
 
+import gzip
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,16 +27,35 @@ def file(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("header", [[], [b"6 3"]])
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_the_words_that_are_wanted_get_their_vectors(file, header, end):
+@pytest.mark.parametrize("header", [[], [b"6 3"], [b"6\t3 "]])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \n", b" \r\n", b"\t\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_the_words_that_are_wanted_get_their_vectors(file, header, end, mark):
     """Words hold spaces and strange line ends; of one that comes twice the first counts."""
-    vectors = read_vectors(file(header + LINES, end), WORDS, 3)
+    lines = header + LINES
+    vectors = read_vectors(file([mark + lines[0], *lines[1:]], end), WORDS, 3)
     assert vectors.found.tolist() == [True, False, False, True, True]
     np.testing.assert_allclose(vectors.table[0], [1, 2, 3])
     np.testing.assert_allclose(vectors.table[3], [-1, 0.5, 1e-3])
     np.testing.assert_allclose(vectors.table[4], [3, 2, 1])
     assert not vectors.table[1:3].any()
+
+
+@pytest.mark.parametrize(
+    "line", [b"cat\t4\t5\t6", b"cat\t4 5 6", b"cat  4 5  6", b" cat 4 5 6", b"cat 4 5 6"]
+)
+def test_numbers_may_stand_apart_by_tabs_or_several_spaces(file, line):
+    vectors = read_vectors(file([*LINES, line]), WORDS, 3)
+    np.testing.assert_allclose(vectors.table[1], [4, 5, 6])
+
+
+def test_words_that_are_no_text_or_strange_spaces_are_passed_over(file):
+    """GloVe's 840B vectors have such: bytes that are no UTF-8, non-breaking spaces, addresses."""
+    strange = [b"\xff\xfe 9 9 9", b"\xc2\xa0 9 9 9", b"to name@domain.com 9 9 9", b"\x0c 9 9 9",
+               b"nan 9 9 9", b"dog nan 9 9"]  # fmt: skip
+    vectors = read_vectors(file([*LINES, *strange, b"cat 4 5 6"]), [*WORDS, "nan"], 3)
+    assert vectors.found.tolist() == [True, True, False, True, True, True]
+    np.testing.assert_allclose(vectors.table[1], [4, 5, 6])
 
 
 @pytest.mark.parametrize("first", [b"the 1 2 3", b"The 7 8 9"])
@@ -47,7 +68,9 @@ def test_a_word_gets_the_vector_of_its_small_letters_only_for_want_of_its_own(fi
 
 def test_coverage_is_of_symbols_and_of_tokens(file):
     vectors = read_vectors(file(LINES), WORDS, 3)
-    assert coverage(vectors, np.array([0, 0, 0, 1])) == {"types": 0.6, "tokens": 0.75}
+    assert coverage(vectors, np.array([0, 0, 0, 1])) == {
+        "found": 3, "types": 0.6, "tokens": 0.75,
+    }  # fmt: skip
 
 
 def test_words_without_a_vector_are_drawn_like_those_with_one():
@@ -67,17 +90,49 @@ def test_words_without_a_vector_are_drawn_like_those_with_one():
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
-        ([b"the 1 2 3 4"], "its vectors have 4 numbers, not --embedding-size 3"),
-        ([b"the 1 2"], "its vectors have 2 numbers, not --embedding-size 3"),
-        ([b"5 1 2 3 4"], "its vectors have 4 numbers, not --embedding-size 3"),
+        ([b"the 1 2 3 4"], "its vectors have 4 numbers, as of line 1, not --embedding-size 3"),
+        ([b"the 1 2"], "its vectors have 2 numbers, as of line 1, not --embedding-size 3"),
+        ([b"the 1 2 "], "its vectors have 2 numbers, as of line 1, not --embedding-size 3"),
+        ([b"5 1 2 3 4"], "its vectors have 4 numbers, as of line 1, not --embedding-size 3"),
+        ([b"6 3", b"the 1 2 3 4"], "have 4 numbers, as of line 2, not --embedding-size 3"),
+        ([b"6 4", *LINES], "line 1 says that its vectors have 4 numbers, not --embedding-size 3"),
+        ([b"6 3"], "it has no vectors after its first line"),
         ([*LINES, b"cat 1 2"], "line 7 has 2 numbers, not 3: is the file whole"),
+        ([*LINES, b"cat 1 2 "], "line 7 has 2 numbers, not 3: is the file whole"),
+        ([*LINES, b"cat 1  2"], "line 7 has 2 numbers, not 3: is the file whole"),
+        ([*LINES, b"cat 1 2 3 4"], "line 7 has 4 numbers, not 3: is the file whole"),
         ([*LINES, b""], "line 7 has 0 numbers, not 3"),
-        ([*LINES, b"cat 1 2 x"], r"line 7 \(cat\) holds no numbers"),
+        ([*LINES, b"cat 1 2 x"], r"line 7 \(cat\): 'x' is no finite float32 number"),
+        ([*LINES, b"cat 1 2 0,5"], r"line 7 \(cat\): '0,5' is no finite"),
+        ([*LINES, b"cat 1 2 1_0"], r"line 7 \(cat\): '1_0' is no finite"),
+        ([*LINES, b"cat 1 nan 3"], r"line 7 \(cat\): 'nan' is no finite"),
+        ([*LINES, b"cat -inf 2 3"], r"line 7 \(cat\): '-inf' is no finite"),
+        ([*LINES, b"cat 1 2 1e400"], r"line 7 \(cat\): '1e400' is no finite"),
+        ([*LINES, b"cat 1 2 1e39"], r"line 7 \(cat\): '1e39' is no finite"),
+        ([*LINES, b"cat 1 2 \xff"], r"line 7 \(cat\): '\ufffd' is no finite"),
+        ([b"dog 1 2 3", b"DOG 1 2 3"], "no vector for any of the 5 words of the vocabulary"),
     ],
 )
 def test_a_file_that_is_another_or_damaged_is_one_clear_line(file, lines, says):
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=f"--glove .*vectors.txt: .*{says}"):
         read_vectors(file(lines), WORDS, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "it is empty"),
+        (gzip.compress(b"the 1 2 3\n", mtime=0), "it is compressed by gzip: unpack it first"),
+        (b"PK\x03\x04and so on", "it is a zip archive: unpack it first"),
+        ("the 1 2 3\n".encode("utf-16"), "it is UTF-16: convert it to UTF-8"),
+        (b"1 3\nthe " + np.float32([1, 2, 3]).tobytes(), "it is binary; write the vectors as text"),
+    ],
+    ids=["empty", "gzip", "zip", "utf-16", "word2vec"],
+)
+def test_a_file_that_is_no_text_is_one_clear_line(tmp_path, content, says):
+    (tmp_path / "vectors").write_bytes(content)
+    with pytest.raises(UserError, match=f"--glove .*vectors: {says}"):
+        read_vectors(str(tmp_path / "vectors"), WORDS, 3)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

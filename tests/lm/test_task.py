@@ -211,7 +211,11 @@ def test_embeddings_begin_with_the_vectors_and_may_stay_them(corpus, tmp_path, f
     tried = case(corpus, level="word", glove=str(path), frozen=frozen)
     vectors = tried.problem.shared.vectors
     covered = tried.problem.facts["glove"]  # of 11 types, <eos> and <unk> among them
-    assert covered == {"types": pytest.approx(2 / 11), "tokens": pytest.approx(3 / 11)}
+    assert covered == {
+        "found": 2, "types": pytest.approx(2 / 11), "tokens": pytest.approx(3 / 11),
+    }  # fmt: skip
+    (note,) = tried.problem.notes
+    assert "2 of the 11 words of the vocabulary have a vector, 27.3% of the training text" in note
     hparams = HParams(weight_decay=0.1)
     tried = tried._replace(hparams=hparams, axes={})
     start = init(config(corpus), tried.problem.shared, hparams, jax.random.key(0)).params

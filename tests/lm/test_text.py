@@ -67,6 +67,13 @@ def test_an_unknown_character_is_named():
         make_tokenizer("character", "abc\n").encode("aéx")
 
 
+@pytest.mark.parametrize("level", ["character", "bpe"])
+def test_what_a_terminal_gives_for_a_byte_that_is_no_utf8_is_named(level):
+    tokenizer = make_tokenizer(level, TEXT, 300 if level == "bpe" else 0)
+    with pytest.raises(UserError, match=r"'\\udce9' at place 3 "):
+        tokenizer.encode("caf\udce9")
+
+
 def test_byte_pairs_are_shorter_than_bytes_and_as_many_as_asked():
     text = "the cat sat on the mat, the cat sat\n" * 20
     tokenizer = make_tokenizer("bpe", text, 264)
