@@ -69,43 +69,64 @@ def against_best(
       A comparison of each, in the same order; of the best with itself, too.
     """
     pairs = [align(one, scores[best], higher_is_better) for one in scores]
+    differences, errors, level = _differences(scores, pairs, best, widest, seed)
+    return [
+        Comparison(
+            difference=difference,
+            improvement=probability_of_improvement(pair.a, pair.b, 1 - level),
+            pairs=len(pair.a) if pair.paired else 0,
+            correlation=pair.correlation,
+            seeds_needed=seeds_needed(
+                float(difference.estimate), error, min(len(pair.a), len(pair.b)), level
+            ),
+        )
+        for pair, difference, error in zip(pairs, differences, errors, strict=True)
+    ]
+
+
+def differences_from_best(
+    scores: Sequence[pd.Series], best: int, higher_is_better: bool, seed: int = 0
+) -> list[Interval]:
+    """The differences alone; else as `against_best`."""
+    pairs = [align(one, scores[best], higher_is_better) for one in scores]
+    return _differences(scores, pairs, best, math.inf, seed)[0]
+
+
+def _differences(
+    scores: Sequence[pd.Series], pairs: Sequence[Aligned], best: int, widest: float, seed: int
+) -> tuple[list[Interval], list[float], float]:
+    """Differences from the best, their standard errors, and the level of one comparison."""
     errors = _errors(scores, pairs, best, seed)
     level = _level(errors, pairs, best)
     found = []
-    for pair, *numbers in zip(pairs, *errors, strict=True):
-        estimate, variance, freedom = map(float, numbers)
+    for pair, estimate, variance, freedom in zip(pairs, *errors, strict=True):
         reach = _reach(level, variance, freedom, pair)
         ends = np.clip([estimate - reach, estimate + reach], -widest, widest)
-        found.append(
-            Comparison(
-                difference=Interval(np.asarray(estimate), *map(np.asarray, ends)),
-                improvement=probability_of_improvement(pair.a, pair.b, 1 - level),
-                pairs=len(pair.a) if pair.paired else 0,
-                correlation=pair.correlation,
-                seeds_needed=seeds_needed(
-                    estimate, math.sqrt(variance), min(len(pair.a), len(pair.b)), level
-                ),
-            )
-        )
-    return found
+        found.append(Interval(estimate, *map(np.asarray, ends)))
+    return found, np.sqrt(errors.variances).tolist(), level
 
 
 def _errors(scores: Sequence[pd.Series], pairs: Sequence[Aligned], best: int, seed: int) -> _Errors:
     """With variances that have learnt from each other. How alike these are is told by those of the
     settings, as all differences have that of the best in common."""
-    alone = np.array(
-        [_variance(_resampled(one.to_numpy(np.float64), seed), len(one)) for one in scores]
-    )
+    resampled = [_resampled(one.to_numpy(np.float64), seed) for one in scores]
+    alone = np.array([_variance(*both) for both in zip(resampled, map(len, scores), strict=True)])
     freedom = np.array([len(one) - 1.0 for one in scores])
     prior = prior_freedom(alone, freedom)
     variances, degrees = _apart(moderate(alone, freedom, prior), best)
     paired = np.array([one.paired and not one.same for one in pairs])
-    if np.any(paired):
-        some = [one for one in pairs if one.paired and not one.same]
+    places = np.flatnonzero(paired)
+    if len(places):
         own = [
-            _variance(_resampled(one.a, seed) - _resampled(one.b, seed), len(one.a)) for one in some
+            _variance(resampled[place] - resampled[best], len(scores[best]))
+            if scores[place].index.equals(scores[best].index)
+            else _variance(
+                _resampled(pairs[place].a, seed) - _resampled(pairs[place].b, seed),
+                len(pairs[place].a),
+            )
+            for place in places
         ]
-        sizes = np.array([len(one.a) - 1.0 for one in some])
+        sizes = np.array([len(pairs[place].a) - 1.0 for place in places])
         variances[paired], degrees[paired] = moderate(np.array(own), sizes, prior)
     estimates = [float(interquartile_mean(one.a) - interquartile_mean(one.b)) for one in pairs]
     return _Errors(np.array(estimates), variances, degrees)
@@ -152,6 +173,7 @@ def _reach(level: float, variance: float, freedom: float, pair: Aligned) -> floa
     return 0.0 if sure and min(len(pair.a), len(pair.b)) > 1 else math.nan
 
 
+@functools.lru_cache(maxsize=1024)
 def comparison_level(settings: int, possible: int) -> float:
     """The two-sided level of one comparison, such that the 5% go for the largest of all differences
     between a setting that may be the best and any other.
@@ -165,7 +187,6 @@ def comparison_level(settings: int, possible: int) -> float:
     return float(2 * norm.sf(np.quantile(_largest(settings, possible), CONFIDENCE)))
 
 
-@functools.lru_cache(maxsize=256)
 def _largest(settings: int, possible: int) -> np.ndarray:
     """The largest of those differences, by its standard error: float32 [draws], of normal scores
     of equal settings."""

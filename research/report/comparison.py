@@ -1,13 +1,13 @@
 """Two settings side by side: by how much one is better, how often, and how sure that is."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import comb, ndtri, stdtrit
-from scipy.stats import mannwhitneyu, norm
+from scipy.stats import norm
 
 from research.report.statistics import CONFIDENCE, Interval, interquartile_mean, resample
 
@@ -165,8 +165,7 @@ def probability_of_improvement(
       confidence: of the interval.
     """
     m, n = len(a), len(b)
-    wins: Any = mannwhitneyu(a, b)
-    estimate = float(wins.statistic) / (m * n)
+    estimate = float(np.mean((a[:, None] > b) + 0.5 * (a[:, None] == b)))
     z = float(norm.isf((1 - confidence) / 2))
 
     def off(p: float) -> float:

@@ -46,7 +46,7 @@ def test_of_two_classes_the_second_is_drawn(tmp_path, axes_of):
     y, p = (Y > 0).astype(int), np.stack([P[:, :, 0], 1 - P[:, :, 0]], axis=2)
     (axes,) = axes_of(classifiers.draw_precision_recall, tmp_path, y, p, ["no", "yes"])
     labels = [line.get_label() for line in axes.lines]
-    assert labels == ["run of median area, yes"]
+    assert labels == ["run of median average precision, yes"]
     precision = axes.lines[0].get_ydata()
     np.testing.assert_allclose(precision[-1], y.mean(), atol=0.15)  # at full recall
 
