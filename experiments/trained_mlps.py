@@ -13,8 +13,10 @@ from research.mlp.data import load
 from research.mlp.dataset import Dataset, Split
 from research.mlp.task import fit_to
 from research.report.one_run import one_run
+from research.report.problems import goal_of
+from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData, stopped_runs
-from research.report.settings import Setting, final_values, rank_of, settings
+from research.report.settings import Setting, settings
 from research.report.statistics import iqm_interval
 from research.sweep.experiment import restore_config
 from research.sweep.run_folder import load_all_params
@@ -53,16 +55,16 @@ def finished_settings(data: RunFolderData) -> list[Setting]:
     Raises:
       UserError: if there is none.
     """
-    stopped = stopped_runs(data.manifest)
-    metric, higher = data.manifest["key_metric"], data.manifest["higher_is_better"]
-    found = [
-        setting
-        for setting in settings(data)
-        if len(final_values(setting, metric)) and not set(setting.rows["run"]) & stopped
-    ]
+    stopped, manifest = stopped_runs(data.manifest), data.manifest
+    found = []
+    for setting in settings(data):
+        scores = final_scores(setting, manifest["key_metric"])
+        if len(scores) and not set(setting.rows["run"]) & stopped:
+            goal = goal_of(data, setting, manifest["key_metric"])
+            found.append((order(setting, scores, manifest["higher_is_better"], goal), setting))
     if not found:
         raise UserError(f"{data.path} has no finite run that was evaluated yet")
-    return sorted(found, key=lambda setting: rank_of(setting, metric, higher))
+    return [setting for _, setting in sorted(found, key=lambda pair: pair[0])]
 
 
 def load_trained(data: RunFolderData, setting: Setting) -> Trained:

@@ -27,8 +27,9 @@ def score_classes(
       class_names: K of them.
 
     Returns:
-      `accuracy`, `balanced_accuracy`; `precision`, `recall` and `f1` as `_macro`, `_micro` and of
-      each class (0 where nothing is predicted to be of it); `roc_auc` and `average_precision`, of
+      `accuracy`, `balanced_accuracy`; `precision`, `recall` and `f1` as `_macro`, `_micro` and, of
+      each class, as `_class_NAME` (0 where nothing is predicted to be of it), so that no class can
+      have the name of another metric; `roc_auc` and `average_precision`, of
       class 1 if there are two, else the mean over each class against the rest; `log_loss` in nats;
       `brier`, of class 1 if there are two, else summed over classes (0 to 2);
       `calibration_error`, as `calibration_error`. A metric that is not defined, as where the rows
@@ -110,7 +111,9 @@ def _by_class(y_N: np.ndarray, predicted_N: np.ndarray, class_names: Sequence[st
         values = support(y_N, predicted_N, average=average, **how)
         found |= {f"{name}_{average}": value for name, value in zip(names, values, strict=False)}
     for name, values in zip(names, support(y_N, predicted_N, **how), strict=False):
-        found |= {f"{name}_{label}": one for label, one in zip(class_names, values, strict=True)}
+        found |= {
+            f"{name}_class_{label}": one for label, one in zip(class_names, values, strict=True)
+        }
     return found
 
 

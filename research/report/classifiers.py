@@ -15,12 +15,11 @@ from sklearn.metrics import confusion_matrix
 
 from research.report.class_curves import (
     COVERED,
-    GRID_G,
+    PRECISION_RECALL,
+    ROC,
     Curve,
     class_curves,
     middle_run,
-    precision_recall,
-    roc,
 )
 from research.report.statistics import Interval
 
@@ -33,16 +32,17 @@ def draw_roc(path: Path, y_N: Any, probabilities_RxNxK: Any, class_names: Sequen
     against the rest is drawn. The file is `path`."""
     figure, axes = _square("false positive rate", "true positive rate")
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
-    _draw_curves(axes, roc, y_N, probabilities_RxNxK, class_names, "ROC")
+    _draw_curves(axes, ROC, y_N, probabilities_RxNxK, class_names, "ROC")
     return _save(figure, path)
 
 
 def draw_precision_recall(
     path: Path, y_N: Any, probabilities_RxNxK: Any, class_names: Sequence[str]
 ) -> Path:
-    """Precision against recall; else as `draw_roc`."""
+    """Precision against recall, as steps; the median is that of average precision, else as
+    `draw_roc`."""
     figure, axes = _square("recall", "precision")
-    _draw_curves(axes, precision_recall, y_N, probabilities_RxNxK, class_names, "Precision, recall")
+    _draw_curves(axes, PRECISION_RECALL, y_N, probabilities_RxNxK, class_names, "Precision, recall")
     return _save(figure, path)
 
 
@@ -186,12 +186,12 @@ def _draw_curves(
         axes.set_title(f"{title}: the rows are all of one class", fontsize=10)
         return
     palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.95, max(1, len(found.each))))
-    for (name, line_G), colour in zip(found.each.items(), palette, strict=False):
-        axes.plot(GRID_G, line_G, color=colour, linewidth=0.8, alpha=0.8, label=name)
-    axes.fill_between(GRID_G, found.low, found.high, color=LIGHT, alpha=0.5, linewidth=0,
+    for (name, line_P), colour in zip(found.each.items(), palette, strict=False):
+        axes.plot(found.x, line_P, color=colour, linewidth=0.8, alpha=0.8, label=name)
+    axes.fill_between(found.x, found.low, found.high, color=LIGHT, alpha=0.5, linewidth=0,
                       label=f"95% of {len(probabilities_RxNxK)} runs")  # fmt: skip
-    axes.plot(GRID_G, found.middle, color=DARK, linewidth=1.8,
-              label=f"run of median area, {found.of}")  # fmt: skip
+    axes.plot(found.x, found.middle, color=DARK, linewidth=1.8,
+              label=f"run of median {found.measure}, {found.of}")  # fmt: skip
     axes.legend(fontsize=7, frameon=False)
     axes.set_title(f"{title} of the median run, and of the others", fontsize=10)
 

@@ -1,31 +1,37 @@
 """Two settings side by side: by how much one is better, how often, and how sure that is."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.stats import mannwhitneyu, norm
+from scipy.special import comb, ndtri, stdtrit
+from scipy.stats import norm
 
 from research.report.statistics import CONFIDENCE, Interval, interquartile_mean, resample
 
 POWER = 0.8  # of the experiment that would tell two settings apart
 MOST_SEEDS = 1_000_000
 ENOUGH_SHARED = 0.8  # of all their seeds, for two settings to be paired
+NOT_RESOLVED = "not resolved"
+SAME = "same scores"
+VERDICTS = ("better", "worse", NOT_RESOLVED, SAME)
 
 
 class Comparison(NamedTuple):
     """A setting against another, the reference.
 
     Attributes:
-      difference: of their interquartile means, better being positive, with its interval.
+      difference: of their interquartile means, better being positive, with its interval; the ends
+        are NaN where there are too few seeds for any.
       improvement: the probability that a run of the one is better than a run of the other, ties
         counting half, with its interval.
       pairs: how many seeds they were paired by; 0 where they were resampled apart.
       correlation: of the pairs' scores; NaN where there is none.
       seeds_needed: of each, to tell them apart four times in five if the difference is what it
-        looks like; None if there is no difference, or it is known exactly.
+        looks like, `MOST_SEEDS` standing for that many or more; None if the interquartile means
+        are the same, or no error can be told.
     """
 
     difference: Interval
@@ -36,27 +42,70 @@ class Comparison(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """ "better" or "worse" where the interval of the difference leaves out 0."""
+        """ "better" or "worse" where the interval of the difference leaves out 0. Else the seeds do
+        not tell; that the settings are equally good does not follow. "same scores" says that every
+        run scores what its twin does."""
+        if self.difference.low == self.difference.high == 0:
+            return SAME
         if self.difference.low > 0:
             return "better"
-        return "worse" if self.difference.high < 0 else "no difference"
+        return "worse" if self.difference.high < 0 else NOT_RESOLVED
+
+
+class Aligned(NamedTuple):
+    """Scores of two settings, the larger the better.
+
+    Attributes:
+      a, b: float64 [S], of both.
+      paired: whether a[i] and b[i] are of one seed.
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    paired: bool
+
+    @property
+    def same(self) -> bool:
+        """Whether every score is the same as its twin's."""
+        return self.paired and np.array_equal(self.a, self.b)
+
+    @property
+    def correlation(self) -> float:
+        """Of the pairs; NaN where there are none, or one side does not vary."""
+        spread = self.paired and np.ptp(self.a) > 0 and np.ptp(self.b) > 0
+        return float(np.corrcoef(self.a, self.b)[0, 1]) if spread else math.nan
 
 
 def compare(
     one: pd.Series, reference: pd.Series, higher_is_better: bool, seed: int = 0
 ) -> Comparison:
-    """Compares the scores of finite runs.
+    """Compares two settings that were chosen beforehand; of one that its scores have picked as the
+    best, see `research.report.best`.
+
+    Args:
+      one, reference: seed -> finite score; at least one each.
+      higher_is_better: whether good is high.
+      seed: of the resampling.
+    """
+    both = align(one, reference, higher_is_better)
+    difference, error = difference_of_iqms(*both, seed)
+    seeds = min(len(both.a), len(both.b))
+    return Comparison(
+        difference=difference,
+        improvement=probability_of_improvement(both.a, both.b),
+        pairs=seeds if both.paired else 0,
+        correlation=both.correlation,
+        seeds_needed=seeds_needed(float(difference.estimate), error, seeds),
+    )
+
+
+def align(one: pd.Series, reference: pd.Series, higher_is_better: bool) -> Aligned:
+    """The scores of both by seed, if they share enough seeds.
 
     A seed gives both settings the same initial params (where their shapes are the same), the same
     order of the data and the same randomness of the environment. So where the seeds are the same,
     they are resampled together, and what a seed does to both cancels; by how much, their
-    correlation says. A few seeds that only one of them has, as when a run diverged, are left out
-    then.
-
-    Args:
-      one, reference: seed -> score; at least one each.
-      higher_is_better: whether good is high.
-      seed: of the resampling.
+    correlation says. A few seeds that only one of them has are left out then.
     """
     sign = 1.0 if higher_is_better else -1.0
     shared = one.index.intersection(reference.index)
@@ -64,22 +113,16 @@ def compare(
     paired = len(shared) > 1 and len(shared) >= ENOUGH_SHARED * either
     if paired:
         one, reference = one.loc[shared], reference.loc[shared]
-    a, b = sign * one.to_numpy(np.float64), sign * reference.to_numpy(np.float64)
-    difference, error = difference_of_iqms(a, b, paired, seed)
-    spread = paired and np.ptp(a) > 0 and np.ptp(b) > 0
-    return Comparison(
-        difference=difference,
-        improvement=probability_of_improvement(a, b),
-        pairs=len(shared) if paired else 0,
-        correlation=float(np.corrcoef(a, b)[0, 1]) if spread else math.nan,
-        seeds_needed=seeds_needed(float(difference.estimate), error, min(len(a), len(b))),
-    )
+    return Aligned(sign * one.to_numpy(np.float64), sign * reference.to_numpy(np.float64), paired)
 
 
 def difference_of_iqms(
     a: np.ndarray, b: np.ndarray, paired: bool, seed: int = 0
 ) -> tuple[Interval, float]:
-    """IQM(a) - IQM(b) with a bootstrap interval, and its standard error.
+    """IQM(a) - IQM(b) with a 95% bootstrap interval, and its standard error.
+
+    Where nothing varies, the interval is that number if as many seeds would hardly agree so by
+    chance, and else not known: its ends are NaN, as they are of a single seed.
 
     Args:
       a, b: scores [S].
@@ -91,28 +134,39 @@ def difference_of_iqms(
         return interquartile_mean(a, axis) - interquartile_mean(b, axis)
 
     estimate = statistic(a, b, 0)
-    alike = np.all(a - b == (a - b)[0]) if paired else False
-    if alike or max(len(a), len(b)) < 2 or np.ptp(a) == np.ptp(b) == 0:
-        return Interval(estimate, estimate, estimate), 0.0
+    alike = np.all(a - b == (a - b)[0]) if paired else np.ptp(a) == np.ptp(b) == 0
+    if alike or min(len(a), len(b)) < 2:
+        same = paired and not estimate
+        sure = same or chance_of_order(len(a), len(b), paired) < 1 - CONFIDENCE
+        end = estimate if alike and sure else np.full_like(estimate, np.nan)
+        return Interval(estimate, end, end), 0.0
     result = resample(statistic, (a, b), CONFIDENCE, seed, paired=paired)
-    n = min(len(one) for one in (a, b) if len(one) > 1)
+    n = min(len(one) for one in (a, b))
     error = float(result.standard_error) * math.sqrt(n / (n - 1))
     return Interval(estimate, *map(np.asarray, result.confidence_interval)), error
 
 
-def probability_of_improvement(a: np.ndarray, b: np.ndarray) -> Interval:
-    """P(A > B) + P(A = B) / 2 with a 95% score interval.
+def chance_of_order(a: int, b: int, paired: bool) -> float:
+    """How probable it is that as many scores of two equal settings come out all on one side of the
+    others, whichever: what can be said at best where nothing varies."""
+    return 2 / 2.0**a if paired else 2 / float(comb(a + b, a))
+
+
+def probability_of_improvement(
+    a: np.ndarray, b: np.ndarray, confidence: float = CONFIDENCE
+) -> Interval:
+    """P(A > B) + P(A = B) / 2 with a score interval.
 
     Agarwal et al. (2021), section 4.3. Resampling knows no doubt where all of a lie above all of b;
     the interval is Newcombe's (2006, Statistics in Medicine 25, method 5), which does.
 
     Args:
       a, b: scores [S], in any numbers.
+      confidence: of the interval.
     """
     m, n = len(a), len(b)
-    wins: Any = mannwhitneyu(a, b)
-    estimate = float(wins.statistic) / (m * n)
-    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    estimate = float(np.mean((a[:, None] > b) + 0.5 * (a[:, None] == b)))
+    z = float(norm.isf((1 - confidence) / 2))
 
     def off(p: float) -> float:
         """How far p is from the estimate, by its own standard error."""
@@ -126,10 +180,32 @@ def probability_of_improvement(a: np.ndarray, b: np.ndarray) -> Interval:
     return Interval(np.asarray(estimate), np.asarray(low), np.asarray(high))
 
 
-def seeds_needed(difference: float, error: float, seeds: int) -> int | None:
-    """How many seeds a difference asks for, from its standard error with `seeds` of them, at a
-    level of 5% and a power of 80%: the error shrinks with the root of the seeds."""
+def seeds_needed(
+    difference: float, error: float, seeds: int, level: float = 1 - CONFIDENCE
+) -> int | None:
+    """How many seeds a difference asks for at a power of 80%; at most `MOST_SEEDS`.
+
+    Args:
+      difference: as it looks.
+      error: its standard error with `seeds` of them, which shrinks with the root of the seeds.
+      seeds: of each setting.
+      level: two-sided, of the comparison.
+
+    Returns:
+      None where there is no difference, or no error.
+    """
     if not difference or not error:
         return None
-    ratio = (norm.ppf((1 + CONFIDENCE) / 2) + norm.ppf(POWER)) * error / abs(difference)
-    return min(MOST_SEEDS, max(2, math.ceil(seeds * ratio**2)))
+    by_one = (seeds * (error / difference) ** 2) ** 0.5  # the error of a single seed's difference
+
+    def enough(n: float) -> bool:
+        asked = -stdtrit(n - 1, level / 2) + ndtri(POWER)
+        return asked * by_one <= math.sqrt(n)
+
+    low, high = 2, 2
+    while not enough(high) and high < MOST_SEEDS:
+        low, high = high, min(2 * high, MOST_SEEDS)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

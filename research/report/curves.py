@@ -6,8 +6,9 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData
-from research.report.settings import Setting, rank_of, settings
+from research.report.settings import Setting, settings
 from research.report.statistics import iqm_interval
 
 MOST_CURVES = 10  # more are told apart by nobody; the best are drawn
@@ -70,6 +71,6 @@ def curve(setting: Setting, metric: str, by: str = "step") -> tuple[np.ndarray, 
 
 def _best(found: list[Setting], metric: str, higher_is_better: bool) -> list[Setting]:
     """The best settings by their last value, in the order in which they were given."""
-    ranks = [rank_of(setting, metric, higher_is_better) for setting in found]
+    ranks = [order(one, final_scores(one, metric), higher_is_better) for one in found]
     best = sorted(range(len(found)), key=lambda index: ranks[index])[:MOST_CURVES]
     return [found[index] for index in sorted(best)]

@@ -1,15 +1,16 @@
 """What a report says in sentences, for the terminal and for the page."""
 
-from research.report.comparison import MOST_SEEDS, Comparison
-from research.report.headline import interval_text
+from research.report.comparison import MOST_SEEDS, NOT_RESOLVED, SAME, VERDICTS, Comparison
+from research.report.headline import interval_text, score_text
 from research.report.selection import Selection
-from research.report.sensitivity import Sensitivity
+from research.report.sensitivity import Sensitivity, in_percent
 from research.report.summary import Line, Summary
 
 
 def findings(summary: Summary) -> list[str]:
     """One sentence or two each, the most important first."""
-    said = [_status(summary), _best(summary), *_honest(summary), _rivals(summary)]
+    said = [_status(summary), _best(summary), _ties(summary), *_honest(summary)]
+    said += [_rivals(summary), _not_compared(summary)]
     said += [*_matters(summary), *_pairs(summary), _diverged(summary)]
     return [sentence for sentence in said if sentence]
 
@@ -26,13 +27,40 @@ def _best(summary: Summary) -> str:
     first = summary.lines[0]
     if first.iqm is None:
         return f"{summary.metric} has been measured in no finite run yet."
-    score = f"{interval_text(first.iqm)} over {_count(len(first.scores), 'seed')}."
+    lost = first.setting.left_out
+    score = f"{score_text(first.iqm, first)} over {_count(len(first.scores), 'seed')}"
+    score += f" ({_count(lost, 'other run')} diverged)." if lost else "."
     if len(summary.lines) == 1:
         return f"The interquartile mean of {summary.metric} is {score}"
     return (
         f"Best of {len(summary.lines)} settings by {summary.metric}: {first.label}, with an "
         f"interquartile mean of {score}"
     )
+
+
+def _ties(summary: Summary) -> str:
+    """Settings whose interquartile mean is that of the best, and why it comes before them."""
+    first, *others = summary.lines
+    tied = [line for line in others if first.comparable and _score(line) == _score(first)]
+    if not tied:
+        return ""
+    share, mean = (
+        any(getattr(line.merit, name) != getattr(first.merit, name) for line in tied)
+        for name in ("reached", "mean")
+    )
+    same = [line for line in tied if line.merit == first.merit]
+    by = ["the share of runs that reached the goal"] if share else []
+    by += ["the mean"] if mean else []
+    order = f" They are ordered by {' and then by '.join(by)}." if by else ""
+    arbitrary = (
+        f" Which of it and {_count(len(same), 'other')} comes first is arbitrary." if same else ""
+    )
+    verb = "has" if len(tied) == 1 else "have"
+    return f"{_count(len(tied), 'other')} {verb} the same interquartile mean.{order}{arbitrary}"
+
+
+def _score(line: Line) -> tuple[int, float]:
+    return line.setting.last_step, line.merit.iqm
 
 
 def _honest(summary: Summary) -> list[str]:
@@ -75,11 +103,35 @@ def _rivals(summary: Summary) -> str:
     compared = [line for line in summary.lines if line.against_best]
     if not compared:
         return ""
-    alike = [line for line in compared if _verdict(line) == "no difference"]
-    if not alike:
-        return f"It is told apart from all others, compared {_pairing(compared[0].against_best)}."
-    said = f"It is not told apart from {len(alike)} of {len(compared)} others."
-    return f"{said} {_needed(alike[0])}"
+    open_ones = [line for line in compared if _verdict(line) in (NOT_RESOLVED, SAME)]
+    how = "with 95% confidence in all comparisons together"
+    if not open_ones:
+        others = _count(len(compared), "other")
+        whom = f"all {others} compared with it" if len(compared) > 1 else "the other"
+        return f"It is told apart from {whom}, {how}, compared {_pairings(compared)}."
+    said = (
+        f"Which is best is not resolved: of {_count(len(compared), 'other')}, {len(open_ones)} may "
+        f"be as good or better, and {len(compared) - len(open_ones)} are worse, {how}."
+    )
+    return f"{said} {_needed(open_ones[0])}"
+
+
+def _not_compared(summary: Summary) -> str:
+    """The settings that are in no comparison with the best, and why."""
+    first, *others = summary.lines
+    left = [line for line in others if line.against_best is None and line.ended]
+    if not first.comparable:
+        return "More than a quarter of the runs of every setting diverged." if first.ended else ""
+    diverged = sum(not line.comparable for line in left)
+    shorter = len(left) - diverged
+    reasons = []
+    if diverged:
+        reasons.append(f"{diverged} of which more than a quarter of the runs diverged")
+    if shorter:
+        reasons.append(f"{shorter} that trained for fewer steps")
+    if not reasons:
+        return ""
+    return f"Not compared with it: {_count(len(left), 'setting')}, {' and '.join(reasons)}."
 
 
 def _verdict(line: Line) -> str:
@@ -88,16 +140,34 @@ def _verdict(line: Line) -> str:
 
 def _needed(line: Line) -> str:
     """How many seeds would tell the two best apart."""
-    comparison = line.against_best
-    if comparison is None or comparison.seeds_needed is None:
-        return f"Between it and {line.label} there is no difference at all."
-    needed = f"{comparison.seeds_needed:,}"
+    comparison, seeds = line.against_best, len(line.scores)
+    if comparison is None:
+        return ""
+    if not comparison.difference.estimate:
+        return f"It and {line.label} have the same interquartile mean."
+    if comparison.seeds_needed is None:
+        return f"A difference from {line.label} asks for more than {_count(seeds, 'seed')} each."
+    needed = f"about {comparison.seeds_needed:,}"
     if comparison.seeds_needed >= MOST_SEEDS:
-        needed = f"more than {needed}"
+        needed = f"more than {MOST_SEEDS:,}"
     return (
         f"To tell it from {line.label} four times in five, if the difference is what it looks "
-        f"like, would take about {needed} seeds each; there are {len(line.scores)}. They were "
-        f"compared {_pairing(comparison)}."
+        f"like, would take {needed} seeds each; there are {seeds}. They were compared "
+        f"{_pairing(comparison)}."
+    )
+
+
+def _pairings(compared: list[Line]) -> str:
+    """How all of them were compared, if in one way."""
+    found = [line.against_best for line in compared if line.against_best]
+    if len(found) == 1:
+        return _pairing(found[0])
+    if all(one.pairs for one in found):
+        return "seed by seed"
+    return (
+        "seed by seed where they have the same seeds"
+        if any(one.pairs for one in found)
+        else _pairing(None)
     )
 
 
@@ -118,11 +188,20 @@ def _matters(summary: Summary) -> list[str]:
 
 
 def _shares(fields: list[Sensitivity], everything: float) -> str:
-    each = ", ".join(f"{field.name} {field.share:.0%}" for field in fields)
-    together = f"; all together {everything:.0%}" if len(fields) > 1 else ""
+    percent = in_percent(fields, everything)
+    each = ", ".join(
+        f"{field.name} {share}%" for field, share in zip(fields, percent.each, strict=True)
+    )
+    if percent.interplay is None:
+        return (
+            f"Of the spread of runs, by rank, hyper-parameters explain: {each}. These overlap, as "
+            f"settings that have one value in common have others, too; what settings do not "
+            f"explain, {percent.seeds}%, is what seeds do."
+        )
+    together = f", how they act together {percent.interplay}%" if len(fields) > 1 else ""
     return (
         f"Of the spread of runs, by rank, hyper-parameters explain: {each}{together}. "
-        "The rest is what seeds do."
+        f"The other {percent.seeds}% is what seeds do."
     )
 
 
@@ -130,22 +209,29 @@ def _pairs(summary: Summary) -> list[str]:
     if not summary.pairs:
         return []
     first, second = (summary.runs[place].path.resolve().name for place in (0, 1))
-    verdicts = [pair.comparison.verdict for pair in summary.pairs]
-    if set(verdicts) == {"no difference"}:
-        result = f"no difference in any of {_count(len(verdicts), 'setting')} that both have"
-    else:
-        counts = [f"{verdicts.count(word)} {word}" for word in ("better", "worse", "no difference")]
-        result = f"of {_count(len(verdicts), 'setting')} that both have: {', '.join(counts)}"
-        if len(verdicts) > 1:
-            result += f"; by chance alone, {0.05 * len(verdicts):.2g} of them would seem to differ"
-    how = _pairing(summary.pairs[0].comparison)
+    known = [pair.comparison for pair in summary.pairs if pair.comparison]
+    both = f"{_count(len(summary.pairs), 'setting')} that both have"
+    counts = {word: sum(one.verdict == word for one in known) for word in VERDICTS}
+    counts["not compared"] = len(summary.pairs) - len(known)
+    said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    result = f"of {both}: {said}"
+    if len(known) > 1 and counts["better"] + counts["worse"]:
+        result += (
+            f"; by chance alone, {0.05 * len(known):.2g} of them would seem to differ on average"
+        )
+    how = _pairing(known[0] if known else None)
     return [f"{second} against {first}, compared {how}: {result}."]
 
 
 def _diverged(summary: Summary) -> str:
     lost = sum(line.setting.left_out for line in summary.lines)
     runs = sum(line.setting.seeds for line in summary.lines)
-    return f"{lost} of {runs} runs became non-finite and are left out." if lost else ""
+    if not lost:
+        return ""
+    return (
+        f"{lost} of {runs} runs became non-finite: scores are of the others, but in the order of "
+        "settings, the choice and the comparisons such a run counts as the worst."
+    )
 
 
 def _of_run(summary: Summary, run: int, sentence: str) -> str:

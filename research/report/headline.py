@@ -1,8 +1,10 @@
 """The table of settings, as text: what the terminal prints and what the page shows."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from research.report.comparison import Comparison
 from research.report.read import swept
 from research.report.settings import show
 from research.report.statistics import Interval
@@ -38,17 +40,23 @@ def headline(summary: Summary) -> list[Column]:
                  for line in lines]  # fmt: skip
         columns.append(Column("reached", "runs that are at the goal or beyond", cells))
     if any(line.against_best for line in lines):
-        columns.append(Column("against the best [95%]", _AGAINST, [_against(one) for one in lines]))
-        columns.append(Column("P(better) [95%]", _BETTER, [_better(line) for line in lines]))
+        columns.append(Column("against the best [95%]", _BEST, [_against(one) for one in lines]))
+        columns.append(Column("P(better) [95%]", _RIVAL, [_better(line) for line in lines]))
     return columns
 
 
 _IQM = "interquartile mean over seeds, and its 95% bootstrap interval"
 _GAP = "optimality gap: how far runs are from the goal on average, those beyond it counting 0"
 _AGAINST = (
-    "difference of the interquartile means, negative being worse; none if its interval holds 0"
+    "difference of the interquartile means, negative being worse; runs that diverged count as the "
+    "worst. Not resolved if its interval holds 0: that they are equally good does not follow"
 )
-_BETTER = "probability that a run is better than one of the best setting"
+_BETTER = "probability that a run is better than one of the other setting"
+_BEST = (
+    f"{_AGAINST}. The intervals hold together, for all settings: that these scores have picked the "
+    "best is accounted for"
+)
+_RIVAL = "probability that a run is better than one of the best setting; intervals hold together"
 
 
 def _fields(summary: Summary) -> list[Column]:
@@ -78,14 +86,23 @@ def _seeds(line: Line) -> str:
 
 
 def interval_text(interval: Interval) -> str:
-    """An estimate and its interval in a few digits."""
+    """An estimate and its interval, if it has one, in a few digits."""
     estimate, low, high = map(float, interval)
+    if math.isnan(low):
+        return f"{estimate:.4g}"
     return f"{estimate:.4g} [{low:.3g}, {high:.3g}]"
+
+
+def score_text(interval: Interval, line: Line) -> str:
+    """A statistic of the scores of a setting; a single seed has no interval."""
+    if len(line.scores) < 2:
+        return f"{float(interval.estimate):.4g}"
+    return interval_text(interval)
 
 
 def _interval(interval: Interval | None, line: Line) -> str:
     if interval is not None:
-        return interval_text(interval)
+        return score_text(interval, line)
     return "none finite" if line.setting.all_diverged else "not measured"
 
 
@@ -93,7 +110,7 @@ def _against(line: Line) -> str:
     if line.place == 0:
         return "the best"
     if line.against_best is None:
-        return ""
+        return f"{line.setting.left_out} diverged" if line.ended and not line.comparable else ""
     return f"{interval_text(line.against_best.difference)} {line.against_best.verdict}"
 
 
@@ -110,16 +127,23 @@ def probability_text(interval: Interval) -> str:
 def pair_columns(summary: Summary) -> list[Column]:
     """The settings that two folders both have, the second against the first; nothing where there
     are not two, or they have none in common."""
-    found = [(pair.label, pair.comparison) for pair in summary.pairs]
-    if not found:
+    if not summary.pairs:
         return []
-    differences = [interval_text(one.difference) for _, one in found]
+    found = [pair.comparison for pair in summary.pairs]
+    cells = [_pair_cells(one) for one in found]
+    differences, better, verdicts = (list(column) for column in zip(*cells, strict=True))
     return [
-        Column("setting", "that both have", [label for label, _ in found]),
+        Column("setting", "that both have", [pair.label for pair in summary.pairs]),
         Column("difference [95%]", _AGAINST, differences),
-        Column("P(better) [95%]", _BETTER, [probability_text(one.improvement) for _, one in found]),
-        Column("verdict", "of the interval", [one.verdict for _, one in found]),
+        Column("P(better) [95%]", _BETTER, better),
+        Column("verdict", "of the interval", verdicts),
     ]
+
+
+def _pair_cells(one: Comparison | None) -> tuple[str, str, str]:
+    if one is None:
+        return "", "", "not compared: more than a quarter of the runs diverged"
+    return interval_text(one.difference), probability_text(one.improvement), one.verdict
 
 
 def columns_as_rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:

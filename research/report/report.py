@@ -12,8 +12,9 @@ from research.report.file_names import file_name
 from research.report.findings import findings
 from research.report.headline import Column, columns_as_rows, headline
 from research.report.page.page import write_page
+from research.report.problems import problems
 from research.report.read import read_run_folder
-from research.report.summary import Summary, problems, summarize
+from research.report.summary import Summary, summarize
 
 
 def report(

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from research.report.statistics import Interval, interquartile_mean, iqm_interval
+from research.report.ranking import merit
+from research.report.statistics import Interval, iqm_interval
 
 
 class Selection(NamedTuple):
@@ -33,18 +34,24 @@ class Selection(NamedTuple):
 
 
 def select(
-    chosen_by: Sequence[pd.Series], scored_by: Sequence[pd.Series], higher_is_better: bool
+    chosen_by: Sequence[pd.Series],
+    scored_by: Sequence[pd.Series],
+    higher_is_better: bool,
+    goals: Sequence[float | None] | None = None,
 ) -> Selection | None:
     """Cross-fitting over seeds: each half of them chooses, the other half scores the choice.
 
     A run that became non-finite counts as worst in choosing, and is left out in scoring, as it is
-    everywhere. So a setting of which more than a quarter of the runs did is not chosen.
+    everywhere. So a setting of which more than a quarter of the runs did is not chosen. Of equal
+    ones, each half takes what more of its own runs reached the goal with, then the one with the
+    larger mean, then the first.
 
     Args:
       chosen_by: of each setting, seed -> score by which it is chosen, NaN where the run became
         non-finite.
       scored_by: seed -> score that is reported, such as that of the test part; the finite ones.
       higher_is_better: of both.
+      goals: of each setting, the score that solves its problem; None where there is none.
 
     Returns:
       None where there is nothing to choose, or too few seeds to choose and to score.
@@ -53,7 +60,8 @@ def select(
     halves = seeds[::2], seeds[1::2]
     if len(chosen_by) < 2 or len(seeds) < 4:
         return None
-    best, *chosen = (_best(chosen_by, some, higher_is_better) for some in (seeds, *halves))
+    goals = [None] * len(chosen_by) if goals is None else goals
+    best, *chosen = (_best(chosen_by, some, higher_is_better, goals) for some in (seeds, *halves))
     first, second = chosen
     if best is None or first is None or second is None:
         return None
@@ -66,19 +74,19 @@ def select(
 
 
 def _best(
-    settings: Sequence[pd.Series], seeds: Sequence[int], higher_is_better: bool
+    settings: Sequence[pd.Series],
+    seeds: Sequence[int],
+    higher_is_better: bool,
+    goals: Sequence[float | None],
 ) -> int | None:
-    """The place of the setting with the best interquartile mean over these seeds; None if no
-    setting has been measured, or is finite in enough of them."""
-    worst = -np.inf
-    sign = 1 if higher_is_better else -1
-    found = []
-    for one in settings:
-        scores = sign * _at(one, seeds).to_numpy(np.float64)
-        known = np.where(np.isfinite(scores), scores, worst)
-        found.append(interquartile_mean(known) if len(known) else worst)
-    place = int(np.argmax(found))
-    return place if np.isfinite(found[place]) else None
+    """The place of the best setting over these seeds; None if no setting has been measured, or is
+    finite in enough of them."""
+    found = [
+        merit(_at(one, seeds), higher_is_better, goal)
+        for one, goal in zip(settings, goals, strict=True)
+    ]
+    place = max(range(len(found)), key=found.__getitem__)
+    return place if np.isfinite(found[place].iqm) else None
 
 
 def _at(scores: pd.Series, seeds: Sequence[int]) -> Any:  # pd.Series

@@ -1,6 +1,7 @@
 """How much each hyper-parameter matters, and which values do well."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -45,27 +46,71 @@ class Sensitivity(NamedTuple):
     levels: list[Level]
 
 
+class Shares(NamedTuple):
+    """Of the spread of runs, in whole percent; all entries add up to 100 unless fields overlap.
+
+    Attributes:
+      each: what each field explains by itself, in the order of the fields.
+      interplay: what settings explain beyond that, as fields act upon each other; None where the
+        fields overlap, since settings that have one value in common have others, too, and their
+        shares cannot be added up.
+      seeds: the rest.
+    """
+
+    each: list[int]
+    interplay: int | None
+    seeds: int
+
+
 def sensitivities(
-    values: Sequence[Mapping[str, Any]], scores: Sequence[pd.Series], higher_is_better: bool
+    values: Sequence[Mapping[str, Any]],
+    scores: Sequence[pd.Series],
+    higher_is_better: bool,
+    ranked: Sequence[pd.Series] | None = None,
 ) -> tuple[list[Sensitivity], float]:
     """Every swept field, the one that matters most first; and the share that settings explain in
     all, together with how fields act upon each other. The rest is what seeds do.
 
+    That share is at least what any one field explains and, in a grid, what they explain in all:
+    each is estimated less what chance would explain, so estimates alone may contradict that.
+
     Args:
       values: of each setting, field -> value.
-      scores: of each setting, those of its finite runs; settings without one are left out.
+      scores: of each setting, those of its finite runs.
       higher_is_better: whether good is high.
+      ranked: of each setting, the scores by which runs are ranked, those that diverged counting as
+        worst; `scores` if not given. Settings without one are left out.
     """
-    with_runs = [place for place, some in enumerate(scores) if len(some)]
+    ranked = scores if ranked is None else ranked
+    with_runs = [place for place, some in enumerate(ranked) if len(some)]
     values = [values[place] for place in with_runs]
-    arrays = [scores[place].to_numpy(np.float64) for place in with_runs]
-    if len(arrays) < 2:
+    finite, every = (
+        [some[place].to_numpy(np.float64) for place in with_runs] for some in (scores, ranked)
+    )
+    if len(every) < 2:
         return [], 0.0
-    sizes = list(map(len, arrays))
-    everything = explained_share(np.repeat(np.arange(len(arrays)), sizes), np.concatenate(arrays))
-    found = [_one_field(name, values, arrays, higher_is_better) for name in values[0]]
-    found = [one for one in found if len(one.levels) > 1]
-    return sorted(found, key=lambda one: -one.share), everything
+    sizes = list(map(len, every))
+    together = explained_share(np.repeat(np.arange(len(every)), sizes), np.concatenate(every))
+    found = [_one_field(name, values, finite, every, higher_is_better) for name in values[0]]
+    found = [one for one in found if one is not None]
+    each = [one.share for one in found]
+    kinds = [len({str(setting[name]) for setting in values}) for name in values[0]]
+    least = sum(each) if len(values) == math.prod(kinds) else max(each, default=0.0)
+    return sorted(found, key=lambda one: -one.share), min(1.0, max(together, least))
+
+
+def in_percent(fields: Sequence[Sensitivity], together: float) -> Shares:
+    """Shares of the spread as they are shown: rounded such that they add up."""
+    each = [field.share for field in fields]
+    interplay = together - sum(each)
+    if interplay < -1e-9:
+        return Shares([round(100 * one) for one in each], None, 100 - round(100 * together))
+    parts = 100 * np.array([*each, max(0.0, interplay), 1 - together])
+    whole = np.floor(parts)
+    missing = 100 - int(np.sum(whole))
+    whole[np.argsort(whole - parts, kind="stable")[:missing]] += 1  # the largest remainders
+    *percent, acting, seeds = map(int, whole)
+    return Shares(percent, acting, seeds)
 
 
 def explained_share(groups: np.ndarray, scores: np.ndarray) -> float:
@@ -108,13 +153,22 @@ def levels_of(values: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
 
 
 def _one_field(
-    name: str, values: Sequence[Mapping[str, Any]], arrays: list[np.ndarray], higher: bool
-) -> Sensitivity:
+    name: str,
+    values: Sequence[Mapping[str, Any]],
+    finite: list[np.ndarray],
+    every: list[np.ndarray],
+    higher: bool,
+) -> Sensitivity | None:
+    """None where all settings have one value of the field. A level without a finite run has no
+    score to show."""
     groups, names = levels_of([setting[name] for setting in values])
+    if len(names) < 2:
+        return None
     levels = []
     for group, label in enumerate(names):
-        members = [arrays[place] for place in np.flatnonzero(groups == group)]
-        best = (max if higher else min)(float(interquartile_mean(one)) for one in members)
-        levels.append(Level(label, sum(map(len, members)), iqm_interval(*members), best))
-    by_run = np.repeat(groups, [len(one) for one in arrays])
-    return Sensitivity(name, explained_share(by_run, np.concatenate(arrays)), levels)
+        members = [finite[place] for place in np.flatnonzero(groups == group) if len(finite[place])]
+        if members:
+            best = (max if higher else min)(float(interquartile_mean(one)) for one in members)
+            levels.append(Level(label, sum(map(len, members)), iqm_interval(*members), best))
+    by_run = np.repeat(groups, [len(one) for one in every])
+    return Sensitivity(name, explained_share(by_run, np.concatenate(every)), levels)

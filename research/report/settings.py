@@ -7,7 +7,6 @@ import numpy as np
 
 from research.report.read import RunFolderData, diverged_runs, swept
 from research.report.statistics import Interval, iqm_interval
-from research.sweep.ranking import Rank, rank
 
 
 class Setting(NamedTuple):
@@ -80,11 +79,6 @@ def final_score(setting: Setting, metric: str) -> Score | None:
     """The metric at the last step; None if it was not measured, or no run is finite."""
     values = final_values(setting, metric)
     return Score(float(np.median(values)), iqm_interval(values)) if len(values) else None
-
-
-def rank_of(setting: Setting, metric: str, higher_is_better: bool) -> Rank:
-    """The place of a setting among those that came as far, by the metric at the last step."""
-    return rank(final_values(setting, metric).tolist(), setting.left_out, higher_is_better)
 
 
 def up_to(setting: Setting, step: int) -> Setting:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap, norm, t, trim_mean
+from scipy.stats import bootstrap, norm, t
 
 RESAMPLES = 4_000
 CONFIDENCE = 0.95
@@ -27,9 +27,12 @@ def interquartile_mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
     """The mean of the middle half: the quarter of the values at either end is left out.
 
     Agarwal et al. (2021), section 4.3: as robust as the median, and nearly as efficient as the
-    mean.
+    mean. The same as `scipy.stats.trim_mean`, which takes several times as long for few values of
+    many resamples.
     """
-    return np.asarray(trim_mean(values, 0.25, axis=axis))
+    ordered = np.sort(np.moveaxis(np.asarray(values), axis, -1), axis=-1)
+    cut = ordered.shape[-1] // 4
+    return np.asarray(np.mean(ordered[..., cut : ordered.shape[-1] - cut], axis=-1))
 
 
 def iqm_interval(

@@ -10,11 +10,22 @@ import numpy as np
 import pandas as pd
 
 from research.errors import UserError, shortlist
+from research.report.best import against_best
 from research.report.comparison import Comparison, compare
+from research.report.problems import goal_of, one_problem, problem_of
+from research.report.ranges import possible_range, within
+from research.report.ranking import (
+    Merit,
+    counting_diverged,
+    final_scores,
+    merit,
+    order,
+    with_diverged,
+)
 from research.report.read import RunFolderData, metric_names, twin_of
 from research.report.selection import Selection, select
 from research.report.sensitivity import Sensitivity, sensitivities
-from research.report.settings import Setting, final_rows, final_values, reached, settings, up_to
+from research.report.settings import Setting, final_values, reached, settings, up_to
 from research.report.statistics import (
     Interval,
     iqm_interval,
@@ -22,7 +33,6 @@ from research.report.statistics import (
     median_interval,
     shortfall,
 )
-from research.sweep.ranking import Rank, rank
 
 
 class Line(NamedTuple):
@@ -31,21 +41,26 @@ class Line(NamedTuple):
     Attributes:
       place: in the report, the best being 0.
       run: the place of its folder in the report.
+      number: its place among the settings of its folder, as they were given.
       label: tells it from all others in the report.
       setting: its runs.
       scores: seed -> the metric at the last step at which it was measured; finite runs.
+      merit: what it is ranked by, runs that diverged counting as worst.
       mean, median, iqm: of the scores; None where there are none.
       twin: interquartile mean of the same metric of the test part; None where there is none.
       gap: how far the runs are from the goal, on average; None where there is no goal.
       reached: how many runs are at the goal or beyond; None where there is none.
-      against_best: compared with the first line; None for that itself, and where steps differ.
+      against_best: compared with the first line, runs that diverged counting as worst; None for
+        that itself, where steps differ, and where more than a quarter of the runs diverged.
     """
 
     place: int
     run: int
+    number: int
     label: str
     setting: Setting
     scores: pd.Series
+    merit: Merit
     mean: Interval | None = None
     median: Interval | None = None
     iqm: Interval | None = None
@@ -54,12 +69,27 @@ class Line(NamedTuple):
     reached: int | None = None
     against_best: Comparison | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was measured, or has no run left that could be."""
+        return len(self.scores) > 0 or self.setting.all_diverged
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it has an interquartile mean in which runs that diverged count as worst."""
+        return np.isfinite(self.merit.iqm)
+
 
 class Pair(NamedTuple):
-    """The same setting in two run folders."""
+    """The same setting in two run folders.
+
+    Attributes:
+      label: of the setting.
+      comparison: None where more than a quarter of the runs of either diverged.
+    """
 
     label: str
-    comparison: Comparison
+    comparison: Comparison | None
 
 
 class Summary(NamedTuple):
@@ -109,24 +139,16 @@ def summarize(
         problem.
     """
     metric, higher = _common_metric(runs, metric)
-    problem = _one_problem(runs, problem)
+    problem = one_problem(runs, problem)
     found = sorted(
         (
             line
             for place, run in enumerate(runs)
             for line in _lines(runs, place, run, metric, problem)
         ),
-        key=lambda line: _rank(line, higher),
+        key=lambda line: _order(runs[line.run], line, metric),
     )
-    best = found[0].scores if found and len(found[0].scores) else None
-    lines = []
-    for place, line in enumerate(found):
-        same_length = line.setting.last_step == found[0].setting.last_step
-        fair = same_length or line.run != found[0].run
-        against = None
-        if place and best is not None and len(line.scores) and fair:
-            against = compare(line.scores, best, higher)
-        lines.append(line._replace(place=place, against_best=against))
+    lines = _compared([line._replace(place=place) for place, line in enumerate(found)], higher)
     shown = twin_of(runs, metric)
     return Summary(
         runs=list(runs),
@@ -134,48 +156,16 @@ def summarize(
         higher_is_better=higher,
         shown=shown,
         lines=lines,
-        selections=[_selection(lines, run, metric, shown, higher) for run in range(len(runs))],
+        selections=[_selection(lines, data, run, metric, shown) for run, data in enumerate(runs)],
         sensitivity=[_sensitivity(lines, run, higher) for run in range(len(runs))],
         pairs=_pairs(lines, higher) if len(runs) == 2 else [],
     )
-
-
-def problems(runs: Sequence[RunFolderData]) -> list[str]:
-    """What the settings were trained on, such as one of several environments: scores on different
-    ones are not compared."""
-    found = (problem_of(run, setting) for run in runs for setting in settings(run))
-    return list(dict.fromkeys(found))
-
-
-def problem_of(run: RunFolderData, setting: Setting) -> str:
-    """The words that a workload recorded of its data, as one; checksums left out."""
-    data, group = run.manifest.get("data") or [], _group_of(run, setting)
-    known = data[group] if group is not None and group < len(data) else {}
-    words = [text for name, text in known.items() if isinstance(text, str) and "sha" not in name]
-    return " ".join(words)
-
-
-def _one_problem(runs: Sequence[RunFolderData], problem: str | None) -> str:
-    known = problems(runs)
-    if problem is None and len(known) == 1:
-        return known[0]
-    if problem not in known:
-        asked = "" if problem is None else f" {problem!r}"
-        names = ", ".join(map(repr, known))
-        raise UserError(f"--problem{asked}: settings are of {names}: name one of them")
-    return problem
 
 
 def run_names(runs: Sequence[RunFolderData]) -> list[str]:
     """The folders' names; their paths where names are the same."""
     names = [run.path.resolve().name for run in runs]
     return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
-
-
-def final_scores(setting: Setting, metric: str) -> pd.Series:
-    """Seed -> the metric of each finite run at the last step at which it was measured."""
-    rows = final_rows(setting, metric)
-    return pd.Series(rows[metric].to_numpy(np.float64), rows["seed"].to_numpy(), name=metric)
 
 
 def _common_metric(runs: Sequence[RunFolderData], metric: str | None) -> tuple[str, bool]:
@@ -212,11 +202,14 @@ def _lines(
 ) -> list[Line]:
     name = run_names(runs)[place]
     made = []
-    for setting in settings(run):
+    for number, setting in enumerate(settings(run)):
         if problem_of(run, setting) != problem:
             continue
         label = setting.label if len(runs) == 1 else f"{name}: {setting.label}"
-        line = Line(0, place, label, setting, final_scores(setting, metric))
+        scores = final_scores(setting, metric)
+        higher, goal = higher_is_better(run, metric), goal_of(run, setting, metric)
+        found = merit(with_diverged(scores, setting), higher, goal)
+        line = Line(0, place, number, label, setting, scores, found)
         made.append(_measured(line, run, metric, twin_of(runs, metric)))
     return made
 
@@ -226,77 +219,83 @@ def _measured(line: Line, run: RunFolderData, metric: str, twin: str) -> Line:
     scores = line.scores.to_numpy()
     if not len(scores):
         return line
+    low, high = possible_range(metric, scores)
     line = line._replace(
-        mean=mean_interval(scores), median=median_interval(scores), iqm=iqm_interval(scores)
+        mean=within(mean_interval(scores), low, high),
+        median=median_interval(scores),
+        iqm=iqm_interval(scores),
     )
     if twin != metric and len(values := final_values(line.setting, twin)):
         line = line._replace(twin=iqm_interval(values))
-    goal, higher = goal_of(run, line.setting), run.manifest["higher_is_better"]
-    if goal is None or metric != run.manifest["key_metric"]:
+    goal, higher = goal_of(run, line.setting, metric), run.manifest["higher_is_better"]
+    if goal is None:
         return line
-    gap = mean_interval(shortfall(scores, goal, higher))
+    most = goal - low if higher else high - goal
+    gap = within(mean_interval(shortfall(scores, goal, higher)), 0.0, most)
     return line._replace(gap=gap, reached=reached(line.setting, metric, goal, higher))
 
 
-def goal_of(run: RunFolderData, setting: Setting) -> float | None:
-    """The value of the key metric that solves the problem of a setting."""
-    group = _group_of(run, setting)
-    return None if group is None else run.manifest["groups"][group]["goal"]
+def _order(run: RunFolderData, line: Line, metric: str) -> tuple[float, ...]:
+    goal = goal_of(run, line.setting, metric)
+    return order(line.setting, line.scores, higher_is_better(run, metric), goal)
 
 
-def _group_of(run: RunFolderData, setting: Setting) -> int | None:
-    """The place of its group."""
-    for place, group in enumerate(run.manifest["groups"]):
-        if all(group[name] == setting.values[name] for name in run.manifest["config_axes"]):
-            return place
-    return None
-
-
-def _rank(line: Line, higher: bool) -> tuple[int, Rank]:
-    """What comes first: settings that came further, as under halving; then better ones."""
-    last_step = line.setting.last_step if len(line.scores) else 0
-    return -last_step, rank(line.scores.tolist(), line.setting.left_out, higher)
+def _compared(lines: list[Line], higher: bool) -> list[Line]:
+    """With what each is against the first, among those that trained as long as it or are of another
+    folder."""
+    first = lines[0]
+    fair = [
+        line
+        for line in lines
+        if line.comparable
+        and (line.setting.last_step == first.setting.last_step or line.run != first.run)
+    ]
+    if not first.comparable or len(fair) < 2:
+        return lines
+    scores = counting_diverged([one.scores for one in fair], [one.setting for one in fair], higher)
+    low, high = possible_range(str(first.scores.name), np.concatenate(scores))
+    found = against_best(scores, 0, higher, widest=high - low)
+    known = {line.place: one for line, one in zip(fair[1:], found[1:], strict=True)}
+    return [line._replace(against_best=known.get(line.place)) for line in lines]
 
 
 def _selection(
-    lines: Sequence[Line], run: int, metric: str, shown: str, higher: bool
+    lines: Sequence[Line], data: RunFolderData, run: int, metric: str, shown: str
 ) -> Selection | None:
     """Among the settings that came as far as the first; places are those of the lines."""
     own = [line for line in lines if line.run == run]
     own = [line for line in own if line.setting.last_step == own[0].setting.last_step]
-    chosen_by = [_with_diverged(line) for line in own]
+    own = in_order(own)
+    chosen_by = [with_diverged(line.scores, line.setting) for line in own]
     scored_by = [final_scores(line.setting, shown) for line in own]
-    found = select(chosen_by, scored_by, higher)
+    goals = [goal_of(data, line.setting, metric) for line in own]
+    found = select(chosen_by, scored_by, higher_is_better(data, metric), goals)
     if found is None:
         return None
     a, b = found.chosen
     return found._replace(best=own[found.best].place, chosen=(own[a].place, own[b].place))
 
 
-def _with_diverged(line: Line) -> pd.Series:
-    """The scores by which a setting is chosen; NaN for the runs that became non-finite."""
-    lost = pd.Series(np.nan, line.setting.lost, dtype=np.float64)
-    return pd.concat([line.scores, lost]) if len(lost) else line.scores
-
-
 def _sensitivity(lines: Sequence[Line], run: int, higher: bool) -> tuple[list[Sensitivity], float]:
-    """At the last step that all settings have come to: under halving, at the first rung."""
-    own = in_order([line for line in lines if line.run == run and len(line.scores)])
-    if not own or not own[0].setting.values:
+    """At the last step that all settings have come to: under halving, at the first rung. Runs that
+    diverged rank last."""
+    own = in_order([line for line in lines if line.run == run and line.ended])
+    steps = [line.setting.last_step for line in own if len(line.scores)]
+    if not steps or not own[0].setting.values:
         return [], 0.0
-    together = min(line.setting.last_step for line in own)
     scores = [
         line.scores
-        if line.setting.last_step == together
-        else final_scores(up_to(line.setting, together), str(line.scores.name))
+        if line.setting.last_step <= min(steps)
+        else final_scores(up_to(line.setting, min(steps)), str(line.scores.name))
         for line in own
     ]
-    return sensitivities([line.setting.values for line in own], scores, higher)
+    ranked = counting_diverged(scores, [line.setting for line in own], higher)
+    return sensitivities([line.setting.values for line in own], scores, higher, ranked)
 
 
 def in_order(lines: Sequence[Line]) -> list[Line]:
     """Settings of one folder in the order in which they were given, and so their values."""
-    return sorted(lines, key=lambda line: int(line.setting.rows["run"].iloc[0]))
+    return sorted(lines, key=lambda line: line.number)
 
 
 def _pairs(lines: Sequence[Line], higher: bool) -> list[Pair]:
@@ -305,10 +304,17 @@ def _pairs(lines: Sequence[Line], higher: bool) -> list[Pair]:
     found = []
     for line in lines:
         other = first.get(_key(line.setting.values))
-        if line.run == 1 and other is not None and len(line.scores) and len(other.scores):
-            comparison = compare(line.scores, other.scores, higher)
-            found.append(Pair(line.setting.label, comparison))
+        if line.run == 1 and other is not None and line.ended and other.ended:
+            found.append(Pair(line.setting.label, _compared_pair(line, other, higher)))
     return found
+
+
+def _compared_pair(line: Line, other: Line, higher: bool) -> Comparison | None:
+    if not line.comparable or not other.comparable:
+        return None
+    both = [line.scores, other.scores]
+    one, reference = counting_diverged(both, [line.setting, other.setting], higher)
+    return compare(one, reference, higher)
 
 
 def _key(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

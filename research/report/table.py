@@ -7,22 +7,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData, swept, twin_of
-from research.report.settings import Setting, final_score, rank_of, reached, settings, show
-from research.sweep.ranking import Rank
+from research.report.settings import Setting, final_score, reached, settings, show
 
 
 def print_table(run: RunFolderData, console: Console) -> None:
     """One line a setting, the best by the key metric on top."""
-    manifest = run.manifest
+    manifest, found = run.manifest, list(settings(run))
     metric, higher = manifest["key_metric"], manifest["higher_is_better"]
-    found = list(settings(run))
-
-    def place(setting: Setting) -> tuple[int, Rank]:
-        return (-setting.last_step if rungs else 0), rank_of(setting, metric, higher)
-
     rungs = manifest.get("rungs", [])
     metrics, goal = headline_metrics(run), common_goal(manifest)
+    rank = lambda setting: order(setting, final_scores(setting, metric), higher, goal)
     table = Table(title=f"{run.path.name} at the last step", box=box.SIMPLE_HEAD, padding=0)
     for name in [*swept(manifest), "seeds", *(["steps"] if rungs else [])]:
         table.add_column(name, justify="right")
@@ -37,7 +33,7 @@ def print_table(run: RunFolderData, console: Console) -> None:
         cells += [f"{setting.last_step:,}"] if rungs else []
         cells += [_cell(setting, name) for name in metrics]
         if goal is not None:
-            count = reached(setting, metric, goal, manifest["higher_is_better"])
+            count = reached(setting, metric, goal, higher)
             cells.append(f"{count} of {setting.seeds}")
         table.add_row(*cells)
     console.print(table)
@@ -51,7 +47,8 @@ def print_table(run: RunFolderData, console: Console) -> None:
         )
     if left_out := sum(setting.left_out for setting in found):
         console.print(
-            f"Left out: {left_out} runs that became non-finite; manifest.json names them."
+            f"Left out: {left_out} {'run' if left_out == 1 else 'runs'} that became non-finite; "
+            "manifest.json names them. In the order of settings they count as the worst."
         )
     if manifest["status"] != "finished":
         console.print(f"This run is {manifest['status']}: the table shows how far it has come.")
@@ -74,4 +71,6 @@ def _cell(setting: Setting, metric: str) -> str:
     if score is None:
         return "none finite" if setting.all_diverged else "not measured"
     median, (iqm, low, high) = score
+    if setting.seeds - setting.left_out == 1:
+        return f"{median:.4g}"  # a single seed has no interval
     return f"{median:.4g} {float(iqm):.3g} [{float(low):.3g}, {float(high):.3g}]"

@@ -2,12 +2,16 @@
 whose scores are drawn from known distributions.
 
     scripts/run scripts/compare/coverage.py
+    scripts/run scripts/compare/coverage.py --best     # only what is said of the best
 
 Beside the interval of the interquartile mean that is used, the one read at plain percentiles of the
 same resamples. Then two settings side by side, and the best of many equal settings, whose score is
-known: what it seems to be, and what the report says of it.
+known: what it seems to be, and what the report says of it. At last, all settings against the best
+of them: how often one that is as good is called worse, and how often a real difference is found.
 """
 
+import argparse
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,7 +19,9 @@ import pandas as pd
 from scipy.stats import norm, trim_mean
 
 from research.report import statistics
-from research.report.comparison import difference_of_iqms, probability_of_improvement
+from research.report.best import differences_from_best
+from research.report.comparison import compare, difference_of_iqms, probability_of_improvement
+from research.report.ranking import merit
 from research.report.selection import select
 from research.report.statistics import (
     Interval,
@@ -27,6 +33,8 @@ from research.report.statistics import (
 
 EXPERIMENTS, SEEDS = 2_000, (5, 10, 64)
 COMPARED, CHOSEN, SETTINGS = 1_000, 500, 20
+MANY, BEST_SEEDS = (2, 8, 20, 100), (5, 10, 32)
+SWEEPS, MOST_COMPARISONS, ONE_BY_ONE = 400, 12_000, 400  # of a line: settings x sweeps
 RNG = np.random.default_rng(0)
 DISTRIBUTIONS: dict[str, Callable[[tuple[int, ...]], np.ndarray]] = {
     "normal": lambda shape: RNG.normal(size=shape),
@@ -41,6 +49,24 @@ DISTRIBUTIONS: dict[str, Callable[[tuple[int, ...]], np.ndarray]] = {
 
 def main() -> None:
     """Prints Markdown tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--best", action="store_true", help="only what is said of the best")
+    if not parser.parse_args().best:
+        _intervals()
+    _table("equal settings", "scores", "seeds", "sweeps", "one by one: of settings", "of settings",
+           "in sweeps", "all others")  # fmt: skip
+    for settings in MANY:
+        for name in BEST_OF:
+            for seeds in BEST_SEEDS:
+                _line(settings, name, seeds, *_equal(BEST_OF[name], settings, seeds))
+    _table("settings", "what differs", "seeds", "sweeps", "found", "all others", "false, in sweeps")
+    for settings in MANY:
+        for name, shift in PLANTED.items():
+            for seeds in BEST_SEEDS:
+                _line(settings, name, seeds, *_planted(shift, settings, seeds))
+
+
+def _intervals() -> None:
     _table("scores", "seeds", "IQM", "at plain percentiles", "median", "mean", "optimality gap")
     for name, draw in DISTRIBUTIONS.items():
         for seeds in SEEDS:
@@ -105,6 +131,72 @@ def _chosen(seeds: int) -> Iterator[float]:
         found.append((selection.apparent.estimate, selection.honest.estimate,
                       _covered(selection.honest, 0.0)))  # fmt: skip
     yield from np.mean(found, axis=0)
+
+
+BEST_OF: dict[str, Callable[[int, int], np.ndarray]] = {
+    "normal": lambda settings, seeds: RNG.normal(size=(settings, seeds)),
+    "normal, spread 0.3 to 3": lambda settings, seeds: (
+        RNG.normal(size=(settings, seeds)) * np.geomspace(0.3, 3, settings)[:, None]
+    ),
+    "right of 36 rows (0.93)": lambda settings, seeds: (
+        RNG.binomial(36, 0.93, (settings, seeds)) / 36
+    ),
+}
+PLANTED: dict[str, Callable[[int], np.ndarray]] = {
+    "one is better by 1": lambda settings: np.arange(settings) == 0,
+    "one is better by 3": lambda settings: 3.0 * (np.arange(settings) == 0),
+    "half are worse by 3": lambda settings: -3.0 * (np.arange(settings) >= settings / 2),
+}
+
+
+def _equal(
+    draw: Callable[[int, int], np.ndarray], settings: int, seeds: int
+) -> tuple[int, list[float]]:
+    """Of equal settings: the share that is called worse than the best if each is compared by itself
+    at 95%, and as the report compares; the share of sweeps in which any is called worse, and in
+    which all others are."""
+    sweeps, found = _sweeps(settings), []
+    for sweep in range(sweeps):
+        scores, best = _drawn(draw(settings, seeds))
+        worse = _called_worse(scores, best)
+        alone = [] if sweep * settings >= ONE_BY_ONE else [
+            compare(one, scores[best], True).verdict == "worse" for one in scores
+        ]  # fmt: skip
+        alone = np.mean(alone) if alone else math.nan
+        found.append((alone, worse.mean(), worse.any(), worse.sum() == settings - 1))
+    return sweeps, np.nanmean(found, axis=0).tolist()
+
+
+def _planted(
+    shift: Callable[[int], np.ndarray], settings: int, seeds: int
+) -> tuple[int, list[float]]:
+    """Of normal scores: the share of worse settings that are called so, and of sweeps in which all
+    others are and in which one of the best is."""
+    sweeps, found, by = _sweeps(settings) // 2, [], shift(settings).astype(float)
+    for _ in range(sweeps):
+        scores, best = _drawn(RNG.normal(size=(settings, seeds)) + by[:, None])
+        worse, truth = _called_worse(scores, best), by < by.max()
+        found.append((worse[truth].mean(), worse.sum() == settings - 1, worse[~truth].any()))
+    return sweeps, np.mean(found, axis=0).tolist()
+
+
+def _sweeps(settings: int) -> int:
+    return min(SWEEPS, MOST_COMPARISONS // settings)
+
+
+def _drawn(values: np.ndarray) -> tuple[list[pd.Series], int]:
+    """Settings, and the place of the best as the report ranks them."""
+    scores = [pd.Series(one) for one in values]
+    return scores, max(range(len(scores)), key=lambda place: merit(values[place], True))
+
+
+def _called_worse(scores: list[pd.Series], best: int) -> np.ndarray:
+    return np.array([float(one.high) < 0 for one in differences_from_best(scores, best, True)])
+
+
+def _line(settings: int, name: str, seeds: int, sweeps: int, cells: list[float]) -> None:
+    numbers = " | ".join(f"{cell:.3f}" for cell in cells)
+    print(f"| {settings} | {name} | {seeds} | {sweeps} | {numbers} |", flush=True)
 
 
 def _covered(interval: Interval, truth: float) -> float:

@@ -27,9 +27,9 @@ def test_many_classes_are_scored_as_scikit_learn_does():
         "recall_macro": metrics.recall_score(y, predicted, average="macro"),
         "f1_macro": metrics.f1_score(y, predicted, average="macro"),
         "f1_micro": metrics.f1_score(y, predicted, average="micro"),
-        "precision_c": metrics.precision_score(y, predicted, average=None)[2],
-        "recall_c": metrics.recall_score(y, predicted, average=None)[2],
-        "f1_d": metrics.f1_score(y, predicted, average=None)[3],
+        "precision_class_c": metrics.precision_score(y, predicted, average=None)[2],
+        "recall_class_c": metrics.recall_score(y, predicted, average=None)[2],
+        "f1_class_d": metrics.f1_score(y, predicted, average=None)[3],
         "roc_auc": metrics.roc_auc_score(y, exact, multi_class="ovr"),
         "average_precision": metrics.average_precision_score(np.eye(4)[y], exact),
         "log_loss": metrics.log_loss(y, exact),
@@ -47,18 +47,39 @@ def test_two_classes_are_scored_by_the_second():
         "roc_auc": metrics.roc_auc_score(y, yes),
         "average_precision": metrics.average_precision_score(y, yes),
         "brier": np.mean((yes - y) ** 2),
-        "f1_yes": metrics.f1_score(y, p.argmax(axis=1)),
+        "f1_class_yes": metrics.f1_score(y, p.argmax(axis=1)),
         "log_loss": metrics.log_loss(y, yes),
     }
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
 
 
+def test_no_class_takes_the_place_of_a_metric():
+    """Whatever the classes are called, all metrics are there, and those of all classes are the
+    same."""
+    y, p = drawn(4)
+    plain = score_classes(y, p, ["a", "b", "c", "d"])
+    for names in (
+        ["micro", "macro", "weighted", "a"],
+        ["class_a", "a", "class_micro", "micro"],
+        ["loss", "accuracy", "step", "run"],
+        ["seed", "learning_rate", "part", ""],
+    ):
+        found = score_classes(y, p, names)
+        assert len(found) == len(plain)
+        of_all = [name for name in plain if "_class_" not in name]
+        assert {name: found[name] for name in of_all} == {name: plain[name] for name in of_all}
+        for measure in ("precision", "recall", "f1"):
+            assert [found[f"{measure}_class_{name}"] for name in names] == [
+                plain[f"{measure}_class_{name}"] for name in "abcd"
+            ]
+
+
 def test_a_class_without_rows_is_no_error():
     y, p = drawn(3)
     y = np.where(y == 2, 0, y)
     found = score_classes(y, p, ["a", "b", "c"])
-    assert found["recall_c"] == 0
+    assert found["recall_class_c"] == 0
     predicted = p.argmax(axis=1)
     two = [np.mean(predicted[y == k] == k) for k in (0, 1)]
     np.testing.assert_allclose(found["balanced_accuracy"], np.mean(two))

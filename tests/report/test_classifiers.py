@@ -3,9 +3,10 @@
 import matplotlib.image
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from research.report import classifiers
+from research.report.class_curves import PRECISION_RECALL, ROC, class_curves
 from research.report.statistics import Interval
 
 RNG = np.random.default_rng(0)
@@ -46,7 +47,7 @@ def test_of_two_classes_the_second_is_drawn(tmp_path, axes_of):
     y, p = (Y > 0).astype(int), np.stack([P[:, :, 0], 1 - P[:, :, 0]], axis=2)
     (axes,) = axes_of(classifiers.draw_precision_recall, tmp_path, y, p, ["no", "yes"])
     labels = [line.get_label() for line in axes.lines]
-    assert labels == ["run of median area, yes"]
+    assert labels == ["run of median average precision, yes"]
     precision = axes.lines[0].get_ydata()
     np.testing.assert_allclose(precision[-1], y.mean(), atol=0.15)  # at full recall
 
@@ -89,3 +90,48 @@ def test_every_picture_is_written(tmp_path):
     ]
     for path in paths:
         assert matplotlib.image.imread(path).std() > 0.01
+
+
+def area(curves):
+    """Under what is drawn: of steps, exactly."""
+    return np.trapezoid(curves.middle, curves.x)
+
+
+def test_a_constant_classifier_has_the_precision_of_chance():
+    """Of 5% positives. A line to the point at recall 0 and precision 1 would promise 0.525."""
+    y = (np.arange(100) < 5).astype(int)
+    found = class_curves(PRECISION_RECALL, y, np.full((1, 100, 2), 0.5), ["no", "yes"])
+    assert found is not None
+    assert found.area == pytest.approx(0.05)
+    np.testing.assert_allclose(found.middle, 0.05)
+
+
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+@pytest.mark.parametrize("positives", [1, 8, 40])
+def test_average_precision_is_that_of_scikit_learn_with_ties(levels, positives):
+    """20 or 40 recalls are points of the grid, so that the area of the steps is exact, too."""
+    rng = np.random.default_rng(levels)
+    y = (np.arange(160) < positives).astype(int)
+    yes = np.round(levels * np.clip(0.3 * y + rng.random(160), 0, 1)) / levels
+    found = class_curves(PRECISION_RECALL, y, np.stack([1 - yes, yes], 1)[None], ["no", "yes"])
+    assert found is not None
+    expected = average_precision_score(y, yes)
+    assert found.area == pytest.approx(expected)
+    assert area(found) == pytest.approx(expected)
+
+
+def test_the_areas_are_those_that_evaluation_prints():
+    """Of the mean of the classes, of the run in the middle."""
+    for curve, score in ((ROC, roc_auc_score), (PRECISION_RECALL, average_precision_score)):
+        found = class_curves(curve, Y, P, NAMES)
+        assert found is not None
+        each = sorted(score(np.eye(3)[Y], one, average="macro") for one in P)
+        assert found.area == pytest.approx(each[2])
+        assert area(found) == pytest.approx(each[2], abs=0.01)
+
+
+def test_precision_is_drawn_as_steps(tmp_path, axes_of):
+    (axes,) = axes_of(classifiers.draw_precision_recall, tmp_path, Y, P, NAMES)
+    for line in axes.lines:
+        moves = np.diff(np.stack([line.get_xdata(), line.get_ydata()]))
+        assert not np.any(np.all(moves != 0, axis=0))  # along one axis at a time

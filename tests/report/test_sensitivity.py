@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from research.report.sensitivity import explained_share, levels_of, sensitivities
+from research.report import sensitivity
+from research.report.sensitivity import (
+    Sensitivity,
+    explained_share,
+    in_percent,
+    levels_of,
+    sensitivities,
+)
 from research.report.statistics import interquartile_mean
 
 GRID = [{"rate": rate, "width": width} for rate, width in itertools.product([1, 2, 3], [8, 16])]
@@ -78,3 +85,45 @@ def test_words_keep_the_order_in_which_they_were_given():
 
 def test_a_lone_setting_says_nothing():
     assert sensitivities([{"rate": 1}], [pd.Series([1.0, 2.0])], True) == ([], 0.0)
+
+
+def test_settings_explain_no_less_than_their_fields(monkeypatch):
+    """Each share is less what chance would explain, so that together they could seem to explain
+    less; of many sweeps of noise and one effect, some did."""
+    monkeypatch.setattr(sensitivity, "iqm_interval", lambda *runs: None)  # slow, and not needed
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        scores = [pd.Series(one["rate"] + rng.normal(0, 0.5, 4)) for one in GRID]
+        fields, together = sensitivities(GRID, scores, True)
+        shares = in_percent(fields, together)
+        assert shares.interplay is not None
+        assert sum(field.share for field in fields) <= together + 1e-9 <= 1 + 2e-9
+        assert sum(shares.each) + shares.interplay + shares.seeds == 100
+
+
+@pytest.mark.parametrize("shares", [(0.335, 0.335, 0.33), (0.004, 0.004, 0.004), (1.0, 0, 0)])
+def test_percentages_add_up(shares):
+    found = in_percent([Sensitivity("x", share, []) for share in shares], sum(shares))
+    assert found.interplay is not None
+    assert sum(found.each) + found.interplay + found.seeds == 100
+
+
+def test_fields_that_overlap_are_not_added_up():
+    """Both fields name the same settings: each explains all of it."""
+    values = [{"a": place, "b": -place} for place in range(4)]
+    scores = [pd.Series(np.arange(5.0) / 100 + place) for place in range(4)]
+    fields, together = sensitivities(values, scores, True)
+    assert [field.share for field in fields] == pytest.approx([together] * 2)
+    assert in_percent(fields, together).interplay is None
+
+
+def test_runs_that_diverged_rank_last():
+    """A rate of 3 diverges: nobody would say that the rate does not matter."""
+    rng = np.random.default_rng(0)
+    ranked = [pd.Series(rng.normal(size=6) - 100 * (one["rate"] == 3)) for one in GRID]
+    finite = [one[one > -50] for one in ranked]
+    (rate, _), _ = sensitivities(GRID, finite, True, ranked)
+    assert rate.name == "rate"
+    assert rate.share > 0.4
+    assert [level.name for level in rate.levels] == ["1", "2"]
+    assert sensitivities(GRID, finite, True)[0][0].share < 0.2

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from research.report.ranking import final_scores, order
 from research.report.read import read_run_folder
-from research.report.settings import final_score, rank_of, reached, settings, show
+from research.report.settings import final_score, reached, settings, show
 from research.report.summary import summarize
 from research.report.table import print_table
 
@@ -46,7 +47,7 @@ def test_a_setting_half_of_which_diverged_comes_after_a_worse_one(make_sweep, hi
     scores = sign * np.array([[[9.0]] * 4, [[1.0]] * 4])
     run = read_run_folder(make_sweep(scores, higher_is_better=higher, results=lost))
     first, second = settings(run)
-    ranks = [rank_of(one, "validation_score", higher) for one in (first, second)]
+    ranks = [order(one, final_scores(one, "validation_score"), higher) for one in (first, second)]
     assert ranks[1] < ranks[0]
     assert [line.label for line in summarize([run]).lines] == ["rate 0.2", "rate 0.1"]
     file = io.StringIO()

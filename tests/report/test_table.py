@@ -26,7 +26,7 @@ def test_numbers_and_what_was_left_out_are_there(make_run):
     text = printed(make_run())
     assert "31.5 31.5 [30, 33]" in text
     assert "3 of 4" in text
-    assert "Left out: 1 runs that became non-finite" in text
+    assert "Left out: 1 run that became non-finite" in text
     assert "test_score" in text
     assert "loss" not in text
 

@@ -14,12 +14,12 @@ from sklearn.metrics import confusion_matrix
 
 from research.errors import UserError
 from research.report.class_curves import (
-    GRID_G,
+    PRECISION_RECALL,
+    ROC,
     ClassCurves,
+    Curve,
     class_curves,
     middle_run,
-    precision_recall,
-    roc,
 )
 from research.report.page.chart import Chart, Trace, View, band
 from research.report.page.labels import plain
@@ -90,24 +90,24 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _roc_chart(run: int, found: list[Predictions]) -> Chart:
-    views = _curve_views(found, roc, "false positive rate", "true positive rate", True)
-    return Chart(f"roc-{run}", "Receiver operating characteristics", _note(found[0]), views)
+    views = _curve_views(found, ROC, "false positive rate", "true positive rate", True)
+    return Chart(f"roc-{run}", "Receiver operating characteristics", _note(found[0], ROC), views)
 
 
 def _recall_chart(run: int, found: list[Predictions]) -> Chart:
-    views = _curve_views(found, precision_recall, "recall", "precision", False)
-    return Chart(f"recall-{run}", "Precision and recall", _note(found[0]), views)
+    views = _curve_views(found, PRECISION_RECALL, "recall", "precision", False)
+    return Chart(f"recall-{run}", "Precision and recall", _note(found[0], PRECISION_RECALL), views)
 
 
-def _note(one: Predictions) -> str:
+def _note(one: Predictions, curve: Curve) -> str:
     return (
-        f"{one.setting}: the run of median area, and a band through 95% of the "
+        f"{one.setting}: the run of median {curve.measure}, and a band through 95% of the "
         f"{len(one.probabilities)} runs; thin lines are its classes against the rest."
     )
 
 
 def _curve_views(
-    found: list[Predictions], curve: Any, x: str, y: str, diagonal: bool
+    found: list[Predictions], curve: Curve, x: str, y: str, diagonal: bool
 ) -> list[View]:
     views = []
     for one in found:
@@ -124,18 +124,18 @@ def _curve_traces(curves: ClassCurves, diagonal: bool) -> list[Trace]:
                                  line={"color": "#8a8a8a", "dash": "dot", "width": 1},
                                  showlegend=False))  # fmt: skip
     looks = {"fillcolor": COLOURS[0], "opacity": 0.25, "name": "95% of the runs"}
-    traces.append(band(curves.low, curves.high, GRID_G, showlegend=True, **looks))
+    traces.append(band(curves.low, curves.high, curves.x, showlegend=True, **looks))
     for place, (name, line) in enumerate(curves.each.items()):
-        traces.append(_line(name, line, COLOURS[place % len(COLOURS)], 1,
+        traces.append(_line(name, curves.x, line, COLOURS[place % len(COLOURS)], 1,
                             DASHES[place // len(COLOURS) % len(DASHES)]))  # fmt: skip
-    title = f"{curves.of}, area {curves.area:.4g}"
-    traces.append(_line(title, curves.middle, COLOURS[0], 3, "solid"))
+    title = f"{curves.of}, {curves.measure} {curves.area:.4g}"
+    traces.append(_line(title, curves.x, curves.middle, COLOURS[0], 3, "solid"))
     return [Trace(trace) for trace in traces]
 
 
-def _line(name: str, y: np.ndarray, colour: str, width: int, dash: str) -> Any:
+def _line(name: str, x: np.ndarray, y: np.ndarray, colour: str, width: int, dash: str) -> Any:
     return go.Scatter(
-        x=GRID_G, y=y.astype(np.float32), mode="lines", name=plain(name),
+        x=x, y=y.astype(np.float32), mode="lines", name=plain(name),
         line={"color": colour, "width": width, "dash": dash}, hovertemplate="%{y:.4g}",
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from research.report.page.chart import Chart, Trace, View
 from research.report.page.labels import plain
 from research.report.palette import COLOURS
-from research.report.sensitivity import Sensitivity, levels_of
+from research.report.sensitivity import Sensitivity, in_percent, levels_of
 from research.report.statistics import interquartile_mean
 from research.report.summary import Line, Summary, in_order
 
@@ -21,11 +21,11 @@ SCALE = "Cividis"  # the same to all eyes
 
 def field_charts(summary: Summary, run: int) -> list[Chart]:
     """Of one folder: nothing where nothing is swept."""
-    fields, _ = summary.sensitivity[run]
+    fields, together = summary.sensitivity[run]
     lines = in_order([line for line in summary.of_run(run) if len(line.scores)])
     charts: list[Chart] = []
     if fields:
-        charts.append(_levels_chart(summary, run, fields))
+        charts.append(_levels_chart(summary, run, fields, together))
     if len(fields) > 1:
         charts.append(_heat_map(summary, run, fields, lines))
     if len(fields) > 2:
@@ -33,18 +33,24 @@ def field_charts(summary: Summary, run: int) -> list[Chart]:
     return charts
 
 
-def _levels_chart(summary: Summary, run: int, fields: Sequence[Sensitivity]) -> Chart:
+def _levels_chart(
+    summary: Summary, run: int, fields: Sequence[Sensitivity], together: float
+) -> Chart:
+    percents = in_percent(fields, together).each
     return Chart(
         name=f"levels-{run}",
         title=_title(summary, run, "What each hyper-parameter does"),
-        note="Interquartile mean of all runs with a value, whatever else they have, with its 95% "
-        "interval; and the best setting that has it.",
-        views=[_levels_view(summary, field) for field in fields],
+        note="Interquartile mean of all finite runs with a value, whatever else they have, "
+        "with its 95% interval; and the best setting that has it.",
+        views=[
+            _levels_view(summary, field, percent)
+            for field, percent in zip(fields, percents, strict=True)
+        ],
         height=360,
     )
 
 
-def _levels_view(summary: Summary, field: Sensitivity) -> View:
+def _levels_view(summary: Summary, field: Sensitivity, percent: int) -> View:
     names = [plain(level.name) for level in field.levels]
     iqm, low, high = (np.array([float(level.iqm[part]) for level in field.levels])
                       for part in range(3))  # fmt: skip
@@ -66,8 +72,7 @@ def _levels_view(summary: Summary, field: Sensitivity) -> View:
         "yaxis": {"title": {"text": plain(summary.metric.replace("_", " "))}},
         "showlegend": True,
     }
-    return View(f"{field.name} ({field.share:.0%} of the spread)", [Trace(all_runs), Trace(best)],
-                layout)  # fmt: skip
+    return View(f"{field.name} ({percent}% of the spread)", [Trace(all_runs), Trace(best)], layout)
 
 
 def _heat_map(
@@ -77,7 +82,7 @@ def _heat_map(
     return Chart(
         name=f"heat-{run}",
         title=_title(summary, run, "Two hyper-parameters together"),
-        note="Interquartile mean of all runs that have both values.",
+        note="Interquartile mean of all finite runs that have both values.",
         views=[_heat_view(summary, first, second, lines) for first, second in pairs],
         height=400,
     )

@@ -7,9 +7,10 @@ import plotly.graph_objects as go
 from research.report.page.chart import Chart, Trace, View, band, spread_out
 from research.report.page.labels import plain
 from research.report.palette import MOST, look
+from research.report.ranking import final_scores
 from research.report.settings import show
 from research.report.statistics import performance_profile
-from research.report.summary import Line, Summary, final_scores
+from research.report.summary import Line, Summary
 
 MOST_DOTS = 4_000
 MOST_ROWS = 60

@@ -1,0 +1,45 @@
+"""Which values a metric can have, as far as its name tells: no interval goes beyond."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from research.report.statistics import Interval
+
+ANY = (-math.inf, math.inf)
+RANGES = {
+    "accuracy": (0.0, 1.0),
+    "precision": (0.0, 1.0),
+    "recall": (0.0, 1.0),
+    "f1": (0.0, 1.0),
+    "auc": (0.0, 1.0),
+    "share": (0.0, 1.0),
+    "r2": (-math.inf, 1.0),
+    "perplexity": (1.0, math.inf),
+    **dict.fromkeys(("bits", "nats", "rmse", "mae", "mse", "brier", "regret"), (0.0, math.inf)),
+    **dict.fromkeys(("loss", "error"), (0.0, math.inf)),
+}  # by a word of the name
+
+
+def possible_range(metric: str, scores: Any) -> tuple[float, float]:
+    """The smallest and the largest value that a metric can have, infinite where that is not known.
+
+    A name is a hint only: where a score is outside, as of a loss that may be negative, nothing is
+    known.
+
+    Args:
+      metric: its name.
+      scores: of finite runs.
+    """
+    known = [RANGES[word] for word in metric.lower().split("_") if word in RANGES]
+    low, high = known[-1] if known else ANY
+    values = np.asarray(scores, np.float64)
+    return (low, high) if np.all((low <= values) & (values <= high)) else ANY
+
+
+def within(interval: Interval, low: float, high: float) -> Interval:
+    """The part of an interval that is possible; it holds the truth as often."""
+    return Interval(
+        interval.estimate, np.clip(interval.low, low, high), np.clip(interval.high, low, high)
+    )
