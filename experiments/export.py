@@ -13,7 +13,6 @@ predictions are those of the net, and an existing one is not overwritten.
 import dataclasses
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +22,8 @@ import tyro
 from evaluate import predict
 from trained_mlps import Trained, finished_settings, load_trained
 
-from research.atomic import write_bytes
+from research.atomic import new_folder, write_bytes
+from research.console import print_text
 from research.errors import UserError, plain_exit
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, run_program
@@ -58,7 +58,7 @@ def main(args: Arguments) -> Path:
     gap = check(trained, program)
     _write(target, trained, program)
     who = f"{len(trained.runs)} runs" if args.ensemble else f"run {trained.runs[0]}"
-    print(
+    print_text(
         f"{who} of {data.path}, {trained.setting.label}: exported to {target}; predictions of the "
         f"test part differ by {gap:.1e} at most"
     )
@@ -107,14 +107,11 @@ def _write(target: Path, trained: Trained, program: bytes) -> None:
         "versions": versions(),
     }
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".export.", suffix=".partial", dir=target.parent))
-        staging.chmod(0o755)
-        write_bytes(staging / "schema.json", json.dumps(schema, indent=1).encode())
-        write_bytes(staging / "predict.jaxexport", program)
-        save_tree(staging / "params.safetensors", trained.params)
-        shutil.copyfile(SCRIPT, staging / "predict.py")
-        staging.rename(target)
+        with new_folder(target) as staging:
+            write_bytes(staging / "schema.json", json.dumps(schema, indent=1).encode())
+            write_bytes(staging / "predict.jaxexport", program)
+            save_tree(staging / "params.safetensors", trained.params)
+            shutil.copyfile(SCRIPT, staging / "predict.py")
     except OSError as error:
         raise UserError(f"cannot write to {target}: {error.strerror}") from error
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from research.downloads import Source, download
 from research.errors import UserError, shortlist
+from research.folders import files_in
 
 
 class Parts(NamedTuple):
@@ -110,7 +111,7 @@ def _read_folder(folder: Path) -> Parts:
     def find(*words: str) -> Path | None:
         found = [
             path
-            for path in sorted(folder.iterdir())
+            for path in files_in(folder)
             if path.is_file() and any(word in path.name.lower() for word in words)
         ]
         if len(found) > 1:

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from research.console import print_paragraph, print_table
 from research.report.read import RunFolderData, swept, twin_of
 from research.report.settings import Setting, final_score, reached, settings, show
 
 
-def print_table(run: RunFolderData, console: Console) -> None:
+def print_settings(run: RunFolderData, console: Console) -> None:
     """One line a setting, the best by the key metric on top."""
     manifest = run.manifest
     metric, sign = manifest["key_metric"], -1 if manifest["higher_is_better"] else 1
@@ -25,13 +24,10 @@ def print_table(run: RunFolderData, console: Console) -> None:
 
     rungs = manifest.get("rungs", [])
     metrics, goal = headline_metrics(run), common_goal(manifest)
-    table = Table(title=f"{run.path.name} at the last step", box=box.SIMPLE_HEAD, padding=0)
-    for name in [*swept(manifest), "seeds", *(["steps"] if rungs else [])]:
-        table.add_column(name, justify="right")
-    for name in metrics:
-        table.add_column(f"{name}\nmedian IQM [95%]", justify="right")
-    if goal is not None:
-        table.add_column(f"reached\n{show(goal)}", justify="right")
+    names = [*swept(manifest), "seeds", *(["steps"] if rungs else [])]
+    names += [f"{name}\nmedian IQM [95%]" for name in metrics]
+    names += [] if goal is None else [f"reached\n{show(goal)}"]
+    rows = []
     for setting in sorted(found, key=rank):
         cells = [show(value) for value in setting.values.values()]
         finite = setting.seeds - setting.left_out
@@ -41,22 +37,27 @@ def print_table(run: RunFolderData, console: Console) -> None:
         if goal is not None:
             count = reached(setting, metric, goal, manifest["higher_is_better"])
             cells.append(f"{count} of {setting.seeds}")
-        table.add_row(*cells)
-    console.print(table)
-    console.print(
-        f"IQM: interquartile mean over seeds, its 95% bootstrap interval. Ordered by {metric}."
+        rows.append(cells)
+    title = f"{run.path.name} at the last step"
+    print_table(console, names, rows, title=title, wrap=True)
+    print_paragraph(
+        console,
+        f"IQM: interquartile mean over seeds, its 95% bootstrap interval. Ordered by {metric}.",
     )
     if rungs:
-        console.print(
+        print_paragraph(
+            console,
             "Successive halving: settings were compared where others end, and the best of them "
-            "trained on. Compare those of equal steps only."
+            "trained on. Compare those of equal steps only.",
         )
     if left_out := sum(setting.left_out for setting in found):
-        console.print(
-            f"Left out: {left_out} runs that became non-finite; manifest.json names them."
+        print_paragraph(
+            console,
+            f"Left out: {left_out} runs that became non-finite; manifest.json names them.",
         )
     if manifest["status"] != "finished":
-        console.print(f"This run is {manifest['status']}: the table shows how far it has come.")
+        note = f"This run is {manifest['status']}: the table shows how far it has come."
+        print_paragraph(console, note)
 
 
 def headline_metrics(run: RunFolderData) -> Sequence[str]:
