@@ -58,14 +58,22 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
 
 
 def test_of_a_folder_that_fails_nothing_is_left(tmp_path):
-    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "a" / "b" / "c") as staging:
-        write_bytes(staging / "file", b"")
-        _ = 1 / 0
+    def fail():
+        with new_folder(tmp_path / "a" / "b" / "c") as staging:
+            write_bytes(staging / "file", b"")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_somebody_made_meanwhile_is_not_overwritten(tmp_path):
-    with pytest.raises(OSError, match="not empty"), new_folder(tmp_path / "a" / "b"):
-        (tmp_path / "a" / "b").mkdir()
-        write_bytes(tmp_path / "a" / "b" / "mine", b"")
+    def come_second():
+        with new_folder(tmp_path / "a" / "b"):
+            (tmp_path / "a" / "b").mkdir()
+            write_bytes(tmp_path / "a" / "b" / "mine", b"")
+
+    with pytest.raises(OSError, match="not empty"):
+        come_second()
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]

@@ -18,8 +18,8 @@ def piped(monkeypatch):
     reading = []
     for name in ("stdout", "stderr"):
         read, write = os.pipe()
-        reading.append(open(read, "rb"))
-        file = io.TextIOWrapper(open(write, "wb"), "ascii", "strict")
+        reading.append(os.fdopen(read, "rb"))
+        file = io.TextIOWrapper(os.fdopen(write, "wb"), "ascii", "strict")
         monkeypatch.setattr(sys, name, file)
     yield reading
     for file in [*reading, sys.stdout.buffer, sys.stderr.buffer]:

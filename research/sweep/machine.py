@@ -18,6 +18,7 @@ from research.console import print_text
 from research.errors import UserError
 from research.folders import files_in
 
+NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")  # where the driver lists them
 PACKAGES = ("seedbed", "jax", "jaxlib", "flax", "optax", "gymnax", "chex", "numpy")
 DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
 
@@ -63,11 +64,13 @@ def check_devices() -> None:
     Raises:
       UserError: if JAX has no such device as `JAX_PLATFORMS` asks for.
     """
-    asked = os.environ.get("JAX_PLATFORMS") or jax.config.jax_platforms
+    asked = os.environ.get("JAX_PLATFORMS")
     try:
         platforms = {device.platform for device in jax.local_devices()}
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+    except (RuntimeError, AssertionError) as error:  # without and with a plugin for the device
+        reason = (
+            " ".join(str(error).split())[:200] or "scripts/run sets up for it with SEEDBED_EXTRA"
+        )
         raise UserError(f"JAX_PLATFORMS={asked}: JAX finds no such device: {reason}") from None
     if platforms == {"cpu"} and not asked and has_nvidia_gpu():
         print_text(
@@ -77,10 +80,10 @@ def check_devices() -> None:
         )
 
 
-def has_nvidia_gpu(driver: Path = Path("/proc/driver/nvidia/gpus")) -> bool:
+def has_nvidia_gpu() -> bool:
     """Whether the driver lists a GPU, and `CUDA_VISIBLE_DEVICES` does not hide all of them."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1", "NoDevFiles")
-    return not hidden and bool(files_in(driver))
+    return not hidden and bool(files_in(NVIDIA_GPUS))
 
 
 def keep_freed_memory() -> bool:

@@ -42,9 +42,10 @@ def test_a_read_only_folder_is_named(tmp_path):
         create(tmp_path, "run")
 
 
-@pytest.mark.parametrize(
-    "name", ["../up", "a/b", "", ".", "..", "x" * 300, "é" * 150, "a\nb", "\x1b[31m"]
-)
+NO_NAMES = ["../up", "a/b", "", ".", "..", "x" * 300, "é" * 150, "a\nb", "\x1b[31m"]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
 def test_a_name_is_no_path(tmp_path, name):
     with pytest.raises(UserError, match="--name"):
         create(tmp_path, name)
