@@ -68,9 +68,7 @@ def check_devices() -> None:
     try:
         platforms = {device.platform for device in jax.local_devices()}
     except (RuntimeError, AssertionError) as error:  # without and with a plugin for the device
-        reason = (
-            " ".join(str(error).split())[:200] or "scripts/run sets up for it with SEEDBED_EXTRA"
-        )
+        reason = " ".join(str(error).split())[:200] or "its build of JAX is not installed"
         raise UserError(f"JAX_PLATFORMS={asked}: JAX finds no such device: {reason}") from None
     if platforms == {"cpu"} and not asked and has_nvidia_gpu():
         print_text(

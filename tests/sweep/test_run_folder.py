@@ -168,3 +168,12 @@ def test_a_stale_listing_is_seen_through(tmp_path, monkeypatch):
     assert not folder.has_open_job()
     next((folder.path / "results").glob("*.json")).unlink()  # by hand, to have it trained again
     assert folder.has_open_job()
+
+
+@pytest.mark.parametrize("typed", [".", "./", "checkpoints/..", "../run/"])
+def test_a_folder_is_opened_by_its_name_however_it_is_typed(tmp_path, monkeypatch, typed):
+    folder = create(tmp_path, "run")
+    monkeypatch.chdir(folder.path)
+    path = RunFolder.open(typed).path
+    assert path.name == "run"
+    assert path.parent.resolve() == tmp_path
