@@ -21,9 +21,7 @@ import numpy as np
 import pandas as pd
 import tyro
 from jax import lax
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from trained_mlps import (
     Trained,
     at_once,
@@ -35,6 +33,7 @@ from trained_mlps import (
     write_table,
 )
 
+from research.console import print_table, print_text
 from research.errors import UserError, plain_exit
 from research.mlp.robustness import robustness
 from research.report import classifiers
@@ -79,7 +78,7 @@ def main(args: Arguments) -> Path:
     score = "accuracy" if nets[0].class_names else "rmse"
     for trained, scores in found:
         print_setting(trained, scores, radii, score, args)
-    print("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
+    print_text("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
     lines = {}
     for trained, (fast_RxM, pgd_RxM) in found[:MOST_LINES]:
         label = trained.setting.label
@@ -92,7 +91,7 @@ def main(args: Arguments) -> Path:
     )
     table = pd.concat(numbers_table(trained, radii, *scores) for trained, scores in found)
     numbers = write_table(data.path, "attacks", table)
-    print(f"picture: {path}\nnumbers: {numbers}")
+    print_text(f"picture: {path}\nnumbers: {numbers}")
     return numbers
 
 
@@ -118,12 +117,13 @@ def print_setting(
     """A line a radius."""
     rows = min(args.rows, len(getattr(trained.shared, args.part).y))
     title = f"{trained.setting.label}: {score} of {len(trained.runs)} runs, {rows} {args.part} rows"
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)
-    for name in ("radius", "FGSM\nmedian IQM [95%]", f"PGD, {args.steps} steps\nmedian IQM [95%]"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for at, radius in enumerate(radii):
-        table.add_row(f"{radius:g}", *(summary(one_RxM[:, at]) for one_RxM in scores))
-    Console().print(table)
+    pgd = f"PGD, {args.steps} steps"
+    names = ("radius", "FGSM\nmedian IQM [95%]", f"{pgd}\nmedian IQM [95%]")
+    lines = [
+        (f"{radius:g}", *(summary(one_RxM[:, at]) for one_RxM in scores))
+        for at, radius in enumerate(radii)
+    ]
+    print_table(Console(), names, lines, title=title)
 
 
 def numbers_table(trained: Trained, radii: np.ndarray, fast_RxM: Any, pgd_RxM: Any) -> pd.DataFrame:

@@ -23,14 +23,12 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from bench_cases import CASES, known_cases, targets
 from bench_turns import measure_peers
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from research.benchmark import tables
 from research.benchmark.ceilings import measure_ceilings
@@ -41,6 +39,7 @@ from research.benchmark.readme import RESULTS, ROOT, write_readme
 from research.benchmark.record import Benchmark, load, save
 from research.benchmark.target import time_to_target
 from research.benchmark.timing import Case
+from research.console import LOOSE, print_table, say
 from research.errors import UserError, plain_exit, shortlist
 from research.products import PRECISIONS
 from research.sweep.machine import configure_jax, describe_session
@@ -98,7 +97,7 @@ def main(args: Arguments) -> Path:
     machine = {name: session[name] for name in ("started", "versions", "device", "git_commit")}
     ceilings = measure_ceilings(wanted)
     benchmark = Benchmark(machine, ceilings, [], [], [])
-    console.print(f"{benchmark.name}: {tables.ceilings_line(benchmark)}", highlight=False)
+    say(console, f"{benchmark.name}: {tables.ceilings_line(benchmark)}")
     for name in names:
         for precision in wanted:
             measure_case(CASES[name](precision), args, benchmark, console)
@@ -111,7 +110,7 @@ def main(args: Arguments) -> Path:
     path = Path(args.out) / "bench.json"
     save(benchmark, path)
     picture = draw(benchmark, path.with_suffix(".png"))
-    console.print(f"numbers: {path}; picture: {picture or 'none, matplotlib is not installed'}")
+    say(console, f"numbers: {path}; picture: {picture or 'none, matplotlib is not installed'}")
     return path
 
 
@@ -167,7 +166,7 @@ def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Con
         benchmark.growths.append(growth)
         if args.peers or not args.quick:
             others = measure_peers(
-                case, growth, args.peers, args.purejaxrl, args.seconds, console.print
+                case, growth, args.peers, args.purejaxrl, args.seconds, partial(say, console)
             )
             benchmark.peers.extend(others)
     show(tables.growth_table(benchmark, growth), console)
@@ -177,12 +176,7 @@ def show(rows: tables.Rows, console: Console) -> None:
     """Prints a table, if there is something in it."""
     if not rows.rows:
         return
-    table = Table(title=escape(rows.title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in rows.names:
-        table.add_column(escape(name), justify="right")
-    for cells in rows.rows:
-        table.add_row(*map(escape, cells))
-    console.print(table)
+    print_table(console, rows.names, rows.rows, title=rows.title, padding=LOOSE, wrap=True)
 
 
 def compare(words: list[str]) -> None:

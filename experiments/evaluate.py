@@ -18,11 +18,10 @@ import numpy as np
 import pandas as pd
 import tyro
 from jax import lax
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from trained_mlps import Trained, at_once, finished_settings, load_trained, summary, write_table
 
+from research.console import print_paragraph, print_table, print_text
 from research.errors import UserError, plain_exit
 from research.mlp.ensembles import average, by_size, gains
 from research.mlp.scores import score
@@ -89,8 +88,8 @@ def main(args: Arguments) -> Path:
     sizes = ensembles_table(found[0], args.part)
     write_table(data.path, "ensembles", sizes)
     pictures = draw(found[0], sizes, data.path, args.part)
-    print(f"pictures of {found[0].trained.setting.label}: {', '.join(map(str, pictures))}")
-    print(f"numbers: {folder}")
+    print_text(f"pictures of {found[0].trained.setting.label}: {', '.join(map(str, pictures))}")
+    print_text(f"numbers: {folder}")
     return folder
 
 
@@ -127,18 +126,17 @@ def print_setting(found: Evaluated, part: str, by_class: bool) -> None:
     """A line for each metric."""
     runs, label = len(found.trained.runs), found.trained.setting.label
     rows = len(found.targets[part])
-    table = Table(title=f"{label}: {runs} runs, {rows} {part} rows", box=box.SIMPLE_HEAD, padding=0)
-    for name in ("metric", "each alone\nmedian IQM [95%]", f"ensemble\nof {runs}"):
-        table.add_column(name, justify="right", no_wrap=True)
+    lines = []
     for name in found.together[part]:
         if name in SHOWN or by_class:
             values = np.array([scores[name] for scores in found.alone[part]])
-            table.add_row(name, summary(values), f"{found.together[part][name]:.4g}")
+            lines.append((name, summary(values), f"{found.together[part][name]:.4g}"))
+    headings = ("metric", "each alone\nmedian IQM [95%]", f"ensemble\nof {runs}")
     console = Console()
-    console.print(table)
+    print_table(console, headings, lines, title=f"{label}: {runs} runs, {rows} {part} rows")
     if runs > 1:
-        console.print(gain_line(found, part), highlight=False)
-    console.print("IQM: interquartile mean over seeds, its 95% bootstrap interval.\n")
+        print_paragraph(console, gain_line(found, part))
+    print_paragraph(console, "IQM: interquartile mean over seeds, its 95% bootstrap interval.\n")
 
 
 def gain_line(found: Evaluated, part: str) -> str:

@@ -21,10 +21,7 @@ import numpy as np
 import pandas as pd
 import tyro
 from jax import lax
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from trained_mlps import (
     Trained,
     at_once,
@@ -35,6 +32,7 @@ from trained_mlps import (
     write_table,
 )
 
+from research.console import print_table, print_text
 from research.errors import plain_exit, shortlist
 from research.mlp.attribution import explain, permutation_importance
 from research.mlp.dataset import Split
@@ -87,7 +85,7 @@ def main(args: Arguments) -> Path:
         print_measure(trained, names, measure, values, top)
     picture = draw(trained, names, by_run, data.path)
     numbers = write_table(data.path, "importance", numbers_table(trained, names, by_run))
-    print(f"picture: {picture}\nnumbers: {numbers}")
+    print_text(f"picture: {picture}\nnumbers: {numbers}")
     return numbers
 
 
@@ -123,7 +121,7 @@ def integrate(
     while True:
         found, gaps = map(np.asarray, all_runs(*given, steps))
         if gaps.max() <= COMPLETE or steps == args.steps:
-            print(
+            print_text(
                 f"integrated gradients: {steps} steps; of completeness they miss {gaps.max():.1e}"
             )
             return found
@@ -151,17 +149,15 @@ def print_measure(
     """A line for each of the columns that matter most, and what all runs agree on."""
     runs, order = len(trained.runs), np.argsort(-np.median(values, axis=0), kind="stable")
     title = f"{measure}, {trained.setting.label}: {runs} runs"
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)
-    for name in ("column", "median [least, most]", f"in the top {top} of"):
-        table.add_column(escape(name), justify="right", no_wrap=True)
-    counts = in_top(values, top)
+    counts, rows = in_top(values, top), []
     for column in order[:MOST_PRINTED]:
         some = values[:, column]
         cell = f"{np.median(some):.3g} [{some.min():.3g}, {some.max():.3g}]"
-        table.add_row(escape(names[column]), cell, f"{counts[column]} runs")
-    Console().print(table)
+        rows.append((names[column], cell, f"{counts[column]} runs"))
+    headings = ("column", "median [least, most]", f"in the top {top} of")
+    print_table(Console(), headings, rows, title=title)
     agreed = [names[column] for column in order if counts[column] == runs]
-    print(
+    print_text(
         f"in the top {top} of all {runs} runs: {shortlist(agreed, 20) or 'none'}; mean rank "
         f"correlation of two runs: {rank_correlation(values):.2f}\n"
     )

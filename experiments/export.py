@@ -14,7 +14,6 @@ import dataclasses
 import json
 import runpy
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +23,8 @@ import tyro
 from evaluate import predict
 from trained_mlps import Trained, finished_settings, load_trained
 
-from research.atomic import write_bytes
+from research.atomic import new_folder, write_bytes
+from research.console import print_text
 from research.errors import UserError, plain_exit
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
@@ -58,7 +58,7 @@ def main(args: Arguments) -> Path:
     trained = choose(data, args)
     rows, gap = _write(target, trained)
     who = f"{len(trained.runs)} runs" if args.ensemble else f"run {trained.runs[0]}"
-    print(
+    print_text(
         f"{who} of {data.path}, {trained.setting.label}: exported to {target}; its predictions of "
         f"{rows} rows of the table differ from the net's by {gap:.1e} at most"
     )
@@ -125,18 +125,12 @@ def _write(target: Path, trained: Trained) -> tuple[int, float]:
     }
     program = make_program(trained.config, trained.shared, trained.params)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".export.", suffix=".partial", dir=target.parent))
-        staging.chmod(0o755)
-        try:
+        with new_folder(target) as staging:
             write_bytes(staging / "schema.json", json.dumps(schema, indent=1).encode())
             write_bytes(staging / "predict.jaxexport", program)
             save_tree(staging / "params.safetensors", trained.params)
             shutil.copyfile(SCRIPT, staging / "predict.py")
             found = check(trained, staging)
-            staging.rename(target)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise UserError(f"cannot write to {target}: {error.strerror}") from error
     return found

@@ -16,11 +16,10 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import tyro
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from sample import restore
 
+from research.console import print_table, print_text
 from research.errors import UserError, plain_exit
 from research.lm import Config
 from research.lm.corpora import load_corpus
@@ -76,20 +75,19 @@ def main(args: Arguments) -> None:
     """Prints a line for each setting of the run folder."""
     args.check()
     data = read_run_of(args.folder, "lstm_lm")
-    table = Table(title=f"{data.path.name}: {args.part}", box=box.SIMPLE_HEAD, padding=0)
-    for name in ("setting", "runs", "measure", "each alone\nmedian IQM [95%]", "ensemble"):
-        table.add_column(name, justify="right", no_wrap=True)
+    rows = []
     for setting in settings(data):
         runs = [one_run(data, int(number)) for number in setting.rows["run"].unique()]
         if not runs:
-            table.add_row(setting.label, "0", "", "none finite", "")
+            rows.append((setting.label, "0", "", "none finite", ""))
             continue
         measure, alone, together = evaluate_runs(data, runs, args)
         iqm, low, high = map(float, iqm_interval(alone))
         cell = f"{np.median(alone):.4g} {iqm:.4g} [{low:.4g}, {high:.4g}]"
-        table.add_row(setting.label, str(len(runs)), measure, cell, f"{together:.4g}")
-    Console().print(table)
-    print("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
+        rows.append((setting.label, str(len(runs)), measure, cell, f"{together:.4g}"))
+    names = ("setting", "runs", "measure", "each alone\nmedian IQM [95%]", "ensemble")
+    print_table(Console(), names, rows, title=f"{data.path.name}: {args.part}")
+    print_text("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
 
 
 def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> Any:

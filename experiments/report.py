@@ -16,7 +16,9 @@ from typing import Annotated
 
 import tyro
 
+from research.console import print_text
 from research.errors import UserError, plain_exit
+from research.folders import files_in
 from research.report.live import LivePage, serving
 from research.report.read import RunFolderData, read_run_folder
 from research.report.report import report
@@ -69,7 +71,7 @@ def serve(args: Arguments) -> None:
         if not Path(path).is_dir():
             raise UserError(f"no folder {path}")
     with serving(live, args.port) as address:
-        print(f"live: {address} (Ctrl-C ends it, not the sweep)", flush=True)
+        print_text(f"live: {address} (Ctrl-C ends it, not the sweep)")
         threading.Event().wait()
 
 
@@ -83,11 +85,11 @@ def make_example(run: RunFolderData) -> None:
     try:
         make(run.path)
     except UserError as error:
-        print(f"nothing to show of {run.path}: {error}")
+        print_text(f"nothing to show of {run.path}: {error}")
 
 
 def _predict(folder: Path) -> None:
-    if any((folder / "evaluation").glob("predictions-*.safetensors")):
+    if files_in(folder / "evaluation", "predictions-*.safetensors"):
         return
     _configure_jax()
     import evaluate
@@ -96,7 +98,7 @@ def _predict(folder: Path) -> None:
 
 
 def _play(folder: Path) -> None:
-    if any(folder.glob("run-*.gif")):
+    if files_in(folder, "run-*.gif"):
         return
     _configure_jax()
     import watch

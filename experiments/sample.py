@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import tyro
 
+from research.console import print_text
 from research.errors import UserError, plain_exit
 from research.lm import PRESETS, Config
 from research.lm.corpora import plain_text
@@ -54,7 +55,8 @@ def main(arguments: Arguments) -> str:
     config, tokenizer = restore(data, run)
     params = load_params(data.path, run.number)
     prompt = read_prompt(tokenizer, arguments.prompt)
-    print(f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}\n")
+    score = f"{data.manifest['key_metric']} {run.score:.4g}"
+    print_text(f"run {run.number}, seed {run.seed}: {score}\n")
     model = make_model(config, len(tokenizer))
     tokens = generate(model, params, prompt, jax.random.key(arguments.seed), choice)
     text = write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
@@ -96,10 +98,10 @@ def write(tokenizer: Tokenizer, prompt: np.ndarray, tokens: Iterable[int]) -> st
         made.append(token)
         text = tokenizer.decode(made)
         if not text.endswith("\N{REPLACEMENT CHARACTER}"):
-            print(text[len(shown) :], end="", flush=True)
+            print_text(text[len(shown) :], end="")
             shown = text
     text = tokenizer.decode(made)
-    print(text[len(shown) :])
+    print_text(text[len(shown) :])
     return text
 
 

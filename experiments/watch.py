@@ -13,6 +13,7 @@ from typing import Annotated
 import jax
 import tyro
 
+from research.console import print_text
 from research.dqn import (
     PQN_PRESETS,
     PRESETS,
@@ -70,14 +71,13 @@ def main(arguments: Arguments) -> Path:
     episode = play_one(env, env_params, policy, hparams.eval_epsilon, key, arguments.steps)
     path = data.path / f"run-{run.number}.gif"
     end = "" if episode.ended else f" (stopped there; --steps {arguments.steps})"
-    print(
+    print_text(
         f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}; "
         f"this episode has a return of {episode.returns[-1]:.4g} "
-        f"after {len(episode.states)} steps{end}",
-        flush=True,
+        f"after {len(episode.states)} steps{end}"
     )
     draw(env, env_params, episode, path)
-    print(f"animation: {path}")
+    print_text(f"animation: {path}")
     return path
 
 

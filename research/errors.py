@@ -1,10 +1,13 @@
 """The one exception that a person, not a programmer, is meant to read."""
 
 import contextlib
-import os
-import sys
+import errno
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+from research.console import print_text
+from research.plain_text import shortened
+from research.streams import OutputLost, lasting_streams
 
 
 class UserError(Exception):
@@ -23,21 +26,38 @@ class Stopped(Exception):
 def plain_exit() -> Iterator[None]:
     """Turns a `UserError` into one line on the standard error and exit status 2, without a
     traceback; an interrupt into status 130, and a signal that was waited for into 128 and its
-    number. A reader that has gone is no error to be told. For `if __name__ == "__main__"`."""
+    number. What is printed meanwhile never ends the program, see `lasting_streams`. For
+    `if __name__ == "__main__"`."""
+    try:
+        with lasting_streams(), _one_line_errors():
+            yield
+    except OutputLost as lost:
+        print_text(f"error: {lost}", error=True)
+        raise SystemExit(1) from None
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        _say_error(str(error))
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _say_error(f"{shortened(str(error.filename))}: the name is too long for the file system")
         raise SystemExit(2) from None
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+        print_text(str(stopped), error=True)
         raise SystemExit(128 + stopped.signum) from None
-    except BrokenPipeError:  # as under `| head`: whoever read has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(128 + 13) from None
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print_text("interrupted", error=True)
         raise SystemExit(130) from None
+
+
+def _say_error(text: str) -> None:
+    print_text("error: " + " ".join(text.split()), error=True)
 
 
 def shortlist(names: Iterable[Any], limit: int = 8) -> str:

@@ -3,19 +3,24 @@
 #
 #   SEEDBED_PYTHON  the interpreter to use (default: the first of python3, python3.13, ... that is
 #                   3.11 or newer)
-#   SEEDBED_EXTRA   cpu, cuda12, cuda13 or tpu (default: CUDA where nvidia-smi answers, else cpu)
+#   SEEDBED_EXTRA   cpu, cuda12, cuda13 or tpu; auto (the default) is CUDA where nvidia-smi answers,
+#                   else cpu
 #   SEEDBED_ALSO    what else to install: tensorboard, wandb or both, as "tensorboard wandb"
 #   SEEDBED_VENV    where the virtual environment lies (default: .venv beside this folder)
+#
+# What was asked for once stays: the next call needs no variable. So does what a user installed
+# into the environment, such as Jupyter. Who removes the folder begins anew.
 
 fail() {
     printf 'error: %s\n' "$1" >&2
     exit 2
 }
 
+# find_python [FIRST]   the first interpreter that will do.
 find_python() {
-    for python in ${SEEDBED_PYTHON:-python3 python3.13 python3.12 python3.11 python3.14}; do
-        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            command -v "$python"
+    for one in ${SEEDBED_PYTHON:-${1:-} python3 python3.13 python3.12 python3.11 python3.14}; do
+        if "$one" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$one"
             return
         fi
     done
@@ -36,10 +41,9 @@ find_uv() {
     echo "$root/.venv-uv/bin/uv"
 }
 
-find_extra() {
-    if [ -n "${SEEDBED_EXTRA:-}" ]; then
-        echo "$SEEDBED_EXTRA"
-    elif facts=$(nvidia-smi 2>/dev/null); then
+# find_gpu   the extra for the GPU that nvidia-smi lists, or cpu.
+find_gpu() {
+    if facts=$(nvidia-smi 2>/dev/null); then
         case $facts in
             *"CUDA Version: 1"[012].*) echo cuda12 ;;
             *) echo cuda13 ;;
@@ -47,6 +51,29 @@ find_extra() {
     else
         echo cpu
     fi
+}
+
+# find_extra STAMPED   the extra to install, with "auto-" before it if nobody chose it. What is
+# installed stays, but for a CPU build that nobody chose, on a machine that has a GPU.
+find_extra() {
+    case ${SEEDBED_EXTRA:-}:$1 in
+        :auto-cpu | :) echo "auto-$(find_gpu)" ;;
+        :*) echo "$1" ;;
+        auto:*) echo "auto-$(find_gpu)" ;;
+        *) echo "$SEEDBED_EXTRA" ;;
+    esac
+}
+
+# read_stamp   what is set up: level, locked (a checksum of two words), extra, python and also.
+read_stamp() {
+    level='' locked='' extra='' python='' also=''
+    [ -f "$venv/seedbed-stamp" ] || return 0
+    read -r level sum size extra python also <"$venv/seedbed-stamp" || return 0
+    locked="$sum $size"
+    case $extra in
+        cpu | cuda12 | cuda13 | tpu | auto-cpu | auto-cuda12 | auto-cuda13) ;;
+        *) extra='' ;;
+    esac
 }
 
 # In pages of 2 MB where the C library is glibc: up to 5% faster where arrays are large.
@@ -57,35 +84,52 @@ use_memory_in_large_pages() {
 # set_up LEVEL: "run" for what experiments need, "dev" for lint, types and tests too.
 set_up() {
     venv=${SEEDBED_VENV:-$root/.venv}
-    case ${SEEDBED_EXTRA:-cpu} in
-        cpu | cuda12 | cuda13 | tpu) ;;
-        *) fail "SEEDBED_EXTRA=$SEEDBED_EXTRA: there are cpu, cuda12, cuda13 and tpu" ;;
+    case ${SEEDBED_EXTRA:-auto} in
+        auto | cpu | cuda12 | cuda13 | tpu) ;;
+        *) fail "SEEDBED_EXTRA=$SEEDBED_EXTRA: there are auto, cpu, cuda12, cuda13 and tpu" ;;
     esac
-    for also in ${SEEDBED_ALSO:-}; do
-        case $also in
+    for one in ${SEEDBED_ALSO:-}; do
+        case $one in
             tensorboard | wandb) ;;
             *) fail "SEEDBED_ALSO=$SEEDBED_ALSO: there are tensorboard and wandb" ;;
         esac
     done
-    wanted="$(cat "$root/uv.lock" "$root/pyproject.toml" | cksum) ${SEEDBED_EXTRA:-auto} ${SEEDBED_PYTHON:-auto}${SEEDBED_ALSO:+ $SEEDBED_ALSO}"
-    stamp=$(cat "$venv/seedbed-stamp" 2>/dev/null) || stamp=
-    case $stamp in
-        "dev $wanted" | "$1 $wanted") return ;;
-        "dev "*) level=dev ;;
-        *) level=$1 ;;
-    esac
-    python=$(find_python) || exit
-    uv=$(find_uv "$python") || exit
-    extra=$(find_extra)
-    echo "setting up: $extra, from uv.lock (once; about a minute)" >&2
-    set -- sync --locked --quiet --project "$root" --python "$python"
-    [ "$extra" = cpu ] || set -- "$@" --extra "$extra"
-    for also in ${SEEDBED_ALSO:-}; do
-        set -- "$@" --extra "$also"
+    read_stamp
+    stamped="$level $locked $extra $python${also:+ $also}"
+    installed=${extra#auto-}
+    [ "$level" = dev ] || level=$1
+    locked=$(cat "$root/uv.lock" "$root/pyproject.toml" | cksum)
+    extra=$(find_extra "$extra")
+    python=${SEEDBED_PYTHON:-${python:-auto}}
+    for one in ${SEEDBED_ALSO:-}; do
+        case " $also " in
+            *" $one "*) ;;
+            *) also="${also:+$also }$one" ;;
+        esac
+    done
+    wanted="$level $locked $extra $python${also:+ $also}"
+    [ "$wanted" != "$stamped" ] || return 0
+    install
+    echo "$wanted" >"$venv/seedbed-stamp"
+}
+
+# install   what set_up found: $level, $extra, $python and $also.
+install() {
+    interpreter=$(find_python "${python#auto}") || exit
+    uv=$(find_uv "$interpreter") || exit
+    echo "setting up: ${extra#auto-}, from uv.lock (once; about a minute)" >&2
+    set -- sync --locked --inexact --quiet --project "$root" --python "$interpreter"
+    [ "${extra#auto-}" = cpu ] || set -- "$@" --extra "${extra#auto-}"
+    for one in $also; do
+        set -- "$@" --extra "$one"
     done
     [ "$level" = dev ] || set -- "$@" --no-dev
     rm -f "$venv/seedbed-stamp"
+    if [ "$installed" != "${extra#auto-}" ] && [ "$installed" != cpu ] && [ -e "$venv/bin/python" ]; then
+        # JAX uses every plugin that it finds, of another device or another CUDA, too.
+        "$uv" pip uninstall --quiet --python "$venv/bin/python" jax-cuda12-plugin \
+            jax-cuda12-pjrt jax-cuda13-plugin jax-cuda13-pjrt libtpu 2>/dev/null || true
+    fi
     env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT="$venv" "$uv" "$@" ||
         fail "uv could not set up $venv from uv.lock: its lines above say why"
-    echo "$level $wanted" >"$venv/seedbed-stamp"
 }

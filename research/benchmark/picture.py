@@ -1,9 +1,11 @@
 """Throughput against runs, on logarithmic axes, under the ceiling."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from research import figures
 from research.benchmark.record import Benchmark
 from research.benchmark.roofline import ceiling_units
 
@@ -25,28 +27,32 @@ def draw(benchmark: Benchmark, path: Path) -> Path | None:
     for axes in grid[len(cases) :]:
         axes.set_visible(False)
     for axes, case in zip(grid, cases, strict=False):
-        for growth in benchmark.growths:
-            if growth.case == case:
-                _draw_growth(axes, benchmark, growth, COLOURS[growth.precision])
-        axes.set_title(case, fontsize=10)
+        entries = [
+            (_draw_growth(axes, benchmark, growth, COLOURS[growth.precision]), growth.precision)
+            for growth in benchmark.growths
+            if growth.case == case
+        ]
+        figures.set_title(axes, case)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
-        axes.set_xlabel("runs")
+        figures.set_x_label(axes, "runs")
         axes.grid(alpha=0.3, which="both")
-        axes.legend(fontsize=8, frameon=False)
-    figure.suptitle(benchmark.name, fontsize=11)
+        figures.set_legend(axes, entries)
+    figures.set_suptitle(figure, benchmark.name)
     figure.savefig(path)
     return path
 
 
-def _draw_growth(axes, benchmark: Benchmark, growth, colour) -> None:
+def _draw_growth(axes, benchmark: Benchmark, growth, colour) -> Any:
+    """Draws a curve, and returns what a legend shows of it."""
     runs = [timing.runs for timing in growth.timings]
     middle, low, high = (
         np.array([getattr(timing, name) for timing in growth.timings])
         for name in ("units_per_second", "low", "high")
     )
-    axes.errorbar(runs, middle, np.abs([middle - low, high - middle]), fmt="o-", color=colour,
-                  label=growth.precision, markersize=4, capsize=2)  # fmt: skip
+    spread = np.abs([middle - low, high - middle])
+    curve = axes.errorbar(runs, middle, spread, fmt="o-", color=colour, markersize=4, capsize=2)
     ceiling = ceiling_units(growth.best, growth.precision, benchmark.ceilings)
     axes.axhline(ceiling, color=colour, linestyle="--", linewidth=1)
-    axes.set_ylabel(f"{growth.unit}/s, all runs")
+    figures.set_y_label(axes, f"{growth.unit}/s, all runs")
+    return curve

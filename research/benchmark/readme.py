@@ -5,6 +5,7 @@ from pathlib import Path
 from research.benchmark.record import load
 from research.benchmark.tables import markdown, summary_table
 from research.errors import UserError
+from research.folders import files_in
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "experiments" / "results" / "bench"
@@ -17,7 +18,7 @@ def readme_table(results: Path) -> str:
     Raises:
       UserError: if there is no file.
     """
-    files = sorted(results.glob("*.json"))
+    files = files_in(results, "*.json")
     if not files:
         raise UserError(f"no benchmark in {results}")
     parts = []

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from research.downloads import Source, download
 from research.errors import UserError, shortlist
+from research.folders import files_in
 from research.lm.text import PER_CHARACTER
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -176,8 +177,8 @@ def _read_folder(folder: Path, exact: bool) -> Parts:
 def _part_files(folder: Path) -> dict[str, Path]:
     """The files of a folder by the part that their names tell; hidden ones are not looked at."""
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not path.is_file():
+    for path in files_in(folder):
+        if not path.is_file():
             continue
         words = set(re.findall("[a-z]+", path.name.lower()))
         for part, names in _PART_NAMES.items():

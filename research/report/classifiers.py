@@ -13,6 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
+from research import figures
+from research.plain_text import shortened
 from research.report.class_curves import (
     COVERED,
     PRECISION_RECALL,
@@ -23,6 +25,7 @@ from research.report.class_curves import (
 )
 from research.report.statistics import Interval
 
+MOST_OF_CLASS = 24  # letters of a class beside a confusion matrix
 DARK, LIGHT = "#1f3b6f", "#8fa8d8"
 
 
@@ -64,13 +67,13 @@ def draw_confusion(
         cell = matrices[:, true, predicted]
         spread = f"\n{cell.min()}-{cell.max()}" if np.ptp(cell) else ""
         colour = "white" if count > rows[true, 0] / 2 else "black"
-        axes.text(predicted, true, f"{count}{spread}", ha="center", va="center", color=colour,
-                  fontsize=7)  # fmt: skip
-    axes.set_xticks(labels, class_names, rotation=45, ha="right", fontsize=8)
-    axes.set_yticks(labels, class_names, fontsize=8)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.set_title(f"Run of median accuracy; spread of {len(matrices)} runs", fontsize=10)
+        figures.write(axes, predicted, true, f"{count}{spread}", ha="center", va="center",
+                      color=colour, fontsize=7)  # fmt: skip
+    figures.set_ticks(axes.xaxis, labels, class_names, MOST_OF_CLASS, rotation=45, ha="right")
+    figures.set_ticks(axes.yaxis, labels, class_names, MOST_OF_CLASS)
+    figures.set_x_label(axes, "predicted")
+    figures.set_y_label(axes, "true")
+    figures.set_title(axes, f"Run of median accuracy; spread of {len(matrices)} runs")
     return _save(figure, path)
 
 
@@ -82,7 +85,7 @@ def draw_predicted(path: Path, y_N: Any, predicted_RxN: Any, unit: str) -> Path:
     axes.plot(ends, ends, color="grey", linewidth=0.8, linestyle=":")
     axes.vlines(y_N, low, high, color=LIGHT, linewidth=1)
     axes.plot(y_N, middle, "o", color=DARK, markersize=3)
-    axes.set_title(f"Median of {len(predicted_RxN)} runs, bars through 95% of them", fontsize=10)
+    figures.set_title(axes, f"Median of {len(predicted_RxN)} runs, bars through 95% of them")
     return _save(figure, path)
 
 
@@ -103,8 +106,8 @@ def draw_by_size(path: Path, sizes: Sequence[int], scores: Mapping[str, Any], pa
         axes.plot(at, values, "o", color=LIGHT, markersize=3, alpha=0.7)
         each = np.unique(at)
         axes.plot(each, [values[at == size].mean() for size in each], color=DARK)
-        axes.set_xlabel("runs that predict together")
-        axes.set_ylabel(f"{part} {name.replace('_', ' ')}")
+        figures.set_x_label(axes, "runs that predict together")
+        figures.set_y_label(axes, f"{part} {name.replace('_', ' ')}")
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
@@ -118,13 +121,14 @@ def draw_lines(
     figure = Figure(figsize=(6, 4.2), layout="constrained", dpi=150)
     axes = figure.subplots()
     palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.8, max(2, len(lines))))
+    entries = []
     for (name, line), colour in zip(lines.items(), palette, strict=False):
-        axes.plot(at, line.estimate, "o-", color=colour, label=name, markersize=4)
+        entries.append((axes.plot(at, line.estimate, "o-", color=colour, markersize=4)[0], name))
         axes.fill_between(at, line.low, line.high, color=colour, alpha=0.25, linewidth=0)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    figures.set_x_label(axes, x_label)
+    figures.set_y_label(axes, y_label)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, frameon=False)
+    figures.set_legend(axes, entries)
     return _save(figure, path)
 
 
@@ -148,9 +152,9 @@ def draw_importance(path: Path, names: Sequence[str], by_run: Mapping[str, Any])
                   alpha=0.5)  # fmt: skip
         axes.plot(np.median(values, axis=0), places, "|", color=DARK, markersize=11)
         axes.axvline(0, color="grey", linewidth=0.8)
-        axes.set_xlabel(measure)
+        figures.set_x_label(axes, measure)
         axes.grid(alpha=0.3, axis="x")
-        axes.set_yticks(places, names, fontsize=8)
+        figures.set_ticks(axes.yaxis, places, names)
         axes.set_ylim(len(names) - 0.5, -0.5)
     return _save(figure, path)
 
@@ -172,9 +176,9 @@ def draw_pixels(path: Path, by_run: Mapping[str, Any]) -> Path:
         ):
             shown = axes.imshow(picture, cmap="viridis")
             figure.colorbar(shown, ax=axes, shrink=0.8)
-            axes.set_title(f"{measure}: {what} of {len(by_pixel)} runs", fontsize=9)
-            axes.set_xticks([])
-            axes.set_yticks([])
+            figures.set_title(axes, f"{measure}: {what} of {len(by_pixel)} runs", size=9)
+            figures.set_ticks(axes.xaxis, [], [])
+            figures.set_ticks(axes.yaxis, [], [])
     return _save(figure, path)
 
 
@@ -183,24 +187,26 @@ def _draw_curves(
 ) -> None:
     found = class_curves(curve, y_N, probabilities_RxNxK, names)
     if found is None:
-        axes.set_title(f"{title}: the rows are all of one class", fontsize=10)
+        figures.set_title(axes, f"{title}: the rows are all of one class")
         return
     palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.95, max(1, len(found.each))))
+    entries = []
     for (name, line_P), colour in zip(found.each.items(), palette, strict=False):
-        axes.plot(found.x, line_P, color=colour, linewidth=0.8, alpha=0.8, label=name)
-    axes.fill_between(found.x, found.low, found.high, color=LIGHT, alpha=0.5, linewidth=0,
-                      label=f"95% of {len(probabilities_RxNxK)} runs")  # fmt: skip
-    axes.plot(found.x, found.middle, color=DARK, linewidth=1.8,
-              label=f"run of median {found.measure}, {found.of}")  # fmt: skip
-    axes.legend(fontsize=7, frameon=False)
-    axes.set_title(f"{title} of the median run, and of the others", fontsize=10)
+        (line,) = axes.plot(found.x, line_P, color=colour, linewidth=0.8, alpha=0.8)
+        entries.append((line, shortened(name)))
+    band = axes.fill_between(found.x, found.low, found.high, color=LIGHT, alpha=0.5, linewidth=0)
+    (middle,) = axes.plot(found.x, found.middle, color=DARK, linewidth=1.8)
+    entries.append((band, f"95% of {len(probabilities_RxNxK)} runs"))
+    entries.append((middle, f"run of median {found.measure}, {shortened(found.of)}"))
+    figures.set_legend(axes, entries, size=7)
+    figures.set_title(axes, f"{title} of the median run, and of the others")
 
 
 def _square(x_label: str, y_label: str) -> tuple[Figure, Any]:
     figure = Figure(figsize=(5, 5), layout="constrained", dpi=150)
     axes = figure.subplots()
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    figures.set_x_label(axes, x_label)
+    figures.set_y_label(axes, y_label)
     axes.grid(alpha=0.3)
     return figure, axes
 

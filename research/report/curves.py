@@ -6,6 +6,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from research import figures
+from research.plain_text import shortened
 from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData
 from research.report.settings import Setting, settings
@@ -33,24 +35,24 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     found = [setting for setting in every if setting.rows[metric].count() > 0]
     shown = _best(found, metric, run.manifest["higher_is_better"])
     palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, max(1, len(shown))))
+    entries = []
     for setting, colour in zip(shown, palette, strict=False):
         at, values = curve(setting, metric, by)
         middle, low, high = iqm_interval(values)
         seeds = f"{setting.seeds - setting.left_out} seeds"
         left_out = f", {setting.left_out} left out" if setting.left_out else ""
-        axes.plot(at, middle, color=colour, label=f"{setting.label} ({seeds}{left_out})")
+        (line,) = axes.plot(at, middle, color=colour)
+        entries.append((line, f"{setting.label} ({seeds}{left_out})"))
         axes.fill_between(at, low, high, color=colour, alpha=0.25, linewidth=0)
-    axes.set_xlabel(run.manifest["work_unit"] if by == "work" else "step")
-    axes.set_ylabel(metric.replace("_", " "))
+    figures.set_x_label(axes, run.manifest["work_unit"] if by == "work" else "step")
+    figures.set_y_label(axes, metric.replace("_", " "))
     note = f", best {len(shown)} of {len(found)} settings" if len(shown) < len(found) else ""
     if missing := sum(setting.all_diverged for setting in every):
         note += f"; {missing} without a finite run"
-    axes.set_title(
-        f"{run.path.name}: interquartile mean, 95% bootstrap interval{note}", fontsize=10
-    )
+    name = shortened(run.path.name)
+    figures.set_title(axes, f"{name}: interquartile mean, 95% bootstrap interval{note}")
     axes.grid(alpha=0.3)
-    if shown:
-        axes.legend(fontsize=8, frameon=False)
+    figures.set_legend(axes, entries)
     path = run.path / f"{metric}.png"
     figure.savefig(path)
     return path

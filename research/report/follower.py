@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from research.errors import UserError
+from research.folders import files_in
 from research.report.read import swept
 from research.report.settings import show
 from research.report.statistics import interquartile_mean
@@ -142,7 +143,7 @@ class Follower:
         """Files that were not read, with what tells them from others of that name: a job that goes
         on from a checkpoint writes its last files again, cut otherwise."""
         expected = Counter[str]()
-        for path in sorted(self._metrics.glob("*.parquet")):
+        for path in files_in(self._metrics, "*.parquet"):
             job, _, number = path.stem.rpartition("-")
             if int(number) != expected[job]:
                 continue  # the one before was missed in this listing, and is there in the next

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from research.errors import UserError
+from research.folders import files_in
 from research.report.page.page import make_content, make_page
 from research.report.read import RunFolderData, read_run_folder
 from research.report.summary import Summary, summarize
@@ -74,7 +75,7 @@ class LivePage:
 
 
 def _watched(path: Path) -> list[Path]:
-    parts = [*(path / "metrics").glob("*.parquet"), *(path / "evaluation").glob("*")]
+    parts = [*files_in(path / "metrics", "*.parquet"), *files_in(path / "evaluation")]
     return [path / "manifest.json", *parts]
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from research.errors import UserError
+from research.folders import check_format, files_in, named
 
 
 class RunFolderData(NamedTuple):
@@ -33,13 +34,14 @@ def read_run_folder(path: str | Path) -> RunFolderData:
     Raises:
       UserError: if it is no run folder, or a file in it is damaged or holds nothing yet.
     """
-    path = Path(path)
+    path = named(Path(path))
     manifest_file = path / "manifest.json"
     if not manifest_file.is_file():
         raise UserError(f"{path} is no run folder: it has no manifest.json")
     try:
         manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
-        parts = sorted((path / "metrics").glob("*.parquet"))
+        check_format(path, manifest)
+        parts = files_in(path / "metrics", "*.parquet")
         table = ds.dataset([str(part) for part in parts]).to_table() if parts else None
     except (ValueError, OSError, pa.ArrowException) as error:
         raise UserError(f"{path} is damaged: {error}") from error

@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from research.console import LOOSE, print_paragraph, print_table, say, width
 from research.report.file_names import file_name
 from research.report.findings import findings
 from research.report.headline import Column, columns_as_rows, headline
@@ -49,11 +47,11 @@ def report(
         summary = summarize(runs, metric, name)
         path = Path(out) if out else Path(paths[0]) / "report.html"
         if len(several) > 1:
-            console.print(f"\n{name}", markup=False, style="bold")
+            print_paragraph(console, f"\n{name}", "bold")
             path = path.with_stem(f"{path.stem}-{file_name(name)}")
         print_summary(summary, console)
         pages.append(write_page(summary, path))
-        console.print(f"page: {path}", highlight=False, soft_wrap=True, markup=False)
+        say(console, f"page: {path}")
     return pages
 
 
@@ -62,14 +60,9 @@ def print_summary(summary: Summary, console: Console) -> None:
     columns = headline(summary)
     first = next(place for place, column in enumerate(columns) if column.name == "seeds")
     for some in _fitting(columns[:first], columns[first:], console.width):
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
-        for column in some:
-            table.add_column(escape(_heading(column)), justify="right", no_wrap=True)
-        for row in columns_as_rows(some):
-            table.add_row(*map(escape, row))
-        console.print(table)
+        print_table(console, list(map(_heading, some)), columns_as_rows(some), padding=LOOSE)
     for sentence in findings(summary):
-        console.print(f"- {sentence}", highlight=False, markup=False)
+        print_paragraph(console, f"- {sentence}")
 
 
 def _fitting(
@@ -91,4 +84,4 @@ def _heading(column: Column) -> str:
 
 
 def _width(column: Column) -> int:
-    return 2 + max(map(len, [*_heading(column).split("\n"), *column.cells]))
+    return 2 + max(map(width, [_heading(column), *column.cells]))

@@ -7,10 +7,11 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from research.console import say
 from research.errors import UserError, plain_exit, shortlist
 from research.report.curves import draw_curves
 from research.report.read import metric_names, read_run_folder
-from research.report.table import print_table
+from research.report.table import print_settings
 
 
 def show_run(path: str | Path, metric: str | None = None, console: Console | None = None) -> Path:
@@ -32,10 +33,10 @@ def show_run(path: str | Path, metric: str | None = None, console: Console | Non
     metrics = metric_names(run)
     if metric is not None and metric not in metrics:
         raise UserError(f"--metric {metric}: {path} has {shortlist(metrics, 20)}")
-    print_table(run, console)
+    print_settings(run, console)
     picture = draw_curves(run, metric)
-    console.print(f"learning curve: {picture}", highlight=False, soft_wrap=True)
-    console.print(f"all of it: scripts/report {path}", highlight=False, soft_wrap=True)
+    say(console, f"learning curve: {picture}")
+    say(console, f"all of it: scripts/report {path}")
     return picture
 
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from research.atomic import sync_folder, write_bytes
 from research.errors import UserError
+from research.folders import files_in
 from research.sweep.tensors import check_like, named_leaves
 
 KEPT = 2
@@ -63,7 +64,7 @@ class Checkpoints:
         """Those of which there is a checkpoint, in order."""
         if not self.folder.is_dir():
             return []
-        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+        return sorted(int(path.name) for path in files_in(self.folder) if path.name.isdecimal())
 
     def save(self, step: int, states: Any, facts: dict[str, Any]) -> None:
         """Begins to write; the arrays must not change any more.
@@ -169,7 +170,9 @@ def _orbax() -> Any:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Of every file, but for those that macOS leaves beside them and takes away again."""
+    found = (path for path in folder.rglob("*") if not path.name.startswith("._"))
+    files = sorted(path for path in found if path.is_file())
     return {str(path.relative_to(folder)): _digest(path) for path in files}
 
 
@@ -198,7 +201,7 @@ def _checked_facts(path: Path) -> dict[str, Any]:
 
 
 def _damaged(path: Path, name: str) -> str:
-    others = sorted(p.name for p in path.parent.iterdir() if p.name.isdecimal() and p != path)
+    others = [p.name for p in files_in(path.parent) if p.name.isdecimal() and p != path]
     before = f"the one of step {int(others[-1])}" if others else "the beginning"
     return (
         f"the checkpoint {path} is damaged: {name} is not what was written; move it away to go on "

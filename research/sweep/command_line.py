@@ -1,7 +1,6 @@
 """A command line from a workload's dataclasses: every field of config and hparams takes a list."""
 
 import dataclasses
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +22,6 @@ from research.sweep.plan import Intervals
 from research.sweep.run_folder import RunFolder
 from research.sweep.runner import RunOptions
 from research.sweep.search import check_halving, check_search
-from research.sweep.signals import LAUNCHER
-from research.sweep.worker_process import outlive_reader
 from research.task import HParams, Problem, always_zero
 
 
@@ -244,8 +241,6 @@ def run_main(
         arguments = parse_arguments(presets, description, words)
         if arguments.resume is not None:
             arguments = _resume(presets, description, words, Path(arguments.resume))
-        if LAUNCHER in os.environ:
-            outlive_reader()
         machine.configure_jax(arguments.deterministic, arguments.distributed)
         main(arguments)
 
@@ -257,7 +252,8 @@ def _resume(
 
     Only flags are taken from the folder; it cannot name what is run.
     """
-    recorded = RunFolder.open(folder).manifest()
+    run_folder = RunFolder.open(folder)
+    folder, recorded = run_folder.path, run_folder.manifest()
     script, made_by = Path(sys.argv[0]).name, Path(shlex.split(recorded["command"])[0]).name
     if script != made_by:
         raise UserError(f"--resume {folder}: it was made by {made_by}, not by {script}")

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from rich.console import Console
 
+from research.console import waiting
 from research.errors import Stopped, UserError
 from research.sweep import manifest, memory
 from research.sweep.axes import Runs
@@ -132,7 +133,7 @@ class _Training:
             return
         start = saved.step if saved else self.job.start
         chunks = plan_chunks(self.job.stop, self.part.cadence, start)
-        with _status(self.console, "compiling"):
+        with waiting(self.console, "compiling"):
             resumed = saved is not None or bool(self.job.sources)
             program = self._compile(chunks, self.runs, self.job.width, resumed)
         say(self.console, f"{self.label}: {cost_line(program)}")
@@ -297,7 +298,3 @@ class _Training:
         except OSError as error:
             reason = error.strerror or " ".join(str(error).split())[:200]
             say(self.console, f"{self.label}: {what} could not be written: {reason}; going on")
-
-
-def _status(console: Console, text: str) -> contextlib.AbstractContextManager[Any]:
-    return console.status(text) if console.is_terminal else contextlib.nullcontext()

@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from research.console import print_text
 from research.errors import UserError, plain_exit
 from research.sweep import local_workers, slurm_workers
 from research.sweep.local_workers import LocalWorker, Place, keep_to
 from research.sweep.run_folder import RunFolder
-from research.sweep.worker_process import worker_command
+from research.sweep.worker_process import IN_UTF8, worker_command
 
 DEFAULT_WORKERS = 2  # where no GPUs say how many
 SLURM_ONLY = ("partition", "minutes", "gpus", "cpus", "slurm", "wait")
@@ -141,10 +142,10 @@ def prepare(experiment: str, flags: Sequence[str], places: Sequence[Place]) -> P
       SystemExit: if it does not; it has said why.
     """
     command = [sys.executable, experiment, "--shares", str(len(places)), *flags, "--prepare"]
-    environment = {**os.environ, **places[0].environment}
+    environment = {**os.environ, **places[0].environment, **IN_UTF8}
     with keep_to(places[0].cores):
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
-    print(done.stdout, end="", flush=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment)
+    print_text(done.stdout, end="")
     if done.returncode:
         status = done.returncode
         raise SystemExit(status if status > 0 else 128 - status)
@@ -166,8 +167,8 @@ def submit(given: argparse.Namespace, folder: Path, command: Sequence[str]) -> b
     )
     job = slurm_workers.submit_workers(folder, command, given.workers, given.retries, request)
     logs = slurm_workers.log_folder(folder)
-    print(f"submitted as job {job}, workers: {given.workers}; their output: {logs}")
-    print(f"to look: squeue -j {job}; scripts/show {folder}", flush=True)
+    print_text(f"submitted as job {job}, workers: {given.workers}; their output: {logs}")
+    print_text(f"to look: squeue -j {job}; scripts/show {folder}")
     if given.wait:
         slurm_workers.wait_for(job)
     return bool(given.wait)
@@ -184,7 +185,7 @@ def show(folder: Path, go_on: str) -> None:
         command = [sys.executable, "-m", "research.report.show", str(folder)]
         raise SystemExit(subprocess.run(command).returncode)
     missing = {job.name for job in run.plan().jobs} - run.ended_jobs()
-    print(f"{len(missing)} jobs have not ended; to go on: {go_on}", file=sys.stderr)
+    print_text(f"{len(missing)} jobs have not ended; to go on: {go_on}", error=True)
     raise SystemExit(1)
 
 

@@ -5,15 +5,15 @@ import itertools
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from research.console import print_text
 from research.errors import Stopped, UserError
 from research.sweep.signals import LAUNCHER, StopRequest, stop_request
-from research.sweep.worker_process import describe_end, is_final
+from research.sweep.worker_process import IN_UTF8, describe_end, is_final
 
 POLL_SECONDS = 0.2  # between looks at whether the workers are done, or a signal came
 
@@ -69,9 +69,9 @@ class LocalWorker(threading.Thread):
             self.command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
-            env={**os.environ, **self.place.environment, LAUNCHER: str(os.getpid())},
+            env={**os.environ, **self.place.environment, LAUNCHER: str(os.getpid()), **IN_UTF8},
             process_group=0,  # Ctrl-C is for the launcher, which passes it on
         ) as child:
             self._child = child
@@ -108,7 +108,7 @@ def run_workers(workers: Sequence[LocalWorker], go_on: str) -> None:
       Stopped: if a signal asked to stop; the workers have saved and left then.
       KeyboardInterrupt: if the keyboard asked twice; the workers are killed then.
     """
-    with stop_request() as stop, _heeding_hangup(stop):
+    with stop_request() as stop:
         for worker in workers:
             worker.start()
         try:
@@ -177,22 +177,8 @@ def _wait(workers: Sequence[LocalWorker], stop: StopRequest) -> None:
         time.sleep(POLL_SECONDS)
 
 
-@contextlib.contextmanager
-def _heeding_hangup(stop: StopRequest) -> Iterator[None]:
-    """While open, a closed terminal asks to stop too, unless `nohup` says otherwise."""
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGHUP, stop.ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
 def _write(line: str) -> None:
     """In one call, so that lines of several workers do not mix; a terminal that is gone is no
     reason to stop."""
     with contextlib.suppress(OSError):
-        sys.stdout.write(line)
-        sys.stdout.flush()
+        print_text(line, end="")

@@ -1,18 +1,53 @@
 """Locks that end with the process that holds them, however it ends."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from research.errors import UserError
+
+ENDED = b"ended"  # what a lock file begins with when nobody needs to take it any more
 
 
 class Taken(Exception):
     """Another process holds the lock."""
 
 
+class Lock:
+    """A lock that is held.
+
+    Its file can be marked: whoever takes the lock after that sees it. A network's file system may
+    list a folder as it was some seconds ago, but what a file holds is up to date for whoever has
+    locked it.
+    """
+
+    def __init__(self, handle: int):
+        self._handle = handle
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was marked."""
+        return os.pread(self._handle, len(ENDED), 0) == ENDED
+
+    def mark_ended(self) -> None:
+        """Marks the file, for good."""
+        self._rewrite(ENDED + b"\n")
+
+    def sign(self, text: str) -> None:
+        """Says who holds the lock, unless it is marked."""
+        if not self.ended:
+            self._rewrite(text.encode())
+
+    def _rewrite(self, content: bytes) -> None:
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, content, 0)
+
+
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = False, shared: bool = False) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = False, shared: bool = False) -> Iterator[Lock]:
     """Holds `path`, a file made if need be, until left or until the process dies.
 
     The kernel gives it free (`flock`), so nothing is left behind by a kill.
@@ -23,6 +58,7 @@ def locked(path: Path, *, wait: bool = False, shared: bool = False) -> Iterator[
 
     Raises:
       Taken: with the number of the process that took it, as far as it is known.
+      UserError: if the file system has no locks.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -32,9 +68,27 @@ def locked(path: Path, *, wait: bool = False, shared: bool = False) -> Iterator[
         except BlockingIOError:
             holder = os.pread(handle, 64, 0).decode(errors="replace").strip()
             raise Taken(holder) from None
-        os.ftruncate(handle, 0)  # whoever held it before
-        if not shared:
-            os.pwrite(handle, f"{os.getpid()} on {os.uname().nodename}\n".encode(), 0)
-        yield
+        except OSError as error:
+            raise _no_locks(path, error) from error
+        lock = Lock(handle)
+        lock.sign("" if shared else f"{os.getpid()} on {os.uname().nodename}\n")
+        yield lock
     finally:
         os.close(handle)
+
+
+def is_marked(path: Path) -> bool:
+    """Whether the file of a lock that another process may hold is marked."""
+    try:
+        return path.read_bytes().startswith(ENDED)
+    except FileNotFoundError:
+        return False
+
+
+def _no_locks(path: Path, error: OSError) -> Exception:
+    if error.errno in (errno.EINTR, errno.EBADF):
+        return error
+    return UserError(
+        f"{path.parent}: this file system has no locks (flock: {error.strerror}), which keep two "
+        "processes from training one folder: give a folder on another with --out"
+    )

@@ -14,8 +14,11 @@ from typing import Any
 
 import jax
 
+from research.console import print_text
 from research.errors import UserError
+from research.folders import files_in
 
+NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")  # where the driver lists them
 PACKAGES = ("seedbed", "jax", "jaxlib", "flax", "optax", "gymnax", "chex", "numpy")
 DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
 
@@ -40,7 +43,7 @@ def configure_jax(deterministic: bool = False, distributed: str | None = None) -
       distributed: what `join_world` takes; None: the process is alone.
 
     Raises:
-      UserError: as `join_world`.
+      UserError: as `join_world`, and if JAX has no such device as `JAX_PLATFORMS` asks for.
     """
     if deterministic:
         os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *DETERMINISTIC])
@@ -52,6 +55,33 @@ def configure_jax(deterministic: bool = False, distributed: str | None = None) -
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     if distributed is not None:
         join_world(distributed)
+    check_devices()
+
+
+def check_devices() -> None:
+    """Says in a line on the standard error if there is a GPU that JAX does not use.
+
+    Raises:
+      UserError: if JAX has no such device as `JAX_PLATFORMS` asks for.
+    """
+    asked = os.environ.get("JAX_PLATFORMS")
+    try:
+        platforms = {device.platform for device in jax.local_devices()}
+    except (RuntimeError, AssertionError) as error:  # without and with a plugin for the device
+        reason = " ".join(str(error).split())[:200] or "its build of JAX is not installed"
+        raise UserError(f"JAX_PLATFORMS={asked}: JAX finds no such device: {reason}") from None
+    if platforms == {"cpu"} and not asked and has_nvidia_gpu():
+        print_text(
+            "there is a GPU, and JAX does not use it: SEEDBED_EXTRA=auto sets up for it, unless "
+            "JAX says above why it cannot; JAX_PLATFORMS=cpu asks for the CPU",
+            error=True,
+        )
+
+
+def has_nvidia_gpu() -> bool:
+    """Whether the driver lists a GPU, and `CUDA_VISIBLE_DEVICES` does not hide all of them."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1", "NoDevFiles")
+    return not hidden and bool(files_in(NVIDIA_GPUS))
 
 
 def keep_freed_memory() -> bool:

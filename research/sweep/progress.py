@@ -7,7 +7,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy.stats import trim_mean
 
+from research.console import say
 from research.human import human
+from research.plain_text import one_line
 from research.sweep.metrics import Record, diverged_runs, value
 from research.task import Task
 
@@ -30,23 +32,23 @@ class SweepProgress:
         in_work: bool = False,
         start: int = 0,
     ):
-        self.console, self.task, self.label = console, task, label
+        self.console, self.task, self.label = console, task, one_line(label)
         self.runs, self.start, self.steps = runs, start, steps
         self.unit = task.work_unit if in_work else "steps"
         self.shown = task.work_after if in_work else (lambda step: step)
         self.key_metric = ""
         self._said = time.perf_counter()
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed:,}/{task.total:,} " + self.unit),
+            TextColumn("{task.completed:,}/{task.total:,} " + self.unit, markup=False),
             TimeRemainingColumn(),
-            TextColumn("left"),
-            TextColumn("{task.fields[facts]}"),
+            TextColumn("left", markup=False),
+            TextColumn("{task.fields[facts]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
-        self._line = self._bar.add_task(label, total=self.shown(steps), facts="")
+        self._line = self._bar.add_task(self.label, total=self.shown(steps), facts="")
 
     def __enter__(self) -> "SweepProgress":
         self._bar.start()
@@ -69,10 +71,8 @@ class SweepProgress:
         self._said = now
         ahead, behind = self.steps - record.chunk.end, record.chunk.end - self.start
         left = record.seconds * ahead / behind
-        self.console.out(
-            f"{self.label}  {done:,}/{total:,} {self.unit}  {left:.0f} s left  {facts}",
-            highlight=False,
-        )
+        line = f"{self.label}  {done:,}/{total:,} {self.unit}  {left:.0f} s left  {facts}"
+        say(self.console, line)
 
 
 def summary(task: Task, record: Record) -> str:

@@ -16,8 +16,6 @@ trained by whoever holds its lock.
 import contextlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,13 +25,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from research.atomic import umask, write_bytes
+from research.atomic import new_folder, write_bytes
 from research.errors import UserError
+from research.folders import FORMAT, check_format, files_in, named
+from research.plain_text import one_line, shortened
 from research.sweep.jobs import Job, Plan
-from research.sweep.locks import locked
+from research.sweep.locks import Lock, is_marked, locked
 from research.sweep.tensors import load_facts, load_nested, save_tree
 
-FORMAT = 2
+MOST_BYTES = 200  # of the name of a run folder: file systems allow 143 to 255
 
 
 class RunFolder:
@@ -67,21 +67,15 @@ class RunFolder:
         if path.exists():
             raise UserError(f"{path} is there already and is not overwritten: give another --name")
         try:
-            Path(parent).mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=parent))
+            with new_folder(path) as staging:
+                for folder in ("metrics", "params", "results", "checkpoints", ".locks"):
+                    (staging / folder).mkdir()
+                with locked(staging / ".locks" / "folder"):  # where that cannot be, none is made
+                    _write_json(staging / "manifest.json", {"format": FORMAT, **manifest})
+                    _write_json(staging / "plan.json", plan.to_json())
+                    for (group, file), content in files.items():
+                        write_bytes(staging / f"{file}-{group}.json", _compact_json(content))
         except OSError as error:
-            raise _cannot_write(path, error) from error
-        try:
-            staging.chmod(0o777 & ~umask())
-            for folder in ("metrics", "params", "results", "checkpoints", ".locks"):
-                (staging / folder).mkdir()
-            _write_json(staging / "manifest.json", {"format": FORMAT, **manifest})
-            _write_json(staging / "plan.json", plan.to_json())
-            for (group, file), content in files.items():
-                write_bytes(staging / f"{file}-{group}.json", _compact_json(content))
-            staging.rename(path)  # refused if somebody made it meanwhile
-        except OSError as error:
-            shutil.rmtree(staging, ignore_errors=True)
             raise _cannot_write(path, error) from error
         return cls(path)
 
@@ -92,13 +86,8 @@ class RunFolder:
         Raises:
           UserError: if it is no run folder, is damaged, or was written by another version.
         """
-        folder = cls(Path(path))
-        found = folder.manifest().get("format")
-        if found != FORMAT:
-            raise UserError(
-                f"{path} is in format {found}, and only {FORMAT} can be gone on with: give another "
-                "--name"
-            )
+        folder = cls(named(Path(path)))
+        check_format(folder.path, folder.manifest())
         return folder
 
     def manifest(self) -> dict[str, Any]:
@@ -123,7 +112,7 @@ class RunFolder:
         except (KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged: {error!r}") from None
 
-    def lock(self, name: str, **how: bool) -> contextlib.AbstractContextManager[None]:
+    def lock(self, name: str, **how: bool) -> contextlib.AbstractContextManager[Lock]:
         """The lock of a job, or of the folder; see `locked`."""
         return locked(self.path / ".locks" / name, **how)
 
@@ -153,12 +142,29 @@ class RunFolder:
 
     def results(self) -> dict[str, dict[str, Any]]:
         """Job -> how it went, of those that have ended."""
-        paths = sorted((self.path / "results").glob("*.json"))
+        paths = files_in(self.path / "results", "*.json")
         return {path.stem: _read_json(path) for path in paths}
 
-    def ended_jobs(self) -> set[str]:
-        """The names of the jobs that have ended."""
-        return {path.stem for path in (self.path / "results").glob("*.json")}
+    def ended_jobs(self, *, fresh: bool = False) -> set[str]:
+        """The names of the jobs that have ended.
+
+        Args:
+          fresh: as of now: a network's file system may list a folder as it was some seconds ago,
+            unless this machine has just changed it.
+        """
+        if fresh:
+            marker = self.path / "results" / ".listing"
+            marker.touch()
+            marker.unlink(missing_ok=True)
+        return {path.stem for path in files_in(self.path / "results", "*.json")}
+
+    def has_open_job(self) -> bool:
+        """Whether a job has not ended, as of now."""
+        names = {job.name for job in self.plan().jobs}
+        unlisted = names - self.ended_jobs()
+        if not all(is_marked(self.path / ".locks" / name) for name in unlisted):
+            return True
+        return not names <= self.ended_jobs(fresh=True)
 
     def merge_results(self, **facts: Any) -> None:
         """Brings the manifest up to date with the jobs that have ended, and adds facts."""
@@ -189,7 +195,8 @@ class RunFolder:
 
     def cut_metrics(self, job: str, files: int) -> None:
         """Removes what a job wrote after its first `files` files, which it will write again."""
-        for path in (self.path / "metrics").glob(f"{job}-[0-9][0-9][0-9][0-9][0-9][0-9].parquet"):
+        numbered = f"{job}-[0-9][0-9][0-9][0-9][0-9][0-9].parquet"
+        for path in files_in(self.path / "metrics", numbered):
             if int(path.stem.rpartition("-")[2]) >= files:
                 path.unlink()
 
@@ -205,8 +212,10 @@ def run_path(parent: str | os.PathLike[str], name: str) -> Path:
     Raises:
       UserError: if the name is none.
     """
-    if Path(name).name != name:
+    if Path(name).name != name or one_line(name) != name:
         raise UserError(f"--name {name!r}: give a plain name, and the folder with --out")
+    if (length := len(os.fsencode(name))) > MOST_BYTES:
+        raise UserError(f"--name {shortened(name)}: {length} bytes, and {MOST_BYTES} are the most")
     return Path(parent) / name
 
 
@@ -234,7 +243,7 @@ def load_params(folder: str | os.PathLike[str], run: int) -> Any:
 def load_all_params(folder: str | os.PathLike[str], runs: Sequence[int]) -> Any:
     """Those of several runs of one config, every leaf [runs, ...]; else as `load_params`."""
     last: dict[int, tuple[int, Path, int]] = {}
-    for path in sorted((Path(folder) / "params").glob("*.safetensors")):
+    for path in files_in(Path(folder) / "params", "*.safetensors"):
         facts = load_facts(path)
         for place, run in enumerate(facts["runs"]):
             last[run] = max(last.get(run, (-1, path, 0)), (facts["step"], path, place))

@@ -24,7 +24,7 @@ from research.sweep.experiment import (
 from research.sweep.halving import advance
 from research.sweep.job_runner import JobRunner, TrainOptions
 from research.sweep.jobs import Job, Plan, cut_jobs
-from research.sweep.locks import Taken
+from research.sweep.locks import Lock, Taken
 from research.sweep.run_folder import RunFolder, run_path
 from research.sweep.terminal import experiment_line, say
 
@@ -197,13 +197,15 @@ def _train_jobs(
     runner = JobRunner(experiment, parts, folder, make_schema(parts), options.train, console)
     while True:
         with contextlib.ExitStack() as held:
-            job = _take_job(folder, options, held)
-            if job is not None:
+            if taken := _take_job(folder, options, held):
+                job, lock = taken
                 runner.run(job)
+                if job.name in folder.ended_jobs():  # and was not cut smaller
+                    lock.mark_ended()
                 folder.merge_results()
                 continue
         if not _all_ended(folder, folder.plan()):
-            if experiment.halving is None:
+            if experiment.halving is None and folder.has_open_job():
                 return  # others are at work on the rest
             time.sleep(POLL_SECONDS)
         elif not _next_rung(experiment, parts, folder, console, options.train.keep_states):
@@ -211,8 +213,10 @@ def _train_jobs(
     folder.merge_results(status="finished", finished=machine.now())
 
 
-def _take_job(folder: RunFolder, options: RunOptions, held: contextlib.ExitStack) -> Job | None:
-    """The first job that can be trained now, its lock in `held`."""
+def _take_job(
+    folder: RunFolder, options: RunOptions, held: contextlib.ExitStack
+) -> tuple[Job, Lock] | None:
+    """The first job that can be trained now, and its lock, which is in `held`."""
     place, count = options.process or (0, 1)
     ended, jobs = folder.ended_jobs(), folder.plan().jobs
     for number in sorted(range(len(jobs)), key=lambda number: number % count != place):
@@ -220,13 +224,12 @@ def _take_job(folder: RunFolder, options: RunOptions, held: contextlib.ExitStack
         if not _is_open(job, ended):
             continue
         try:
-            held.enter_context(folder.lock(job.name))
+            lock = held.enter_context(folder.lock(job.name))
         except Taken:
             continue
-        if job in folder.plan().jobs and _is_open(
-            job, folder.ended_jobs()
-        ):  # still, now that it is ours
-            return job
+        # Still, now that it is ours. A lock may say that it has ended before the listing does.
+        if job in folder.plan().jobs and _is_open(job, folder.ended_jobs(fresh=lock.ended)):
+            return job, lock
         held.close()
     return None
 

@@ -1,5 +1,5 @@
-"""A polite way to stop: SIGTERM and SIGINT ask, and whoever trains answers at the next chunk. So
-does the end of whoever started this process to work for it."""
+"""A polite way to stop: SIGTERM, SIGINT and SIGHUP, which a closed terminal sends, ask, and whoever
+trains answers at the next chunk. So does the end of whoever started this process to work for it."""
 
 import contextlib
 import os
@@ -33,15 +33,16 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """While open, SIGTERM and SIGINT only leave word; in another than the main thread, which
-    signals never reach, nothing changes."""
+    """While open, SIGTERM, SIGINT and SIGHUP only leave word; where `nohup` has SIGHUP ignored, it
+    stays so. In another than the main thread, which signals never reach, nothing changes."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {
-        signum: signal.signal(signum, request.ask) for signum in (signal.SIGTERM, signal.SIGINT)
-    }
+    asking = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asking.append(signal.SIGHUP)
+    before = {signum: signal.signal(signum, request.ask) for signum in asking}
     try:
         yield request
     finally:

@@ -18,6 +18,7 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import DelayedSubmission
 
+from research.console import print_text
 from research.errors import UserError
 from research.sweep.machine import private_folder
 from research.sweep.worker_process import describe_end, is_final, was_asked_to_stop
@@ -59,7 +60,7 @@ class Worker:
             if was_asked_to_stop(status):  # as all of the task was; it is going to be ended
                 time.sleep(GRACE_SECONDS)
             then = "is started again" if tries_left else "is given up"
-            print(f"the worker {describe_end(status)} and {then}", flush=True)
+            print_text(f"the worker {describe_end(status)} and {then}")
         return status
 
     def checkpoint(self) -> DelayedSubmission:

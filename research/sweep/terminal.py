@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from research.console import say
 from research.human import human
 from research.sweep import machine
 from research.sweep.experiment import Experiment, Part
@@ -13,11 +14,6 @@ from research.sweep.program import Program
 from research.task import Task
 
 MOST_NAMED = 10  # diverged runs
-
-
-def say(console: Console, line: str) -> None:
-    """Prints a line as it is: unwrapped, without markup."""
-    console.out(line, highlight=False)
 
 
 def experiment_line(experiment: Experiment, parts: Sequence[Part], folder: Path, where: str) -> str:

@@ -1,12 +1,10 @@
-"""A worker process: the command that starts it, where its lines go, and what its exit status
-means."""
+"""A worker process: the command that starts it, and what its exit status means."""
 
-import io
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
 
+IN_UTF8 = {"PYTHONIOENCODING": "utf-8"}  # whatever the terminal shows, its lines arrive whole
 FINAL = (0, 2, 130)  # nothing left to take; bad input or an unusable folder; an interrupt
 
 
@@ -18,28 +16,6 @@ def worker_command(experiment: str, flags: Sequence[str]) -> list[str]:
       flags: `--resume FOLDER`, and what is to be other than the folder says.
     """
     return [sys.executable, experiment, *flags, "--worker"]
-
-
-def outlive_reader() -> None:
-    """From now on, lines that nobody reads any more are no error: a worker whose launcher was
-    killed is to save and leave, not to fail at the next line that it prints."""
-    sys.stdout = _text_to(sys.stdout.fileno())
-    sys.stderr = _text_to(sys.stderr.fileno())
-
-
-class _Pipe(io.FileIO):
-    """A file that takes all it is given, read or not."""
-
-    def write(self, data: Any, /) -> int:
-        try:
-            return super().write(data)
-        except BrokenPipeError:
-            return len(data)
-
-
-def _text_to(handle: int) -> io.TextIOWrapper:
-    file = io.BufferedWriter(_Pipe(handle, "w", closefd=False))
-    return io.TextIOWrapper(file, encoding="utf-8", errors="replace", line_buffering=True)
 
 
 def is_final(status: int) -> bool:

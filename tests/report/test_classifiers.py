@@ -16,6 +16,11 @@ P /= P.sum(axis=2, keepdims=True)
 NAMES = ["a", "b", "c"]
 
 
+def legend_of(axes):
+    """What each entry of a legend says, in order."""
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
 @pytest.fixture
 def axes_of(monkeypatch):
     """A function that draws and returns the axes instead of writing a file."""
@@ -36,18 +41,18 @@ def test_the_middle_run_has_the_median_score():
 
 def test_the_roc_of_the_run_with_the_median_area_is_drawn(tmp_path, axes_of):
     (axes,) = axes_of(classifiers.draw_roc, tmp_path, Y, P, NAMES)
-    line = next(line for line in axes.lines if "median" in str(line.get_label()))
+    line = axes.lines[-1]
+    assert legend_of(axes)[-1] == "run of median area, mean of the classes"
     area = np.trapezoid(line.get_ydata(), line.get_xdata())
     areas = sorted(roc_auc_score(Y, one, multi_class="ovr") for one in P)
     assert abs(area - areas[2]) < 0.01 < areas[3] - areas[2]
-    assert [line.get_label() for line in axes.lines if line.get_label() in NAMES] == NAMES
+    assert legend_of(axes)[:3] == NAMES
 
 
 def test_of_two_classes_the_second_is_drawn(tmp_path, axes_of):
     y, p = (Y > 0).astype(int), np.stack([P[:, :, 0], 1 - P[:, :, 0]], axis=2)
     (axes,) = axes_of(classifiers.draw_precision_recall, tmp_path, y, p, ["no", "yes"])
-    labels = [line.get_label() for line in axes.lines]
-    assert labels == ["run of median average precision, yes"]
+    assert legend_of(axes) == ["95% of 5 runs", "run of median average precision, yes"]
     precision = axes.lines[0].get_ydata()
     np.testing.assert_allclose(precision[-1], y.mean(), atol=0.15)  # at full recall
 

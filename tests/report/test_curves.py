@@ -41,7 +41,8 @@ def drawn(monkeypatch, run, metric=None):
     plot = curves.Figure.savefig
 
     def savefig(figure, path):
-        labels.extend(line.get_label() for line in figure.axes[0].get_lines())
+        legend = figure.axes[0].get_legend()
+        labels.extend(text.get_text() for text in (legend.get_texts() if legend else ()))
         plot(figure, path)
 
     monkeypatch.setattr(curves.Figure, "savefig", savefig)

@@ -1,5 +1,7 @@
 """Run folders, whole and damaged."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,24 @@ def test_a_folder_without_metrics_yet_says_so(make_run):
         part.unlink()
     with pytest.raises(UserError, match="no metrics yet"):
         read_run_folder(path)
+
+
+def test_a_folder_of_another_format_is_one_line(make_run):
+    path = make_run()
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps(manifest | {"format": 1}))
+    with pytest.raises(UserError, match="is in format 1, and this version reads format 2 alone"):
+        read_run_folder(path)
+    (path / "manifest.json").write_text("[]")
+    with pytest.raises(UserError, match="is damaged"):
+        read_run_folder(path)
+
+
+def test_what_macos_leaves_beside_files_is_not_read(make_run, monkeypatch):
+    path = make_run()
+    expected = len(read_run_folder(path).metrics)
+    (path / "metrics" / "._0-000000-000001.parquet").write_bytes(b"\x00\x05\x16\x07 Mac OS X")
+    monkeypatch.chdir(path)
+    run = read_run_folder(".")
+    assert len(run.metrics) == expected
+    assert run.path.name == "run"

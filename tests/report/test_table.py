@@ -6,12 +6,12 @@ import pytest
 from rich.console import Console
 
 from research.report.read import read_run_folder
-from research.report.table import common_goal, headline_metrics, print_table
+from research.report.table import common_goal, headline_metrics, print_settings
 
 
 def printed(path):
     file = io.StringIO()
-    print_table(read_run_folder(path), Console(file=file, width=100))
+    print_settings(read_run_folder(path), Console(file=file, width=100))
     return file.getvalue()
 
 

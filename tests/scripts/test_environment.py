@@ -29,7 +29,8 @@ class Machine:
         shutil.copytree(ROOT / "experiments", self.root / "experiments")
         for name in ("uv.lock", "pyproject.toml"):
             shutil.copy(ROOT / name, self.root)
-        for tool in ("sh", "dirname", "cat", "cksum", "rm", "mkdir", "chmod", "env", "grep", "tr"):
+        for tool in ("sh", "dirname", "cat", "cksum", "rm", "mkdir", "chmod", "env", "grep", "tr",
+                     "readlink"):  # fmt: skip
             (self.bin / tool).symlink_to(shutil.which(tool) or tool)
         self.command("python3", "exit 0")
         self.command("uv", GOOD_UV)
@@ -129,14 +130,94 @@ def test_a_variable_overrides_what_is_found(machine, variable, given):
 
 def test_trackers_are_set_up_where_they_are_asked_for(machine):
     machine.run("experiments/mlp.py")
+    machine.run("experiments/mlp.py", SEEDBED_ALSO="tensorboard")
     for _ in range(2):
-        machine.run("experiments/mlp.py", SEEDBED_ALSO="tensorboard wandb")
-    machine.run("experiments/mlp.py", SEEDBED_ALSO="wandb")
-    without, both, one = machine.uv_calls()
+        machine.run("experiments/mlp.py", SEEDBED_ALSO="wandb tensorboard")
+    without, one, both = machine.uv_calls()
     assert "--extra" not in without
+    assert "--extra tensorboard" in one
+    assert "wandb" not in one
     assert "--extra tensorboard --extra wandb" in both
-    assert "--extra wandb" in one
-    assert "tensorboard" not in one
+
+
+def test_what_was_asked_for_once_stays(machine):
+    machine.command("python3.12", "exit 0")
+    asked = {"SEEDBED_ALSO": "wandb", "SEEDBED_EXTRA": "tpu", "SEEDBED_PYTHON": "python3.12"}
+    machine.run("experiments/mlp.py", **asked)
+    for script in ("show", "report", "run"):
+        assert machine.run("experiments/mlp.py", script=script).returncode == 0
+    assert len(machine.uv_calls()) == 1
+    with (machine.root / "uv.lock").open("a") as file:
+        file.write("# changed\n")
+    machine.run("experiments/mlp.py")
+    again = machine.uv_calls()[1]
+    assert "--extra tpu --extra wandb" in again
+    assert f"--python {machine.bin}/python3.12" in again
+
+
+def test_what_the_user_installed_stays(machine):
+    machine.run("experiments/mlp.py")
+    assert "--inexact" in machine.uv_calls()[0]
+
+
+def test_a_gpu_that_appears_is_set_up_for_and_stays_so(machine):
+    machine.run("experiments/mlp.py")
+    smi = machine.bin / "nvidia-smi"
+    machine.command("nvidia-smi", "echo 'CUDA Version: 13.0'")
+    done = machine.run("experiments/mlp.py")
+    assert "setting up: cuda13" in done.stderr
+    assert "--extra cuda13" in machine.uv_calls()[-1]
+    calls = len(machine.uv_calls())
+    smi.unlink()  # as on the node of a cluster where one logs in
+    machine.run("experiments/mlp.py")
+    assert len(machine.uv_calls()) == calls
+
+
+def test_the_cpu_that_was_asked_for_stays_until_auto_is(machine):
+    machine.command("nvidia-smi", "echo 'CUDA Version: 13.0'")
+    machine.run("experiments/mlp.py", SEEDBED_EXTRA="cpu")
+    machine.run("experiments/mlp.py")
+    assert len(machine.uv_calls()) == 1
+    machine.run("experiments/mlp.py", SEEDBED_EXTRA="auto")
+    assert "--extra cuda13" in machine.uv_calls()[-1]
+
+
+def test_the_plugin_of_another_device_is_removed(machine):
+    machine.run("experiments/mlp.py", SEEDBED_EXTRA="cuda12")
+    machine.run("experiments/mlp.py", SEEDBED_EXTRA="cuda13")
+    _, removed, installed = machine.uv_calls()
+    assert removed.startswith("pip uninstall")
+    assert "jax-cuda12-plugin" in removed
+    assert "--extra cuda13" in installed
+
+
+def test_the_stamp_of_an_older_version_is_set_up_anew(machine):
+    machine.run("experiments/mlp.py")
+    stamp = machine.root / ".venv" / "seedbed-stamp"
+    stamp.write_text(stamp.read_text().replace("auto-cpu", "auto").strip() + " wandb\n")
+    machine.run("experiments/mlp.py")
+    assert "--extra wandb" in machine.uv_calls()[-1]
+    assert machine.run("experiments/mlp.py").stderr == ""
+
+
+@pytest.mark.parametrize("script", ["run", "show", "report"])
+def test_a_script_is_found_through_links(machine, tmp_path, script):
+    first, second = tmp_path / "first", tmp_path / "home" / "bin" / f"seed{script}"
+    second.parent.mkdir(parents=True)
+    first.symlink_to(machine.root / "scripts" / script)
+    second.symlink_to("../../first")
+    env = {"PATH": str(machine.bin), "CALLS": str(machine.calls)}
+    command = [str(second), "-m", "x"]
+    done = subprocess.run(command, cwd=machine.root, env=env, capture_output=True, text=True)
+    assert done.stdout.startswith("ran "), done.stderr
+    assert (machine.root / ".venv").is_dir()
+
+
+def test_every_script_follows_links():
+    for path in sorted((ROOT / "scripts").iterdir()):
+        text = path.read_text("utf-8") if path.is_file() else ""
+        if "$0" in text:
+            assert text.count("$0") == text.count('readlink -f "$0"'), path.name
 
 
 def test_a_missing_piece_is_one_clear_line(machine):

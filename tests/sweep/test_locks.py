@@ -1,6 +1,8 @@
 """Locks between processes."""
 
 import contextlib
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -8,8 +10,9 @@ import threading
 
 import pytest
 
+from research.errors import UserError
 from research.sweep import locks
-from research.sweep.locks import Taken, locked
+from research.sweep.locks import Taken, is_marked, locked
 
 HOLD = """
 import runpy, sys
@@ -112,3 +115,26 @@ def test_who_waits_gets_the_lock_when_it_is_free_and_not_before(tmp_path):
         pass
     leave.set()
     waiting.join()
+
+
+def test_a_mark_is_seen_by_whoever_takes_the_lock_and_by_whoever_looks(tmp_path):
+    path = tmp_path / "lock"
+    assert not is_marked(path)
+    with locked(path) as lock:
+        assert not lock.ended
+        lock.mark_ended()
+        assert is_marked(path)
+    for shared in (False, True):
+        with locked(path, shared=shared) as lock:
+            assert lock.ended
+    assert is_marked(path)
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch, code):
+    def none(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(UserError, match=r"this file system has no locks .* --out"):
+        locked(tmp_path / "lock").__enter__()

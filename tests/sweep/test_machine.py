@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from research.errors import UserError
 from research.sweep import machine
 
 
@@ -49,6 +50,7 @@ def test_the_cache_is_where_the_variable_says(tmp_path, setting, folder):
 PAGES_OF_A_SECOND_BUFFER = """
 import resource
 import numpy as np
+from research.errors import UserError
 from research.sweep import machine
 print(machine.keep_freed_memory())
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -57,6 +59,34 @@ before = faults()
 np.ones(2**23)
 print(faults() - before)
 """
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Unable to\ninitialize"), AssertionError()])
+def test_a_device_that_is_not_there_is_one_line(monkeypatch, error):
+    def none():
+        raise error
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setattr(machine.jax, "local_devices", none)
+    with pytest.raises(UserError, match="JAX_PLATFORMS=cuda: JAX finds no such device: "):
+        machine.check_devices()
+
+
+@pytest.mark.parametrize(
+    ("asked", "hidden", "said"),
+    [("", None, True), ("cpu", None, False), ("", "", False), ("", "-1", False), ("", "0", True)],
+)
+def test_a_gpu_that_is_not_used_is_said(tmp_path, monkeypatch, capsys, asked, hidden, said):
+    monkeypatch.setenv("JAX_PLATFORMS", asked)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    monkeypatch.setattr(machine, "NVIDIA_GPUS", tmp_path)
+    machine.check_devices()
+    assert not capsys.readouterr().err  # the driver lists none
+    (tmp_path / "0000:01:00.0").mkdir()
+    machine.check_devices()
+    assert ("there is a GPU, and JAX does not use it" in capsys.readouterr().err) == said
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an allocator of another kind")

@@ -79,7 +79,7 @@ def out_of_memory():
 
 
 @pytest.mark.parametrize("group", [0, 1])
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_at_the_end_of_a_chunk_and_the_same_command_goes_on(
     tmp_path, whole, at, group, signum
 ):
@@ -220,6 +220,43 @@ def test_workers_share_the_jobs(tmp_path, whole):
         assert folder.manifest()["status"] == "running"
     run(tmp_path, shares=4, worker=True)  # and died
     assert folder.manifest()["status"] == "finished"
+    assert_same(tmp_path / "run", whole)
+
+
+def test_a_job_that_has_ended_is_not_taken_again_where_listings_are_stale(
+    tmp_path, whole, monkeypatch
+):
+    """As on a network's file system: what another machine wrote is listed some seconds later,
+    unless this one changes the folder."""
+    run(tmp_path, shares=2, prepare=True)
+    first, *_ = RunFolder(tmp_path / "run").plan().jobs
+    ended_jobs, cut = RunFolder.ended_jobs, []
+    run(tmp_path, shares=2, worker=True)
+    RunFolder(tmp_path / "run").record(status="running")
+
+    def stale(folder, *, fresh=False):
+        listed = ended_jobs(folder, fresh=fresh)
+        return listed if fresh or cut else listed - {first.name}
+
+    monkeypatch.setattr(RunFolder, "ended_jobs", stale)
+    monkeypatch.setattr(RunFolder, "cut_metrics", lambda folder, job, files: cut.append(job))
+    monkeypatch.setattr("research.sweep.runner.POLL_SECONDS", 0.0)
+    monkeypatch.setattr("research.sweep.runner.time.sleep", lambda _: monkeypatch.undo())
+    run(tmp_path, shares=2, worker=True)
+    assert not cut
+    assert RunFolder(tmp_path / "run").manifest()["status"] == "finished"
+    assert_same(tmp_path / "run", whole)
+
+
+def test_what_macos_leaves_beside_files_does_not_keep_a_sweep_from_its_end(tmp_path, at, whole):
+    at(4, lambda: os.kill(os.getpid(), signal.SIGTERM), group=1)
+    with pytest.raises(Stopped):
+        run(tmp_path)
+    for path in [path for path in (tmp_path / "run").rglob("*") if path.is_file()]:
+        (path.parent / f"._{path.name}").write_bytes(b"\x00\x05\x16\x07 Mac OS X")
+    run(tmp_path)
+    for path in (tmp_path / "run").rglob("._*"):
+        path.unlink()
     assert_same(tmp_path / "run", whole)
 
 

@@ -1,5 +1,6 @@
 """What is on the disk, and what is never overwritten."""
 
+import fcntl
 import json
 import os
 
@@ -41,7 +42,10 @@ def test_a_read_only_folder_is_named(tmp_path):
         create(tmp_path, "run")
 
 
-@pytest.mark.parametrize("name", ["../up", "a/b", "", ".", ".."])
+NO_NAMES = ["../up", "a/b", "", ".", "..", "x" * 300, "é" * 150, "a\nb", "\x1b[31m"]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
 def test_a_name_is_no_path(tmp_path, name):
     with pytest.raises(UserError, match="--name"):
         create(tmp_path, name)
@@ -123,3 +127,53 @@ def test_a_folder_of_another_format_is_refused(tmp_path):
     (folder.path / "manifest.json").write_text('{"format": 1}')
     with pytest.raises(UserError, match="is in format 1"):
         RunFolder.open(folder.path)
+
+
+def test_a_file_system_without_locks_leaves_nothing_behind(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(UserError, match="has no locks"):
+        create(tmp_path / "runs", "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_macos_leaves_beside_files_is_no_part(tmp_path):
+    folder = create(tmp_path, "run")
+    folder.append_metrics(JOB.name, 0, pa.table({"run": [5]}))
+    folder.save_params(JOB, {"w": np.float32([5, 6])})
+    folder.save_result(JOB, {"job": JOB.name})
+    for path in [path for path in folder.path.rglob("*") if path.is_file()]:
+        (path.parent / f"._{path.name}").write_bytes(b"\x00\x05\x16\x07 Mac OS X")
+    assert folder.ended_jobs() == {JOB.name}
+    assert folder.results() == {JOB.name: {"job": JOB.name}}
+    assert load_params(folder.path, 6)["w"] == 6
+    folder.cut_metrics(JOB.name, 0)
+    assert [path.name for path in (folder.path / "metrics").iterdir()] == [
+        f"._{JOB.name}-000000.parquet"
+    ]
+
+
+def test_a_stale_listing_is_seen_through(tmp_path, monkeypatch):
+    """On a network's file system, a result that another process wrote may not be listed yet."""
+    folder = create(tmp_path, "run")
+    assert folder.has_open_job()
+    with folder.lock(JOB.name) as lock:
+        folder.save_result(JOB, {})
+        lock.mark_ended()
+    ended = RunFolder.ended_jobs
+    stale = lambda self, fresh=False: ended(self, fresh=True) if fresh else set()
+    monkeypatch.setattr(RunFolder, "ended_jobs", stale)
+    assert not folder.has_open_job()
+    next((folder.path / "results").glob("*.json")).unlink()  # by hand, to have it trained again
+    assert folder.has_open_job()
+
+
+@pytest.mark.parametrize("typed", [".", "./", "checkpoints/..", "../run/"])
+def test_a_folder_is_opened_by_its_name_however_it_is_typed(tmp_path, monkeypatch, typed):
+    folder = create(tmp_path, "run")
+    monkeypatch.chdir(folder.path)
+    path = RunFolder.open(typed).path
+    assert path.name == "run"
+    assert path.parent.resolve() == tmp_path

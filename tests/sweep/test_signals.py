@@ -9,7 +9,7 @@ import pytest
 
 from research.sweep.signals import stop_request
 
-BOTH = (signal.SIGTERM, signal.SIGINT)
+ALL = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def ask(signum, until=lambda: False):
@@ -20,10 +20,10 @@ def ask(signum, until=lambda: False):
 
 
 def handlers():
-    return [signal.getsignal(signum) for signum in BOTH]
+    return [signal.getsignal(signum) for signum in ALL]
 
 
-@pytest.mark.parametrize("signum", BOTH)
+@pytest.mark.parametrize("signum", ALL)
 def test_a_signal_only_leaves_word(signum):
     with stop_request() as request:
         assert not request
@@ -33,7 +33,7 @@ def test_a_signal_only_leaves_word(signum):
         assert request.signum == signum
 
 
-@pytest.mark.parametrize("signum", BOTH)
+@pytest.mark.parametrize("signum", ALL)
 def test_asked_twice_by_the_keyboard_it_stops_at_once(signum):
     with stop_request() as request:
         ask(signum, lambda: bool(request))
@@ -47,6 +47,18 @@ def test_asked_twice_by_a_machine_it_still_ends_politely():
         ask(signal.SIGTERM, lambda: request.signum == signal.SIGTERM)
         ask(signal.SIGTERM, lambda: True)
     assert request.signum == signal.SIGTERM
+
+
+def test_nohup_keeps_a_hangup_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_request() as request:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert not request
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])

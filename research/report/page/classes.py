@@ -13,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from sklearn.metrics import confusion_matrix
 
 from research.errors import UserError
+from research.folders import files_in
+from research.plain_text import labels, shortened
 from research.report.class_curves import (
     PRECISION_RECALL,
     ROC,
@@ -65,7 +67,7 @@ def read_predictions(summary: Summary, run: int) -> list[Predictions]:
     """Of each part, the test part first; of the best setting that has some."""
     folder = summary.runs[run].path / "evaluation"
     files = {}
-    for path in sorted(folder.glob("predictions-*.safetensors")):
+    for path in files_in(folder, "predictions-*.safetensors"):
         tensors, facts = _read(path)
         files[int(tensors["runs"][0])] = tensors, facts
     for line in summary.of_run(run):
@@ -125,10 +127,11 @@ def _curve_traces(curves: ClassCurves, diagonal: bool) -> list[Trace]:
                                  showlegend=False))  # fmt: skip
     looks = {"fillcolor": COLOURS[0], "opacity": 0.25, "name": "95% of the runs"}
     traces.append(band(curves.low, curves.high, curves.x, showlegend=True, **looks))
-    for place, (name, line) in enumerate(curves.each.items()):
+    names = labels(curves.each)
+    for place, (name, line) in enumerate(zip(names, curves.each.values(), strict=True)):
         traces.append(_line(name, curves.x, line, COLOURS[place % len(COLOURS)], 1,
                             DASHES[place // len(COLOURS) % len(DASHES)]))  # fmt: skip
-    title = f"{curves.of}, {curves.measure} {curves.area:.4g}"
+    title = f"{shortened(curves.of)}, {curves.measure} {curves.area:.4g}"
     traces.append(_line(title, curves.x, curves.middle, COLOURS[0], 3, "solid"))
     return [Trace(trace) for trace in traces]
 
@@ -162,11 +165,11 @@ def _confusion_chart(run: int, found: list[Predictions]) -> Chart:
 
 def _confusion_view(one: Predictions) -> View:
     predicted = one.probabilities.argmax(axis=2)
-    labels = np.arange(len(one.classes))
-    matrices = np.stack([confusion_matrix(one.y, some, labels=labels) for some in predicted])
+    each = np.arange(len(one.classes))
+    matrices = np.stack([confusion_matrix(one.y, some, labels=each) for some in predicted])
     middle = matrices[middle_run(np.mean(predicted == one.y, axis=1))]
     shares = middle / np.maximum(middle.sum(axis=1, keepdims=True), 1)
-    names = [plain(name) for name in one.classes]
+    names = [plain(name) for name in labels(one.classes)]
     few = len(names) <= 20
     drawn = go.Heatmap(
         z=shares.astype(np.float32), x=names, y=names, text=middle,

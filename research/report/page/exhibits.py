@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from research.folders import files_in
 from research.report.read import RunFolderData
 from research.report.samples import read_samples
 
@@ -40,7 +41,7 @@ class Text(NamedTuple):
 
 def animations(run: RunFolderData) -> list[Animation]:
     """The latest animations of a run folder."""
-    paths = sorted(run.path.glob("run-*.gif"), key=lambda path: path.stat().st_mtime)
+    paths = sorted(files_in(run.path, "run-*.gif"), key=lambda path: path.stat().st_mtime)
     return [_animation(path) for path in paths[-MOST_ANIMATIONS:]]
 
 

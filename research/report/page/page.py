@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 from plotly.offline import get_plotlyjs
 from plotly.utils import PlotlyJSONEncoder
 
 from research.errors import UserError
+from research.plain_text import one_line, visible
 from research.report.findings import findings
 from research.report.headline import columns_as_rows, headline, pair_columns
 from research.report.page import facts
@@ -102,7 +104,11 @@ def _drawn(summary: Summary, charts: list[Chart]) -> dict[str, Any]:
     lines = summary.lines[:MOST]
     return {
         "settings": [
-            {"label": line.label, **look(line.place)._asdict(), "on": line.place < SHOWN_AT_FIRST}
+            {
+                "label": one_line(line.label),
+                **look(line.place)._asdict(),
+                "on": line.place < SHOWN_AT_FIRST,
+            }
             for line in lines
         ],
         "charts": {chart.name: chart.to_json() for chart in charts},
@@ -149,10 +155,17 @@ def _title(summary: Summary) -> str:
     return ", ".join(run.path.resolve().name for run in summary.runs)
 
 
+def _shown(value: Any) -> Any:
+    """What a template shows of a value: text that is no markup of our own, letter by letter."""
+    ours = isinstance(value, markupsafe.Markup)
+    return visible(value) if isinstance(value, str) and not ours else value
+
+
 def _templates() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("research.report.page", ""),
         autoescape=True,
+        finalize=_shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

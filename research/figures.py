@@ -1,0 +1,120 @@
+"""All text in Matplotlib's figures is set here.
+
+Matplotlib takes what stands between two `$` for mathematics, leaves out of a legend what begins
+with `_`, and warns of letters that its font lacks. Names from data are shown as they are instead.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from research.plain_text import MOST_LETTERS, escaped, labels, one_line, shortened, visible
+
+MOST_IN_TITLE, MOST_IN_LEGEND = 110, 60  # letters
+
+
+def set_title(axes: Any, text: str, size: float = 10) -> None:
+    """The title above axes."""
+    _set(axes.title, shortened(one_line(text), MOST_IN_TITLE))
+    axes.title.set_fontsize(size)
+
+
+def set_suptitle(figure: Any, text: str, size: float = 11) -> None:
+    """The title above all axes of a figure."""
+    _set(figure.suptitle(" ", fontsize=size), shortened(one_line(text), MOST_IN_TITLE))
+
+
+def set_x_label(axes: Any, text: str) -> None:
+    """What the horizontal axis measures."""
+    _set(axes.xaxis.label, shortened(one_line(text)))
+
+
+def set_y_label(axes: Any, text: str) -> None:
+    """What the vertical axis measures."""
+    _set(axes.yaxis.label, shortened(one_line(text)))
+
+
+def set_ticks(
+    axis: Any, places: Any, names: Sequence[object], most: int = MOST_LETTERS, **look: Any
+) -> None:
+    """Names along an axis.
+
+    Args:
+      axis: `axes.xaxis` or `axes.yaxis`.
+      places: of the names, one each; without names, ticks are hidden.
+      names: of any length; they are shortened, and still differ then.
+      most: letters of a name.
+      look: as Matplotlib's text has it.
+    """
+    shown = [_drawable(name) for name in labels(names, most)]
+    families = list(dict.fromkeys(family for _, some in shown for family in some))
+    given = {"parse_math": False, "usetex": False, "fontsize": 8} | look
+    if families:
+        given["fontfamily"] = families
+    axis.set_ticks(places, [text for text, _ in shown], **given)
+
+
+def write(axes: Any, x: float, y: float, text: str, **look: Any) -> None:
+    """Text of one or several lines within axes."""
+    _set(axes.text(x, y, " ", **look), visible(text))
+
+
+def set_legend(axes: Any, entries: Sequence[tuple[Any, str]], size: float = 8) -> None:
+    """A legend, if there is something in it.
+
+    Args:
+      axes: that it is drawn into.
+      entries: what is drawn, and its name.
+      size: of the letters.
+    """
+    if not entries:
+        return
+    handles, names = zip(*entries, strict=True)
+    legend = axes.legend(handles, ["name"] * len(names), fontsize=size, frameon=False)
+    for text, name in zip(legend.get_texts(), labels(names, MOST_IN_LEGEND), strict=True):
+        _set(text, name)
+
+
+def _set(text: Any, content: str) -> None:
+    content, families = _drawable(content)
+    text.set_parse_math(False)
+    text.set_usetex(False)
+    if families:
+        text.set_fontfamily(families)
+    text.set_text(content)
+
+
+def _drawable(text: str) -> tuple[str, list[str]]:
+    """Text for which there are glyphs, and the families of fonts that have them, if the first is
+    not enough. Escapes stand for letters that no font on this machine has."""
+    import matplotlib
+    from matplotlib import font_manager
+
+    usual = font_manager.findfont(font_manager.FontProperties())
+    if not (lacking := frozenset(map(ord, text)) - _letters(usual) - {ord("\n")}):
+        return text, []
+    if family := _family_with(lacking):
+        return text, [*matplotlib.rcParams["font.family"], family]
+    return "".join(escaped(one) if ord(one) in lacking else one for one in text), []
+
+
+@cache
+def _family_with(lacking: frozenset[int]) -> str | None:
+    """The name of an installed family that has some letters."""
+    from matplotlib import font_manager
+
+    for font in font_manager.fontManager.ttflist:
+        if "Last Resort" not in font.name and lacking <= _letters(font.fname):
+            return font.name
+    return None
+
+
+@cache
+def _letters(path: str) -> frozenset[int]:
+    """The letters that a font has; none if it cannot be read."""
+    from matplotlib import ft2font
+
+    try:
+        return frozenset(ft2font.FT2Font(path).get_charmap())
+    except (OSError, RuntimeError):
+        return frozenset()

@@ -1,0 +1,33 @@
+"""What lies in a folder, and what a folder is called."""
+
+from pathlib import Path
+from typing import Any
+
+from research.errors import UserError
+
+FORMAT = 2  # of run folders
+
+
+def files_in(folder: Path, pattern: str = "*") -> list[Path]:
+    """What of `pattern` lies in a folder, in order of names.
+
+    Hidden names are left out: they are files that are not complete yet, or what others leave
+    beside them, such as the `._name` of macOS and the `.nfs...` of a network's file system.
+    """
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def named(path: Path) -> Path:
+    """The same folder by a path that ends with its name: not `.` and not `..`."""
+    return path if path.name not in ("", "..") else path.resolve()
+
+
+def check_format(path: Path, manifest: Any) -> None:
+    """Raises a `UserError` if the manifest of a run folder is none, or of another format."""
+    if not isinstance(manifest, dict):
+        raise UserError(f"{path} is damaged: its manifest.json holds no object")
+    if (found := manifest.get("format")) != FORMAT:
+        raise UserError(
+            f"{path} is in format {found}, and this version reads format {FORMAT} alone: use the "
+            "version that made it, or train anew under another --name"
+        )

@@ -1,0 +1,103 @@
+"""Standard streams whose readers go away, whose disks are full, and that lack letters."""
+
+import contextlib
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from research.errors import plain_exit
+from research.streams import lasting_streams
+
+
+@contextlib.contextmanager
+def streams_to(*handles):
+    """While open, both standard streams write to files that are open, in strict ASCII."""
+    before = sys.stdout, sys.stderr
+    files = [os.fdopen(handle, "wb", buffering=0) for handle in handles]
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(io.BufferedWriter(file), "ascii", "strict") for file in files
+    )
+    try:
+        yield
+    finally:
+        made = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = before
+        for file in made:
+            with contextlib.suppress(OSError):
+                file.close()
+
+
+def print_to(*handles):
+    """The status of a program that prints much to files that are open, if it came to its end."""
+    done = []
+    try:
+        with streams_to(*handles), plain_exit():
+            for _ in range(3):
+                print("x" * 100_000)
+                print("x" * 100_000, file=sys.stderr)
+            done.append(True)
+    except SystemExit as left:
+        assert done
+        return left.code
+    assert done
+    return 0
+
+
+def test_a_reader_that_goes_away_ends_nothing():
+    (first, out), (second, err) = os.pipe(), os.pipe()
+    os.close(first)
+    os.close(second)
+    assert print_to(out, err) == 0
+
+
+def test_a_terminal_that_is_closed_ends_nothing():
+    terminal, out = os.openpty()
+    err = os.dup(out)
+    os.close(terminal)
+    assert print_to(out, err) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_a_full_disk_ends_nothing_and_is_told_at_the_end():
+    read, err = os.pipe()
+    done = []
+
+    def lose():
+        with streams_to(os.open("/dev/full", os.O_WRONLY), err), plain_exit():
+            print("lost")
+            done.append(True)
+
+    with pytest.raises(SystemExit) as left:
+        lose()
+    assert left.value.code == 1
+    assert done
+    with os.fdopen(read, "rb") as file:
+        assert (
+            file.readline() == b"error: the output could not be written: No space left on device\n"
+        )
+
+
+def test_what_is_printed_arrives_at_once_and_what_the_encoding_lacks_as_escapes():
+    (read_out, out), (read_err, err) = os.pipe(), os.pipe()
+    with (
+        os.fdopen(read_out, "rb") as from_out,
+        os.fdopen(read_err, "rb") as from_err,
+        streams_to(out, err),
+    ):
+        before = sys.stdout, sys.stderr
+        with lasting_streams():
+            print("é 中 \udce9 ─")
+            print("…", file=sys.stderr)
+            assert from_out.readline() == rb"\xe9 \u4e2d \udce9 \u2500" + b"\n"
+            assert from_err.readline() == rb"\u2026" + b"\n"
+        assert (sys.stdout, sys.stderr) == before
+
+
+def test_a_stream_that_is_closed_stays_so(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    with lasting_streams():
+        print("nowhere")
+    assert sys.stdout is None
