@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Iterable
 from typing import Annotated
 
-import jax
 import numpy as np
 import tyro
 
@@ -26,6 +25,7 @@ from research.report.samples import keep_sample
 from research.sweep.experiment import restore_config
 from research.sweep.machine import configure_jax
 from research.sweep.run_folder import load_file, load_params
+from research.task import make_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ def main(arguments: Arguments) -> str:
     prompt = read_prompt(tokenizer, arguments.prompt)
     print(f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}\n")
     model = make_model(config, len(tokenizer))
-    tokens = generate(model, params, prompt, jax.random.key(arguments.seed), choice)
+    tokens = generate(model, params, prompt, make_key(arguments.seed), choice)
     text = write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
     given = {name: value for name, value in vars(arguments).items() if name != "folder"}
     keep_sample(data.path, given | {"run": run.number, "of_seed": run.seed, "text": text})

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax, vmap
 
-from research.task import HParams, Mean, Shared, State, Task
+from research.task import HParams, Mean, Shared, State, Task, make_key
 
 NEVER = jnp.iinfo(jnp.int32).max  # the step at which a finite run diverged
 
@@ -41,7 +41,7 @@ def init_runs(
     """States and keys of R runs from uint32 seeds [R]."""
 
     def init_run(hparams, seed):
-        init_key, step_key, evaluate_key = jax.random.split(jax.random.key(seed), 3)
+        init_key, step_key, evaluate_key = jax.random.split(make_key(seed), 3)
         return task.init(shared, hparams, init_key), RunKeys(step_key, evaluate_key)
 
     return vmap(init_run)(hparams, seeds)
@@ -88,7 +88,8 @@ def _train(run_step, logs, log_every, shared, hparams, states, keys, start):
         return (states, diverged), sums
 
     _, metrics = jax.eval_shape(run_step, shared, hparams, states, keys, start)
-    no_sums = {name: Mean(jnp.zeros(keys.shape), jnp.zeros(keys.shape)) for name in metrics}
+    zero = jnp.zeros(keys.shape, jnp.float32)
+    no_sums = {name: Mean(zero, zero) for name in metrics}
     firsts = start + log_every * jnp.arange(logs, dtype=jnp.int32)
     never = jnp.full(keys.shape, NEVER, jnp.int32)
     (states, diverged), sums = lax.scan(one_log, (states, never), firsts)

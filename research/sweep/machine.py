@@ -17,6 +17,10 @@ import jax
 from research.errors import UserError
 
 PACKAGES = ("seedbed", "jax", "jaxlib", "flax", "optax", "gymnax", "chex", "numpy")
+SETTINGS = (  # of JAX, that change numbers or how they are rounded
+    "jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable",
+    "jax_numpy_dtype_promotion", "jax_disable_jit",
+)  # fmt: skip
 DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
 
 # mallopt's numbers for glibc, from its malloc.h, and what they are set to.
@@ -149,6 +153,7 @@ def describe_session() -> dict[str, Any]:
         "command": shlex.join(sys.argv),
         "host": platform.node(),
         "versions": versions(),
+        "jax_settings": jax_settings(),
         "device": device_facts(),
         "git_commit": git_commit(Path(__file__).parent),
     }
@@ -168,6 +173,11 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def jax_settings() -> dict[str, Any]:
+    """The settings of JAX that the numbers depend on, from its environment variables or Python."""
+    return {name: getattr(jax.config, name) for name in SETTINGS}
 
 
 def device_facts() -> dict[str, Any]:
