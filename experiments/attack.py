@@ -40,6 +40,7 @@ from research.report import classifiers
 from research.report.read import read_run_of
 from research.report.statistics import iqm_interval
 from research.sweep.machine import configure_jax
+from research.task import make_key
 
 MOST_LINES = 6  # settings in the picture
 
@@ -106,7 +107,7 @@ def attack_runs(trained: Trained, radii: np.ndarray, args: Arguments) -> tuple[A
 
         return lax.map(one_run, all_params, batch_size=at_once(trained.config))
 
-    key = jax.random.key(args.seed)
+    key = make_key(args.seed)
     scores = all_runs(trained.shared, trained.params, rows, jnp.asarray(radii), key)
     return tuple(map(np.asarray, scores))
 

@@ -40,6 +40,7 @@ from research.report import classifiers
 from research.report.agreement import in_top, rank_correlation
 from research.report.read import read_run_of
 from research.sweep.machine import configure_jax
+from research.task import make_key
 
 COMPLETE = 1e-3
 MOST_SHUFFLED = 300  # columns; of more, as of pixels, one tells little
@@ -139,7 +140,7 @@ def shuffle(trained: Trained, rows: Split, members_CxF: np.ndarray, args: Argume
 
         return lax.map(one_run, all_params, batch_size=at_once(trained.config))
 
-    key = jax.random.key(args.seed)
+    key = make_key(args.seed)
     return np.asarray(all_runs(trained.shared, trained.params, rows, members_CxF, key))
 
 

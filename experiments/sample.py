@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Iterable
 from typing import Annotated
 
-import jax
 import numpy as np
 import tyro
 
@@ -28,6 +27,7 @@ from research.report.samples import keep_sample
 from research.sweep.experiment import restore_config
 from research.sweep.machine import configure_jax
 from research.sweep.run_folder import load_file, load_params
+from research.task import make_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ def main(arguments: Arguments) -> str:
     score = f"{data.manifest['key_metric']} {run.score:.4g}"
     print_text(f"run {run.number}, seed {run.seed}: {score}\n")
     model = make_model(config, len(tokenizer))
-    tokens = generate(model, params, prompt, jax.random.key(arguments.seed), choice)
+    tokens = generate(model, params, prompt, make_key(arguments.seed), choice)
     text = write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
     given = {name: value for name, value in vars(arguments).items() if name != "folder"}
     keep_sample(data.path, given | {"run": run.number, "of_seed": run.seed, "text": text})

@@ -10,7 +10,6 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import tyro
 
 from research.console import print_text
@@ -31,6 +30,7 @@ from research.report.read import read_run_folder
 from research.sweep.experiment import restore_config
 from research.sweep.machine import configure_jax
 from research.sweep.run_folder import load_params
+from research.task import make_key
 
 ALGORITHMS = {
     "dqn": (PRESETS["cartpole"], make_problem, policy_values),
@@ -67,7 +67,7 @@ def main(arguments: Arguments) -> Path:
     params = load_params(data.path, run.number)
     env_params = with_env_params(env.params, hparams)
     policy = values(config, env, hparams, params)
-    key = jax.random.key(arguments.seed)
+    key = make_key(arguments.seed)
     episode = play_one(env, env_params, policy, hparams.eval_epsilon, key, arguments.steps)
     path = data.path / f"run-{run.number}.gif"
     end = "" if episode.ended else f" (stopped there; --steps {arguments.steps})"

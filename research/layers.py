@@ -32,8 +32,8 @@ class Dense(nn.Module):
     def __call__(self, x_NxF: jax.Array) -> jax.Array:
         """float32 [N, F] -> float32 [N, G]."""
         shape = (x_NxF.shape[-1], self.features)
-        kernel_FxG = self.param("kernel", self.kernel_init, shape)
-        bias_G = self.param("bias", nn.initializers.zeros, (self.features,))
+        kernel_FxG = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        bias_G = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return _product(x_NxF, kernel_FxG, self.dtype) + bias_G[None, :]
 
 
@@ -64,8 +64,8 @@ class Conv3x3(nn.Module):
         shifts = [(i, j) for i in range(3) for j in range(3)]
         patches = [x_BxHxWxC[:, i : i + h - 2, j : j + w - 2] for i, j in shifts]
         patches_NxF = jnp.concatenate(patches, axis=-1).reshape(-1, 9 * c)
-        kernel_FxG = self.param("kernel", self.kernel_init, (9 * c, self.filters))
-        bias_G = self.param("bias", nn.initializers.zeros, (self.filters,))
+        kernel_FxG = self.param("kernel", self.kernel_init, (9 * c, self.filters), jnp.float32)
+        bias_G = self.param("bias", nn.initializers.zeros, (self.filters,), jnp.float32)
         out_NxG = _product(patches_NxF, kernel_FxG, self.dtype) + bias_G[None, :]
         return out_NxG.reshape(b, h - 2, w - 2, self.filters)
 

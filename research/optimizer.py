@@ -56,8 +56,13 @@ def _descend(learning_rate: Any, *parts: optax.GradientTransformation) -> Any:
     chain = optax.chain(*parts, optax.scale_by_learning_rate(learning_rate))
 
     def update(updates, state, params=None, **extra):
-        # Optax raises beta to the step count; with a traced beta that mixes float32 and int32.
-        with jax.numpy_dtype_promotion("standard"), jax.named_scope("optimizer"):
+        # Optax raises beta to the step count; with a traced beta that mixes float32 and int32, and
+        # with a beta of Python's it would be float64 where JAX has that.
+        with (
+            jax.enable_x64(False),
+            jax.numpy_dtype_promotion("standard"),
+            jax.named_scope("optimizer"),
+        ):
             return chain.update(updates, state, params, **extra)
 
     return optax.GradientTransformation(chain.init, update)

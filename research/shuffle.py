@@ -20,7 +20,8 @@ ORDER = ROUNDS + ROUNDS // 2  # words of an order: keys of rounds, and how far t
 
 def draw_order(key: jax.Array) -> jax.Array:
     """uint32 [ORDER]: an order, to be read with `at_positions`."""
-    first, second = jax.random.bits(key, (2,))  # of which more would take longer than all the rest
+    # More words of the generator would take longer than all the rest.
+    first, second = jax.random.bits(key, (2,), jnp.uint32)
     words = first + jnp.uint32(GOLDEN) * jnp.arange(ORDER, dtype=jnp.uint32)
     return mix(mix(words) ^ second)
 

@@ -186,6 +186,12 @@ def in_use(config: Any, hparams: HParams, name: str) -> Any:
     return None if name in config.off else getattr(hparams, name)
 
 
+def make_key(seed: Any) -> jax.Array:
+    """The typed key of a seed, of the Threefry generator whatever JAX's default is: under `vmap`,
+    JAX's other generators draw numbers for a run that depend on its neighbours."""
+    return jax.random.key(seed, impl="threefry2x32")
+
+
 def bind(function: Callable[..., Any], *static: Any) -> Callable[..., Any]:
     """`function` with its first arguments, a config and what follows from it, filled in."""
     return lambda *args: function(*static, *args)

@@ -172,7 +172,7 @@ def time_case(case: Case, runs: int, steps: int, repeats: int = REPEATS) -> Timi
         units_per_second=float(middle),
         low=float(low),
         high=float(high),
-        flops_per_unit=None if cost.flops_per_step is None else cost.flops_per_step / work,
+        flops_per_unit=cost.flops_per_step / work,
         bytes_per_unit=2 * ready.carried_bytes() / work,
         peak_bytes=cost.peak_bytes,
     )

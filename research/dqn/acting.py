@@ -116,7 +116,7 @@ def step_actors(
 
 def linear_schedule(start: Any, end: Any, duration: Any, at: Any) -> jax.Array:
     """`start` at 0, `end` from `duration` on, a straight line between."""
-    fraction = jnp.clip(at / jnp.maximum(duration, 1e-8), 0, 1)
+    fraction = jnp.clip(at / jnp.maximum(jnp.float32(duration), 1e-8), 0, 1)
     return start + fraction * (end - start)
 
 
@@ -125,7 +125,7 @@ def epsilon_greedy(q_NxA: jax.Array, epsilon: Any, key: jax.Array) -> jax.Array:
 
     Of equal values the first is the largest, as everywhere in this field.
     """
-    return _choose(q_NxA, epsilon, jax.random.bits(key, (2, len(q_NxA))))[0]
+    return _choose(q_NxA, epsilon, jax.random.bits(key, (2, len(q_NxA)), jnp.uint32))[0]
 
 
 def keep_up(
@@ -144,7 +144,8 @@ def keep_up(
       kept_N: int32, as the last call returned it; -1 where an episode begins.
       key: typed.
     """
-    bits_3xN = jax.random.bits(key, (3, len(q_NxA)))  # at once: each call of the generator counts
+    # At once: each call of the generator counts.
+    bits_3xN = jax.random.bits(key, (3, len(q_NxA)), jnp.uint32)
     goes_on = _fraction(bits_3xN[0]) < 1 - 1 / length
     action_N, explores_N = _choose(q_NxA, epsilon, bits_3xN[1:])
     new_N = jnp.where(explores_N, action_N, -1)

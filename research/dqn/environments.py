@@ -8,7 +8,8 @@ array JAX fixes its devices, which a program has yet to choose when it imports t
 """
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from research.errors import UserError, shortlist
+from research.task import make_key
 
 PROTOCOLS = ("gymnax", "original")
 STICKY_ACTIONS = 0.1  # Young and Tian (2019), section 2
@@ -90,7 +92,7 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
     """
     from gymnax.environments import spaces
 
-    with jax.numpy_dtype_promotion("standard"):  # gymnax mixes types, here and below
+    with _as_gymnax_expects():
         raw, params = _make_raw(name, protocol)
     action_space = raw.action_space(params)
     if not isinstance(action_space, spaces.Discrete):
@@ -102,7 +104,7 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
     binary = is_minatar(name) or name in _BINARY
     reset, step = _reset(raw, binary), _step(raw, binary)
     params = jax.tree.map(_array, params)
-    _, observation = jax.eval_shape(reset, params, jax.eval_shape(lambda: jax.random.key(0)))
+    _, observation = jax.eval_shape(reset, params, jax.eval_shape(lambda: make_key(0)))
     return Environment(
         name=name,
         num_actions=action_space.n,
@@ -139,6 +141,18 @@ def _make_raw(name: str, protocol: str) -> tuple[Any, Any]:
     return StickyActionWrapper(raw, STICKY_ACTIONS), params
 
 
+@contextmanager
+def _as_gymnax_expects() -> Iterator[None]:
+    """JAX as gymnax is written for: types and ranks may be mixed, and numbers that it names no type
+    of have 32 bits."""
+    with (
+        jax.enable_x64(False),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        yield
+
+
 def _bounds(space: Any, observation: Any) -> tuple[tuple[float, float], ...]:
     if observation.ndim != 1 or observation.dtype != jnp.float32:
         return ()
@@ -164,28 +178,28 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 
 def _reset(raw: Any, binary: bool) -> Callable[..., Any]:
     def reset(params, key):
-        with jax.numpy_dtype_promotion("standard"):
+        with _as_gymnax_expects():
             observation, state = raw.reset(key, params)
-        return _fixed(state), _exact(observation, binary)
+            return _fixed(state), _exact(observation, binary)
 
     return reset
 
 
 def _step(raw: Any, binary: bool) -> Callable[..., Any]:
     def step(params, key, state, action):
-        with jax.numpy_dtype_promotion("standard"):
+        with _as_gymnax_expects():
             observation, state, reward, terminated, truncated, info = raw.step(
                 key, state, action, params
             )
-        terminated = jnp.asarray(terminated, bool)
-        outcome = Outcome(
-            observation=_exact(observation, binary),
-            final_observation=_exact(info["final_observation"], binary),
-            reward=jnp.asarray(reward, jnp.float32),
-            terminated=terminated,
-            truncated=jnp.asarray(truncated, bool) & ~terminated,
-        )
-        return _fixed(state), outcome
+            terminated = jnp.asarray(terminated, bool)
+            outcome = Outcome(
+                observation=_exact(observation, binary),
+                final_observation=_exact(info["final_observation"], binary),
+                reward=jnp.asarray(reward, jnp.float32),
+                terminated=terminated,
+                truncated=jnp.asarray(truncated, bool) & ~terminated,
+            )
+            return _fixed(state), outcome
 
     return step
 

@@ -53,7 +53,9 @@ def explore(
     """
 
     def one_row(actors, row):
-        act_key, env_key = vmap(jax.random.fold_in, (None, 0))(key, 2 * row + jnp.arange(2))
+        act_key, env_key = vmap(jax.random.fold_in, (None, 0))(
+            key, 2 * row + jnp.arange(2, dtype=jnp.int32)
+        )
         q_NxA = values(actors.observation)
         action_N, kept_N = keep_up(q_NxA, epsilon(row), length, actors.kept, act_key)
         actors = actors._replace(kept=kept_N)

@@ -48,7 +48,7 @@ class QNetwork(nn.Module):
     def __call__(self, observation: jax.Array) -> jax.Array:
         """[B, ...] of any type -> float32 [B, A, M]."""
         if self.categories:
-            x = jax.nn.one_hot(observation, self.categories)
+            x = jax.nn.one_hot(observation, self.categories, dtype=jnp.float32)
         else:
             x = scale(observation.astype(jnp.float32), self.bounds)
         if self.torso == "conv":

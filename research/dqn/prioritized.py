@@ -68,18 +68,19 @@ def draw(tree: SumTree, key: jax.Array, batch: int) -> jax.Array:
     the variance and changes no probability. A slot whose number is 0 is never drawn, however sums
     may round, unless all are 0.
     """
-    part = (jnp.arange(batch, dtype=jnp.float32) + jax.random.uniform(key, (batch,))) / batch
+    part = (
+        jnp.arange(batch, dtype=jnp.float32) + jax.random.uniform(key, (batch,), jnp.float32)
+    ) / batch
     rest_B = part * tree.total
     node_B = jnp.zeros(batch, jnp.int32)
+    place_1xF = jnp.arange(FAN_OUT, dtype=jnp.int32)[None, :]
     for level in reversed(tree.levels):
         children_BxF = _rows(level, node_B)
         until_BxF = jnp.cumsum(children_BxF, axis=1)
-        place = jnp.sum(until_BxF <= rest_B[:, None], axis=1)
-        last_positive = jnp.max(
-            jnp.where(children_BxF > 0, jnp.arange(FAN_OUT)[None, :], 0), axis=1
-        )
-        place = jnp.minimum(place, last_positive).astype(jnp.int32)
-        before = jnp.where(jnp.arange(FAN_OUT)[None, :] < place[:, None], children_BxF, 0)
+        place = jnp.sum(until_BxF <= rest_B[:, None], axis=1, dtype=jnp.int32)
+        last_positive = jnp.max(jnp.where(children_BxF > 0, place_1xF, 0), axis=1)
+        place = jnp.minimum(place, last_positive)
+        before = jnp.where(place_1xF < place[:, None], children_BxF, 0)
         rest_B = rest_B - jnp.sum(before, axis=1)
         node_B = node_B * FAN_OUT + place
     return node_B

@@ -96,7 +96,7 @@ def uniform_slots(
     kept = jnp.minimum(written, rows)
     oldest = (written - kept) % rows
     # The remainder favours some slots by S / 2**32 at most; `randint` takes three such draws.
-    draw = jax.random.bits(key, (batch,)) % ((kept - n) * n_envs).astype(jnp.uint32)
+    draw = jax.random.bits(key, (batch,), jnp.uint32) % ((kept - n) * n_envs).astype(jnp.uint32)
     return (oldest * n_envs + draw.astype(jnp.int32)) % slots
 
 
@@ -105,7 +105,7 @@ def read(
 ) -> Batch:
     """The transitions of n steps that begin at these slots."""
     slots = len(replay.rewards)
-    ahead_Bxn = (slots_B[:, None] + n_envs * jnp.arange(n)[None, :]) % slots
+    ahead_Bxn = (slots_B[:, None] + n_envs * jnp.arange(n, dtype=jnp.int32)[None, :]) % slots
     end_Bxn = _take(replay.ends, ahead_Bxn)
     returns = vmap(n_step_return, (0, 0, None))(_take(replay.rewards, ahead_Bxn), end_Bxn, gamma)
     successor_B = (slots_B + n_envs * returns.steps) % slots

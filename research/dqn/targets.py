@@ -136,5 +136,5 @@ LOSSES = {"huber": huber, "squared": squared}
 
 def select(values: jax.Array, action: jax.Array) -> jax.Array:
     """The row of `values` [A, ...] for one action, by masking: a gather under `vmap` is slower."""
-    chosen = jnp.arange(values.shape[0]) == action
+    chosen = jnp.arange(values.shape[0], dtype=action.dtype) == action
     return jnp.sum(jnp.where(chosen.reshape((-1,) + (1,) * (values.ndim - 1)), values, 0), axis=0)

@@ -203,7 +203,7 @@ def _warm_up(
     def one_row(carry, row):
         actors, replay = carry
         actors, explored = explore(
-            env, env_params, lambda _: jnp.zeros((config.num_envs, env.num_actions)),
+            env, env_params, lambda _: jnp.zeros((config.num_envs, env.num_actions), jnp.float32),
             lambda _: jnp.float32(1), hparams.exploration_length, actors, key, row[None],
         )  # fmt: skip
         return (actors, write(replay, explored.rows, _slot(config, row))), None
@@ -277,7 +277,8 @@ def _revise(
 
 def _slots_of_rows(config: Config, rows_K: jax.Array) -> jax.Array:
     """All slots of these rows of the ring, int32 [K * N]."""
-    slots_KxN = rows_K[:, None] * config.num_envs + jnp.arange(config.num_envs)[None, :]
+    envs_1xN = jnp.arange(config.num_envs, dtype=jnp.int32)[None, :]
+    slots_KxN = rows_K[:, None] * config.num_envs + envs_1xN
     return slots_KxN.reshape(-1)
 
 

@@ -24,7 +24,7 @@ class Trigger(NamedTuple):
 
 def start_trigger() -> Trigger:
     """Before the first check."""
-    return Trigger(jnp.full(MEMORY, jnp.inf), jnp.bool_(False), jnp.float32(0))
+    return Trigger(jnp.full(MEMORY, jnp.inf, jnp.float32), jnp.bool_(False), jnp.float32(0))
 
 
 def check_trigger(trigger: Trigger, loss: jax.Array, after: Any) -> Trigger:

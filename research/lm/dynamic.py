@@ -73,7 +73,7 @@ def gradient_rms(model: LanguageModel, params: Any, train: Any, window: int) -> 
       window: T, so long as it is learned from later.
     """
     rows = len(train) - 1 - (len(train) - 1) % window
-    everything = Heldout(train, jnp.ones((rows, train.shape[1])), jnp.float32(1))
+    everything = Heldout(train, jnp.ones((rows, train.shape[1]), jnp.float32), jnp.float32(1))
 
     def one_window(carry, first):
         squares, carries = carry

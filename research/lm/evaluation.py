@@ -81,5 +81,5 @@ def scores(name: str, nll: jax.Array, heldout: Heldout) -> dict[str, jax.Array]:
     return {
         f"{name}_loss": loss,
         f"{name}_perplexity": jnp.exp(loss),
-        f"{name}_bits_per_character": nll / jnp.log(2.0) / heldout.characters,
+        f"{name}_bits_per_character": nll / jnp.log(jnp.float32(2)) / heldout.characters,
     }

@@ -98,7 +98,7 @@ def fill(vectors: Vectors, key: jax.Array) -> jax.Array:
     mean_E = jnp.sum(table, axis=0) / count
     deviation = jnp.where(found_Vx1, table - mean_E[None, :], 0)
     scale_E = jnp.sqrt(jnp.sum(jnp.square(deviation), axis=0) / count)
-    drawn = mean_E[None, :] + scale_E[None, :] * jax.random.normal(key, table.shape)
+    drawn = mean_E[None, :] + scale_E[None, :] * jax.random.normal(key, table.shape, jnp.float32)
     return jnp.where(found_Vx1, table, drawn)
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from research.lm.lstm import Carry, lstm
 from research.lm.regularization import Rates, drop, keep_mask
-from research.products import dense
+from research.products import dense, sum_type
 
 
 class Noise(NamedTuple):
@@ -114,12 +114,16 @@ class LanguageModel(nn.Module):
         if not self.tied:
             shape = (self.symbols, self.hidden[-1])
             self.param("softmax", self._uniform(self.hidden[-1]), shape)
-        self.param("softmax_bias", nn.initializers.zeros, (self.symbols,))
+        self.param("softmax_bias", nn.initializers.zeros, (self.symbols,), jnp.float32)
 
     def _embedding(self):
         # The softmax cannot begin with weights that large.
         normal = not self.init_scale and not self.tied
-        return nn.initializers.normal(1.0) if normal else self._uniform(self.embedding_size)
+        return (
+            nn.initializers.normal(1.0, jnp.float32)
+            if normal
+            else self._uniform(self.embedding_size)
+        )
 
     def _uniform(self, units):
         scale = self.init_scale or units**-0.5
@@ -135,8 +139,8 @@ class LanguageModel(nn.Module):
 
     def start(self, batch: int) -> tuple[Carry, ...]:
         """The state of every layer where nothing has been read: zeros, `h` in `dtype`."""
-        zeros = [jnp.zeros((batch, units)) for units in self.hidden]
-        return tuple(Carry(zero.astype(self.dtype), zero) for zero in zeros)
+        zeros = [jnp.zeros((batch, units), self.dtype) for units in self.hidden]
+        return tuple(Carry(zero, zero.astype(sum_type(zero))) for zero in zeros)
 
     def softmax_params(self, params: Any) -> tuple[jax.Array, jax.Array]:
         """The softmax's table [V, E] and bias [V], float32."""

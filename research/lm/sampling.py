@@ -91,7 +91,11 @@ def restrict(logits_V: jax.Array, choice: Choice) -> jax.Array:
     probability_V = jax.nn.softmax(jnp.where(kept_V, sorted_V, -jnp.inf))
     before_V = jnp.cumsum(probability_V) - probability_V
     kept_V = kept_V & (before_V < choice.top_p)
-    return jnp.full(len(logits_V), -jnp.inf).at[order_V].set(jnp.where(kept_V, sorted_V, -jnp.inf))
+    return (
+        jnp.full(len(logits_V), -jnp.inf, logits_V.dtype)
+        .at[order_V]
+        .set(jnp.where(kept_V, sorted_V, -jnp.inf))
+    )
 
 
 @partial(jax.jit, static_argnums=0)

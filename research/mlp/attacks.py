@@ -50,7 +50,7 @@ def pgd_step(slope: Slope, at_BxF: jax.Array, x_BxF: jax.Array, box: Box, steps:
 
 def random_start(x_BxF: jax.Array, box: Box, key: jax.Array) -> jax.Array:
     """A point of the box, drawn evenly."""
-    shift = jax.random.uniform(key, x_BxF.shape, minval=-1.0, maxval=1.0)
+    shift = jax.random.uniform(key, x_BxF.shape, jnp.float32, -1.0, 1.0)
     return box.nearest(x_BxF + box.radius[None, :] * shift, x_BxF)
 
 

@@ -69,7 +69,7 @@ def make_output(config: Config, shared: Dataset, params: object, labels_B: jax.A
     def output(x_BxF: jax.Array) -> jax.Array:
         outputs_BxK: jax.Array = model.apply({"params": params}, x_BxF)  # pyright: ignore
         if outputs_BxK.shape[1] > 1:
-            wanted_BxK = jax.nn.one_hot(labels_B, outputs_BxK.shape[1])
+            wanted_BxK = jax.nn.one_hot(labels_B, outputs_BxK.shape[1], dtype=jnp.float32)
             return jnp.sum(outputs_BxK * wanted_BxK, axis=1)
         return outputs_BxK[:, 0] * shared.target_scale
 
@@ -86,7 +86,7 @@ def explain(
       or of 1 where that is smaller, float32 [B].
     """
     x_BxF, labels_B = shared.standardized(rows.x), jnp.asarray(rows.y)
-    baseline_F = jnp.zeros(x_BxF.shape[1])  # what standardizing makes of the mean
+    baseline_F = jnp.zeros(x_BxF.shape[1], jnp.float32)  # what standardizing makes of the mean
     output = make_output(config, shared, params, labels_B)
     attributions_BxF = integrated_gradients(output, x_BxF, baseline_F, steps)
     difference_B = output(x_BxF) - output(baseline_F[None, :])

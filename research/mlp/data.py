@@ -101,12 +101,12 @@ def _load_table(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
     bounds = _bounds(table, encoded.facts, encoded.radius)
     dataset = Dataset(
         **{part: Split(encoded.x[which], y[which]) for part, which in rows.items()},
-        x_mean=jnp.zeros(len(encoded.features)),
-        x_scale=jnp.ones(len(encoded.features)),
+        x_mean=jnp.zeros(len(encoded.features), jnp.float32),
+        x_scale=jnp.ones(len(encoded.features), jnp.float32),
         **bounds,
         target_mean=jnp.float32(y_mean),
         target_scale=jnp.float32(y_scale),
-        class_weights=jnp.ones(len(table.class_names)),
+        class_weights=jnp.ones(len(table.class_names), jnp.float32),
         classes=len(table.class_names),
         image=table.image,
     )
@@ -175,7 +175,7 @@ def _load_images(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
         radius=jnp.asarray(255 / scale),
         target_mean=jnp.float32(0),
         target_scale=jnp.float32(1),
-        class_weights=jnp.ones(len(named.classes)),
+        class_weights=jnp.ones(len(named.classes), jnp.float32),
         classes=len(named.classes),
         image=named.shape,
     )

@@ -17,7 +17,7 @@ from research.shuffle import mix
 
 def draw_noise(key: jax.Array) -> jax.Array:
     """uint32 [2]: which targets are wrong in one run, for the functions below."""
-    return jax.random.bits(key, (2,))
+    return jax.random.bits(key, (2,), jnp.uint32)
 
 
 def noisy_labels(

@@ -98,7 +98,8 @@ def next_rows(
     """
     batch_in_epoch = t % (rows // config.batch_size)
     order = jnp.where(batch_in_epoch == 0, draw_order(key), order)
-    positions_B = batch_in_epoch * config.batch_size + jnp.arange(config.batch_size)
+    places_B = jnp.arange(config.batch_size, dtype=jnp.int32)
+    positions_B = batch_in_epoch * config.batch_size + places_B
     return order, at_positions(order, positions_B, rows)
 
 
@@ -165,7 +166,7 @@ def in_turns(function: Callable[..., jax.Array], *rows: Any, most: int) -> jax.A
         return function(*map(jnp.asarray, rows))
     turns = math.ceil(n / most)
     size = math.ceil(n / turns)
-    places = jnp.minimum(jnp.arange(turns * size), n - 1).reshape(turns, size)
+    places = jnp.minimum(jnp.arange(turns * size, dtype=jnp.int32), n - 1).reshape(turns, size)
     results = lax.map(lambda at: function(*(jnp.asarray(row)[at] for row in rows)), places)
     return results.reshape(turns * size, *results.shape[2:])[:n]
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax, vmap
 
-from research.task import HParams, Mean, Shared, State, Task
+from research.task import HParams, Mean, Shared, State, Task, make_key
 
 NEVER = jnp.iinfo(jnp.int32).max  # the status of a run that has not diverged
 
@@ -108,7 +108,8 @@ def _train(run_step, logs, log_every, shared, hparams, states, diverged, keys, s
         return (states, _first_step(diverged, finite, ts[-1])), sums
 
     _, metrics = jax.eval_shape(run_step, shared, hparams, states, keys, start)
-    no_sums = {name: Mean(jnp.zeros(keys.shape), jnp.zeros(keys.shape)) for name in metrics}
+    zero = jnp.zeros(keys.shape, jnp.float32)
+    no_sums = {name: Mean(zero, zero) for name in metrics}
     firsts = start + log_every * jnp.arange(logs, dtype=jnp.int32)
     (states, diverged), sums = lax.scan(one_log, (states, diverged), firsts)
     return states, Logged(sums, diverged)
@@ -138,7 +139,7 @@ def evaluate_runs(
 
 def _split_keys(seeds: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """For `init`, steps and evaluations: typed keys [R] each."""
-    keys_Rx3 = vmap(lambda seed: jax.random.split(jax.random.key(seed), 3))(seeds)
+    keys_Rx3 = vmap(lambda seed: jax.random.split(make_key(seed), 3))(seeds)
     return keys_Rx3[:, 0], keys_Rx3[:, 1], keys_Rx3[:, 2]
 
 

@@ -1,47 +1,164 @@
-"""Floating-point operations of a traced function, loops counted as often as they turn."""
+"""Floating-point operations of a traced function, loops and branches as often as they are taken.
 
-from collections.abc import Iterator
+A matrix product of [m, k] and [k, n] is 2 m k n operations. An addition, a multiplication or a
+function such as `exp` is one an element of its result, a sum over n numbers n - 1. Integers
+(hashes, random bits, indices), comparisons and what only moves numbers are none; nor are
+factorizations and Fourier transforms, which nothing here uses. What no output needs is left out,
+as the compiler leaves it out.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from jax.interpreters import partial_eval
+
+Known = Mapping[Var, np.ndarray]  # what follows from the step alone, [T, ...] over the steps
+
+ELEMENTWISE = {
+    "abs", "acos", "acosh", "add", "add_any", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
+    "ceil", "clamp", "cos", "cosh", "digamma", "div", "erf", "erf_inv", "erfc", "exp", "exp2",
+    "expm1", "floor", "integer_pow", "lgamma", "log", "log1p", "logistic", "max", "min", "mul",
+    "neg", "pow", "rem", "round", "rsqrt", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan",
+    "tanh",
+}  # fmt: skip
+REDUCTIONS = {"reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "argmin"}
+CUMULATIVE = {"cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"}
+SCATTERED = {"scatter-add", "scatter-mul", "scatter-min", "scatter-max"}
 
 
-def count_flops(program: ClosedJaxpr) -> float | None:
-    """The compiler's count before optimization, None where it gives none.
+def count_flops(program: ClosedJaxpr, steps: int | None = None) -> float:
+    """The floating-point operations of one call, on average over the steps of a run.
 
-    It takes the body of every loop once; for a scan that is replaced by all its turns. Loops
-    without a fixed number of turns stay counted once.
+    A scan counts every turn, a `while` loop one. Of a `cond` whose branch follows from the step
+    alone, each branch counts as often as it is taken; of one by platform, that of this platform. Of
+    any other, all branches count, since `vmap` over runs computes them all.
 
     Args:
-      program: such as `jax.jit(f).trace(...).jaxpr`.
+      program: such as `jax.jit(task.step).trace(...).jaxpr`.
+      steps: if given, the last argument of the function is the step, which goes from 0 to
+        `steps` - 1.
     """
-    once, more = _count(program)
-    return None if once is None else once + more
+    jaxpr = program.jaxpr
+    jaxpr, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)
+    known: Known = {}
+    if steps is not None and _has_choice(jaxpr.eqns):
+        known = {jaxpr.invars[-1]: np.arange(steps, dtype=np.int32)}
+    return _count(jaxpr, known)
 
 
-def _count(program: ClosedJaxpr) -> tuple[float | None, float]:
-    """The count with every loop taken once, and what the other turns of its scans add to it."""
-    given: list[Any] = list(program.in_avals)
-    shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in given]
-    cost = jax.jit(jaxpr_as_fun(program)).lower(*shapes).cost_analysis() or {}
-    added = 0.0
-    for scan in _scans(program.jaxpr):
-        once, more = _count(scan["jaxpr"])
-        added += (scan["length"] - 1) * (once or 0.0) + scan["length"] * more
-    return cost.get("flops"), added
-
-
-def _scans(jaxpr: Jaxpr) -> Iterator[dict[str, Any]]:
-    """The parameters of every scan that is not inside another."""
+def _count(jaxpr: Jaxpr, known: Known) -> float:
+    total, known = 0.0, dict(known)
+    deciding = _deciding(jaxpr) if known else set()
     for equation in jaxpr.eqns:
-        if equation.primitive.name == "scan":
-            yield equation.params
-            continue
-        for inner in jax.tree.leaves(
-            list(equation.params.values()), is_leaf=lambda x: isinstance(x, ClosedJaxpr | Jaxpr)
-        ):
-            if isinstance(inner, ClosedJaxpr):
-                yield from _scans(inner.jaxpr)
-            elif isinstance(inner, Jaxpr):
-                yield from _scans(inner)
+        if equation.primitive.name == "cond":
+            total += _count_branches(equation, known)
+        else:
+            total += _count_equation(equation, known)
+        if not deciding.isdisjoint(equation.outvars):
+            known |= _follow(equation, known)
+    return total
+
+
+def _count_equation(equation: JaxprEqn, known: Known) -> float:
+    """Of anything but a branch."""
+    name, params = equation.primitive.name, equation.params
+    given, made = equation.invars[0].aval if equation.invars else None, equation.outvars[0].aval
+    if name == "scan":
+        constant = params["num_consts"]
+        inner = _inside(params["jaxpr"].jaxpr, equation.invars[:constant], known)
+        return params["length"] * _count(params["jaxpr"].jaxpr, inner)
+    if name in SCATTERED:
+        return _floats(equation.invars[2].aval)
+    if name in REDUCTIONS:
+        return _floats(given) * (1 - made.size / max(given.size, 1))
+    if name in CUMULATIVE or name in ELEMENTWISE:
+        return _floats(made)
+    if name == "dot_general":
+        (contracted, _), _ = params["dimension_numbers"]
+        return 2 * _floats(made) * math.prod(given.shape[axis] for axis in contracted)
+    if name == "conv_general_dilated":
+        kernel, numbers = equation.invars[1].aval, params["dimension_numbers"]
+        return 2 * _floats(made) * kernel.size / kernel.shape[numbers.rhs_spec[0]]
+    return sum(_count(one, _inside(one, equation.invars, known)) for one in _jaxprs(equation))
+
+
+def _count_branches(equation: JaxprEqn, known: Known) -> float:
+    index, *given = equation.invars
+    branches = [branch.jaxpr for branch in equation.params["branches"]]
+    if platforms := equation.params.get("branches_platforms"):
+        here = jax.default_backend()
+        chosen = next(i for i, names in enumerate(platforms) if names is None or here in names)
+        return _count(branches[chosen], _inside(branches[chosen], given, known))
+    if isinstance(index, Literal) or index not in known:
+        return sum(_count(branch, _inside(branch, given, known)) for branch in branches)
+    total, taken_T = 0.0, np.clip(known[index], 0, len(branches) - 1)
+    for place, branch in enumerate(branches):
+        if (here_T := taken_T == place).any():
+            inner = _inside(branch, given, {var: value[here_T] for var, value in known.items()})
+            total += here_T.mean() * _count(branch, inner)
+    return total
+
+
+def _deciding(jaxpr: Jaxpr) -> set[Any]:
+    """What the branches taken in a function may follow from."""
+    found: set[Any] = set()
+    for equation in reversed(jaxpr.eqns):
+        if _has_choice([equation]) or not found.isdisjoint(equation.outvars):
+            found.update(var for var in equation.invars if not isinstance(var, Literal))
+    return found
+
+
+def _follow(equation: JaxprEqn, known: Known) -> Known:
+    """What an equation makes of the step, if it reads nothing else."""
+    read = [var for var in equation.invars if not isinstance(var, Literal)]
+    if not read or any(var not in known for var in read):
+        return {}
+    primitive = equation.primitive
+    params = primitive.get_bind_params(equation.params)
+
+    def one_step(values):
+        values = iter(values)
+        given = [var.val if isinstance(var, Literal) else next(values) for var in equation.invars]
+        return jax.tree.leaves(primitive.bind(*given, **params))
+
+    made = jax.jit(jax.vmap(one_step))([jnp.asarray(known[var]) for var in read])
+    return dict(zip(equation.outvars, map(np.asarray, made), strict=True))
+
+
+def _inside(jaxpr: Jaxpr, given: Any, known: Known) -> Known:
+    """What is known of the arguments that a function is called with."""
+    pairs = zip(jaxpr.invars, given, strict=False)
+    return {
+        var: known[outer]
+        for var, outer in pairs
+        if not isinstance(outer, Literal) and outer in known
+    }
+
+
+def _floats(aval: Any) -> float:
+    """How many floating-point numbers an array holds."""
+    return float(aval.size) if jnp.issubdtype(aval.dtype, jnp.floating) else 0.0
+
+
+def _has_choice(equations: Sequence[JaxprEqn]) -> bool:
+    """Whether there is a branch among them or in what they call, other than by platform."""
+    return any(
+        (one.primitive.name == "cond" and not one.params.get("branches_platforms"))
+        or any(_has_choice(inner.eqns) for inner in _jaxprs(one))
+        for one in equations
+    )
+
+
+def _jaxprs(equation: JaxprEqn) -> Iterator[Jaxpr]:
+    """The functions that an equation calls."""
+    is_function: Callable[[Any], bool] = lambda x: isinstance(x, ClosedJaxpr | Jaxpr)
+    for value in jax.tree.leaves(list(equation.params.values()), is_leaf=is_function):
+        if isinstance(value, ClosedJaxpr):
+            yield value.jaxpr
+        elif isinstance(value, Jaxpr):
+            yield value

@@ -20,6 +20,10 @@ from research.folders import files_in
 
 NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")  # where the driver lists them
 PACKAGES = ("seedbed", "jax", "jaxlib", "flax", "optax", "gymnax", "chex", "numpy")
+SETTINGS = (  # of JAX, that change numbers or how they are rounded
+    "jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable",
+    "jax_numpy_dtype_promotion", "jax_disable_jit",
+)  # fmt: skip
 DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
 
 # mallopt's numbers for glibc, from its malloc.h, and what they are set to.
@@ -179,6 +183,7 @@ def describe_session() -> dict[str, Any]:
         "command": shlex.join(sys.argv),
         "host": platform.node(),
         "versions": versions(),
+        "jax_settings": jax_settings(),
         "device": device_facts(),
         "git_commit": git_commit(Path(__file__).parent),
     }
@@ -198,6 +203,11 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def jax_settings() -> dict[str, Any]:
+    """The settings of JAX that the numbers depend on, from its environment variables or Python."""
+    return {name: getattr(jax.config, name) for name in SETTINGS}
 
 
 def device_facts() -> dict[str, Any]:

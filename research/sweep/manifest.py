@@ -50,8 +50,10 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
 def differences(recorded: Mapping[str, Any], session: Mapping[str, Any]) -> list[str]:
     """What a person should know before going on elsewhere than where a sweep began."""
     lines = []
-    for name in ("versions", "device", "git_commit"):
+    for name in ("versions", "jax_settings", "device", "git_commit"):
         there, here = recorded.get(name), session[name]
+        if name == "jax_settings" and there is None:
+            continue  # of a folder that was begun before they were recorded
         if there != here:
             lines.append(
                 f"{_difference(name, there, here)}; numbers may differ from those of one machine"

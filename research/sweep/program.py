@@ -17,8 +17,11 @@ from research.errors import UserError, shortlist
 from research.sweep.axes import Runs
 from research.sweep.chunk import evaluate_runs, init_runs, make_keys, start_status, train_chunk
 from research.sweep.flops import count_flops
+from research.sweep.machine import jax_settings
 from research.sweep.plan import Chunk, Layout, cache_lanes, plan_layout
-from research.task import Problem, Task
+from research.task import Problem, Task, make_key
+
+USUAL_STEPS = 10_000  # over which FLOPs are averaged where the task does not say how many it takes
 
 
 class Cost(NamedTuple):
@@ -27,7 +30,7 @@ class Cost(NamedTuple):
     Attributes:
       compile_seconds: tracing and compiling all programs of the group, wall time.
       cache_hits: how many of them came from the compilation cache.
-      flops_per_step: of one step of one run, before optimization; see `count_flops`.
+      flops_per_step: of one step of one run, on average; see `count_flops`.
       argument_bytes: arguments of one call on one device: data, states, hyper-parameters.
       temp_bytes: what one call needs beside arguments and results, on one device.
       shared_bytes: the data, on every device.
@@ -36,7 +39,7 @@ class Cost(NamedTuple):
 
     compile_seconds: float
     cache_hits: int
-    flops_per_step: float | None
+    flops_per_step: float
     argument_bytes: int
     temp_bytes: int
     shared_bytes: int
@@ -179,11 +182,13 @@ def _compile(
       donate: which of them it may overwrite.
     """
     leaves, treedef = jax.tree.flatten(args)
-    return _compile_once(mesh, call, tuple(specs), treedef, tuple(leaves), donate)
+    settings = tuple(jax_settings().items())
+    return _compile_once(mesh, call, tuple(specs), treedef, tuple(leaves), donate, settings)
 
 
 @lru_cache(maxsize=64)
-def _compile_once(mesh, call, specs, treedef, leaves, donate):
+def _compile_once(mesh, call, specs, treedef, leaves, donate, settings):
+    del settings  # of JAX, which tracing and compiling read
     args = jax.tree.unflatten(treedef, leaves)
     # shard_map, not a sharded vmap: each device runs the plain program on its own lanes, so no
     # collective can arise.
@@ -251,7 +256,7 @@ class _OneRun(NamedTuple):
     state: Any
     step_metrics: Any
     evaluate_metrics: Any
-    flops_per_step: float | None
+    flops_per_step: float
     traces: tuple[Any, Any, Any]  # init, step, evaluate
 
 
@@ -259,15 +264,16 @@ def _look_at_one_run(problem: Problem, runs: Runs) -> _OneRun:
     shared = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(*_shape(leaf)), problem.shared)
     hparams = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), runs.hparams)
     leaves, treedef = jax.tree.flatten((shared, hparams))
-    one = _look_once(problem.task, treedef, tuple(leaves))
+    one = _look_once(problem.task, treedef, tuple(leaves), tuple(jax_settings().items()))
     _check_swept_are_used(problem, runs, one.traces)
     return one
 
 
 @lru_cache(maxsize=64)
-def _look_once(task: Task, treedef: Any, leaves: tuple[Any, ...]) -> _OneRun:
+def _look_once(task: Task, treedef: Any, leaves: tuple[Any, ...], settings: Any) -> _OneRun:
+    del settings  # of JAX, which tracing reads
     shared, hparams = jax.tree.unflatten(treedef, leaves)
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: make_key(0))
     t = jax.ShapeDtypeStruct((), np.int32)
     init = jax.jit(task.init).trace(shared, hparams, key)
     state = init.out_info
@@ -279,7 +285,7 @@ def _look_once(task: Task, treedef: Any, leaves: tuple[Any, ...]) -> _OneRun:
     if task.key_metric not in evaluate_metrics:
         known = shortlist(evaluate_metrics)
         raise UserError(f"the key metric {task.key_metric!r} is not evaluated; there are {known}")
-    flops = count_flops(step.jaxpr)
+    flops = count_flops(step.jaxpr, task.steps or USUAL_STEPS)
     return _OneRun(state, step_metrics, evaluate_metrics, flops, (init, step, evaluate))
 
 
