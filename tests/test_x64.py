@@ -1,9 +1,9 @@
 """Where JAX has 64-bit types (`JAX_ENABLE_X64=1`), every workload trains as it does without them.
 
 A number whose type is not named has 64 bits there: other random bits, other roundings, and hashes
-that never end. So functions are traced in both modes: what goes in and comes out has the same types,
-no floating-point number of 64 bits is made in between, and no 64 random bits are drawn. Of a few,
-that the bits are the same.
+that never end. So functions are traced in both modes: what goes in and comes out has the same
+types, no floating-point number of 64 bits is made in between, and no 64 random bits are drawn. Of a
+few, that the bits are the same.
 """
 
 from collections import Counter
@@ -28,7 +28,13 @@ from research.mlp.data import load
 from research.mlp.robustness import robustness
 from research.mlp.task import predictions
 from research.sweep.axes import make_runs
-from research.sweep.chunk import evaluate_runs, init_runs, train_chunk
+from research.sweep.chunk import (
+    evaluate_runs,
+    init_runs,
+    make_keys,
+    start_status,
+    train_chunk,
+)
 from tests.dqn import test_pqn
 from tests.dqn import test_task as test_dqn
 from tests.lm import test_task as test_lm
@@ -123,13 +129,14 @@ def test_the_engine_has_the_same_types(corpus):
         case = make_case(corpus, "mlp", "plain")
         task, shared = case.problem.task, case.problem.shared
         runs = make_runs(case.hparams, case.axes, [0, 1])
-        start = partial(init_runs, task)
-        states, keys = traced(start, shared, runs.hparams, runs.seeds)
+        keys, status = traced(make_keys, runs.seeds), start_status(len(runs))
+        states = traced(partial(init_runs, task), shared, runs.hparams, runs.seeds)
         train, t = partial(train_chunk, task, 2, 3), np.int32(0)
-        trained = traced(train, shared, runs.hparams, states, keys.step, t)
+        trained = traced(train, shared, runs.hparams, states, status, keys.step, t)
+        assert types(trained[0]) == types(states)
         evaluate = partial(evaluate_runs, task)
-        evaluated = traced(evaluate, shared, runs.hparams, states, keys.evaluate, t)
-        return types((states, trained, evaluated))
+        evaluated = traced(evaluate, shared, runs.hparams, states, status, keys.evaluate, t)
+        return types((keys, trained, evaluated))
 
     plain, wide = in_both_modes(look)
     assert plain == wide
@@ -173,7 +180,9 @@ def test_tools_of_an_mlp_have_the_same_types(corpus):
                 lambda p, k: permutation_importance(config, shared, p, shared.test, members, 2, k),
                 params, key,
             ),
-            traced(lambda p, k: robustness(config, shared, p, shared.test, radii, 2, k), params, key),
+            traced(
+                lambda p, k: robustness(config, shared, p, shared.test, radii, 2, k), params, key
+            ),
             traced(lambda p: predictions(config, shared, p, shared.test.x), params),
         ))  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The language model's script as a person calls it, and letting a model write."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -51,15 +52,29 @@ def test_a_sweep_prints_a_table_draws_a_curve_and_a_sample_that_can_be_repeated(
     assert again[0].stdout.strip() in done.stdout
 
 
+@pytest.fixture(scope="module")
+def run_folders():
+    """What was changed of the small sweep -> its run folder, which stays as it is."""
+    return {}
+
+
 @pytest.fixture
-def trained(texts, load_script):
-    script = load_script("lstm_lm.py")
-    small = {
-        "corpus": (str(texts / "text.txt"),), "hidden": ((8,),), "batch_size": (4,),
-        "window": (8,), "seeds": ("2",), "steps": (10,), "out": str(texts), "name": "small",
-        "sample": 5,
-    }  # fmt: skip
-    return lambda **changes: script.main(script.arguments("topics", **small | changes))
+def trained(texts, load_script, run_folders, tmp_path_factory):
+    """A function that returns a run folder of a small sweep, trained once for all tests."""
+
+    def train(**changes):
+        if (known := repr(changes)) not in run_folders:
+            home, script = tmp_path_factory.mktemp("trained"), load_script("lstm_lm.py")
+            (home / "text.txt").write_text(TEXT)
+            small = {
+                "corpus": (str(home / "text.txt"),), "hidden": ((8,),), "batch_size": (4,),
+                "window": (8,), "seeds": ("2",), "steps": (10,), "out": str(home), "name": "small",
+                "sample": 5,
+            }  # fmt: skip
+            run_folders[known] = script.main(script.arguments("topics", **small | changes))
+        return shutil.copytree(run_folders[known], texts / "small")
+
+    return train
 
 
 def test_a_prompt_is_gone_on_from(trained, load_script, capsys):

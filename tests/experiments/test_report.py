@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -18,17 +19,26 @@ SMALL = {
 }
 
 
+@pytest.fixture(scope="module")
+def run_folders():
+    """Workload -> the run folder of its small sweep, which stays as it is."""
+    return {}
+
+
 @pytest.fixture
-def sweep(tmp_path, monkeypatch, load_script):
-    """A function that trains a small sweep of a workload and returns its folder."""
-    (tmp_path / "text.txt").write_text(TEXT)
-    monkeypatch.chdir(tmp_path)
+def sweep(tmp_path, monkeypatch, load_script, run_folders, tmp_path_factory):
+    """A function that returns a run folder of a workload's small sweep, trained once for all."""
 
     def run(workload, name="it"):
-        module = load_script(f"{workload}.py")
-        words = f"{SMALL[workload]} --name {name}".split()
-        module.run_main(module.main, module.RECIPES, "", words)
-        return tmp_path / "runs" / name
+        if workload not in run_folders:
+            home, module = tmp_path_factory.mktemp("trained"), load_script(f"{workload}.py")
+            (home / "text.txt").write_text(TEXT)
+            monkeypatch.chdir(home)
+            words = f"{SMALL[workload]} --name it".split()
+            module.run_main(module.main, module.RECIPES, "", words)
+            run_folders[workload] = home / "runs" / "it"
+        monkeypatch.chdir(tmp_path)
+        return shutil.copytree(run_folders[workload], tmp_path / "runs" / name)
 
     return run
 
