@@ -160,6 +160,16 @@ def test_what_the_user_installed_stays(machine):
     assert "--inexact" in machine.uv_calls()[0]
 
 
+def test_bytecode_is_kept_for_the_next_process_where_none_may_lie_beside_sources(machine):
+    shown = r'echo "${PYTHONDONTWRITEBYTECODE-unset} ${PYTHONPYCACHEPREFIX-unset}"'
+    machine.command("uv", GOOD_UV.replace('echo ran "$@"', shown))
+    assert machine.run("experiments/mlp.py").stdout == "unset unset\n"
+    done = machine.run("experiments/mlp.py", PYTHONDONTWRITEBYTECODE="1")
+    assert done.stdout == f"unset {machine.root}/.venv/bytecode\n"
+    given = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": "/elsewhere"}
+    assert machine.run("experiments/mlp.py", **given).stdout == "unset /elsewhere\n"
+
+
 def test_a_gpu_that_appears_is_set_up_for_and_stays_so(machine):
     machine.run("experiments/mlp.py")
     smi = machine.bin / "nvidia-smi"
