@@ -27,5 +27,6 @@ def test_a_killed_sweep_ends_at_the_same_bits(tmp_path, monkeypatch, workload):
     monkeypatch.setenv("SEEDBED_CACHE", str(tmp_path / "cache"))  # each start would compile anew
     found = kills.compare_after_kills(SWEEPS[workload], tmp_path, kills=2, seconds=0.5)
     assert found["differ"] == []
+    assert found["still"] == []
     assert found["compared"] > 20
     assert "going on from step" in found["last"]
