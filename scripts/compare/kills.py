@@ -6,10 +6,12 @@ For each workload, one sweep runs in peace; another is a process that is killed 
 again and started with --resume, until it has been killed often enough and ends. Then all that is
 kept is compared bit for bit: metrics, final params and whole states (optimizer, replay buffer,
 environments, carry of the LSTM, and whatever else the workload has). A kill that leaves a
-half-written checkpoint behind came during a save. Exit status 1 if a bit differs.
+half-written checkpoint behind came during a save. Exit status 1 if a bit differs, or if params
+stood still between the last two checkpoints: nothing was trained then that could have gone wrong.
 """
 
 import dataclasses
+import json
 import os
 import random
 import shutil
@@ -63,7 +65,8 @@ def compare_after_kills(
 
     Returns:
       How many kills there were and how many of them during a save, the steps that were gone on
-      from, how many arrays were compared, and the names of those that differ.
+      from, how many arrays were compared, the names of those that differ, and of the params that
+      stood still at the end, of which a resumed run cannot tell whether it was resumed well.
     """
     instants = random.Random(seed)  # noqa: S311
     script, *words = flags.split()
@@ -90,6 +93,7 @@ def compare_after_kills(
         "last": resumed[-1] if resumed else "",
         "compared": len(whole),
         "differ": differ,
+        "still": _still(folder / "runs" / "whole"),
     }
 
 
@@ -134,6 +138,20 @@ def _arrays(folder: Path) -> dict[str, np.ndarray]:
     return found
 
 
+def _still(folder: Path) -> list[str]:
+    """The params that are the same in the last two checkpoints of every job."""
+    moved: dict[str, bool] = {}
+    for job in (folder / "checkpoints").iterdir():
+        before, last = sorted(path for path in job.iterdir() if path.name.isdecimal())[-2:]
+        facts = json.loads((last / "facts.json").read_text(encoding="utf-8"))
+        old, new = _state(before / "state"), _state(last / "state")
+        for index, name in enumerate(facts["content"]["leaves"]):
+            if name.startswith("params"):
+                key = f"{index:05}"
+                moved[name] = moved.get(name, False) or not _same(old[key], new[key])
+    return [name for name, it_did in moved.items() if not it_did]
+
+
 def _state(path: Path) -> dict[str, np.ndarray]:
     import orbax.checkpoint
 
@@ -152,15 +170,15 @@ def main(arguments: Arguments) -> None:
     """Prints a line a workload."""
     if unknown := set(arguments.workloads) - set(WORKLOADS):
         raise UserError(f"--workloads {shortlist(unknown)}: there are {shortlist(WORKLOADS)}")
-    differ = False
+    wrong = False
     for name in arguments.workloads:
         with tempfile.TemporaryDirectory() as folder:
             found = compare_after_kills(
                 WORKLOADS[name], Path(folder), arguments.kills, arguments.seconds, arguments.seed
             )
-        differ |= bool(found["differ"])
+        wrong |= bool(found["differ"] or found["still"])
         print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in found.items()), flush=True)
-    raise SystemExit(int(differ))
+    raise SystemExit(int(wrong))
 
 
 if __name__ == "__main__":
