@@ -65,14 +65,26 @@ def dqn_cartpole(precision: str) -> Case:
 
 
 def dqn_breakout(precision: str) -> Case:
-    """MinAtar's: a convolution, a batch of 32 at every env step, a replay of 100,000."""
-    return _dqn("dqn-breakout", "minatar", precision, 100)
+    """MinAtar's: a convolution, a batch of 32 at every env step, a replay of 100,000; squared
+    errors and clipped gradients, with which the published figures were measured."""
+    return _dqn("dqn-breakout", "minatar", precision, 100, loss="squared", max_grad_norm=10.0)
 
 
-def _dqn(name: str, preset: str, precision: str, first_steps: int) -> Case:
+def _dqn(
+    name: str,
+    preset: str,
+    precision: str,
+    first_steps: int,
+    loss: str = "squared",
+    max_grad_norm: float = 0.0,
+) -> Case:
     from research import dqn  # gymnax is not everywhere
 
     chosen = dqn.PRESETS[preset]
+    chosen = chosen._replace(
+        config=dataclasses.replace(chosen.config, loss=loss),
+        hparams=chosen.hparams.replace(max_grad_norm=max_grad_norm),
+    )
     off = always_zero(chosen.hparams)
     config = dataclasses.replace(chosen.config, off=off, learning_starts=1_000, compute=precision)
     return Case(name, precision, dqn.make_problem(config), chosen.hparams, first_steps)

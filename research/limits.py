@@ -148,7 +148,7 @@ def as_stored(value: Any) -> Any:
     return np.float32(value).item() if isinstance(value, float) else value
 
 
-def check_range(flag: str, value: float, metadata: Any) -> None:
+def check_range(flag: str, value: Any, metadata: Any) -> None:
     """A number lies in the range that its `research.task.field` states, as the float32 it becomes:
     0.99999999 is 1 there.
 

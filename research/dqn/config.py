@@ -40,25 +40,25 @@ class Config:
 
     env: str = field("CartPole-v1", ENV_HELP)
     protocol: str = field("gymnax", PROTOCOL_HELP)
-    env_steps: int = field(500_000, "environment steps a run", low=1)
+    env_steps: int = field(100_000, "environment steps a run", low=1)
     num_envs: int = field(10, "environments a run steps together", low=1)
     train_every: int = field(10, "environment steps between updates", low=1)
     learning_starts: int = field(
-        10_000, "environment steps with random actions before the first update", low=1
+        1_000, "environment steps with random actions before the first update", low=1
     )
     buffer_size: int = field(10_000, "transitions that the replay holds", low=1)
-    batch_size: int = field(128, "transitions an update", low=1)
+    batch_size: int = field(64, "transitions an update", low=1)
     target_update_every: int = field(
         500, "environment steps between moves of the target network", low=1
     )
     torso: str = field("auto", TORSO_HELP)
-    hidden: tuple[int, ...] = field((120, 84), "widths of the hidden layers, such as 120x84")
+    hidden: tuple[int, ...] = field((64, 64), "widths of the hidden layers, such as 64x64")
     scale_observations: bool = field(False, SCALE_HELP)
     layer_norm: bool = field(False, "whether hidden layers are normalized")
     dueling: bool = field(False, "value and advantages apart (Wang et al., 2016)")
     double: bool = field(False, "double Q-learning (van Hasselt et al., 2016)")
     munchausen: bool = field(False, "a bonus for a likely action (Vieillard et al., 2020)")
-    n_step: int = field(1, "steps of reward before the bootstrap", low=1)
+    n_step: int = field(10, "steps of reward before the bootstrap", low=1)
     replay: str = field("uniform", "uniform, or prioritized (Schaul et al., 2016)")
     values: str = field(
         "mean", "of returns: mean, or their distribution: categorical (C51), quantile (QR-DQN)"
@@ -115,9 +115,9 @@ class Config:
 class HParams:
     """What every run may have its own value of."""
 
-    learning_rate: float = field(2.5e-4, "step size of Adam", low=0, log=True)
+    learning_rate: float = field(1e-3, "step size of Adam", low=0, log=True)
     learning_rate_end: float = field(
-        1.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
+        0.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
     )
     adam_eps: float = field(1e-8, "added to the denominator of Adam", above=0, log=True)
     max_grad_norm: float = field(
@@ -127,7 +127,7 @@ class HParams:
     epsilon_start: float = field(1.0, "probability of a random action at first", low=0, high=1)
     epsilon_end: float = field(0.05, "and later", low=0, high=1)
     exploration_length: float = field(1.0, LENGTH_HELP, low=1)
-    epsilon_fraction: float = field(0.5, "of env-steps, until it is epsilon-end", low=0, high=1)
+    epsilon_fraction: float = field(0.3, "of env-steps, until it is epsilon-end", low=0, high=1)
     tau: float = field(
         1.0, "how far the target network moves: 1 copies (hard), less averages (Polyak)",
         above=0, high=1,

@@ -26,7 +26,7 @@ class PQNConfig:
 
     env: str = field("CartPole-v1", ENV_HELP)
     protocol: str = field("gymnax", PROTOCOL_HELP)
-    env_steps: int = field(512_000, "environment steps a run", low=1)
+    env_steps: int = field(300_032, "environment steps a run", low=1)
     num_envs: int = field(32, "environments a run steps together", low=1)
     train_every: int = field(1024, "environment steps between rounds of updates", low=1)
     epochs: int = field(4, "how often a round goes over its environment steps", low=1)
@@ -59,7 +59,7 @@ class PQNConfig:
 class PQNHParams:
     """What every run may have its own value of."""
 
-    learning_rate: float = field(5e-4, "step size of RAdam", low=0, log=True)
+    learning_rate: float = field(3e-3, "step size of RAdam", low=0, log=True)
     learning_rate_end: float = field(
         0.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
     )
@@ -73,7 +73,7 @@ class PQNHParams:
     epsilon_start: float = field(1.0, "probability of a random action at first", low=0, high=1)
     epsilon_end: float = field(0.05, "and later", low=0, high=1)
     exploration_length: float = field(1.0, LENGTH_HELP, low=1)
-    epsilon_fraction: float = field(0.1, "of env-steps, until it is epsilon-end", low=0, high=1)
+    epsilon_fraction: float = field(0.2, "of env-steps, until it is epsilon-end", low=0, high=1)
     eval_epsilon: float = field(0.001, "random actions in evaluation", low=0, high=1)
 
 

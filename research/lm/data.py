@@ -109,13 +109,14 @@ def lay_out(
         name: np.concatenate([[tokenizer.start], some]).astype(dtype)
         for name, some in tokens.items()
     }
+    train = lay_out_train(after["train"], layout)  # first: it refuses a window that is too long
     heldout = {
         name: lay_out_heldout(after[name], len(getattr(parts, name)), layout)
         for name in ("validation", "test")
         if len(tokens[name])
     }
     return TextData(
-        train=lay_out_train(after["train"], layout),
+        train=train,
         validation=heldout["validation"],
         test=heldout.get("test"),
         symbols=len(tokenizer),
@@ -143,7 +144,7 @@ def lay_out_heldout(after: np.ndarray, characters: int, layout: Layout) -> Heldo
     n = len(after) - 1
     streams = min(layout.eval_streams, n)
     own = math.ceil(n / streams)
-    context = layout.eval_context if streams > 1 else 0
+    context = min(layout.eval_context, n) if streams > 1 else 0
     length = layout.window * math.ceil((own + context) / layout.window)
     first_S = own * np.arange(streams)  # of those that a stream is to predict
     at = np.maximum(first_S - context, 0)[None, :] + np.arange(length + 1)[:, None]

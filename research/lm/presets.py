@@ -53,10 +53,15 @@ PRESETS = {
         1500, 0.65, epochs=55, scale=0.04, decay=1 / 1.15, decay_after=14.0, max_grad_norm=10.0
     ),
     # Melis, Dyer and Blunsom (2018), one layer of 10 million params; the rates are those that their
-    # search found (github.com/deepmind/lamb, experiment/on-the-state/ptb_10m_lstm_d1). Theirs has
-    # four gates and 1194 units, its input gate at most 1 - f; here it is 1 - f, and units make up
-    # for the gate that is spared. They look at validation every 100 updates, and drop the rate
-    # after 26 looks without progress: 6 epochs.
+    # search found (google-deepmind/lamb, lamb/experiment/on-the-state/ptb_10m_lstm_d1/hps_proto).
+    # They look at validation every 100 updates, and drop the rate after 26 looks without progress:
+    # 6 epochs. It differs from theirs in these:
+    #   - theirs has four gates and 1194 units, its input gate at most 1 - f; here it is 1 - f, and
+    #     units make up for the gate that is spared;
+    #   - their state is forgotten with probability 0.01 at every window (drop_state_probability);
+    #   - their rate drops after 900 looks in any case, and training ends after 1,000 (100,000
+    #     updates) or where validation makes no progress; here after 120 epochs, half as many;
+    #   - their params begin by truncated normals, here uniform as in PyTorch.
     "ptb-melis": Preset(
         Config(
             corpus="ptb",

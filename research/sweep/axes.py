@@ -72,7 +72,7 @@ def parse_seeds(words: Sequence[str]) -> tuple[int, ...]:
     return check_seeds(seeds[0] if len(seeds) == 1 and "," not in given else seeds)
 
 
-def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+def check_seeds(seeds: Any) -> tuple[int, ...]:
     """A count of seeds, or the seeds themselves, as a tuple of distinct ints.
 
     Raises:
@@ -95,7 +95,7 @@ def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     return given
 
 
-def check_axes(kind: Any, axes: Axes) -> dict[str, tuple[Any, ...]]:
+def check_axes(kind: Any, axes: Axes) -> Axes:
     """The axes with every value as the type of its field of the dataclass `kind`.
 
     Raises:
@@ -103,7 +103,7 @@ def check_axes(kind: Any, axes: Axes) -> dict[str, tuple[Any, ...]]:
         value out of range or that does not fit the type, and for two that are one in the program.
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}
-    checked = {}
+    checked: Axes = {}
     for name, values in axes.items():
         if name not in fields:
             raise UserError(f"no hyper-parameter {name!r}; there are {shortlist(fields, 20)}")

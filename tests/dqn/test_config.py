@@ -9,7 +9,7 @@ from research.dqn.config import check_intervals
 from research.errors import UserError
 from research.sweep.axes import check_requirements, make_runs
 
-CONFIG = Config()
+CONFIG = Config(n_step=1, batch_size=128)
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))

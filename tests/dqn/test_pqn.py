@@ -24,7 +24,7 @@ CONFIG = PQNConfig(
     env_steps=8_000, num_envs=4, train_every=32, epochs=2, minibatches=4, hidden=(8,),
     eval_episodes=2,
 )  # fmt: skip
-HPARAMS = PQNHParams(epsilon_fraction=0.01)
+HPARAMS = PQNHParams(learning_rate=5e-4, epsilon_fraction=0.01)
 
 
 def case(**changes):

@@ -22,6 +22,7 @@ from tests.dqn import worlds
 CONFIG = Config(
     env="CartPole-v1", env_steps=4000, num_envs=4, train_every=8, learning_starts=40,
     buffer_size=160, batch_size=8, target_update_every=16, hidden=(8,), eval_episodes=2,
+    n_step=1,
 )  # fmt: skip
 VARIANTS = {
     "plain": {},
@@ -30,7 +31,7 @@ VARIANTS = {
     "quantile": {"values": "quantile", "atoms": 5, "munchausen": True},
     "image": {"env": "Breakout-MinAtar", "hidden": (8,), "protocol": "original"},
 }  # fmt: skip
-HPARAMS = HParams(epsilon_fraction=0.05)
+HPARAMS = HParams(learning_rate=2.5e-4, learning_rate_end=1.0, epsilon_fraction=0.05)
 
 
 def case(variant="plain", **changes):
@@ -274,7 +275,7 @@ def test_it_finds_the_values_of_the_diagnostic_environments(name, algorithm):
     config = Config(
         env=name, env_steps=20_000, num_envs=8, train_every=16, learning_starts=160,
         buffer_size=3200, batch_size=64, target_update_every=160, hidden=(32,), eval_episodes=2,
-        **ALGORITHMS[algorithm],
+        **{"n_step": 1} | ALGORITHMS[algorithm],
     )  # fmt: skip
     hparams = HParams(
         learning_rate=3e-3, learning_rate_end=0.02, gamma=GAMMA, epsilon_end=1.0,
@@ -299,7 +300,7 @@ def test_it_learns_cartpole():
     )  # fmt: skip
     problem = make_problem(config)
     steps = problem.task.steps
-    hparams = HParams(learning_rate=1e-3, tau=0.02, epsilon_fraction=0.3)
+    hparams = HParams(learning_rate=1e-3, learning_rate_end=1.0, tau=0.02, epsilon_fraction=0.3)
     swept = sweep(problem.task, problem.shared, hparams, 4, steps,
                   cadence=Cadence(steps // 4, steps // 4, steps // 4))  # fmt: skip
     last = swept.metrics[swept.metrics["step"] == steps // 4 * 4]

@@ -102,7 +102,6 @@ def old(tmp_path, monkeypatch):
         ("--buffer-size 50", "--buffer-size 50: it holds less than one batch"),
         ("--n-step 2000", "--buffer-size 10000: 10 environments fill it in 1000 steps, and --n"),
         ("--preset minatar --torso mlp", "--torso mlp: Breakout-MinAtar shows 10x10x4"),
-        ("--env Breakout-MinAtar", "--torso mlp: Breakout-MinAtar shows 10x10x4"),
         ("--gamma 1.1", "--gamma 1.1: must be between 0 and 1"),
         ("--gamma 0.9 -0.1", "--gamma -0.1: must be between 0 and 1"),
         ("--train-every 15", "--train-every 15: must be a multiple of --num-envs 10, such as 20"),

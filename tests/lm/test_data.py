@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from research.errors import UserError
-from research.lm.data import Layout, lay_out_heldout, lay_out_train, load_text
+from research.lm.data import Layout, lay_out, lay_out_heldout, lay_out_train, load_text
 
 
 def layout(**changes):
@@ -26,7 +26,7 @@ def test_streams_follow_each_other_and_predict_every_token_of_theirs_once():
 
 @pytest.mark.parametrize("n", [1, 7, 40, 41])
 @pytest.mark.parametrize("streams", [1, 2, 5])
-@pytest.mark.parametrize("context", [0, 3, 30])
+@pytest.mark.parametrize("context", [0, 3, 30, 2**31 - 1])
 def test_every_held_out_token_counts_once_and_follows_the_one_before(n, streams, context):
     heldout = lay_out_heldout(after(n), 99, layout(eval_streams=streams, eval_context=context))
     length = len(heldout.counts)
@@ -66,3 +66,10 @@ def test_facts_count_characters_tokens_and_the_unknown(tmp_path):
     assert facts["validation"]["unknown"] == pytest.approx(1 / 3)
     assert facts["test"]["unknown"] == pytest.approx(3 / 4)
     assert tokenizer.decode(tokens["test"]) == "<unk> <unk> <unk>\n"
+
+
+def test_a_window_longer_than_the_text_is_refused_before_anything_is_laid_out(tmp_path):
+    (tmp_path / "text.txt").write_text("some words of a short text\n" * 9)
+    parts, tokenizer, tokens, _ = load_text(str(tmp_path / "text.txt"), "80/10/10", "character", 0)
+    with pytest.raises(UserError, match="fewer than one window of --window 2147483647"):
+        lay_out(parts, tokenizer, tokens, layout(window=2**31 - 1))
