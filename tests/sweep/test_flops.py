@@ -127,12 +127,12 @@ def test_of_a_branch_by_platform_this_one_counts():
 def test_a_nets_gradient_is_the_compilers_count():
     def loss(params, x):
         for w in params:
-            x = jnp.tanh(x @ w)
+            x = jnp.sin(x @ w)
         return jnp.mean(jnp.square(x))
 
     shapes = [jnp.zeros((16, 32)), jnp.zeros((32, 32)), jnp.zeros((32, 4))]
     traced = jax.jit(jax.value_and_grad(loss)).trace(shapes, jnp.zeros((64, 16)))
-    theirs = traced.lower().compile().cost_analysis()
+    theirs = traced.lower().cost_analysis()
     both = theirs["flops"] + theirs.get("transcendentals", 0)
     assert count_flops(traced.jaxpr) == pytest.approx(both, rel=0.02)
 
