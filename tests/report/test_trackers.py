@@ -13,7 +13,6 @@ from research.errors import UserError
 from research.report.follower import Follower, TrackedSetting
 from research.report.trackers import EVENTS, TensorBoard, WandB, chosen_trackers, safe_name
 from tests.report.tracked import (
-    NAN,
     GrowingFolder,
     read_events,
     read_scalars,
@@ -116,7 +115,7 @@ def test_a_file_that_was_lost_is_written_from_the_beginning(folder):
 
 
 def test_what_is_not_finite_is_counted_and_never_written(folder):
-    folder.loss[:5, 1:] = NAN
+    folder.bad_from[:5] = 2
     folder.append(JOB, range(10), [1, 2])
     track(folder, TensorBoard)
     assert read_scalars(events_files(folder)[0])[1] == (2, {"left_out": 5.0})
