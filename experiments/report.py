@@ -17,6 +17,7 @@ from typing import Annotated
 import tyro
 
 from research.errors import UserError, plain_exit
+from research.limits import as_int
 from research.report.live import LivePage, serving
 from research.report.read import RunFolderData, read_run_folder
 from research.report.report import report
@@ -68,7 +69,7 @@ def serve(args: Arguments) -> None:
     for path in args.runs:
         if not Path(path).is_dir():
             raise UserError(f"no folder {path}")
-    with serving(live, args.port) as address:
+    with serving(live, as_int("--port", args.port, 0, 65_535)) as address:
         print(f"live: {address} (Ctrl-C ends it, not the sweep)", flush=True)
         threading.Event().wait()
 
