@@ -35,6 +35,7 @@ from trained_mlps import (
 
 from research.console import print_table, print_text
 from research.errors import UserError, plain_exit
+from research.limits import as_float
 from research.mlp.robustness import robustness
 from research.report import classifiers
 from research.report.read import read_run_of
@@ -64,7 +65,7 @@ class Arguments:
           UserError: naming what is out of range.
         """
         for radius in self.radius:
-            if not (radius >= 0 and np.isfinite(radius)):
+            if as_float("--radius", radius) < 0:
                 raise UserError(f"--radius {radius:g}: must be at least 0")
         check_choice(self.part, self.seed, steps=self.steps, rows=self.rows)
 
@@ -73,7 +74,7 @@ def main(args: Arguments) -> Path:
     """Prints a table, draws a picture, returns the file with the numbers of every run."""
     args.check()
     data = read_run_of(args.folder, "mlp")
-    radii = np.array(sorted({0.0, *args.radius}), np.float32)
+    radii = np.unique(np.float32([0.0, *args.radius]))
     nets = [load_trained(data, setting) for setting in finished_settings(data)]
     found = [(trained, attack_runs(trained, radii, args)) for trained in nets]
     score = "accuracy" if nets[0].class_names else "rmse"

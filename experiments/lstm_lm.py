@@ -21,6 +21,7 @@ import tyro
 from train_and_show import train_and_show
 
 from research.errors import UserError
+from research.limits import as_int
 from research.lm import PRESETS, make_problem
 from research.sweep.command_line import arguments_type, make_experiment, preset_arguments, run_main
 
@@ -49,7 +50,7 @@ def main(args: Any) -> Path | None:
     """Trains, prints the result table, draws the learning curve, lets the best model write, and
     returns the run folder,
     if it is finished."""
-    if args.sample < 0:
+    if as_int("--sample", args.sample) < 0:
         raise UserError(f"--sample {args.sample}: must be at least 0, which writes nothing")
     experiment = make_experiment("lstm_lm", make_problem, *_DEFAULT, args)
     folder = train_and_show(experiment, args)

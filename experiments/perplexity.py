@@ -21,6 +21,7 @@ from sample import restore
 
 from research.console import print_table, print_text
 from research.errors import UserError, plain_exit
+from research.limits import as_float, as_int
 from research.lm import Config
 from research.lm.corpora import load_corpus
 from research.lm.data import Heldout, Layout, lay_out_heldout, lay_out_train
@@ -62,12 +63,14 @@ class Arguments:
             raise UserError(f"--dynamic {self.dynamic}: there are {', '.join(RULES)}")
         if self.part not in ("train", "validation", "test"):
             raise UserError(f"--part {self.part}: there are train, validation, test")
-        for name, lowest in {"window": 1, "streams": 1, "context": 0, "rate": 0}.items():
-            if not getattr(self, name) >= lowest:
-                raise UserError(f"--{name} {getattr(self, name)}: must be at least {lowest}")
-        if not self.epsilon > 0:  # the gradient of a symbol that was never read is 0 of size 0
+        for name, lowest in {"window": 1, "streams": 1, "context": 0}.items():
+            as_int(f"--{name}", getattr(self, name), low=lowest)
+        if as_float("--rate", self.rate) < 0:
+            raise UserError(f"--rate {self.rate}: must be at least 0")
+        if as_float("--epsilon", self.epsilon) <= 0:
+            # The gradient of a symbol that was never read is 0 of size 0.
             raise UserError(f"--epsilon {self.epsilon}: must be above 0")
-        if not 0 <= self.decay <= 1:
+        if not 0 <= as_float("--decay", self.decay) <= 1:
             raise UserError(f"--decay {self.decay}: must be between 0 and 1")
 
 

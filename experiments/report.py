@@ -19,6 +19,7 @@ import tyro
 from research.console import print_text
 from research.errors import UserError, plain_exit
 from research.folders import files_in
+from research.limits import as_int
 from research.report.live import LivePage, serving
 from research.report.read import RunFolderData, read_run_folder
 from research.report.report import report
@@ -70,7 +71,7 @@ def serve(args: Arguments) -> None:
     for path in args.runs:
         if not Path(path).is_dir():
             raise UserError(f"no folder {path}")
-    with serving(live, args.port) as address:
+    with serving(live, as_int("--port", args.port, 0, 65_535)) as address:
         print_text(f"live: {address} (Ctrl-C ends it, not the sweep)")
         threading.Event().wait()
 

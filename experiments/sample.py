@@ -16,6 +16,7 @@ import tyro
 
 from research.console import print_text
 from research.errors import UserError, plain_exit
+from research.limits import as_int, as_seed
 from research.lm import PRESETS, Config
 from research.lm.corpora import plain_text
 from research.lm.sampling import Choice, generate
@@ -46,8 +47,8 @@ class Arguments:
 
 def main(arguments: Arguments) -> str:
     """Writes to the terminal as the text is made, and returns it."""
-    if arguments.tokens < 1:
-        raise UserError(f"--tokens {arguments.tokens}: must be at least 1")
+    as_int("--tokens", arguments.tokens, low=1)
+    seed = as_seed("--seed", arguments.seed)
     choice = Choice(arguments.temperature, arguments.top_k, arguments.top_p)
     choice.check()
     data = read_run_of(arguments.folder, "lstm_lm")
@@ -58,7 +59,7 @@ def main(arguments: Arguments) -> str:
     score = f"{data.manifest['key_metric']} {run.score:.4g}"
     print_text(f"run {run.number}, seed {run.seed}: {score}\n")
     model = make_model(config, len(tokenizer))
-    tokens = generate(model, params, prompt, make_key(arguments.seed), choice)
+    tokens = generate(model, params, prompt, make_key(seed), choice)
     text = write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
     given = {name: value for name, value in vars(arguments).items() if name != "folder"}
     keep_sample(data.path, given | {"run": run.number, "of_seed": run.seed, "text": text})

@@ -8,6 +8,7 @@ import pandas as pd
 
 from research.atomic import write_bytes
 from research.errors import UserError
+from research.limits import as_int, as_seed
 from research.mlp import Config
 from research.mlp.data import load
 from research.mlp.dataset import Dataset, Split
@@ -123,9 +124,8 @@ def check_choice(part: str, seed: int, **counts: int | None) -> None:
       UserError: naming what is out of range.
     """
     for name, count in counts.items():
-        if count is not None and count < 1:
-            raise UserError(f"--{name} {count}: must be at least 1")
+        if count is not None:
+            as_int(f"--{name}", count, low=1)
     if part not in ("train", "validation", "test"):
         raise UserError(f"--part {part}: there are train, validation, test")
-    if seed < 0:
-        raise UserError(f"--seed {seed}: must be at least 0")
+    as_seed("--seed", seed)

@@ -25,6 +25,7 @@ from research.dqn import (
 from research.dqn.env_params import PREFIX, add_env_params, with_env_params
 from research.dqn.watching import check_drawn, draw, play_one
 from research.errors import UserError, plain_exit
+from research.limits import as_int, as_seed
 from research.report.one_run import one_run
 from research.report.read import read_run_folder
 from research.sweep.experiment import restore_config
@@ -50,8 +51,8 @@ class Arguments:
 
 def main(arguments: Arguments) -> Path:
     """Plays, draws, and returns the path of the GIF."""
-    if arguments.steps < 1:
-        raise UserError(f"--steps {arguments.steps}: must be at least 1")
+    as_int("--steps", arguments.steps, low=1)
+    seed = as_seed("--seed", arguments.seed)
     data = read_run_folder(arguments.folder)
     algorithm = data.manifest["experiment"]
     if algorithm not in ALGORITHMS:
@@ -67,7 +68,7 @@ def main(arguments: Arguments) -> Path:
     params = load_params(data.path, run.number)
     env_params = with_env_params(env.params, hparams)
     policy = values(config, env, hparams, params)
-    key = make_key(arguments.seed)
+    key = make_key(seed)
     episode = play_one(env, env_params, policy, hparams.eval_epsilon, key, arguments.steps)
     path = data.path / f"run-{run.number}.gif"
     end = "" if episode.ended else f" (stopped there; --steps {arguments.steps})"

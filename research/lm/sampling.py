@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from research.errors import UserError
+from research.limits import as_float, as_int
 from research.lm.lstm import Carry
 from research.lm.model import LanguageModel
 from research.lm.softmax import make_logits
@@ -41,9 +42,10 @@ class Choice(NamedTuple):
         """
         if not self.temperature >= 0:
             raise UserError(f"--temperature {self.temperature}: must be at least 0")
-        if self.top_k < 0:
+        as_float("--temperature", self.temperature)
+        if as_int("--top-k", self.top_k) < 0:
             raise UserError(f"--top-k {self.top_k}: must be at least 0, which is all")
-        if not 0 < self.top_p <= 1:
+        if not 0 < as_float("--top-p", self.top_p) <= 1:
             raise UserError(f"--top-p {self.top_p}: must be above 0 and at most 1")
 
 

@@ -86,7 +86,17 @@ def test_a_seed_repeats_and_another_differs(trained):
 
 
 @pytest.mark.parametrize(
-    "choice", [Choice(temperature=-1.0), Choice(float("nan")), Choice(top_k=-1), Choice(top_p=1.5)]
+    "choice",
+    [
+        Choice(temperature=-1.0),
+        Choice(float("nan")),
+        Choice(top_k=-1),
+        Choice(top_p=1.5),
+        Choice(float("inf")),
+        Choice(1e-50),
+        Choice(top_k=2**31),
+        Choice(top_p=1e-50),
+    ],
 )
 def test_a_choice_out_of_range_is_one_clear_line(trained, choice):
     with pytest.raises(UserError, match="--t"):
