@@ -109,7 +109,7 @@ def raw_rows(choice: Choice, part: str, read_csv: ReadCSV) -> dict[str, Any]:
         columns = {str(pixel): values for pixel, values in enumerate(images.x.T)}
     else:
         table, rows = read_table(choice)
-        columns = {column.name: column.values for column in table.columns}
+        columns = {column.name: list(map(str, column.values.tolist())) for column in table.columns}
         if table.rows is not None:
             files = [_read_raw(path, read_csv) for path in (choice.data, choice.test_data) if path]
             columns = {name: [cell for file in files for cell in file[name]] for name in columns}
