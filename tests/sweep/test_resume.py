@@ -230,20 +230,24 @@ def test_a_job_that_has_ended_is_not_taken_again_where_listings_are_stale(
     unless this one changes the folder."""
     run(tmp_path, shares=2, prepare=True)
     first, *_ = RunFolder(tmp_path / "run").plan().jobs
-    ended_jobs, cut = RunFolder.ended_jobs, []
+    ended_jobs = RunFolder.ended_jobs
     run(tmp_path, shares=2, worker=True)
     RunFolder(tmp_path / "run").record(status="running")
 
+    def cut_again(folder, job, files):
+        raise AssertionError(f"{job} is trained again")
+
+    seen = []  # what this machine had listed anew
+
     def stale(folder, *, fresh=False):
         listed = ended_jobs(folder, fresh=fresh)
-        return listed if fresh or cut else listed - {first.name}
+        seen.extend([first.name] if fresh else [])
+        return listed - ({first.name} - set(seen))
 
     monkeypatch.setattr(RunFolder, "ended_jobs", stale)
-    monkeypatch.setattr(RunFolder, "cut_metrics", lambda folder, job, files: cut.append(job))
-    monkeypatch.setattr("research.sweep.runner.POLL_SECONDS", 0.0)
-    monkeypatch.setattr("research.sweep.runner.time.sleep", lambda _: monkeypatch.undo())
+    monkeypatch.setattr(RunFolder, "cut_metrics", cut_again)
     run(tmp_path, shares=2, worker=True)
-    assert not cut
+    assert seen
     assert RunFolder(tmp_path / "run").manifest()["status"] == "finished"
     assert_same(tmp_path / "run", whole)
 
