@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import numpy as np
+import pytest
 
 from research.sweep import Cadence, Swept, sweep
 from research.sweep.tensors import load_tree, save_tree
@@ -18,6 +19,11 @@ from research.task import Problem
 
 SEEDS = 5  # times two settings is more than the eight devices, and no multiple of them
 CHUNK = 5
+
+
+def slow(*values: Any) -> Any:
+    """Values of a parametrized test that `scripts/test` leaves to `--all`."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 class Case(NamedTuple):

@@ -17,11 +17,13 @@ from research.dqn.environments import (
     make_environment,
 )
 from research.errors import UserError
+from tests.contract import slow
 from tests.dqn.worlds import WORLDS
 
 CONTINUOUS = {
     "Pendulum-v1", "MountainCarContinuous-v0", "PointRobot-misc", "Reacher-misc", "Swimmer-misc",
 }  # fmt: skip
+LARGE = {"Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar"}  # take seconds to compile
 MINATAR = sorted(name for name in registered_envs if is_minatar(name))
 DISCRETE = sorted(set(registered_envs) - CONTINUOUS - {"MNISTBandit-bsuite"} - set(WORLDS))
 
@@ -51,7 +53,7 @@ def walk(env, step, steps):
     return run
 
 
-@pytest.mark.parametrize("name", DISCRETE)
+@pytest.mark.parametrize("name", [slow(name) if name in LARGE else name for name in DISCRETE])
 def test_every_discrete_environment_steps_with_fixed_types(name):
     """Strict about every promotion, inside a scan. What is kept as bits is binary before."""
     env = make_environment(name)
@@ -114,6 +116,7 @@ def test_actions_stick_in_one_of_ten_steps():
     assert share == pytest.approx(STICKY_ACTIONS * (1 - STICKY_ACTIONS), abs=0.02)
 
 
+@pytest.mark.slow
 def test_freeway_never_terminates():
     env = make_environment("Freeway-MinAtar")
     params = jax.tree.map(jnp.asarray, env.params)

@@ -17,6 +17,7 @@ from research.dqn.pqn import Samples, as_samples, fit_loss, minibatches
 from research.errors import UserError
 from research.sweep import Cadence, sweep
 from tests import contract
+from tests.contract import slow
 from tests.dqn import worlds
 from tests.dqn.test_task import KNOWN, STEPS, step_once
 
@@ -48,6 +49,7 @@ def test_chunk_length_changes_no_bit():
     contract.check_chunk_length_changes_no_bit(case(), STEPS, (STEPS,))
 
 
+@pytest.mark.slow
 def test_sharded_is_unsharded():
     contract.check_sharded_is_unsharded(case(), STEPS, atol=1e-4)
 
@@ -140,7 +142,7 @@ def test_a_round_is_as_many_updates_as_it_says():
     assert count == CONFIG.epochs * CONFIG.minibatches
 
 
-@pytest.mark.parametrize("name", ["Chosen-test", "Cut-test", "Discounted-test"])
+@pytest.mark.parametrize("name", [slow("Chosen-test"), "Cut-test", slow("Discounted-test")])
 def test_it_finds_the_values_of_the_diagnostic_environments(name):
     assert name in worlds.WORLDS
     config = PQNConfig(
@@ -161,7 +163,7 @@ def test_it_finds_the_values_of_the_diagnostic_environments(name):
         np.testing.assert_allclose(found, list(known.values()), atol=0.15)
 
 
-@pytest.mark.parametrize("env", ["FrozenLake-misc", "Breakout-MinAtar"])
+@pytest.mark.parametrize("env", ["FrozenLake-misc", slow("Breakout-MinAtar")])
 def test_numbers_and_images_are_learned_from(env):
     before, after, metrics = step_once(case(env=env).problem, HPARAMS)
     assert np.isfinite(metrics["loss"])

@@ -43,6 +43,23 @@ def load_script(monkeypatch):
 
 
 @pytest.fixture
+def answer(load_script, capsys):
+    """A function that gives words to a script in this process and returns its exit status, and what
+    it wrote to the standard output and to the standard error."""
+
+    def run(script, words):
+        module, status = load_script(script), 0
+        capsys.readouterr()
+        try:
+            module.run_main(module.main, module.RECIPES, module.__doc__, words.split())
+        except SystemExit as left:
+            status = left.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
 def refused(load_script, capsys):
     """A function that gives words to a script and returns the one line that it answers, after
     checking that it is one, that the status is 2 and that nothing was written."""

@@ -34,6 +34,7 @@ from research.shuffle import ORDER
 from research.sweep import Cadence, sweep
 from research.task import always_zero
 from tests import contract
+from tests.contract import slow
 
 CONFIG = Config(data="wine", hidden=(8,), batch_size=8)
 OFF = always_zero(HParams())
@@ -61,6 +62,7 @@ def test_a_lane_is_a_lone_run():
     contract.check_a_lane_is_a_lone_run(case(), steps=100, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["rich", "pictures"])
 def test_a_lane_of_every_structure_is_a_lone_run(variant):
     contract.check_a_lane_is_a_lone_run(case(variant), STEPS, atol=1e-5)
@@ -90,7 +92,7 @@ def test_no_chunk_length_changes_a_bit():
     contract.check_chunk_length_changes_no_bit(case(), STEPS, (1, 7))
 
 
-@pytest.mark.parametrize("variant", ["plain", "rich"])
+@pytest.mark.parametrize("variant", ["plain", slow("rich")])
 def test_sharded_is_unsharded(variant):
     contract.check_sharded_is_unsharded(case(variant), STEPS, atol=1e-5)
 
@@ -249,7 +251,7 @@ def test_every_hyperparameter_changes_the_outcome(variant):
 
 @pytest.mark.parametrize(
     ("data", "metric", "least"),
-    [("digits", "test_accuracy", 0.95), ("breast_cancer", "test_accuracy", 0.93),
+    [("digits", "test_accuracy", 0.95), slow("breast_cancer", "test_accuracy", 0.93),
      ("diabetes", "test_r2", 0.25)],
 )  # fmt: skip
 def test_it_learns(data, metric, least):
@@ -263,6 +265,7 @@ def test_it_learns(data, metric, least):
     assert last["loss"].median() < swept.metrics["loss"][:4].median() / 1.5
 
 
+@pytest.mark.slow
 def test_training_on_attacks_makes_a_net_harder_to_fool():
     """At radius 0 it is plain training."""
     config = Config(hidden=(32,), loss="cross_entropy", adversarial_steps=1, off=OFF)
