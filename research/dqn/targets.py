@@ -134,7 +134,7 @@ def huber(td_error: jax.Array, delta: float = 1.0) -> jax.Array:
 LOSSES = {"huber": huber, "squared": squared}
 
 
-def select(values: jax.Array, action: jax.Array) -> jax.Array:
+def select(values: jax.Array, action: jax.Array | int) -> jax.Array:
     """The row of `values` [A, ...] for one action, by masking: a gather under `vmap` is slower."""
-    chosen = jnp.arange(values.shape[0], dtype=action.dtype) == action
+    chosen = jnp.arange(values.shape[0], dtype=jnp.int32) == jnp.asarray(action, jnp.int32)
     return jnp.sum(jnp.where(chosen.reshape((-1,) + (1,) * (values.ndim - 1)), values, 0), axis=0)
