@@ -2,13 +2,14 @@
 
 The best of many equal settings looks better than the others: it was picked because it does. If the
 others are compared with it one by one, at 95% each, many of them seem to be worse. Here all
-comparisons hold together: of 100 sweeps, at least 95 call no setting worse that is as good as the
-best. These are multiple comparisons with the best (Hsu, 1981). Any setting may turn out to be the
-best, so that the intervals are as wide as the largest difference between two settings asks for
-(Tukey's range); settings that are told apart can not be the best, and the others are compared anew
-without that possibility (Romano and Wolf, 2005). What is left is a confidence set of all the best
-(Hansen, Lunde and Nason, 2011). How often it errs, and which differences it finds, is measured in
-experiments/results/statistics.md.
+comparisons hold together: in about 5% of sweeps at most is any setting called worse that is as good
+as the best.
+
+These are multiple comparisons with the best (Hsu, 1981). Any setting may turn out to be the best, so
+that intervals are as wide as the largest difference between any two asks for (Tukey's range). Those
+that are told apart cannot be the best, and the others are compared anew without that possibility
+(Romano and Wolf, 2005). What is left is a confidence set of all the best (Hansen, Lunde and Nason,
+2011). How often it errs, and what it finds, is measured in experiments/results/statistics.md.
 """
 
 import functools
@@ -114,22 +115,22 @@ def _errors(scores: Sequence[pd.Series], pairs: Sequence[Aligned], best: int, se
     freedom = np.array([len(one) - 1.0 for one in scores])
     prior = prior_freedom(alone, freedom)
     variances, degrees = _apart(moderate(alone, freedom, prior), best)
-    paired = np.array([one.paired and not one.same for one in pairs])
-    places = np.flatnonzero(paired)
-    if len(places):
+    places = [place for place, one in enumerate(pairs) if one.paired and not one.same]
+    if places:
         own = [
             _variance(resampled[place] - resampled[best], len(scores[best]))
             if scores[place].index.equals(scores[best].index)
-            else _variance(
-                _resampled(pairs[place].a, seed) - _resampled(pairs[place].b, seed),
-                len(pairs[place].a),
-            )
+            else _paired_variance(pairs[place], seed)
             for place in places
         ]
         sizes = np.array([len(pairs[place].a) - 1.0 for place in places])
-        variances[paired], degrees[paired] = moderate(np.array(own), sizes, prior)
+        variances[places], degrees[places] = moderate(np.array(own), sizes, prior)
     estimates = [float(interquartile_mean(one.a) - interquartile_mean(one.b)) for one in pairs]
     return _Errors(np.array(estimates), variances, degrees)
+
+
+def _paired_variance(pair: Aligned, seed: int) -> float:
+    return _variance(_resampled(pair.a, seed) - _resampled(pair.b, seed), len(pair.a))
 
 
 def _apart(each: Moderated, best: int) -> Moderated:

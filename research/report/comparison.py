@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import comb, ndtri, stdtrit
-from scipy.stats import norm
 
 from research.report.statistics import CONFIDENCE, Interval, interquartile_mean, resample
 
@@ -166,7 +165,7 @@ def probability_of_improvement(
     """
     m, n = len(a), len(b)
     estimate = float(np.mean((a[:, None] > b) + 0.5 * (a[:, None] == b)))
-    z = float(norm.isf((1 - confidence) / 2))
+    z = -float(ndtri((1 - confidence) / 2))
 
     def off(p: float) -> float:
         """How far p is from the estimate, by its own standard error."""

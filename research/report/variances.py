@@ -6,7 +6,7 @@ true variances differ can be told from all settings together: the more alike the
 each is drawn to what is typical.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
@@ -49,7 +49,8 @@ def prior_freedom(variances: np.ndarray, freedom: np.ndarray) -> float:
         return MOST_FREEDOM
     if excess >= polygamma(1, 1e-3):
         return 0.0
-    return 2 * float(brentq(lambda x: polygamma(1, x) - excess, 1e-3, MOST_FREEDOM / 2))
+    root: Any = brentq(lambda x: polygamma(1, x) - excess, 1e-3, MOST_FREEDOM / 2)
+    return 2 * float(root)
 
 
 def moderate(variances: np.ndarray, freedom: np.ndarray, prior: float) -> Moderated:

@@ -49,4 +49,4 @@ def test_two_folders_are_on_one_page_with_what_they_differ_in(make_sweep):
     assert row.groups() == ("0.9", "0.99")
     assert "one: rate 0.1" in page
     against = page[page.index("other against one</h2>") :]
-    assert re.search(r"rate 0.1</td><td>0 \[0, 0\]</td><td>0.50 .*?</td><td>no diff", against)
+    assert re.search(r"rate 0.1</td><td>0 \[0, 0\]</td><td>0.50 .*?</td><td>same scores", against)
