@@ -3,10 +3,11 @@
 import dataclasses
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import pytest
 
-from research.task import Mean, Task, always_zero, field, in_use
+from research.task import Mean, Task, always_zero, field, in_use, make_key
 from tests import toy
 
 
@@ -15,6 +16,14 @@ def test_a_scalar_is_one_observation_and_a_mean_is_itself():
     mean = Mean.of(Mean(jnp.float32(6), jnp.int32(2)))
     assert (float(mean.total), float(mean.weight)) == (6, 2)
     assert mean.weight.dtype == jnp.float32
+
+
+def test_keys_do_not_follow_jaxs_default_generator():
+    plain = make_key(jnp.uint32(7))
+    with jax.default_prng_impl("rbg"):
+        other = make_key(jnp.uint32(7))
+    assert plain.dtype == other.dtype
+    assert (jax.random.key_data(plain) == jax.random.key_data(other)).all()
 
 
 def test_a_task_is_hashable_and_equal_to_itself():

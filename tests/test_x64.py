@@ -145,7 +145,8 @@ def test_the_engine_has_the_same_types(corpus):
 def test_an_mlp_learns_the_same_from_the_same_rows(corpus):
     def learn():
         case = make_case(corpus, "mlp", "plain")
-        task, shared, hparams = case.problem.task, case.problem.shared, case.hparams
+        task, shared = case.problem.task, case.problem.shared
+        hparams = jax.tree.map(np.float32, case.hparams)
         state = jax.jit(task.init)(shared, hparams, jax.random.key(0))
         step = jax.jit(task.step)
         return jax.device_get(step(shared, hparams, state, jax.random.key(1), np.int32(0)))
@@ -159,7 +160,8 @@ def test_an_agent_acts_alike(corpus):
     def act():
         case = make_case(corpus, "dqn", "plain")
         task, shared = case.problem.task, case.problem.shared
-        return jax.device_get(jax.jit(task.init)(shared, case.hparams, jax.random.key(0)))
+        hparams = jax.tree.map(np.float32, case.hparams)
+        return jax.device_get(jax.jit(task.init)(shared, hparams, jax.random.key(0)))
 
     plain, wide = in_both_modes(act)
     chex.assert_trees_all_equal(plain, wide)

@@ -2,12 +2,13 @@
 
 import json
 
+import jax
 import pytest
 
 from research.errors import UserError
 from research.sweep.experiment import make_parts
-from research.sweep.machine import now
-from research.sweep.manifest import check_same, describe, throughput
+from research.sweep.machine import jax_settings, now
+from research.sweep.manifest import check_same, describe, differences, throughput
 from tests.sweep.test_experiment import experiment
 
 CLOCK = [(10, 1.0), (20, 1.5), (30, 3.0)]
@@ -29,6 +30,25 @@ def test_what_the_compiler_does_not_say_is_left_out():
 @pytest.mark.parametrize("clock", [CLOCK[:1], [(10, 1.0), (20, 1.0)]])
 def test_a_single_chunk_has_no_steady_state(clock):
     assert throughput(clock, 4, 40, 8, 100.0) is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "changed", "before", "after"),
+    [
+        ("enable_x64", jax.enable_x64(True), "false", "true"),
+        ("default_matmul_precision", jax.default_matmul_precision("highest"), "null", '"highest"'),
+        ("threefry_partitionable", jax.threefry_partitionable(False), "true", "false"),
+    ],
+)
+def test_settings_of_jax_that_change_numbers_are_recorded(setting, changed, before, after):
+    facts = {"versions": {}, "device": {}, "git_commit": None}
+    there = json.loads(json.dumps(facts | {"jax_settings": jax_settings()}))
+    with changed:
+        here = facts | {"jax_settings": jax_settings()}
+    assert differences(there, there) == []
+    (line,) = differences(there, here)
+    assert line.startswith(f"jax_{setting} is {before} there and {after} here;")
+    assert differences(facts, here) == []  # a folder from before they were recorded
 
 
 def test_times_are_utc():

@@ -43,6 +43,13 @@ def test_the_training_program_has_no_collective():
         assert collective not in text
 
 
+def test_a_program_kept_in_memory_is_of_the_settings_of_jax_that_it_was_compiled_under(one_device):
+    first, _ = compiled(2, devices=one_device)
+    assert compiled(2, devices=one_device)[0].evaluate is first.evaluate
+    with jax.default_matmul_precision("highest"):
+        assert compiled(2, devices=one_device)[0].evaluate is not first.evaluate
+
+
 def test_cost_counts_one_step_of_one_run():
     program, _ = compiled(4)
     assert 1 <= program.cost.flops_per_step < 1000
