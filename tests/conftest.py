@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import signal
 import tempfile
 
 # Tests compile hundreds of small programs and run each for moments: without optimizing, then.
@@ -48,6 +49,14 @@ def _forget_programs():
     program._compile_once.cache_clear()
     program._look_once.cache_clear()
     jax.clear_caches()
+
+
+@pytest.fixture
+def default_hangup():
+    """SIGHUP means what it does in a terminal, also where the tests themselves run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from research.report.ranking import final_scores, order
 from research.report.read import read_run_folder
 from research.report.settings import final_score, reached, settings, show
 from research.report.summary import summarize
-from research.report.table import print_table
+from research.report.table import print_settings
 
 
 def test_diverged_runs_are_left_out_and_counted(make_run):
@@ -51,7 +51,7 @@ def test_a_setting_half_of_which_diverged_comes_after_a_worse_one(make_sweep, hi
     assert ranks[1] < ranks[0]
     assert [line.label for line in summarize([run]).lines] == ["rate 0.2", "rate 0.1"]
     file = io.StringIO()
-    print_table(run, Console(file=file, width=100))
+    print_settings(run, Console(file=file, width=100))
     assert file.getvalue().index("0.2 ") < file.getvalue().index("0.1 ")
 
 

@@ -24,6 +24,7 @@ from research.sweep.runner import RunOptions, run_experiment
 from research.sweep.search import Halving
 from tests.sweep.test_runner import experiment
 
+pytestmark = pytest.mark.usefixtures("default_hangup")
 ALWAYS = TrainOptions(checkpoint_minutes=0.0)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from research.sweep.signals import stop_request
 
+pytestmark = pytest.mark.usefixtures("default_hangup")
 ALL = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 

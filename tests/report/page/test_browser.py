@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import trim_mean
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -259,7 +260,7 @@ def test_a_live_page_shows_what_is_new_and_keeps_what_was_chosen(browser, make_s
         show(browser, address)
         assert "is running" in browser.find_element(By.CLASS_NAME, "findings").text
         button = '[data-chart="curves"] [data-setting="1"]'
-        browser.find_element(By.CSS_SELECTOR, button).click()
+        until(lambda: press(browser, button), "the page changes too often to be used")
         finish(path)
         findings = lambda: browser.execute_script(
             "return document.querySelector('.findings').textContent"
@@ -269,6 +270,15 @@ def test_a_live_page_shows_what_is_new_and_keeps_what_was_chosen(browser, make_s
         assert kept == "false"
         assert shown_lines(browser) == 2  # a curve and its band
         assert errors(browser) == []
+
+
+def press(browser, selector):
+    """Whether the button could be pressed: the page may just have been renewed."""
+    try:
+        browser.find_element(By.CSS_SELECTOR, selector).click()
+    except StaleElementReferenceException:
+        return False
+    return True
 
 
 def finish(path):
