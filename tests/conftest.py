@@ -53,7 +53,7 @@ def _forget_programs():
 
 @pytest.fixture
 def default_hangup():
-    """SIGHUP means what it does in a terminal, also where the tests themselves run under `nohup`."""
+    """SIGHUP means what it does in a terminal, even where the tests run under `nohup`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)

@@ -8,8 +8,9 @@ as the best.
 These are multiple comparisons with the best (Hsu, 1981). Any setting may turn out to be the best,
 so that intervals are as wide as the largest difference between any two asks for (Tukey's range).
 Those that are told apart cannot be the best, and the others are compared anew without that
-possibility (Romano and Wolf, 2005). What is left is a confidence set of all the best (Hansen, Lunde and Nason,
-2011). How often it errs, and what it finds, is measured in experiments/results/statistics.md.
+possibility (Romano and Wolf, 2005). What is left is a confidence set of all the best (Hansen,
+Lunde and Nason, 2011). How often it errs, and what it finds, is measured in
+experiments/results/statistics.md.
 """
 
 import functools
