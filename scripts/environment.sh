@@ -81,12 +81,12 @@ use_memory_in_large_pages() {
     export GLIBC_TUNABLES="${GLIBC_TUNABLES-glibc.malloc.hugetlb=1}"
 }
 
-# Where the user has Python write no bytecode beside sources, it is kept in $venv instead: otherwise
+# Where the user has Python write no bytecode beside sources, it is kept beside $venv: otherwise
 # every process compiles some 3,000 files of packages, which takes 10 seconds.
 keep_bytecode() {
     [ -n "${PYTHONDONTWRITEBYTECODE:-}" ] || return 0
     unset PYTHONDONTWRITEBYTECODE
-    export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-$venv/bytecode}"
+    export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-$venv-bytecode}"
 }
 
 # set_up LEVEL: "run" for what experiments need, "dev" for lint, types and tests too.

@@ -165,7 +165,7 @@ def test_bytecode_is_kept_for_the_next_process_where_none_may_lie_beside_sources
     machine.command("uv", GOOD_UV.replace('echo ran "$@"', shown))
     assert machine.run("experiments/mlp.py").stdout == "unset unset\n"
     done = machine.run("experiments/mlp.py", PYTHONDONTWRITEBYTECODE="1")
-    assert done.stdout == f"unset {machine.root}/.venv/bytecode\n"
+    assert done.stdout == f"unset {machine.root}/.venv-bytecode\n"
     given = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": "/elsewhere"}
     assert machine.run("experiments/mlp.py", **given).stdout == "unset /elsewhere\n"
 
