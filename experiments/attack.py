@@ -74,7 +74,7 @@ def main(args: Arguments) -> Path:
     """Prints a table, draws a picture, returns the file with the numbers of every run."""
     args.check()
     data = read_run_of(args.folder, "mlp")
-    radii = np.unique(np.float32([0.0, *args.radius]))
+    radii = np.unique(np.array([0.0, *args.radius], np.float32))
     nets = [load_trained(data, setting) for setting in finished_settings(data)]
     found = [(trained, attack_runs(trained, radii, args)) for trained in nets]
     score = "accuracy" if nets[0].class_names else "rmse"

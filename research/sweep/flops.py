@@ -67,7 +67,8 @@ def _count(jaxpr: Jaxpr, known: Known) -> float:
 def _count_equation(equation: JaxprEqn, known: Known) -> float:
     """Of anything but a branch."""
     name, params = equation.primitive.name, equation.params
-    given, made = equation.invars[0].aval if equation.invars else None, equation.outvars[0].aval
+    given: Any = equation.invars[0].aval if equation.invars else None
+    made: Any = equation.outvars[0].aval
     if name == "scan":
         body = params["jaxpr"].jaxpr
         inner = _inside(body, equation.invars[: _constants(equation, body)], known)
@@ -82,7 +83,8 @@ def _count_equation(equation: JaxprEqn, known: Known) -> float:
         (contracted, _), _ = params["dimension_numbers"]
         return 2 * _floats(made) * math.prod(given.shape[axis] for axis in contracted)
     if name == "conv_general_dilated":
-        kernel, numbers = equation.invars[1].aval, params["dimension_numbers"]
+        kernel: Any = equation.invars[1].aval
+        numbers = params["dimension_numbers"]
         return 2 * _floats(made) * kernel.size / kernel.shape[numbers.rhs_spec[0]]
     return sum(_count(one, _inside(one, equation.invars, known)) for one in _jaxprs(equation))
 
