@@ -202,6 +202,7 @@ def launch_and_kill_one(folder):
     return "".join(lines)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds the worker in /proc")
 def test_a_worker_whose_launcher_is_killed_saves_and_leaves(tmp_path):
     long = SWEEP.replace("--steps 60", "--steps 2000000 --log-every 100 --eval-every 1000")
