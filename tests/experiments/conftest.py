@@ -43,12 +43,13 @@ def load_script(monkeypatch):
 
 
 @pytest.fixture
-def answer(load_script, capsys):
+def answer(load_script, capsys, monkeypatch):
     """A function that gives words to a script in this process and returns its exit status, and what
     it wrote to the standard output and to the standard error."""
 
     def run(script, words):
         module, status = load_script(script), 0
+        monkeypatch.setattr(sys, "argv", [script, *words.split()])
         capsys.readouterr()
         try:
             module.run_main(module.main, module.RECIPES, module.__doc__, words.split())

@@ -85,7 +85,7 @@ def tables(tmp_path):
         ("--adversarial-steps 2", "--adversarial-steps 2: give an --adversarial-radius"),
         ("--learning-rate 0.1 fast", "--learning-rate fast: not a number"),
         ("--learning-rate -0.1", "--learning-rate -0.1: must be at least 0"),
-        ("--momentum 1.5", "--momentum 1.5: must be between 0 and 1"),
+        ("--momentum 1.5", "--momentum 1.5: must be at least 0 and below 1"),
         ("--seeds 0", "--seeds 0"),
         ("--seeds -3", "--seeds -3"),
         ("--name old", "old is there already"),
@@ -159,12 +159,12 @@ def test_a_tracker_whose_package_is_missing_is_one_line(tmp_path, refused, monke
     assert "--tensorboard: the package tensorboardX is missing: set up with SEEDBED_ALSO=" in line
 
 
-def test_a_prepared_folder_is_resumed_by_its_flags(tmp_path, answer, refused, monkeypatch):
+def test_a_prepared_folder_is_resumed_by_its_flags(tmp_path, call, answer, refused, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = "--data iris --hidden 8 --seeds 2 --steps 20 --name it --prepare"
-    status, out, _ = answer("mlp.py", words)
-    assert status == 0
-    assert out.splitlines()[-1] == "mlp: prepared runs/it"
+    done = call("mlp.py", *words.split(), cwd=tmp_path)  # its command is recorded
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "mlp: prepared runs/it"
     assert "made by mlp.py, not by" in refused("dqn.py", "--resume runs/it", tmp_path)
     assert "steps is 20 there and 30 here" in answer("mlp.py", "--resume runs/it --steps 30")[2]
     error = answer("mlp.py", "--resume runs/it --preset article")[2]

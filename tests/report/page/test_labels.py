@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from research.report.class_curves import roc
+from research.report.class_curves import ROC
 from research.report.page import page
 from research.report.page.classes import Predictions, _confusion_view, _curve_views
 from research.report.page.fields import _path
@@ -25,7 +25,7 @@ def test_classes_are_shown_in_short_and_still_differ():
     assert names[:2] == ["&lt;b&gt;x&lt;/b&gt;", r"a\x1b[31m\n"]
     assert len(set(names)) == 4
     assert max(map(len, names)) < 50
-    (view,) = _curve_views([found], roc, "x", "y", False)
+    (view,) = _curve_views([found], ROC, "x", "y", False)
     assert {trace.drawn.name for trace in view.traces} >= set(names)
 
 
