@@ -1,5 +1,7 @@
 """What a report says in sentences, for the terminal and for the page."""
 
+from collections.abc import Sequence
+
 from research.report.comparison import MOST_SEEDS, NOT_RESOLVED, SAME, VERDICTS, Comparison
 from research.report.headline import interval_text, score_text
 from research.report.selection import Selection
@@ -76,9 +78,11 @@ def _honest_sentence(summary: Summary, run: int, found: Selection | None) -> str
     settings = sum(line.setting.last_step == lines[0].setting.last_step for line in lines)
     ended = " that came to the end" if settings < len(lines) else ""
     if found is None:
+        few = max(line.setting.seeds for line in lines) < 4
+        why = "too few seeds (at least 4 are needed)" if few else "too few finite runs"
         return (
-            f"The best of {settings} numbers is partly luck, and there are too few seeds (at least "
-            "4 are needed) to choose a setting by some and to score it by others."
+            f"The best of {settings} numbers is partly luck, and there are {why} to choose a "
+            "setting by some seeds and to score it by others."
         )
     choice = (
         "both halves chose the same setting"
@@ -103,15 +107,18 @@ def _rivals(summary: Summary) -> str:
     compared = [line for line in summary.lines if line.against_best]
     if not compared:
         return ""
+    known = [line.against_best for line in compared if line.against_best]
     open_ones = [line for line in compared if _verdict(line) in (NOT_RESOLVED, SAME)]
     how = "with 95% confidence in all comparisons together"
     if not open_ones:
         others = _count(len(compared), "other")
         whom = f"all {others} compared with it" if len(compared) > 1 else "the other"
-        return f"It is told apart from {whom}, {how}, compared {_pairings(compared)}."
+        return f"It is told apart from {whom}, {how}, compared {_pairings(known)}."
+    worse = len(compared) - len(open_ones)
+    verb = "is" if worse == 1 else "are"
     said = (
         f"Which is best is not resolved: of {_count(len(compared), 'other')}, {len(open_ones)} may "
-        f"be as good or better, and {len(compared) - len(open_ones)} are worse, {how}."
+        f"be as good or better, and {worse} {verb} worse, {how}."
     )
     return f"{said} {_needed(open_ones[0])}"
 
@@ -121,7 +128,11 @@ def _not_compared(summary: Summary) -> str:
     first, *others = summary.lines
     left = [line for line in others if line.against_best is None and line.ended]
     if not first.comparable:
-        return "More than a quarter of the runs of every setting diverged." if first.ended else ""
+        if not others or not first.ended:
+            return ""
+        return (
+            "More than a quarter of the runs diverged even of the first setting: none is compared."
+        )
     diverged = sum(not line.comparable for line in left)
     shorter = len(left) - diverged
     reasons = []
@@ -157,11 +168,10 @@ def _needed(line: Line) -> str:
     )
 
 
-def _pairings(compared: list[Line]) -> str:
-    """How all of them were compared, if in one way."""
-    found = [line.against_best for line in compared if line.against_best]
-    if len(found) == 1:
-        return _pairing(found[0])
+def _pairings(found: Sequence[Comparison]) -> str:
+    """How all of them were compared; a correlation is that of a single comparison."""
+    if len(found) < 2:
+        return _pairing(found[0] if found else None)
     if all(one.pairs for one in found):
         return "seed by seed"
     return (
@@ -219,8 +229,7 @@ def _pairs(summary: Summary) -> list[str]:
         result += (
             f"; by chance alone, {0.05 * len(known):.2g} of them would seem to differ on average"
         )
-    how = _pairing(known[0] if known else None)
-    return [f"{second} against {first}, compared {how}: {result}."]
+    return [f"{second} against {first}, compared {_pairings(known)}: {result}."]
 
 
 def _diverged(summary: Summary) -> str:

@@ -164,7 +164,7 @@ def test_the_best_is_told_apart_from_all_others_only_where_it_is(make_sweep):
     assert "told apart from all 2 others compared with it" in said(apart)
     close = summary_of(make_sweep(scores([1, 3, 3], seed=1), "close", axes=axes))
     assert "told apart from all" not in said(close)
-    assert "of 2 others, 1 may be as good or better, and 1 are worse" in said(close)
+    assert "of 2 others, 1 may be as good or better, and 1 is worse" in said(close)
     assert "no difference" not in said(close)
 
 
@@ -254,3 +254,19 @@ def test_one_seed_has_no_interval(make_sweep):
     summary = summary_of(make_sweep(scores([1, 2], seeds=1)))
     assert all("[" not in cell for cell in cells(summary, "mean [95%]"))
     assert cells(summary, "against the best [95%]")[1].endswith("not resolved")
+
+
+def test_where_too_few_runs_are_finite_seeds_are_not_said_to_be_missing(make_sweep):
+    lost = [{"diverged": [{"run": run, "step": 2} for run in (*range(5), *range(8, 13))]}]
+    text = said(summary_of(make_sweep(scores([1, 2]), results=lost)))
+    assert "too few finite runs" in text
+    assert "too few seeds" not in text
+    assert "diverged even of the first setting: none is compared" in text
+
+
+def test_the_correlation_of_one_pair_is_not_said_of_all(make_sweep):
+    one = make_sweep(scores([1, 2]), "one")
+    several = make_sweep(scores([1, 2], seed=1), "several")
+    (sentence,) = (text for text in findings(summary_of(one, several)) if "against one" in text)
+    assert "compared seed by seed:" in sentence
+    assert "correlation" not in sentence
