@@ -20,6 +20,7 @@ if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = flags
 
 import jax
+import psutil
 import pytest
 
 from research.sweep import program
@@ -42,10 +43,16 @@ def pytest_configure(config):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
+MOST_MEMORY = 2**30  # bytes that a worker may hold when a module ends and keep its programs
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget_programs():
-    """Frees the programs of a module when it ends: a worker would grow by gigabytes."""
+    """Frees the programs of the modules so far, once a worker has grown large. Kept till then:
+    compiling one operation takes longer than most tests, and modules share many."""
     yield
+    if psutil.Process().memory_info().rss < MOST_MEMORY:
+        return
     program._compile_once.cache_clear()
     program._look_once.cache_clear()
     jax.clear_caches()

@@ -37,18 +37,18 @@ def digits(load_script):
 
 def test_it_measures_prints_writes_and_draws(bench, tmp_path, capsys):
     given = bench.Arguments(
-        quick=True, cases=("mlp-digits",), out=str(tmp_path / "out"), targets=False
+        quick=True, cases=("mlp-small",), out=str(tmp_path / "out"), targets=False
     )
     path = bench.main(given)
     found = json.loads(path.read_text())
     (growth,) = found["growths"]
-    assert (growth["case"], growth["precision"]) == ("mlp-digits", "float32")
+    assert (growth["case"], growth["precision"]) == ("mlp-small", "float32")
     assert [one["runs"] for one in growth["timings"]] == [1, 32]
     assert len(growth["timings"][0]["repeats"]) == 10
     assert found["machine"]["versions"]["jax"]
     assert path.with_suffix(".png").stat().st_size > 5_000
     out = capsys.readouterr().out
-    assert "mlp-digits, float32; examples/s without evaluation" in out
+    assert "mlp-small, float32; examples/s without evaluation" in out
     bench.compare([str(path), str(path)])
     assert capsys.readouterr().out.count("alike") >= 2
 
@@ -75,6 +75,7 @@ def test_flags_are_what_is_measured(bench):
     assert bench.read_arguments([]) == bench.Arguments()
 
 
+@pytest.mark.slow
 def test_a_profile_says_what_takes_long(bench, capsys):
     bench.profile(["mlp-digits", "--runs", "2"])
     out = capsys.readouterr().out
@@ -115,6 +116,7 @@ runpy.run_module("bench", run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_jax_flax_optax_and_chex_are_enough(tmp_path):
     words = ["--out", str(tmp_path), "--cases", "mlp-small", "--precisions", "float32",
              "--runs", "2", "--no-targets"]  # fmt: skip
@@ -207,6 +209,7 @@ def test_a_peer_that_fails_is_named_with_what_it_said(loop, digits):
         loop(digits, 9610, script="missing.py")
 
 
+@pytest.mark.slow
 def test_scikit_learn_does_the_work_that_it_is_counted_for(peers, digits, tmp_path):
     """As a process, for a moment."""
     data = peers.write_examples(digits, str(tmp_path))
@@ -215,6 +218,7 @@ def test_scikit_learn_does_the_work_that_it_is_counted_for(peers, digits, tmp_pa
     assert peers.describe_work(found, digits) == "9,610 params, batch 64"
 
 
+@pytest.mark.slow
 def test_our_own_processes_are_timed_as_well(peers, digits):
     """Two at once, for a moment."""
     assert peers.run_ours(digits, 1, 2, 0.01) > 1_000

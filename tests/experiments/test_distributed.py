@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from research.sweep.run_folder import load_params
-from tests.contract import slow
 from tests.experiments.conftest import ENVIRONMENT, EXPERIMENTS
 
 SWEEPS = {
@@ -47,7 +46,8 @@ def address():
         return f"127.0.0.1:{free.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("script", ["mlp.py", slow("dqn.py"), slow("lstm_lm.py")])
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SWEEPS)
 def test_two_processes_of_four_devices_are_one_of_one(tmp_path, address, script):
     one = start(script, f"{SWEEPS[script]} --name one", tmp_path, 1)
     two = [

@@ -1,6 +1,7 @@
-"""The scripts of DQN and PQN as a person calls them, and watching what they trained."""
+"""The scripts of DQN and PQN as a user calls them, and watching what they trained."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,12 +9,6 @@ import pytest
 from PIL import Image
 
 from tests.experiments.conftest import EXPERIMENTS
-
-SMALL = (
-    "--hidden 8 --num-envs 4 --eval-episodes 2 --env-steps 400 --log-every 40 --train-every 8 "
-    "--seeds 2"
-)
-DQN = f"{SMALL} --learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8"
 
 
 @pytest.mark.parametrize("script", ["dqn.py", "pqn.py", "watch.py"])
@@ -38,37 +33,55 @@ DQN_CHANGES = {
 }  # fmt: skip
 
 
-def test_a_sweep_prints_who_solved_it_and_an_agent_is_watched(tmp_path, call):
+def test_a_sweep_prints_who_solved_it(small_sweep):
     """In environment steps throughout: the flags, the progress, the table and the curve."""
-    words = f"{DQN} --n-step 1 --env-param gravity=9.8,20 --name it"
-    done = call("dqn.py", *words.split(), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "4 runs = 2 settings x 2 seeds, 400 env steps each" in done.stdout
-    assert "reached" in done.stdout
-    assert "of 2" in done.stdout
-    folder = tmp_path / "runs" / "it"
+    folder, out, err = small_sweep("dqn")
+    assert err == ""
+    assert "8 runs = 4 settings x 2 seeds, 400 env steps each" in out
+    assert "reached" in out
+    assert "of 2" in out
     assert (folder / "evaluation_return.png").stat().st_size > 10_000
     metrics = pd.read_parquet(folder / "metrics")
     assert set(metrics["env_gravity"]) == {9.8, 20.0}
     assert set(np.diff(sorted(set(metrics["work"])))) == {40}
     assert metrics["work"].max() == 400
-    watched = call("watch.py", "runs/it", "--steps", "3", cwd=tmp_path)
-    assert watched.returncode == 0, watched.stderr
-    assert watched.stderr == ""
+
+
+@pytest.fixture
+def folder(small_sweep, tmp_path):
+    """A copy of its run folder."""
+    return shutil.copytree(small_sweep("dqn").folder, tmp_path / "it")
+
+
+def test_an_agent_is_watched(folder, load_script, capsys):
+    watch = load_script("watch.py")
+    watch.main(watch.Arguments(str(folder), steps=3))
     (gif,) = folder.glob("run-*.gif")
-    assert f"animation: runs/it/{gif.name}" in watched.stdout
+    assert f"animation: {gif}" in capsys.readouterr().out
     with Image.open(gif) as picture:
         assert picture.n_frames == 3
 
 
+def test_a_chosen_run_is_the_one_that_acts(folder, load_script, capsys):
+    """Of the second group: config, hyper-parameters and params of run 6 and no other."""
+    row = check_run_6_acts(folder, load_script, capsys)
+    assert row["env_gravity"] == 20
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "preset", "changes"),
     [("dqn.py", "article", DQN_CHANGES), ("pqn.py", "cartpole", {"minibatches": (2,)})],
-)  # fmt: skip
-def test_a_chosen_run_is_the_one_that_acts(tmp_path, load_script, capsys, script, preset, changes):
-    """Of the second group: config, hyper-parameters and params of run 6 and no other."""
+)
+def test_a_chosen_run_of_every_algorithm_acts(
+    tmp_path, load_script, capsys, script, preset, changes
+):
     folder = trained(load_script, script, preset, tmp_path, **changes)
+    row = check_run_6_acts(folder, load_script, capsys)
+    assert row["learning_rate"] == 1e-3
+
+
+def check_run_6_acts(folder, load_script, capsys):
     watch = load_script("watch.py")
     seen = []
     watch.draw = lambda env, params, episode, path: seen.append((env, episode, path))
@@ -78,11 +91,12 @@ def test_a_chosen_run_is_the_one_that_acts(tmp_path, load_script, capsys, script
     assert len(episode.states) <= 4
     rows = pd.read_parquet(folder / "metrics")
     row = rows[(rows["run"] == 6) & rows["evaluation_return"].notna()].iloc[-1]
-    assert (row["seed"], row["hidden"], row["learning_rate"]) == (0, "4x4", 1e-3)
+    assert (row["seed"], row["hidden"]) == (0, "4x4")
     assert f"run 6, seed 0: evaluation_return {row['evaluation_return']:.4g}" in (
         capsys.readouterr().out
     )
     assert env.name == json.loads((folder / "manifest.json").read_text())["config"]["env"]
+    return row
 
 
 @pytest.fixture
@@ -129,21 +143,21 @@ def test_bad_input_of_pqn_is_one_clear_line_and_status_2(old, refused, words, sa
     assert says in refused("pqn.py", words, old)
 
 
-def test_what_cannot_be_watched_says_so(tmp_path, load_script, monkeypatch):
+def test_what_cannot_be_watched_says_so(folder, tmp_path, load_script):
     watch = load_script("watch.py")
     error = watch.UserError
     with pytest.raises(error, match="is no run folder"):
         watch.main(watch.Arguments(str(tmp_path)))
     with pytest.raises(error, match="--steps 0: must be at least 1"):
-        watch.main(watch.Arguments(str(tmp_path), steps=0))
-    changes = {**DQN_CHANGES, "env": ("FrozenLake-misc",), "hidden": ((8,),)}
-    folder = trained(load_script, "dqn.py", "cartpole", tmp_path, **changes)
-    with pytest.raises(error, match="FrozenLake-misc cannot be drawn; gymnax draws Acrobot-v1"):
-        watch.main(watch.Arguments(str(folder)))
-    monkeypatch.setattr("research.dqn.watching.DRAWN", ("FrozenLake-misc",))
-    with pytest.raises(error, match=r"--run 9: .* its runs are 0 to 3"):
+        watch.main(watch.Arguments(str(folder), steps=0))
+    with pytest.raises(error, match=r"--run 9: .* its runs are 0 to 7"):
         watch.main(watch.Arguments(str(folder), run=9))
     for params in (folder / "params").iterdir():
         params.unlink()
     with pytest.raises(error, match=r"has no params of run \d: they are written when"):
+        watch.main(watch.Arguments(str(folder)))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["config"]["env"] = "FrozenLake-misc"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(error, match="FrozenLake-misc cannot be drawn; gymnax draws Acrobot-v1"):
         watch.main(watch.Arguments(str(folder)))

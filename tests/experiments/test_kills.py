@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract import slow
-
 SCRIPT = Path(__file__).parents[2] / "scripts" / "compare" / "kills.py"
 SWEEPS = {
     "mlp": "mlp.py --seeds 4 --steps 6000 --hidden 8 --learning-rate 1e-2 --chunk-every 20 "
@@ -18,7 +16,8 @@ SWEEPS = {
 }
 
 
-@pytest.mark.parametrize("workload", ["mlp", slow("dqn"), slow("lm")])
+@pytest.mark.slow
+@pytest.mark.parametrize("workload", SWEEPS)
 def test_a_killed_sweep_ends_at_the_same_bits(tmp_path, workload):
     """`scripts/compare/kills.py` does the same with more kills."""
     spec = importlib.util.spec_from_file_location("kills", SCRIPT)

@@ -36,7 +36,10 @@ def test_a_sweep_prints_a_table_and_draws_a_curve(tmp_path, call):
 @pytest.mark.parametrize("preset", ["digits", slow("article")])
 def test_main_is_importable_and_presets_can_be_changed(tmp_path, preset, load_script):
     script = load_script("mlp.py")
-    given = script.arguments(preset, seeds=("2",), steps=4, out=str(tmp_path), name="small")
+    given = script.arguments(
+        preset, data=("iris",), hidden=((8,),), seeds=("2",), steps=20, out=str(tmp_path),
+        name="small",
+    )  # fmt: skip
     assert script.main(given) == tmp_path / "small"
     assert (tmp_path / "small" / "params" / "0-000000.safetensors").is_file()
 
@@ -117,6 +120,7 @@ def test_bad_input_is_one_clear_line_and_status_2(tables, monkeypatch, refused, 
     assert says in refused("mlp.py", words, tables)
 
 
+@pytest.mark.slow
 def test_bad_input_ends_the_process_with_status_2(tmp_path, call):
     done = call("mlp.py", "--seeds", "0", cwd=tmp_path)
     assert done.returncode == 2
@@ -140,7 +144,7 @@ def test_a_random_search_with_halving_ends_with_its_best_setting(tmp_path, load_
 
 def test_metrics_go_to_tensorboard_while_it_trains(tmp_path, load_script):
     script = load_script("mlp.py")
-    words = "--data iris --hidden 8 --learning-rate 1e-3 1e-2 --seeds 3 --steps 20 --tensorboard "
+    words = "--data iris --hidden 8 --learning-rate 1e-3 1e-2 --seeds 4 --steps 20 --tensorboard "
     words += f"--out {tmp_path} --name it"
     script.run_main(script.main, script.RECIPES, "", words.split())
     metrics = pd.read_parquet(tmp_path / "it" / "metrics")
@@ -159,12 +163,12 @@ def test_a_tracker_whose_package_is_missing_is_one_line(tmp_path, refused, monke
     assert "--tensorboard: the package tensorboardX is missing: set up with SEEDBED_ALSO=" in line
 
 
-def test_a_prepared_folder_is_resumed_by_its_flags(tmp_path, call, answer, refused, monkeypatch):
+def test_a_prepared_folder_is_resumed_by_its_flags(tmp_path, answer, refused, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = "--data iris --hidden 8 --seeds 2 --steps 20 --name it --prepare"
-    done = call("mlp.py", *words.split(), cwd=tmp_path)  # its command is recorded
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "mlp: prepared runs/it"
+    status, out, error = answer("mlp.py", words)  # its command is recorded
+    assert status == 0, error
+    assert out.splitlines()[-1] == "mlp: prepared runs/it"
     assert "made by mlp.py, not by" in refused("dqn.py", "--resume runs/it", tmp_path)
     assert "steps is 20 there and 30 here" in answer("mlp.py", "--resume runs/it --steps 30")[2]
     error = answer("mlp.py", "--resume runs/it --preset article")[2]

@@ -1,4 +1,4 @@
-"""What is asked of trained MLPs: evaluate, attack, explain, export, as a person asks it."""
+"""What is asked of trained MLPs: evaluate, attack, explain, export, as a user asks it."""
 
 import json
 import shutil
@@ -13,25 +13,12 @@ from sklearn import metrics
 from sklearn.datasets import load_wine
 
 from research.errors import UserError
-from tests.experiments.conftest import ENVIRONMENT, EXPERIMENTS
-
-SWEEP = "--data wine --hidden 8 --learning-rate 1e-3 1e-2 --seeds 3 --steps 60 --name it"
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A run folder of two settings and three seeds, which nobody changes, and what was printed."""
-    folder = tmp_path_factory.mktemp("trained")
-    command = [sys.executable, str(EXPERIMENTS / "mlp.py"), *SWEEP.split()]
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder / "runs" / "it", done.stdout
 
 
 @pytest.fixture
-def folder(trained, tmp_path):
-    """A copy of it."""
-    return shutil.copytree(trained[0], tmp_path / "it")
+def folder(small_sweep, tmp_path):
+    """A copy of the run folder of two settings and three seeds."""
+    return shutil.copytree(small_sweep("mlp").folder, tmp_path / "it")
 
 
 @pytest.fixture
@@ -45,8 +32,8 @@ def run_script(load_script):
     return run
 
 
-def test_a_sweep_ends_with_the_metrics_of_its_best_setting(trained):
-    folder, text = trained
+def test_a_sweep_ends_with_the_metrics_of_its_best_setting(small_sweep):
+    folder, text, _ = small_sweep("mlp")
     assert "3 runs, 36 test rows" in text
     for name in ("balanced_accuracy", "f1_macro", "roc_auc", "average_precision", "log_loss"):
         assert f" {name} " in text
@@ -134,12 +121,10 @@ def test_an_export_predicts_in_a_process_of_its_own(folder, run_script, tmp_path
     np.testing.assert_allclose(given, expected, atol=1e-5)
 
 
-def test_numbers_are_evaluated_attacked_explained_and_exported(tmp_path, call, run_script):
-    words = "--data diabetes --hidden 8 --learning-rate 1e-2 --seeds 2 --steps 40 --name it"
-    done = call("mlp.py", *words.split(), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert " rmse " in done.stdout
-    folder = tmp_path / "runs" / "it"
+def test_numbers_are_evaluated_attacked_explained_and_exported(tmp_path, small_sweep, run_script):
+    done = small_sweep("regression")
+    assert " rmse " in done.out
+    folder = shutil.copytree(done.folder, tmp_path / "it")
     assert (folder / "predicted.png").is_file()
     table = pd.read_parquet(run_script("attack.py", folder, steps=2))
     assert table.groupby("radius")["pgd"].mean().is_monotonic_increasing

@@ -8,37 +8,13 @@ import pytest
 
 from research.errors import UserError
 
-TEXT = "the cat sat on the mat and saw a rat\n" * 120
-SMALL = {
-    "mlp": "--data wine --hidden 8 --learning-rate 1e-3 1e-2 --seeds 4 --steps 60",
-    "dqn": "--env Catch-bsuite --torso flat --hidden 8 --num-envs 4 --eval-episodes 2"
-    " --env-steps 400 --log-every 40 --train-every 8 --seeds 4 --learning-starts 80"
-    " --buffer-size 160 --batch-size 8 --target-update-every 8 --learning-rate 1e-3 1e-2",
-    "lstm_lm": "--corpus text.txt --hidden 8 --embedding-size 6 --batch-size 4 --window 8"
-    " --epochs 1 --seeds 4 --learning-rate 1e-3 1e-2 --sample 0",
-}
-
-
-@pytest.fixture(scope="module")
-def run_folders():
-    """Workload -> the run folder of its small sweep, which stays as it is."""
-    return {}
-
 
 @pytest.fixture
-def sweep(tmp_path, monkeypatch, load_script, run_folders, tmp_path_factory):
-    """A function that returns a run folder of a workload's small sweep, trained once for all."""
+def sweep(tmp_path, small_sweep):
+    """A function that returns a copy of the run folder of a workload's small sweep."""
 
     def run(workload, name="it"):
-        if workload not in run_folders:
-            home, module = tmp_path_factory.mktemp("trained"), load_script(f"{workload}.py")
-            (home / "text.txt").write_text(TEXT)
-            monkeypatch.chdir(home)
-            words = f"{SMALL[workload]} --name it".split()
-            module.run_main(module.main, module.RECIPES, "", words)
-            run_folders[workload] = home / "runs" / "it"
-        monkeypatch.chdir(tmp_path)
-        return shutil.copytree(run_folders[workload], tmp_path / "runs" / name)
+        return shutil.copytree(small_sweep(workload).folder, tmp_path / "runs" / name)
 
     return run
 
@@ -77,7 +53,7 @@ def test_agents_are_shown_at_play(sweep, report, capsys):
 
 
 def test_language_models_are_shown_with_what_they_wrote(sweep, report, capsys):
-    folder = sweep("lstm_lm")
+    folder = sweep("lm")
     text, _ = shown(report(folder))
     (sample,) = json.loads((folder / "evaluation" / "samples.json").read_text())
     assert f"Written by run {sample['run']}, seed" in text

@@ -169,6 +169,7 @@ def test_nothing_that_runs_code_lies_in_the_run_folder(tmp_path):
     assert logs.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds the worker in /proc")
 def test_a_worker_that_is_killed_costs_nothing(tmp_path):
     """The runs are those of one process, to the last bit."""
