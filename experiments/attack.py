@@ -33,6 +33,7 @@ from trained_mlps import (
     write_table,
 )
 
+from research.cli.machine import configure_jax
 from research.console import print_table, print_text
 from research.errors import UserError, plain_exit
 from research.limits import as_float
@@ -40,7 +41,6 @@ from research.mlp.robustness import robustness
 from research.report import classifiers
 from research.report.read import read_run_of
 from research.report.statistics import iqm_interval
-from research.sweep.machine import configure_jax
 from research.task import make_key
 
 MOST_LINES = 6  # settings in the picture

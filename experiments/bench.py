@@ -39,10 +39,11 @@ from research.benchmark.readme import RESULTS, ROOT, write_readme
 from research.benchmark.record import Benchmark, load, save
 from research.benchmark.target import time_to_target
 from research.benchmark.timing import Case
+from research.cli.machine import configure_jax
 from research.console import LOOSE, print_table, say
 from research.errors import UserError, plain_exit, shortlist
 from research.products import PRECISIONS
-from research.sweep.machine import configure_jax, describe_session
+from research.runs.session import describe_session
 
 QUICK_LIMITS = Limits(runs=32, factor=32)
 FILE_WIDTH = 150  # of what is not printed to a terminal

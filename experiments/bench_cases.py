@@ -10,9 +10,9 @@ import numpy as np
 from research import lm, mlp
 from research.benchmark.target import Target
 from research.benchmark.timing import Case
+from research.engine import Cadence
 from research.lm.data import Heldout, TextData
 from research.mlp.dataset import Dataset, Split
-from research.sweep import Cadence
 from research.task import Problem, always_zero
 
 WINDOWS = 50  # of random text: there is nothing to learn, but it is read as any other

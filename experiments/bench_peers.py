@@ -13,9 +13,9 @@ import numpy as np
 from bench_cases import LSTMS, lstm
 
 from research.benchmark.timing import Case
+from research.cli.local_workers import keep_to, shares_of_cores
 from research.errors import UserError
-from research.sweep.local_workers import keep_to, shares_of_cores
-from research.sweep.machine import usable_cores
+from research.runs.session import usable_cores
 
 MLPS = {"mlp-small": ("10-5-1", False), "mlp-digits": ("64-128-10", True)}  # whether it classifies
 LOOPS = Path(__file__).parents[1] / "scripts" / "compare"

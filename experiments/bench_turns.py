@@ -21,7 +21,7 @@ from bench_peers import (
 from research.benchmark.growth import Growth
 from research.benchmark.record import PeerResult
 from research.benchmark.timing import Case, Ready
-from research.sweep.machine import usable_cores
+from research.runs.session import usable_cores
 
 TURNS = 3  # of ours and of another
 APART = "one process a core"

@@ -18,9 +18,9 @@ from typing import Any
 
 from train_and_show import train_and_show
 
+from research.cli.command_line import arguments_type, make_experiment, preset_arguments, run_main
 from research.dqn import PRESETS, make_problem
 from research.dqn.env_params import EnvParamFlags, take_env_params
-from research.sweep.command_line import arguments_type, make_experiment, preset_arguments, run_main
 
 _DEFAULT = PRESETS["cartpole"]
 Arguments: Any = arguments_type(*_DEFAULT, unit="env steps", more=EnvParamFlags)

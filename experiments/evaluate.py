@@ -21,6 +21,7 @@ from jax import lax
 from rich.console import Console
 from trained_mlps import Trained, at_once, finished_settings, load_trained, summary, write_table
 
+from research.cli.machine import configure_jax
 from research.console import print_paragraph, print_table, print_text
 from research.errors import UserError, plain_exit
 from research.mlp.ensembles import average, by_size, gains
@@ -29,8 +30,7 @@ from research.mlp.task import predictions
 from research.report import classifiers
 from research.report.read import read_run_of
 from research.report.statistics import mean_interval
-from research.sweep.machine import configure_jax
-from research.sweep.tensors import save_tree
+from research.runs.tensors import save_tree
 
 PARTS = ("validation", "test")
 SHOWN = (

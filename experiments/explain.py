@@ -32,6 +32,7 @@ from trained_mlps import (
     write_table,
 )
 
+from research.cli.machine import configure_jax
 from research.console import print_table, print_text
 from research.errors import plain_exit, shortlist
 from research.mlp.attribution import explain, permutation_importance
@@ -39,7 +40,6 @@ from research.mlp.dataset import Split
 from research.report import classifiers
 from research.report.agreement import in_top, rank_correlation
 from research.report.read import read_run_of
-from research.sweep.machine import configure_jax
 from research.task import make_key
 
 COMPLETE = 1e-3

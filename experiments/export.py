@@ -24,14 +24,15 @@ from evaluate import predict
 from trained_mlps import Trained, finished_settings, load_trained
 
 from research.atomic import new_folder, write_bytes
+from research.cli.machine import configure_jax
 from research.console import print_text
 from research.errors import UserError, plain_exit
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, read_run_of
-from research.sweep.machine import configure_jax, versions
-from research.sweep.tensors import save_tree
+from research.runs.session import versions
+from research.runs.tensors import save_tree
 
 AGREE = 1e-5  # how far predictions may be from those of the net, of probabilities
 PARTS = ("train", "validation", "test")

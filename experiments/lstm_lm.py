@@ -20,10 +20,10 @@ import sample
 import tyro
 from train_and_show import train_and_show
 
+from research.cli.command_line import arguments_type, make_experiment, preset_arguments, run_main
 from research.errors import UserError
 from research.limits import as_int
 from research.lm import PRESETS, make_problem
-from research.sweep.command_line import arguments_type, make_experiment, preset_arguments, run_main
 
 _DEFAULT = PRESETS["topics"]
 

@@ -19,8 +19,8 @@ from typing import Any
 import evaluate
 from train_and_show import train_and_show
 
+from research.cli.command_line import arguments_type, make_experiment, preset_arguments, run_main
 from research.mlp import PRESETS, check_flags, make_problem
-from research.sweep.command_line import arguments_type, make_experiment, preset_arguments, run_main
 
 _DEFAULT = PRESETS["digits"]
 Arguments: Any = arguments_type(_DEFAULT.config, _DEFAULT.hparams)

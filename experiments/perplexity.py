@@ -19,6 +19,7 @@ import tyro
 from rich.console import Console
 from sample import restore
 
+from research.cli.machine import configure_jax
 from research.console import print_table, print_text
 from research.errors import UserError, plain_exit
 from research.limits import as_float, as_int
@@ -33,8 +34,7 @@ from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
 from research.report.settings import settings
 from research.report.statistics import iqm_interval
-from research.sweep.machine import configure_jax
-from research.sweep.run_folder import load_params
+from research.runs.run_folder import load_params
 
 RULES = ("none", "sgd", "rms")
 

@@ -118,7 +118,7 @@ def _write(folder: Path) -> None:
 
 def _configure_jax() -> None:
     """Here and not above, as are the scripts that use it: most reports need no JAX."""
-    from research.sweep.machine import configure_jax
+    from research.cli.machine import configure_jax
 
     configure_jax()
 

@@ -14,6 +14,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from research.cli.machine import configure_jax
 from research.console import print_text
 from research.errors import UserError, plain_exit
 from research.limits import as_int, as_seed
@@ -25,9 +26,8 @@ from research.lm.text import UNKNOWN, Bytes, Tokenizer, Words, load_tokenizer
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
 from research.report.samples import keep_sample
-from research.sweep.experiment import restore_config
-from research.sweep.machine import configure_jax
-from research.sweep.run_folder import load_file, load_params
+from research.runs.experiment import restore_config
+from research.runs.run_folder import load_file, load_params
 from research.task import make_key
 
 

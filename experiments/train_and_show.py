@@ -6,13 +6,14 @@ from typing import Any
 
 from rich.console import Console
 
+from research.cli.command_line import make_options
+from research.cli.terminal import TerminalObserver
+from research.console import say
 from research.report.show import show_run
 from research.report.trackers import chosen_trackers
 from research.report.tracking import tracking
-from research.sweep.command_line import make_options
-from research.sweep.experiment import Experiment
-from research.sweep.runner import run_experiment
-from research.sweep.terminal import say
+from research.runs.experiment import Experiment
+from research.runs.runner import run_experiment
 
 
 def train_and_show(experiment: Experiment, args: Any) -> Path | None:
@@ -33,7 +34,7 @@ def train_and_show(experiment: Experiment, args: Any) -> Path | None:
     if kinds := chosen_trackers(args.tensorboard, args.wandb):
         warn = lambda line: say(console, f"{experiment.name}: {line}")
         options = options._replace(meanwhile=partial(tracking, kinds=kinds, warn=warn))
-    folder = run_experiment(experiment, options, console)
+    folder = run_experiment(experiment, options, TerminalObserver(console))
     if folder:
         show_run(folder)
     return folder

@@ -19,8 +19,8 @@ from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData, stopped_runs
 from research.report.settings import Setting, settings
 from research.report.statistics import iqm_interval
-from research.sweep.experiment import restore_config
-from research.sweep.run_folder import load_all_params
+from research.runs.experiment import restore_config
+from research.runs.run_folder import load_all_params
 
 
 class Trained(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import tyro
 
+from research.cli.machine import configure_jax
 from research.console import print_text
 from research.dqn import (
     PQN_PRESETS,
@@ -28,9 +29,8 @@ from research.errors import UserError, plain_exit
 from research.limits import as_int, as_seed
 from research.report.one_run import one_run
 from research.report.read import read_run_folder
-from research.sweep.experiment import restore_config
-from research.sweep.machine import configure_jax
-from research.sweep.run_folder import load_params
+from research.runs.experiment import restore_config
+from research.runs.run_folder import load_params
 from research.task import make_key
 
 ALGORITHMS = {

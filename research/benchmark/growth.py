@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from research.benchmark.timing import SECONDS, Case, Timing, time_case
-from research.sweep.memory import device_limit
+from research.runs.memory_limit import device_limit
 
 GAIN = 1.05  # what a doubling must bring, or it is at saturation
 LEAST_STEPS = 4  # of a call: of fewer, what a call itself takes is a large part

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from research.sweep import Cadence, compile_program, make_runs, plan_chunks, start_blocks, train
-from research.sweep.chunk import NEVER
-from research.sweep.metrics import Record, value
+from research.engine import Cadence, compile_program, make_runs, plan_chunks, start_blocks, train
+from research.engine.chunk import NEVER
+from research.engine.metrics import Record, value
 from research.task import HParams, Problem
 
 

@@ -9,9 +9,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from research.sweep import Cadence, compile_program, make_runs, plan_chunks, start_blocks
-from research.sweep import program as programs
-from research.sweep.program import Block, Program
+from research.engine import Cadence, compile_program, make_runs, plan_chunks, start_blocks
+from research.engine.blocks import Block
+from research.engine.compiling import forget_programs
+from research.engine.one_run import forget_traces
+from research.engine.program import Program
 from research.task import HParams, Problem
 
 REPEATS = 10
@@ -193,9 +195,8 @@ def _make(make: Callable[[], Program]) -> tuple[Program, Making]:
 
 def _forget() -> None:
     """As if the process had just begun."""
-    jax.clear_caches()
-    programs._compile_once.cache_clear()
-    programs._look_once.cache_clear()
+    forget_traces()
+    forget_programs()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from research.report.settings import Setting, final_rows
-from research.sweep.ranking import rank
+from research.runs.ranking import rank
 
 DIGITS = 9  # of an interquartile mean; what differs beyond is rounding
 

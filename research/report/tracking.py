@@ -7,7 +7,7 @@ from pathlib import Path
 
 from research.report.follower import Follower
 from research.report.trackers import Tracker
-from research.sweep.locks import Taken, locked
+from research.runs.locks import Taken, locked
 
 SECONDS = 3.0  # between looks
 

@@ -19,7 +19,7 @@ def main(root: str, name: str, precision: str, runs: int, seconds: float) -> flo
     sys.path[:0] = [root, f"{root}/experiments"]
     from research.benchmark.growth import LEAST_STEPS
     from research.benchmark.timing import SECONDS, Ready
-    from research.sweep.machine import configure_jax
+    from research.cli.machine import configure_jax
 
     configure_jax()
     from bench_cases import CASES  # pyright: ignore[reportMissingImports]

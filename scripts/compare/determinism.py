@@ -15,9 +15,10 @@ import numpy as np
 import tyro
 
 from research import dqn, lm, mlp
+from research.cli.machine import configure_jax
+from research.engine import Cadence, sweep
 from research.errors import UserError, plain_exit, shortlist
-from research.sweep import Cadence, sweep
-from research.sweep.machine import configure_jax, device_facts, versions
+from research.runs.session import device_facts, versions
 from research.task import always_zero
 
 RUNS = 8

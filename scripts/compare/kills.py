@@ -27,7 +27,7 @@ import pandas as pd
 import tyro
 
 from research.errors import UserError, plain_exit, shortlist
-from research.sweep.tensors import load_tensors
+from research.runs.tensors import load_tensors
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 # Some twenty seconds of training on two cores, and checkpoints all the time.

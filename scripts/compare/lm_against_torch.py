@@ -20,13 +20,14 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+from research.cli.machine import configure_jax
+from research.engine import Cadence, sweep
 from research.errors import plain_exit
 from research.lm import PRESETS, make_problem
 from research.lm.config import Config
 from research.lm.data import TextData
 from research.report.statistics import iqm_interval
-from research.sweep import Cadence, sweep
-from research.sweep.machine import configure_jax, device_facts, usable_cores, versions
+from research.runs.session import device_facts, usable_cores, versions
 from research.task import always_zero
 
 TRAINING = Path(__file__).with_name("torch_lm_training.py")

@@ -26,6 +26,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from threadpoolctl import threadpool_limits
 
+from research.cli.machine import configure_jax
+from research.engine import Cadence, sweep
 from research.errors import UserError, plain_exit
 from research.mlp import Config, HParams, make_problem
 from research.mlp.data import load
@@ -33,8 +35,7 @@ from research.mlp.ensembles import average, gains
 from research.mlp.scores import losses_by_row, score
 from research.mlp.task import fit_to, predictions
 from research.report.statistics import interquartile_mean, mean_interval
-from research.sweep import Cadence, sweep
-from research.sweep.machine import configure_jax, device_facts, versions
+from research.runs.session import device_facts, versions
 
 HIDDEN = {"digits": (128,), "breast_cancer": (64,), "wine": (64,), "diabetes": (64,)}
 STEPS, EVERY = 2_000, 50

@@ -24,13 +24,15 @@ import tyro
 from rich.console import Console
 
 from research import dqn, lm, mlp
+from research.cli.machine import configure_jax
+from research.cli.terminal import TerminalObserver
+from research.engine import Cadence, compile_program, make_runs, plan_chunks, start_blocks
+from research.engine.cadence import Intervals
 from research.errors import UserError, plain_exit, shortlist
-from research.sweep import Cadence, compile_program, make_runs, plan_chunks, start_blocks
-from research.sweep.experiment import Experiment
-from research.sweep.job_runner import TrainOptions
-from research.sweep.machine import configure_jax, device_facts, versions
-from research.sweep.plan import Intervals
-from research.sweep.runner import RunOptions, run_experiment
+from research.runs.experiment import Experiment
+from research.runs.job_runner import TrainOptions
+from research.runs.runner import RunOptions, run_experiment
+from research.runs.session import device_facts, versions
 from research.task import always_zero
 
 # Config, hyper-parameters, runs, steps of a chunk.
@@ -101,8 +103,8 @@ def engine_rate(name: str, steps: int, minutes: float) -> tuple[float, int]:
     """The same through the engine, and how many checkpoints were written."""
     with tempfile.TemporaryDirectory() as out:
         options = RunOptions(out, "run", train=TrainOptions(minutes))
-        console = Console(file=io.StringIO())
-        run_experiment(make_experiment(name, steps), options, console)
+        observer = TerminalObserver(Console(file=io.StringIO()))
+        run_experiment(make_experiment(name, steps), options, observer)
         manifest = json.loads((Path(out) / "run" / "manifest.json").read_text())
     (result,) = manifest["results"]
     (first_step, first), *_, (last_step, last) = result["clock"]

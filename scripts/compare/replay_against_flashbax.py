@@ -23,12 +23,13 @@ import jax.numpy as jnp
 import tyro
 from jax import lax, vmap
 
+from research.cli.machine import configure_jax
 from research.dqn import prioritized
 from research.dqn.acting import Row
 from research.dqn.environments import make_environment
 from research.dqn.replay import empty_replay, read, uniform_slots, write
 from research.errors import plain_exit
-from research.sweep.machine import configure_jax, device_facts, versions
+from research.runs.session import device_facts, versions
 
 ENV = "Breakout-MinAtar"
 BATCH, STEPS = 32, 50

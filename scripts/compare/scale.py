@@ -16,9 +16,10 @@ import numpy as np
 import tyro
 
 from research import dqn, lm, mlp
+from research.cli.machine import configure_jax
+from research.engine import Cadence, Program, compile_program, make_runs, plan_chunks, start_blocks
 from research.errors import UserError, plain_exit, shortlist
-from research.sweep import Cadence, Program, compile_program, make_runs, plan_chunks, start_blocks
-from research.sweep.machine import configure_jax, device_facts, versions
+from research.runs.session import device_facts, versions
 from research.task import always_zero
 
 # Module, config, hyper-parameters, and the steps of one call.

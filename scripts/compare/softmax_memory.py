@@ -18,8 +18,9 @@ import numpy as np
 import optax
 from jax import lax
 
+from research.cli.machine import configure_jax
 from research.lm.softmax import total_nll
-from research.sweep.machine import configure_jax, device_facts, versions
+from research.runs.session import device_facts, versions
 
 TOKENS, SIZE, SYMBOLS = 700, 650, 10_000  # of the medium Penn Treebank model
 CHUNKS, RUNS, TURNS = (1, 5, 20), (1, 4), 5

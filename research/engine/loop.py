@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
+from research.engine.axes import check_requirements, make_runs
+from research.engine.blocks import Block, gather_states, join_blocks, start_blocks
+from research.engine.cadence import Cadence, Chunk, plan_chunks
+from research.engine.metrics import Diverged, Record, as_status, diverged_runs
+from research.engine.program import Program, compile_program
 from research.limits import as_int
-from research.sweep.axes import check_requirements, make_runs
-from research.sweep.metrics import Diverged, Record, as_status, diverged_runs
-from research.sweep.plan import Cadence, Chunk, plan_chunks
-from research.sweep.program import (
-    Block,
-    Program,
-    compile_program,
-    gather_states,
-    join_blocks,
-    start_blocks,
-)
 from research.task import HParams, Problem, Shared, Task
 
 if TYPE_CHECKING:
@@ -124,7 +118,7 @@ def sweep(
     """
     import pyarrow as pa
 
-    from research.sweep import rows
+    from research.engine import rows
 
     steps, start = as_int("--steps", steps, low=1), as_int("--start", start, low=0)
     runs = make_runs(hparams, axes or {}, seeds)

@@ -8,12 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console
-
 from research.errors import UserError
-from research.sweep import machine, manifest
-from research.sweep.checkpoints import Checkpoints
-from research.sweep.experiment import (
+from research.runs import manifest
+from research.runs.checkpoints import Checkpoints
+from research.runs.experiment import (
     Experiment,
     Part,
     check_experiment,
@@ -21,12 +19,13 @@ from research.sweep.experiment import (
     make_parts,
     make_schema,
 )
-from research.sweep.halving import advance
-from research.sweep.job_runner import JobRunner, TrainOptions
-from research.sweep.jobs import Job, Plan, cut_jobs
-from research.sweep.locks import Lock, Taken
-from research.sweep.run_folder import RunFolder, run_path
-from research.sweep.terminal import experiment_line, say
+from research.runs.halving import advance
+from research.runs.job_runner import JobRunner, TrainOptions
+from research.runs.jobs import Job, Plan, cut_jobs
+from research.runs.locks import Lock, Taken
+from research.runs.observer import Observer
+from research.runs.run_folder import RunFolder, run_path
+from research.runs.session import describe_session, now
 
 POLL_SECONDS = 1.0  # between looks at whether others have ended a rung
 
@@ -62,7 +61,7 @@ class RunOptions(NamedTuple):
 def run_experiment(
     experiment: Experiment,
     options: RunOptions | None = None,
-    console: Console | None = None,
+    observer: Observer | None = None,
 ) -> Path | None:
     """Trains, records and returns the run folder.
 
@@ -72,7 +71,7 @@ def run_experiment(
     Args:
       experiment: what to run.
       options: how.
-      console: to print to.
+      observer: is told how it goes, and may ask to stop; nobody if not given.
 
     Returns:
       The run folder; None if it was only prepared, this is one worker of several, or other
@@ -82,23 +81,23 @@ def run_experiment(
       UserError: if something given is wrong, or the folder cannot be gone on with.
       Stopped: if a signal asked to stop; everything is saved then.
     """
-    options, console = options or RunOptions(), console or Console()
+    options, observer = options or RunOptions(), observer or Observer()
     experiment = check_experiment(experiment)
     parts = make_parts(experiment)
     for note in dict.fromkeys(note for part in parts for note in part.problem.notes):
-        say(console, f"{experiment.name}: {note}")
-    folder = _open_or_create(experiment, parts, options, console)
+        observer.say(f"{experiment.name}: {note}")
+    folder = _open_or_create(experiment, parts, options, observer)
     if options.prepare:
-        say(console, f"{experiment.name}: prepared {folder.path}")
+        observer.say(f"{experiment.name}: prepared {folder.path}")
         return None
     with _sharing(folder, options):
         folder.record(status="running")
         try:
             with options.meanwhile(folder.path):
-                _train_jobs(experiment, parts, folder, options, console)
+                _train_jobs(experiment, parts, folder, options, observer)
         except BaseException as error:
             with contextlib.suppress(OSError):
-                folder.record(status="stopped", stopped=machine.now())
+                folder.record(status="stopped", stopped=now())
             if isinstance(error, OSError):
                 raise _cannot_go_on(folder, error) from error
             raise
@@ -108,18 +107,18 @@ def run_experiment(
 
 
 def _open_or_create(
-    experiment: Experiment, parts: Sequence[Part], options: RunOptions, console: Console
+    experiment: Experiment, parts: Sequence[Part], options: RunOptions, observer: Observer
 ) -> RunFolder:
     """The run folder, checked to be this experiment's if it was there before."""
     make_schema(parts)
     facts = manifest.describe(experiment, parts) | {"parallel": options.parallel}
-    session = machine.describe_session()
+    session = describe_session()
     stops = first_stops(experiment, parts)
     name = options.name or f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
     path = run_path(options.out, name)
     made = path / "manifest.json"
     if made.is_file():
-        return _go_on(experiment, parts, path, facts, session, options, console)
+        return _go_on(experiment, parts, path, facts, session, options, observer)
     plan = Plan(cut_jobs(parts, stops, options.parallel, options.shares))
     files = {
         (part.number, name): content
@@ -133,8 +132,8 @@ def _open_or_create(
         if options.process is None or not made.is_file():
             raise
         # Another process of the world was faster.
-        return _go_on(experiment, parts, path, facts, session, options, console)
-    say(console, experiment_line(experiment, parts, path, "recorded in"))
+        return _go_on(experiment, parts, path, facts, session, options, observer)
+    observer.begin(experiment, parts, path, resumed=False)
     return folder
 
 
@@ -145,7 +144,7 @@ def _go_on(
     facts: dict[str, Any],
     session: dict[str, Any],
     options: RunOptions,
-    console: Console,
+    observer: Observer,
 ) -> RunFolder:
     """The run folder that is there.
 
@@ -162,9 +161,9 @@ def _go_on(
             "another --name to run it again"
         )
     for line in manifest.differences(recorded, session):
-        say(console, f"{experiment.name}: {line}")
+        observer.say(f"{experiment.name}: {line}")
     folder.append_session(session)
-    say(console, experiment_line(experiment, parts, path, "going on in"))
+    observer.begin(experiment, parts, path, resumed=True)
     return folder
 
 
@@ -191,10 +190,10 @@ def _train_jobs(
     parts: Sequence[Part],
     folder: RunFolder,
     options: RunOptions,
-    console: Console,
+    observer: Observer,
 ) -> None:
     """Takes one job after the other until there is none left to take."""
-    runner = JobRunner(experiment, parts, folder, make_schema(parts), options.train, console)
+    runner = JobRunner(experiment, parts, folder, make_schema(parts), options.train, observer)
     while True:
         with contextlib.ExitStack() as held:
             if taken := _take_job(folder, options, held):
@@ -208,9 +207,9 @@ def _train_jobs(
             if experiment.halving is None and folder.has_open_job():
                 return  # others are at work on the rest
             time.sleep(POLL_SECONDS)
-        elif not _next_rung(experiment, parts, folder, console, options.train.keep_states):
+        elif not _next_rung(experiment, parts, folder, observer, options.train.keep_states):
             break
-    folder.merge_results(status="finished", finished=machine.now())
+    folder.merge_results(status="finished", finished=now())
 
 
 def _take_job(
@@ -246,7 +245,7 @@ def _next_rung(
     experiment: Experiment,
     parts: Sequence[Part],
     folder: RunFolder,
-    console: Console,
+    observer: Observer,
     keep_states: bool,
 ) -> bool:
     """Begins the next rung of a halving, if there is one; whether there are jobs to do."""
@@ -259,8 +258,7 @@ def _next_rung(
     if not keep_states:
         _remove_stopped_states(plan, parts, folder)
     note = plan.rungs[-1]
-    say(
-        console,
+    observer.say(
         f"{experiment.name}: the best {note['kept']} of {note['settings']} settings go on from "
         f"step {' or '.join(f'{step:,}' for step in sorted(set(note['steps'])))}",
     )

@@ -5,7 +5,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -22,8 +22,26 @@ from research.limits import (
     plain,
     short,
 )
-from research.sweep.search import Axes, Search, draw_settings
 from research.task import HParams, Task
+
+Axes = dict[str, Sequence[Any]]  # field name -> the values it takes
+
+
+class Sampler(Protocol):
+    """Draws settings where no grid is wanted, such as `research.runs.search.Search`."""
+
+    @property
+    def settings(self) -> int:
+        """How many."""
+        ...
+
+    def draw(self, hparams: HParams, axes: Axes) -> Sequence[dict[str, Any]]:
+        """Settings, field -> value, from axes that are ranges or choices.
+
+        Raises:
+          UserError: if they cannot be drawn.
+        """
+        ...
 
 
 class Runs(NamedTuple):
@@ -131,7 +149,7 @@ def product(axes: Axes) -> Iterator[dict[str, Any]]:
 
 
 def make_runs(
-    hparams: HParams, axes: Axes, seeds: int | Sequence[int], search: Search | None = None
+    hparams: HParams, axes: Axes, seeds: int | Sequence[int], search: Sampler | None = None
 ) -> Runs:
     """The grid over `axes`, or settings drawn from it, times `seeds`; the other hyper-parameters
     as in `hparams`.
@@ -148,7 +166,7 @@ def make_runs(
             f"{short(count)} settings with {len(seeds)} seeds each: at most {MOST_RUNS} runs are "
             "trained at once; give fewer values or seeds"
         )
-    chosen = product(axes) if search is None else draw_settings(hparams, axes, search)
+    chosen = product(axes) if search is None else search.draw(hparams, axes)
     settings = [dataclasses.replace(hparams, **values) for values in chosen]
     stacked = jax.tree.map(lambda *leaves: np.repeat(_column(leaves), len(seeds)), *settings)
     return Runs(np.tile(np.asarray(seeds, np.uint32), len(settings)), stacked)
@@ -184,7 +202,7 @@ def make_groups(
     hparams: HParams,
     hparams_axes: Axes,
     seeds: Sequence[int],
-    search: Search | None = None,
+    search: Sampler | None = None,
 ) -> list[Group]:
     """One group a combination of config values, each with all settings of hparams and seeds."""
     config, config_axes = check_values(config), check_axes(config, config_axes)

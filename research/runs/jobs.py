@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from research.sweep.experiment import Part
+from research.runs.experiment import Part
 
 
 class Job(NamedTuple):

@@ -6,9 +6,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from research.errors import UserError
-from research.limits import MOST_INT, as_int
-from research.sweep.axes import (
+from research.engine.axes import (
     Axes,
     Group,
     check_axes,
@@ -17,10 +15,12 @@ from research.sweep.axes import (
     check_values,
     make_groups,
 )
-from research.sweep.plan import Cadence, Intervals
-from research.sweep.program import metric_names
-from research.sweep.rows import table_schema
-from research.sweep.search import Halving, Search
+from research.engine.cadence import Cadence, Intervals
+from research.engine.one_run import metric_names
+from research.engine.rows import table_schema
+from research.errors import UserError
+from research.limits import MOST_INT, as_int
+from research.runs.search import Halving, Search
 from research.task import HParams, Problem, Task
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from research.sweep.metrics import Record, as_status, diverged_runs, value
-from research.sweep.rows import record_table
+from research.engine.metrics import Record, as_status, diverged_runs, value
+from research.engine.rows import record_table
 from research.task import Task
 
 FLUSH_EVERY = 2.0  # seconds; while chunks end, metrics reach the disk at least this often

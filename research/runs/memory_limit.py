@@ -1,4 +1,4 @@
-"""How many runs fit a device."""
+"""How many bytes a device has for programs, as the user says or as the system tells."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,6 @@ from typing import Any
 import jax
 
 from research.errors import UserError
-from research.human import human
-from research.sweep.program import Cost
 
 USABLE = 0.9  # of the limit; the rest is lost between allocations
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -45,28 +43,6 @@ def host_memory() -> int:
     """Bytes that this process can get: what is available, or what its control group leaves it."""
     available = [_free_of_control_group(), _available()]
     return min(known for known in (*available, 2**62) if known is not None)
-
-
-def pieces_needed(cost: Cost, limit: int) -> int:
-    """Into how many equal parts runs must be cut for each to fit; 1 if they fit together.
-
-    What all runs share has to fit beside each part.
-    """
-    if cost.peak_bytes <= limit:
-        return 1
-    room = max(1, limit - cost.shared_bytes)
-    return -(-(cost.peak_bytes - cost.shared_bytes) // room)
-
-
-def too_much(cost: Cost, limit: int) -> str:
-    """Why runs are cut."""
-    need, most = human(cost.peak_bytes), human(limit)
-    return f"all at once they need {need}B of a device, and {most}B can be used"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device had too little memory."""
-    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
 def _available() -> int | None:

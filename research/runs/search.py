@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from research.engine.axes import Axes
 from research.errors import UserError
 from research.limits import MOST_RUNS, as_int, as_seed, as_stored, short
 from research.task import HParams
-
-Axes = dict[str, Sequence[Any]]  # field name -> the values it takes
 
 
 class Search(NamedTuple):
@@ -21,6 +20,10 @@ class Search(NamedTuple):
 
     settings: int
     seed: int = 0
+
+    def draw(self, hparams: HParams, axes: Axes) -> list[dict[str, Any]]:
+        """As `draw_settings`."""
+        return draw_settings(hparams, axes, self)
 
 
 def check_search(count: int | None, seed: int) -> Search | None:

@@ -25,7 +25,7 @@ import numpy as np
 from research.atomic import sync_folder, write_bytes
 from research.errors import UserError
 from research.folders import files_in
-from research.sweep.tensors import check_like, named_leaves
+from research.runs.tensors import check_like, named_leaves
 
 KEPT = 2
 _PARTIAL = ".partial"

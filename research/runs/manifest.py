@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from research.engine.metrics import Diverged, as_typed, diverged_runs
+from research.engine.program import Program
 from research.errors import UserError
-from research.sweep import machine
-from research.sweep.experiment import Experiment, Part, cell
-from research.sweep.jobs import Job
-from research.sweep.metrics import Diverged, as_typed, diverged_runs
-from research.sweep.metrics_writer import MetricsWriter, plain
-from research.sweep.program import Program
+from research.runs.experiment import Experiment, Part, cell
+from research.runs.jobs import Job
+from research.runs.metrics_writer import MetricsWriter, plain
+from research.runs.session import now
 
 
 def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def describe_result(
         "clock": writer.clock,
         "diverged": [_name(part, job, diverged) for diverged in diverged_runs(writer.status)],
         "scores": plain(writer.scores),
-        "ended": machine.now(),
+        "ended": now(),
     }
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from research.sweep.chunk import NEVER, start_status
-from research.sweep.plan import Chunk
+from research.engine.cadence import Chunk
+from research.engine.chunk import NEVER, start_status
 from research.task import Mean
 
 

@@ -11,17 +11,17 @@ from typing import Annotated, Any
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from research.cli import machine
+from research.engine.axes import check_axes, parse_seeds
+from research.engine.cadence import Intervals
 from research.errors import UserError, plain_exit
 from research.limits import as_int, flag_of
-from research.sweep import machine
-from research.sweep.axes import check_axes, parse_seeds
-from research.sweep.experiment import Experiment, cell, check_experiment
-from research.sweep.job_runner import TrainOptions
-from research.sweep.memory import parse_bytes
-from research.sweep.plan import Intervals
-from research.sweep.run_folder import RunFolder
-from research.sweep.runner import RunOptions
-from research.sweep.search import check_halving, check_search
+from research.runs.experiment import Experiment, cell, check_experiment
+from research.runs.job_runner import TrainOptions
+from research.runs.memory_limit import parse_bytes
+from research.runs.run_folder import RunFolder
+from research.runs.runner import RunOptions
+from research.runs.search import check_halving, check_search
 from research.task import HParams, Problem, always_zero
 
 

@@ -2,15 +2,16 @@
 
 From a notebook, without files:
 
-    from research.sweep import sweep
+    from research.engine import sweep
     metrics, states, diverged = sweep(task, shared, HParams(), seeds=64, steps=1000,
                                       axes={"learning_rate": [1e-3, 1e-2]})
 """
 
-from research.sweep.axes import Runs, make_groups, make_runs
-from research.sweep.engine import Swept, sweep, train
-from research.sweep.plan import Cadence, plan_chunks
-from research.sweep.program import Program, compile_program, gather_states, start_blocks
+from research.engine.axes import Runs, make_groups, make_runs
+from research.engine.blocks import gather_states, start_blocks
+from research.engine.cadence import Cadence, plan_chunks
+from research.engine.loop import Swept, sweep, train
+from research.engine.program import Program, compile_program
 
 __all__ = [
     "Cadence",

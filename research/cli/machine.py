@@ -1,29 +1,20 @@
-"""JAX as a sweep wants it, and what the manifest says of the machine."""
+"""JAX as a sweep wants it: devices, memory, the compilation cache, other processes."""
 
 import ctypes
-import importlib.metadata
 import os
 import platform
-import shlex
 import stat
-import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import jax
 
 from research.console import print_text
 from research.errors import UserError
 from research.folders import files_in
+from research.runs.session import usable_cores
 
 NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")  # where the driver lists them
-PACKAGES = ("seedbed", "jax", "jaxlib", "flax", "optax", "gymnax", "chex", "numpy")
-SETTINGS = (  # of JAX, that change numbers or how they are rounded
-    "jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable",
-    "jax_numpy_dtype_promotion", "jax_disable_jit",
-)  # fmt: skip
 DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
 
 # mallopt's numbers for glibc, from its malloc.h, and what they are set to.
@@ -137,13 +128,6 @@ def process_of_world() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
 
 
-def usable_cores() -> int:
-    """The cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _cache_folder() -> Path | None:
     """Where compiled programs are kept, if they are: by default one folder a Python and JAX
     version, since what one compiles is no use to another."""
@@ -174,69 +158,3 @@ def private_folder(folder: Path) -> Path | None:
     except OSError:
         return None
     return folder
-
-
-def describe_session() -> dict[str, Any]:
-    """On what a process trains, in JSON types."""
-    return {
-        "started": now(),
-        "command": shlex.join(sys.argv),
-        "host": platform.node(),
-        "versions": versions(),
-        "jax_settings": jax_settings(),
-        "device": device_facts(),
-        "git_commit": git_commit(Path(__file__).parent),
-    }
-
-
-def now() -> str:
-    """UTC, to the second, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that the numbers depend on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def jax_settings() -> dict[str, Any]:
-    """The settings of JAX that the numbers depend on, from its environment variables or Python."""
-    return {name: getattr(jax.config, name) for name in SETTINGS}
-
-
-def device_facts() -> dict[str, Any]:
-    """Which devices JAX sees, and the processor and cores of the host."""
-    devices = jax.local_devices()
-    return {
-        "platform": devices[0].platform,
-        "kind": devices[0].device_kind,
-        "count": len(devices),
-        "processor": _processor(),
-        "cores": usable_cores(),
-        "system": platform.platform(),
-    }
-
-
-def git_commit(folder: Path) -> str | None:
-    """The commit checked out where the code lies, with `-dirty` if files differ from it."""
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -10,31 +10,25 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import pyarrow as pa
-from rich.console import Console
 
-from research.console import waiting
+from research.engine import memory
+from research.engine.axes import Runs
+from research.engine.blocks import gather_states, start_blocks
+from research.engine.cadence import plan_chunks
+from research.engine.loop import train
+from research.engine.metrics import Record, as_status
+from research.engine.one_run import state_shapes
+from research.engine.program import Program, compile_program
+from research.engine.rows import row_labels
 from research.errors import Stopped, UserError
-from research.sweep import manifest, memory
-from research.sweep.axes import Runs
-from research.sweep.checkpoints import Checkpoint, Checkpoints
-from research.sweep.engine import train
-from research.sweep.experiment import Experiment, Part
-from research.sweep.jobs import Job, split, unneeded_states
-from research.sweep.metrics import Record, as_status
-from research.sweep.metrics_writer import MetricsWriter
-from research.sweep.plan import plan_chunks
-from research.sweep.program import (
-    Program,
-    compile_program,
-    gather_states,
-    start_blocks,
-    state_shapes,
-)
-from research.sweep.progress import SweepProgress
-from research.sweep.rows import row_labels
-from research.sweep.run_folder import RunFolder
-from research.sweep.signals import StopRequest, stop_request
-from research.sweep.terminal import cost_line, print_diverged, say, trained_line
+from research.runs import manifest
+from research.runs.checkpoints import Checkpoint, Checkpoints
+from research.runs.experiment import Experiment, Part
+from research.runs.jobs import Job, split, unneeded_states
+from research.runs.memory_limit import device_limit
+from research.runs.metrics_writer import MetricsWriter
+from research.runs.observer import NEVER_STOPPING, Observer
+from research.runs.run_folder import RunFolder
 
 
 class TrainOptions(NamedTuple):
@@ -63,10 +57,10 @@ class JobRunner:
         folder: RunFolder,
         schema: pa.Schema,
         options: TrainOptions,
-        console: Console,
+        observer: Observer,
     ):
         self.experiment, self.parts, self.folder = experiment, parts, folder
-        self.schema, self.options, self.console = schema, options, console
+        self.schema, self.options, self.observer = schema, options, observer
 
     def run(self, job: Job) -> None:
         """Trains a job to its end; or cuts it smaller, if it does not fit the memory.
@@ -96,7 +90,7 @@ class JobRunner:
         step = saved[-1] if saved else job.start
         self.folder.change_plan(lambda plan: split(plan, job, pieces, step, reason))
         parts = f"{pieces} parts, one after the other, from step {step:,} on"
-        say(self.console, f"{self.label(job)}: {reason}; {len(job.runs)} runs go on in {parts}")
+        self.observer.say(f"{self.label(job)}: {reason}; {len(job.runs)} runs go on in {parts}")
 
     def part(self, job: Job) -> Part:
         return self.parts[job.group]
@@ -121,9 +115,10 @@ class _Training:
 
     def __init__(self, runner: JobRunner, job: Job, checkpoints: Checkpoints):
         self.runner, self.job, self.checkpoints = runner, job, checkpoints
-        self.folder, self.options, self.console = runner.folder, runner.options, runner.console
+        self.folder, self.options, self.observer = runner.folder, runner.options, runner.observer
         self.part, self.runs, self.label = runner.part(job), runner.runs(job), runner.label(job)
-        self.saved_at, self.saves, self.stop = time.perf_counter(), 0, StopRequest()
+        self.saved_at, self.saves = time.perf_counter(), 0
+        self.stop = NEVER_STOPPING
 
     def run(self) -> None:
         saved = self.checkpoints.latest(state_shapes(self.part.problem, self.runs))
@@ -133,11 +128,11 @@ class _Training:
             return
         start = saved.step if saved else self.job.start
         chunks = plan_chunks(self.job.stop, self.part.cadence, start)
-        with waiting(self.console, "compiling"):
+        with self.observer.waiting("compiling"):
             resumed = saved is not None or bool(self.job.sources)
             program = self._compile(chunks, self.runs, self.job.width, resumed)
-        say(self.console, f"{self.label}: {cost_line(program)}")
-        limit = self.options.memory_limit or memory.device_limit(program.devices[0])
+        self.observer.compiled(self.label, program)
+        limit = self.options.memory_limit or device_limit(program.devices[0])
         pieces = self._pieces_that_fit(program, chunks, limit) if self.options.fit else 1
         if pieces > 1:
             reason = memory.too_much(program.cost, limit)
@@ -186,7 +181,7 @@ class _Training:
                 "; the runs lie otherwise on the devices than before, so that numbers agree with "
                 "the first part only to rounding"
             )
-        say(self.console, line)
+        self.observer.say(line)
 
     def _source_states(self) -> Any:
         """Where the jobs before left these runs; None if they begin. The writer gets their
@@ -211,19 +206,19 @@ class _Training:
         """The states at the end, on the host."""
         task, job = self.part.problem.task, self.job
         in_work = self.runner.experiment.in_work
-        progress = SweepProgress(
-            self.console, task, len(job.runs), job.stop, self.label, in_work, job.start
+        progress = self.observer.progress(
+            self.label, task, len(job.runs), job.start, job.stop, in_work
         )
         blocks = start_blocks(program, self.runs, states, self.writer.status)
         del states
         self.saved_at = time.perf_counter()
         every = 60 * self.options.checkpoint_minutes
-        with progress, stop_request() as self.stop:
+        with progress as show, self.observer.stopping() as self.stop:
 
             def on_record(record: Record) -> None:
                 with self._forgiving("metrics"):
                     self.writer.add(record)
-                progress.update(record)
+                show(record)
 
             def due() -> bool:
                 return bool(self.stop) or time.perf_counter() - self.saved_at >= every
@@ -287,8 +282,7 @@ class _Training:
         if not self.options.keep_states:
             for name in unneeded_states(self.folder.plan(), self.folder.ended_jobs()):
                 Checkpoints(self.folder.checkpoints(name)).remove()
-        print_diverged(self.console, result["diverged"], len(self.runs))
-        say(self.console, f"{self.label}: {trained_line(result, self.part.problem.task)}")
+        self.observer.trained(self.label, result, len(self.runs), self.part.problem.task)
 
     @contextlib.contextmanager
     def _forgiving(self, what: str):
@@ -297,4 +291,4 @@ class _Training:
             yield
         except OSError as error:
             reason = error.strerror or " ".join(str(error).split())[:200]
-            say(self.console, f"{self.label}: {what} could not be written: {reason}; going on")
+            self.observer.say(f"{self.label}: {what} could not be written: {reason}; going on")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from research.engine.axes import Runs
+from research.engine.metrics import Record, as_typed, value
 from research.errors import UserError, shortlist
-from research.sweep.axes import Runs
-from research.sweep.metrics import Record, as_typed, value
 from research.task import Mean
 
 

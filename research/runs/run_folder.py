@@ -29,9 +29,9 @@ from research.atomic import new_folder, write_bytes
 from research.errors import UserError
 from research.folders import FORMAT, check_format, files_in, named
 from research.plain_text import one_line, shortened
-from research.sweep.jobs import Job, Plan
-from research.sweep.locks import Lock, is_marked, locked
-from research.sweep.tensors import load_facts, load_nested, save_tree
+from research.runs.jobs import Job, Plan
+from research.runs.locks import Lock, is_marked, locked
+from research.runs.tensors import load_facts, load_nested, save_tree
 
 MOST_BYTES = 200  # of the name of a run folder: file systems allow 143 to 255
 

@@ -7,10 +7,10 @@ Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparamet
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from research.sweep.experiment import Part
-from research.sweep.jobs import Job, Plan, cut
-from research.sweep.ranking import Rank, rank
-from research.sweep.search import Halving
+from research.runs.experiment import Part
+from research.runs.jobs import Job, Plan, cut
+from research.runs.ranking import Rank, rank
+from research.runs.search import Halving
 
 
 def advance(

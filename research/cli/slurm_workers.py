@@ -18,10 +18,10 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import DelayedSubmission
 
+from research.cli.machine import private_folder
+from research.cli.worker_process import describe_end, is_final, was_asked_to_stop
 from research.console import print_text
 from research.errors import UserError
-from research.sweep.machine import private_folder
-from research.sweep.worker_process import describe_end, is_final, was_asked_to_stop
 
 POLL_SECONDS = 5.0  # between looks at the queue
 NOTICE_SECONDS = 120  # between SIGUSR2 and the end of a task's time

@@ -1,25 +1,66 @@
-"""The lines that a sweep prints: what it is, what it costs, how fast it was, what went wrong."""
+"""What a sweep prints: what it is, what it costs, how fast it was, what went wrong."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from research.console import say
+from research.cli.progress import SweepProgress
+from research.cli.signals import stop_request
+from research.console import say, waiting
+from research.engine.metrics import Record
+from research.engine.program import Program
 from research.human import human
-from research.sweep import machine
-from research.sweep.experiment import Experiment, Part
-from research.sweep.program import Program
+from research.runs.experiment import Experiment, Part
+from research.runs.observer import Observer, Stopping
+from research.runs.session import device_facts
 from research.task import Task
 
 MOST_NAMED = 10  # diverged runs
 
 
+class TerminalObserver(Observer):
+    """Prints to a console how a sweep goes, and asks it to stop at SIGTERM, SIGINT and SIGHUP."""
+
+    def __init__(self, console: Console | None = None):
+        self.console = console or Console()
+
+    def say(self, line: str) -> None:
+        say(self.console, line)
+
+    def begin(
+        self, experiment: Experiment, parts: Sequence[Part], folder: Path, resumed: bool
+    ) -> None:
+        where = "going on in" if resumed else "recorded in"
+        self.say(experiment_line(experiment, parts, folder, where))
+
+    def compiled(self, label: str, program: Program) -> None:
+        self.say(f"{label}: {cost_line(program)}")
+
+    def trained(self, label: str, result: Mapping[str, Any], runs: int, task: Task) -> None:
+        print_diverged(self.console, result["diverged"], runs)
+        self.say(f"{label}: {trained_line(result, task)}")
+
+    def waiting(self, text: str) -> contextlib.AbstractContextManager[Any]:
+        return waiting(self.console, text)
+
+    @contextlib.contextmanager
+    def progress(
+        self, label: str, task: Task, runs: int, start: int, stop: int, in_work: bool
+    ) -> Iterator[Callable[[Record], None]]:
+        with SweepProgress(self.console, task, runs, stop, label, in_work, start) as shown:
+            yield shown.update
+
+    def stopping(self) -> contextlib.AbstractContextManager[Stopping]:
+        return stop_request()
+
+
 def experiment_line(experiment: Experiment, parts: Sequence[Part], folder: Path, where: str) -> str:
     """How many runs, of what, and where they are "recorded in", or how one calls it."""
     runs, seeds = sum(len(part.group.runs) for part in parts), len(experiment.seeds)
-    facts = machine.device_facts()
+    facts = device_facts()
     lengths = sorted({_length(experiment, part) for part in parts})
     length = " or ".join(f"{length:,}" for length in lengths)
     unit = parts[0].problem.task.work_unit if experiment.in_work else "steps"

@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from research.cli import local_workers, slurm_workers
+from research.cli.local_workers import LocalWorker, Place, keep_to
+from research.cli.worker_process import IN_UTF8, worker_command
 from research.console import print_text
 from research.errors import UserError, plain_exit
-from research.sweep import local_workers, slurm_workers
-from research.sweep.local_workers import LocalWorker, Place, keep_to
-from research.sweep.run_folder import RunFolder
-from research.sweep.worker_process import IN_UTF8, worker_command
+from research.runs.run_folder import RunFolder
 
 DEFAULT_WORKERS = 2  # where no GPUs say how many
 SLURM_ONLY = ("partition", "minutes", "gpus", "cpus", "slurm", "wait")

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from research.cli.signals import LAUNCHER, StopRequest, stop_request
+from research.cli.worker_process import IN_UTF8, describe_end, is_final
 from research.console import print_text
 from research.errors import Stopped, UserError
-from research.sweep.signals import LAUNCHER, StopRequest, stop_request
-from research.sweep.worker_process import IN_UTF8, describe_end, is_final
 
 POLL_SECONDS = 0.2  # between looks at whether the workers are done, or a signal came
 

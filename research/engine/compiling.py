@@ -1,0 +1,83 @@
+"""Compiling a function of runs ahead of time, once for every set of shapes, and what JAX says."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+SETTINGS = (  # of JAX, that change numbers or how they are rounded
+    "jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable",
+    "jax_numpy_dtype_promotion", "jax_disable_jit",
+)  # fmt: skip
+
+
+def jax_settings() -> dict[str, Any]:
+    """The settings of JAX that the numbers depend on, from its environment variables or Python."""
+    return {name: getattr(jax.config, name) for name in SETTINGS}
+
+
+def compile_sharded(
+    mesh: Mesh,
+    call: tuple[Any, ...],
+    specs: Sequence[P],
+    args: tuple[Any, ...],
+    donate: tuple[int, ...] = (),
+) -> tuple[Callable[..., Any], Any]:
+    """A compiled function, and the shapes of what it returns.
+
+    Kept in memory: a second sweep of the same task, as in a notebook, compiles only what differs.
+
+    Args:
+      mesh: the devices to shard the run axis over.
+      call: a function, then its static arguments.
+      specs: which of its other arguments have a run axis.
+      args: their shapes.
+      donate: which of them it may overwrite.
+    """
+    leaves, treedef = jax.tree.flatten(args)
+    settings = tuple(jax_settings().items())
+    return _compile_once(mesh, call, tuple(specs), treedef, tuple(leaves), donate, settings)
+
+
+@lru_cache(maxsize=64)
+def _compile_once(mesh, call, specs, treedef, leaves, donate, settings):
+    del settings  # of JAX, which tracing and compiling read
+    args = jax.tree.unflatten(treedef, leaves)
+    # shard_map, not a sharded vmap: each device runs the plain program on its own lanes, so no
+    # collective can arise.
+    mapped = jax.shard_map(
+        partial(*call), mesh=mesh, in_specs=specs, out_specs=P("run"), check_vma=False
+    )
+    lowered = jax.jit(mapped, donate_argnums=donate).lower(*args)
+    return lowered.compile(), shapes_of(lowered.out_info, NamedSharding(mesh, P("run")))
+
+
+def shapes_of(tree: Any, sharding: NamedSharding) -> Any:
+    """What to compile for, instead of arrays that would take memory."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+    )
+
+
+def forget_programs() -> None:
+    """Frees every compiled program, as if the process had just begun."""
+    _compile_once.cache_clear()
+    jax.clear_caches()
+
+
+class CacheHits:
+    """Counts, while open, the programs that the compilation cache gave."""
+
+    def __enter__(self):
+        self.hits = 0
+        jax.monitoring.register_event_listener(self._listen)
+        return self
+
+    def __exit__(self, *_):
+        jax.monitoring.unregister_event_listener(self._listen)
+
+    def _listen(self, event: str, **_):
+        self.hits += event == "/jax/compilation_cache/cache_hits"

@@ -1,0 +1,46 @@
+"""How runs are laid out over devices, lanes and blocks."""
+
+from typing import NamedTuple
+
+
+class Layout(NamedTuple):
+    """R runs as `blocks` calls of one program over `devices` x `lanes` runs.
+
+    Attributes:
+      devices: how many devices the run axis is sharded over.
+      lanes: how many runs advance in lockstep on each device.
+      blocks: how many such blocks take turns, chunk by chunk.
+      runs: R; the lanes beyond it repeat the last run and are never reported.
+    """
+
+    devices: int
+    lanes: int
+    blocks: int
+    runs: int
+
+    @property
+    def width(self) -> int:
+        """Runs in one call."""
+        return self.devices * self.lanes
+
+    @property
+    def padding(self) -> int:
+        return self.width * self.blocks - self.runs
+
+
+def plan_layout(
+    runs: int, devices: int, most_lanes: int | None = None, width: int | None = None
+) -> Layout:
+    """The fewest blocks of at most `most_lanes` lanes a device, evened out to pad least; as many
+    as `width` runs need, if those are more."""
+    wide = max(runs, width or 0)
+    devices = min(devices, wide)
+    per_device = -(-wide // devices)
+    blocks = 1 if most_lanes is None else -(-per_device // most_lanes)
+    return Layout(devices, -(-per_device // blocks), blocks, runs)
+
+
+def cache_lanes(params_bytes: int, cache_bytes: int = 2**21) -> int:
+    """How many runs to advance in lockstep on one CPU core so that their params, gradients and
+    two Adam moments stay in its second-level cache between steps."""
+    return max(1, cache_bytes // max(1, 4 * params_bytes))

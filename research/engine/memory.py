@@ -1,0 +1,82 @@
+"""What programs need of a device, and into how many parts runs are cut that need more."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from research.human import human
+
+
+class Cost(NamedTuple):
+    """What the compiler says of the training program.
+
+    Attributes:
+      compile_seconds: tracing and compiling all programs of the group, wall time.
+      cache_hits: how many of them came from the compilation cache.
+      flops_per_step: of one step of one run, on average; see `count_flops`.
+      argument_bytes: arguments of one call on one device: data, states, hyper-parameters.
+      temp_bytes: what one call needs beside arguments and results, on one device.
+      shared_bytes: the data, on every device.
+      peak_bytes: all that one device has to hold at once, the blocks that wait included.
+    """
+
+    compile_seconds: float
+    cache_hits: int
+    flops_per_step: float
+    argument_bytes: int
+    temp_bytes: int
+    shared_bytes: int
+    peak_bytes: int
+
+
+def pieces_needed(cost: Cost, limit: int) -> int:
+    """Into how many equal parts runs must be cut for each to fit; 1 if they fit together.
+
+    What all runs share has to fit beside each part.
+    """
+    if cost.peak_bytes <= limit:
+        return 1
+    room = max(1, limit - cost.shared_bytes)
+    return -(-(cost.peak_bytes - cost.shared_bytes) // room)
+
+
+def too_much(cost: Cost, limit: int) -> str:
+    """Why runs are cut."""
+    need, most = human(cost.peak_bytes), human(limit)
+    return f"all at once they need {need}B of a device, and {most}B can be used"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device had too little memory."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+
+
+def measure_memory(
+    programs: Sequence[Any], blocks: int, carried: int, shared: int
+) -> dict[str, int]:
+    """The bytes of `Cost`.
+
+    Args:
+      programs: compiled.
+      blocks: that take turns; while one is worked on, the states of the others wait.
+      carried: bytes of one block on one device.
+      shared: bytes of the data.
+    """
+    temp, working = 0, 0
+    for program in programs:
+        if analysis := program.memory_analysis():  # some backends give none
+            new = max(0, analysis.output_size_in_bytes - analysis.alias_size_in_bytes)
+            temp = max(temp, analysis.temp_size_in_bytes)
+            working = max(working, analysis.temp_size_in_bytes + new)
+    return {
+        "argument_bytes": shared + carried,
+        "temp_bytes": temp,
+        "shared_bytes": shared,
+        "peak_bytes": shared + blocks * carried + working,
+    }
+
+
+def byte_count(shapes: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))

@@ -1,0 +1,107 @@
+"""One run of a task, traced: the shapes of what it carries and reports, and what a step costs."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from research.engine.axes import Runs
+from research.engine.compiling import jax_settings
+from research.engine.flops import count_flops
+from research.errors import UserError, shortlist
+from research.task import Problem, Task, make_key
+
+USUAL_STEPS = 10_000  # over which FLOPs are averaged where the task does not say how many it takes
+
+
+def state_shapes(problem: Problem, runs: Runs) -> Any:
+    """What `gather_states` gives, as `jax.ShapeDtypeStruct` [R, ...]; nothing is compiled."""
+    one = trace_one_run(problem, runs)
+    return jax.tree.map(lambda leaf: with_run_axis(leaf, len(runs)), one.state)
+
+
+def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names that `step` and `evaluate` report, found without compiling.
+
+    Raises:
+      UserError: if they overlap, the key metric is not among the evaluated ones, or a
+        hyper-parameter that takes several values is used nowhere.
+    """
+    one = trace_one_run(problem, runs)
+    return tuple(one.step_metrics), tuple(one.evaluate_metrics)
+
+
+class OneRun(NamedTuple):
+    """Shapes of what one run carries and reports, and its functions, traced."""
+
+    state: Any
+    step_metrics: Any
+    evaluate_metrics: Any
+    flops_per_step: float
+    traces: tuple[Any, Any, Any]  # init, step, evaluate
+
+
+def trace_one_run(problem: Problem, runs: Runs) -> OneRun:
+    shared = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(*_shape(leaf)), problem.shared)
+    hparams = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), runs.hparams)
+    leaves, treedef = jax.tree.flatten((shared, hparams))
+    one = _trace_once(problem.task, treedef, tuple(leaves), tuple(jax_settings().items()))
+    _check_swept_are_used(problem, runs, one.traces)
+    return one
+
+
+@lru_cache(maxsize=64)
+def _trace_once(task: Task, treedef: Any, leaves: tuple[Any, ...], settings: Any) -> OneRun:
+    del settings  # of JAX, which tracing reads
+    shared, hparams = jax.tree.unflatten(treedef, leaves)
+    key = jax.eval_shape(lambda: make_key(0))
+    t = jax.ShapeDtypeStruct((), np.int32)
+    init = jax.jit(task.init).trace(shared, hparams, key)
+    state = init.out_info
+    step = jax.jit(task.step).trace(shared, hparams, state, key, t)
+    evaluate = jax.jit(task.evaluate).trace(shared, hparams, state, key)
+    step_metrics, evaluate_metrics = step.out_info[1], evaluate.out_info
+    if both := sorted(set(step_metrics) & set(evaluate_metrics)):
+        raise UserError(f"step and evaluate both report {shortlist(both)}: rename one")
+    if task.key_metric not in evaluate_metrics:
+        known = shortlist(evaluate_metrics)
+        raise UserError(f"the key metric {task.key_metric!r} is not evaluated; there are {known}")
+    flops = count_flops(step.jaxpr, task.steps or USUAL_STEPS)
+    return OneRun(state, step_metrics, evaluate_metrics, flops, (init, step, evaluate))
+
+
+def forget_traces() -> None:
+    """Frees what is kept of every task that was traced."""
+    _trace_once.cache_clear()
+
+
+def _check_swept_are_used(problem: Problem, runs: Runs, traces: Sequence[Any]) -> None:
+    """A hyper-parameter that takes several values makes a difference somewhere.
+
+    Raises:
+      UserError: naming one that none of the task's functions reads.
+    """
+    before = len(jax.tree.leaves(problem.shared))
+    for index, (name, column) in enumerate(vars(runs.hparams).items()):
+        if len(np.unique(column)) > 1 and not any(_reads(t, before + index) for t in traces):
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{flag}: nothing uses it under this config; give it one value")
+
+
+def _reads(traced: Any, argument: int) -> bool:
+    """Whether a traced function has any use for its argument of that number, counting leaves."""
+    jaxpr = traced.jaxpr.jaxpr
+    variable = jaxpr.invars[argument]
+    readers = (*jaxpr.outvars, *(given for eqn in jaxpr.eqns for given in eqn.invars))
+    return any(given is variable for given in readers)
+
+
+def with_run_axis(leaf: Any, runs: int, sharding: Any = None) -> jax.ShapeDtypeStruct:
+    """The shape of a leaf of so many runs, from that of one."""
+    return jax.ShapeDtypeStruct((runs, *leaf.shape), leaf.dtype, sharding=sharding)
+
+
+def _shape(leaf: Any) -> tuple[tuple[int, ...], Any]:
+    return np.shape(leaf), jax.numpy.result_type(leaf)

@@ -1,0 +1,136 @@
+"""From a task and its runs to compiled programs, with what they cost."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from research.engine.axes import Runs
+from research.engine.blocks import block_of
+from research.engine.cadence import Chunk
+from research.engine.chunk import evaluate_runs, init_runs, make_keys, train_chunk
+from research.engine.compiling import CacheHits, compile_sharded, shapes_of
+from research.engine.layout import Layout, cache_lanes, plan_layout
+from research.engine.memory import Cost, byte_count, measure_memory
+from research.engine.one_run import trace_one_run, with_run_axis
+from research.task import Problem, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The compiled programs of one group of runs.
+
+    Attributes:
+      make_keys: `seeds -> keys`.
+      init: `(shared, hparams, seeds) -> states`; None if all runs are resumed.
+      train: (logs, log_every) -> `(shared, hparams, states, diverged, keys, start) -> (states,
+        Logged)`; the states given are consumed.
+      evaluate: `(shared, hparams, states, diverged, keys, t) -> Logged`.
+      shared: on every device.
+      sharding: of what has a run axis.
+      replicated: the sharding of what has none.
+    """
+
+    task: Task
+    shared: Any
+    layout: Layout
+    sharding: NamedSharding
+    replicated: NamedSharding
+    make_keys: Callable[..., Any]
+    init: Callable[..., Any] | None
+    train: dict[tuple[int, int], Callable[..., Any]]
+    evaluate: Callable[..., Any]
+    cost: Cost
+
+    @property
+    def devices(self) -> list[Any]:
+        return list(np.asarray(self.sharding.mesh.devices).flat)
+
+
+def compile_program(
+    problem: Problem,
+    runs: Runs,
+    chunks: Sequence[Chunk],
+    *,
+    devices: Sequence[Any] | None = None,
+    most_lanes: int | None = None,
+    width: int | None = None,
+    resumed: bool = False,
+) -> Program:
+    """Compiles, ahead of time, all that `runs` need to go through `chunks`.
+
+    Args:
+      problem: task and data.
+      runs: to train.
+      chunks: that they go through.
+      devices: to shard the runs over; all local ones if not given.
+      most_lanes: runs that advance in lockstep on one device at most. If not given: all of them
+        on an accelerator, as many as fit its cache on a CPU core.
+      width: for how many runs to make the programs, if more than there are.
+      resumed: whether the runs have states to start from, so that `init` is not needed.
+
+    Raises:
+      UserError: as `metric_names`.
+    """
+    began = time.perf_counter()
+    task = problem.task
+    devices = jax.local_devices() if devices is None else devices
+    one = trace_one_run(problem, runs)
+    if most_lanes is None and devices[0].platform == "cpu":
+        most_lanes = cache_lanes(byte_count(one.state.params))
+    layout = plan_layout(len(runs), len(devices), most_lanes, width)
+    mesh = Mesh(np.asarray(devices[: layout.devices]), ("run",))
+    sharding, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
+    shared = jax.device_put(problem.shared, replicated)
+    hparams, seeds = shapes_of(block_of(runs, layout, 0), sharding)
+
+    data = shapes_of(shared, replicated)
+    states = jax.tree.map(lambda leaf: with_run_axis(leaf, layout.width, sharding), one.state)
+    diverged = jax.ShapeDtypeStruct(seeds.shape, np.int32, sharding=sharding)
+    t = jax.ShapeDtypeStruct((), np.int32, sharding=replicated)
+    specs = [P(), *[P("run")] * 4, P()]
+    with CacheHits() as cache:
+        new_keys, keys = compile_sharded(mesh, (make_keys,), [P("run")], (seeds,))
+        init = None
+        if not resumed:
+            args = (data, hparams, seeds)
+            init, _ = compile_sharded(mesh, (init_runs, task), [P(), P("run"), P("run")], args)
+        train = {}
+        for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
+            call, args = (_train_by_run, task, *shape), (data, hparams, states, diverged)
+            train[shape], _ = compile_sharded(mesh, call, specs, (*args, keys.step, t), donate=(2,))
+        args = (data, hparams, states, diverged, keys.evaluate, t)
+        evaluate, _ = compile_sharded(mesh, (evaluate_runs, task), specs, args)
+    carried = byte_count((hparams, keys, states, diverged)) // layout.devices
+    programs = (evaluate, *train.values())
+    memory = measure_memory(programs, layout.blocks, carried, byte_count(shared))
+    return Program(
+        task=task,
+        shared=shared,
+        layout=layout,
+        sharding=sharding,
+        replicated=replicated,
+        make_keys=new_keys,
+        init=init,
+        train=train,
+        evaluate=evaluate,
+        cost=Cost(
+            compile_seconds=time.perf_counter() - began,
+            cache_hits=cache.hits,
+            flops_per_step=one.flops_per_step,
+            **memory,
+        ),
+    )
+
+
+def _train_by_run(task, logs, log_every, *args):
+    """`train_chunk` with the run axis first in everything it returns, as `shard_map` cuts it."""
+    states, logged = train_chunk(task, logs, log_every, *args)
+    by_run = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), logged.metrics)
+    return states, logged._replace(metrics=by_run)

@@ -1,0 +1,74 @@
+"""Who watches a sweep: what is said while it trains, and whether it is asked to stop."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from research.engine.metrics import Record
+from research.engine.program import Program
+from research.runs.experiment import Experiment, Part
+from research.task import Task
+
+
+class Stopping(Protocol):
+    """Whether the sweep is to stop at the next chunk, and which signal asked for it."""
+
+    signum: int | None
+
+    def __bool__(self) -> bool: ...
+
+
+class _Never:
+    """Nobody asks."""
+
+    signum: int | None = None
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class Observer:
+    """Watches in silence and never asks to stop. `research.cli.terminal.TerminalObserver` prints
+    what it is told and stops at a signal."""
+
+    def say(self, line: str) -> None:
+        """Takes a line that stands by itself."""
+
+    def begin(
+        self, experiment: Experiment, parts: Sequence[Part], folder: Path, resumed: bool
+    ) -> None:
+        """Is told what is about to be trained, in which run folder, and whether it was begun
+        before."""
+
+    def compiled(self, label: str, program: Program) -> None:
+        """Is told what the program of a job costs."""
+
+    def trained(self, label: str, result: Mapping[str, Any], runs: int, task: Task) -> None:
+        """Is told how a job of so many runs ended; `result` as the manifest has it."""
+
+    def waiting(self, text: str) -> contextlib.AbstractContextManager[Any]:
+        """Is open while something takes long that shows no progress."""
+        return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def progress(
+        self, label: str, task: Task, runs: int, start: int, stop: int, in_work: bool
+    ) -> Iterator[Callable[[Record], None]]:
+        """Is open while a job trains, and gives a function that takes every record.
+
+        Args:
+          label: of the job.
+          task: of its runs.
+          runs: how many.
+          start, stop: the steps that it trains from and to.
+          in_work: whether to count the task's unit of work instead of steps.
+        """
+        yield lambda record: None
+
+    def stopping(self) -> contextlib.AbstractContextManager[Stopping]:
+        """Is open while a job trains, and gives what tells whether to stop."""
+        return contextlib.nullcontext(NEVER_STOPPING)
+
+
+NEVER_STOPPING: Stopping = _Never()
