@@ -57,6 +57,21 @@ def test_the_program_gives_the_mean_of_its_nets_for_any_number_of_rows(config):
         np.testing.assert_allclose(found, expected[:rows], rtol=1e-5, atol=1e-6)
 
 
+def test_pictures_are_standardized_by_the_program():
+    config, shared, _, params = nets(Config(data="digits", hidden=()), 2)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (7, 64), np.uint8)
+    shared = dataclasses.replace(
+        shared,
+        train=shared.train._replace(x=pixels),
+        x_mean=np.float32(rng.uniform(0, 200, 64)),
+        x_scale=np.float32(rng.uniform(10, 100, 64)),
+    )
+    found = run_program(make_program(config, shared, params), pixels)
+    expected = mean_of(config, shared, params, (pixels - shared.x_mean) / shared.x_scale)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.fixture(scope="module", params=["min-category-1", "min-category-2"])
 def table(tmp_path_factory, request):
     """The folder of a table of words, numbers and gaps, and of three exported nets for it; their
@@ -71,7 +86,8 @@ def table(tmp_path_factory, request):
             "kind": np.arange(rows) % 3,
         }
     )
-    frame.loc[:0, "city"] = "Kiel" if least > 1 else "Ulm"  # a category of its own
+    # Categories of their own, of which some are in the training part.
+    frame.loc[:2, "city"] = ["Kiel", "Oslo", "Lyon"] if least > 1 else ["Ulm"] * 3
     frame.to_csv(tmp_path / "table.csv", index=False)
     data = {"data": str(tmp_path / "table.csv"), "target": "kind"}
     config = Config(**data, hidden=(8,), batch_size=8, min_category=least)
@@ -164,5 +180,6 @@ def test_the_schema_is_json_and_names_all_features(table):
     schema = json.loads(json.dumps(make_schema(config, facts)))
     assert [column["name"] for column in schema["columns"]] == ["city", "age", "seconds"]
     assert schema["features"] == facts["features"]
+    assert bool(schema["columns"][0]["other"]) == (config.min_category > 1)
     unknown = dataclasses.replace(config, min_category=5)
     assert make_schema(unknown, facts)["columns"][0]["unknown"]
