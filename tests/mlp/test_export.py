@@ -1,13 +1,14 @@
 """Programs that predict without the package."""
 
 import dataclasses
+import io
 import json
+import runpy
 import shutil
 import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from research.mlp import Config, HParams, make_problem
 from research.mlp.export import SCRIPT, make_program, make_schema, run_program
 from research.mlp.task import fit_to, predictions
+from tests.contract import slow
 
 RNG = np.random.default_rng(0)
 
@@ -22,14 +24,18 @@ RNG = np.random.default_rng(0)
 def nets(config, count):
     """A config with its loss, data, facts, and params of a few nets that were not trained."""
     problem = make_problem(config)
-    init = jax.jit(problem.task.init)
-    some = [init(problem.shared, HParams(), jax.random.key(seed)).params for seed in range(count)]
-    params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *some)
+    shapes = jax.eval_shape(problem.task.init, problem.shared, HParams(), jax.random.key(0)).params
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: np.float32(rng.normal(size=(count, *leaf.shape)) / np.sqrt(leaf.shape[0])),
+        shapes,
+    )
     return fit_to(config, problem.shared), problem.shared, problem.facts, params
 
 
 def mean_of(config, shared, params, x):
-    return jax.vmap(lambda one: predictions(config, shared, one, x))(params).mean(axis=0)
+    of_each = jax.jit(jax.vmap(lambda one: predictions(config, shared, one, x)))
+    return np.asarray(of_each(params)).mean(axis=0)
 
 
 @pytest.mark.parametrize(
@@ -44,16 +50,34 @@ def mean_of(config, shared, params, x):
 def test_the_program_gives_the_mean_of_its_nets_for_any_number_of_rows(config):
     config, shared, _, params = nets(config, 3)
     program = make_program(config, shared, params)
-    for rows in (1, 7, len(shared.test.x)):
-        x = np.asarray(shared.test.x[:rows])
-        expected = mean_of(config, shared, params, x)
-        np.testing.assert_allclose(run_program(program, x), expected, rtol=1e-5, atol=1e-6)
+    x = np.asarray(shared.test.x[:7])
+    expected = mean_of(config, shared, params, x)
+    for rows in (1, 7):
+        found = run_program(program, x[:rows])
+        np.testing.assert_allclose(found, expected[:rows], rtol=1e-5, atol=1e-6)
 
 
-@pytest.fixture(params=[1, 2], ids=["min-category-1", "min-category-2"])
-def table(tmp_path, request):
-    """A table of words, numbers and gaps, and a net for it."""
-    rows = 60
+def test_pictures_are_standardized_by_the_program():
+    config, shared, _, params = nets(Config(data="digits", hidden=()), 2)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (7, 64), np.uint8)
+    shared = dataclasses.replace(
+        shared,
+        train=shared.train._replace(x=pixels),
+        x_mean=np.float32(rng.uniform(0, 200, 64)),
+        x_scale=np.float32(rng.uniform(10, 100, 64)),
+    )
+    found = run_program(make_program(config, shared, params), pixels)
+    expected = mean_of(config, shared, params, (pixels - shared.x_mean) / shared.x_scale)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture(scope="module", params=["min-category-1", "min-category-2"])
+def table(tmp_path_factory, request):
+    """The folder of a table of words, numbers and gaps, and of three exported nets for it; their
+    config, data, facts and params."""
+    rows, least = 60, int(request.param[-1])
+    tmp_path = tmp_path_factory.mktemp("table")
     frame = pd.DataFrame(
         {
             "city": RNG.choice(["Ulm", "Bonn", ""], rows),
@@ -62,11 +86,14 @@ def table(tmp_path, request):
             "kind": np.arange(rows) % 3,
         }
     )
-    frame.loc[:0, "city"] = "Kiel" if request.param > 1 else "Ulm"  # a category of its own
+    # Categories of their own, of which some are in the training part.
+    frame.loc[:2, "city"] = ["Kiel", "Oslo", "Lyon"] if least > 1 else ["Ulm"] * 3
     frame.to_csv(tmp_path / "table.csv", index=False)
     data = {"data": str(tmp_path / "table.csv"), "target": "kind"}
-    config = Config(**data, hidden=(8,), batch_size=8, min_category=request.param)
-    return tmp_path, *nets(config, 3)
+    config = Config(**data, hidden=(8,), batch_size=8, min_category=least)
+    some = nets(config, 3)
+    export_to(tmp_path / "export", *some)
+    return tmp_path, *some
 
 
 def export_to(folder, config, shared, facts, params):
@@ -76,49 +103,76 @@ def export_to(folder, config, shared, facts, params):
     shutil.copyfile(SCRIPT, folder / "predict.py")
 
 
-def call(folder, table):
-    """`predict.py` as a person calls it, in a process that cannot import the package."""
-    command = [sys.executable, str(folder / "predict.py"), str(table)]
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """`predict.py` of a folder on a table: what it returns, prints, and complains of."""
+
+    def called(folder, table):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", [str(folder / "predict.py"), str(table)])
+            patch.setitem(sys.modules, "research", None)
+            try:
+                runpy.run_path(sys.argv[0], run_name="__main__")
+                code = 0
+            except SystemExit as end:
+                code = end.code
+        return code, *capsys.readouterr()
+
+    return called
+
+
+def test_a_table_is_encoded_as_in_training(table, call):
+    folder, config, shared, facts, params = table
+    code, out, err = call(folder / "export", folder / "table.csv")
+    assert (code, err) == (0, "")
+    found = pd.read_csv(io.StringIO(out))
+    assert found.columns[0] == "kind"
+    assert len(found) == 60
+    parts = ("train", "validation", "test")
+    rows = np.concatenate([facts["rows"][part] for part in parts])
+    x = np.concatenate([getattr(shared, part).x for part in parts])
+    expected = mean_of(config, shared, params, x)
+    np.testing.assert_allclose(found.iloc[rows, 1:].to_numpy(), expected, atol=2e-6)
+    names = np.array(facts["classes"])[expected.argmax(axis=1)]
+    assert found["kind"][rows].astype(str).tolist() == names.tolist()
+
+
+@pytest.mark.parametrize(
+    "table", ["min-category-1", slow("min-category-2")], indirect=True, ids=lambda name: name
+)
+def test_a_person_calls_it_where_the_package_is_not(table, call):
+    """In a process that cannot import it, and from another folder."""
+    folder, *_ = table
+    script, given = str(folder / "export" / "predict.py"), str(folder / "table.csv")
     hidden = "import sys; sys.modules['research'] = None; sys.argv = sys.argv[1:]; "
     hidden += "import runpy; runpy.run_path(sys.argv[0], run_name='__main__')"
-    return subprocess.run(
-        [command[0], "-c", hidden, *command[1:]], cwd="/", capture_output=True, text=True
+    command = [sys.executable, "-c", hidden, script, given]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found, expected = done.stdout, call(folder / "export", given)[1]
+    assert [row.split(",")[0] for row in found.splitlines()] == [
+        row.split(",")[0] for row in expected.splitlines()
+    ]
+    pd.testing.assert_frame_equal(
+        pd.read_csv(io.StringIO(found)), pd.read_csv(io.StringIO(expected)), atol=2e-6
     )
 
 
-def test_a_table_is_encoded_as_in_training(table):
-    folder, config, shared, facts, params = table
-    export_to(folder / "export", config, shared, facts, params)
-    done = call(folder / "export", folder / "table.csv")
-    assert done.returncode == 0, done.stderr
-    (folder / "out.csv").write_text(done.stdout)
-    found = pd.read_csv(folder / "out.csv")
-    assert found.columns[0] == "kind"
-    assert len(found) == 60
-    for part in ("train", "validation", "test"):
-        expected = mean_of(config, shared, params, getattr(shared, part).x)
-        given = found.iloc[facts["rows"][part], 1:].to_numpy()
-        np.testing.assert_allclose(given, expected, atol=2e-6)
-        names = np.array(facts["classes"])[expected.argmax(axis=1)]
-        assert found["kind"][facts["rows"][part]].astype(str).tolist() == names.tolist()
-
-
-def test_what_the_net_does_not_know_is_told(table):
-    folder, config, shared, facts, params = table
-    export_to(folder / "export", config, shared, facts, params)
+def test_what_the_net_does_not_know_is_told(table, call, tmp_path):
+    folder, config, *_ = table
     frame = pd.read_csv(folder / "table.csv")
     frame.loc[5, "city"] = "Rome"
-    frame.to_csv(folder / "other.csv", index=False)
-    done = call(folder / "export", folder / "other.csv")
+    frame.to_csv(tmp_path / "other.csv", index=False)
+    code, _, err = call(folder / "export", tmp_path / "other.csv")
     if config.min_category == 1:
-        assert done.returncode == 2
+        assert code == 2
         says = "line 7, column city: 'Rome' is no category that the net knows"
-        assert done.stderr == f"error: {folder / 'other.csv'}, {says}\n"
+        assert err == f"error: {tmp_path / 'other.csv'}, {says}\n"
     else:
-        assert done.returncode == 0, done.stderr
-    frame.drop(columns="age").to_csv(folder / "other.csv", index=False)
-    done = call(folder / "export", folder / "other.csv")
-    assert done.stderr == "error: the table has no column age\n"
+        assert (code, err) == (0, "")
+    frame.drop(columns="age").to_csv(tmp_path / "other.csv", index=False)
+    code, _, err = call(folder / "export", tmp_path / "other.csv")
+    assert (code, err) == (2, "error: the table has no column age\n")
 
 
 def test_the_schema_is_json_and_names_all_features(table):
@@ -126,5 +180,6 @@ def test_the_schema_is_json_and_names_all_features(table):
     schema = json.loads(json.dumps(make_schema(config, facts)))
     assert [column["name"] for column in schema["columns"]] == ["city", "age", "seconds"]
     assert schema["features"] == facts["features"]
+    assert bool(schema["columns"][0]["other"]) == (config.min_category > 1)
     unknown = dataclasses.replace(config, min_category=5)
     assert make_schema(unknown, facts)["columns"][0]["unknown"]

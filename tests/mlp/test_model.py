@@ -1,5 +1,7 @@
 """The network."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,9 @@ import numpy as np
 import pytest
 
 from research.mlp.model import ACTIVATIONS, MLP, Dropout, pool
+from tests.contract import slow
 
-X = jax.random.normal(jax.random.key(0), (6, 4))
+X = np.float32(np.random.default_rng(0).normal(size=(6, 4)))
 BY_HAND = {
     "relu": lambda x: np.maximum(x, 0),
     "tanh": np.tanh,
@@ -22,59 +25,80 @@ def some_params(model, x=X):
     """Params of the right shapes, of which none is 0."""
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(model.init, jax.random.key(0), x)["params"]
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), shapes)
+    return jax.tree.map(lambda leaf: np.float32(rng.normal(size=leaf.shape)), shapes)
+
+
+def normal(*shape):
+    return np.float32(np.random.default_rng(1).normal(size=shape))
+
+
+def outputs(model, params, x=X):
+    return jax.jit(model.apply)({"params": params}, x)
+
+
+def passes_on(width, layer):
+    """Params of a layer that gives what it reads."""
+    return {f"Dense_{layer}": {"kernel": np.eye(width, dtype=np.float32),
+                               "bias": np.zeros(width, np.float32)}}  # fmt: skip
 
 
 def dense(params, layer, x):
     layer = params[f"Dense_{layer}"]
-    return x @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])
+    return x @ layer["kernel"] + layer["bias"]
 
 
 def close(given, expected):
     chex.assert_trees_all_close(given, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("activation", list(BY_HAND))
-@pytest.mark.parametrize("hidden", [(), (5,), (5, 3, 7)])
+@pytest.mark.parametrize(
+    ("hidden", "activation"),
+    [*(((5, 3, 7), name) for name in BY_HAND), ((), "relu"), ((5,), "tanh"),
+     *(slow(hidden, name) for hidden in ((), (5,)) for name in BY_HAND)],
+)  # fmt: skip
 def test_it_is_f_of_wx_plus_b_layer_by_layer(hidden, activation):
     model = MLP(hidden, 2, activation)
     params = some_params(model)
-    h = np.asarray(X)
+    h = X
     for layer in range(len(hidden)):
         h = BY_HAND[activation](dense(params, layer, h))
-    close(model.apply({"params": params}, X), dense(params, len(hidden), h))
+    close(outputs(model, params), dense(params, len(hidden), h))
 
 
 def test_layer_norm_normalizes_each_row_before_the_activation():
     model = MLP((5, 3), 2, "tanh", layer_norm=True)
     params = some_params(model)
-    h = np.asarray(X)
+    h = X
     for layer in range(2):
         h = dense(params, layer, h)
         h = (h - h.mean(axis=1, keepdims=True)) / np.sqrt(h.var(axis=1, keepdims=True) + 1e-6)
         norm = params[f"LayerNorm_{layer}"]
-        h = np.tanh(h * np.asarray(norm["scale"]) + np.asarray(norm["bias"]))
-    close(model.apply({"params": params}, X), dense(params, 2, h))
+        h = np.tanh(h * norm["scale"] + norm["bias"])
+    close(outputs(model, params), dense(params, 2, h))
 
 
 def test_a_layer_as_wide_as_what_it_reads_adds_to_it():
     """The first and the third; the second is wider and the last one is no hidden layer."""
     model = MLP((4, 6, 6), 6, "tanh", residual=True)
     params = some_params(model)
-    h = np.asarray(X)
+    h = X
     h = h + np.tanh(dense(params, 0, h))
     h = np.tanh(dense(params, 1, h))
     h = h + np.tanh(dense(params, 2, h))
-    close(model.apply({"params": params}, X), dense(params, 3, h))
+    close(outputs(model, params), dense(params, 3, h))
 
 
 @pytest.mark.parametrize("image", [(6, 8, 2), (5, 7, 1)])
 def test_convolutions_are_xlas_and_the_largest_of_every_2x2_pixels(image):
-    x = jax.random.normal(jax.random.key(0), (3, np.prod(image)))
+    x = normal(3, np.prod(image))
     model = MLP((5,), 2, "silu", channels=(4, 3), image=image)
     params = some_params(model, x)
 
-    def convolved(x):
+    @jax.jit
+    def both(params, x):
+        return convolved(params, x), model.apply({"params": params}, x)
+
+    def convolved(params, x):
         h = x.reshape(3, *image)
         for layer, filters in enumerate((4, 3)):
             conv = params[f"Conv3x3_{layer}"]
@@ -86,13 +110,14 @@ def test_convolutions_are_xlas_and_the_largest_of_every_2x2_pixels(image):
             h = jax.lax.reduce_window(h, -jnp.inf, jax.lax.max, window, window, "VALID")
         return h.reshape(3, -1)
 
-    h = np.asarray(jax.nn.silu(dense(params, 0, np.asarray(jax.jit(convolved)(x)))))
+    expected, found = both(params, x)
+    h = BY_HAND["silu"](dense(params, 0, np.asarray(expected)))
     assert params["Dense_0"]["kernel"].shape == (image[0] // 4 * (image[1] // 4) * 3, 5)
-    close(jax.jit(model.apply)({"params": params}, x), dense(params, 1, h))
+    close(found, dense(params, 1, h))
 
 
 def test_layer_norm_of_convolutions_is_over_the_channels_of_a_pixel():
-    x = jax.random.normal(jax.random.key(0), (3, 16))
+    x = normal(3, 16)
     model = MLP((), 2, "tanh", layer_norm=True, channels=(4,), image=(4, 4, 1))
     params = some_params(model, x)
     assert params["LayerNorm_0"]["scale"].shape == (4,)
@@ -106,24 +131,26 @@ def test_layer_norm_of_convolutions_is_over_the_channels_of_a_pixel():
 
 
 def test_of_an_odd_side_the_last_pixels_are_left_out():
-    x = jnp.arange(2 * 5 * 3 * 2.0).reshape(2, 5, 3, 2)
-    pooled = pool(x)
-    chex.assert_shape(pooled, (2, 2, 1, 2))
-    np.testing.assert_array_equal(pooled[:, :, 0], x[:, 1:4:2, 1])
-    np.testing.assert_array_equal(pool(-x)[:, :, 0], -x[:, 0:4:2, 0])
+    x = np.arange(2 * 5 * 3 * 2.0, dtype=np.float32).reshape(2, 5, 3, 2)
+    pooled = np.asarray(jax.jit(pool)(np.concatenate([x, -x])))
+    chex.assert_shape(pooled, (4, 2, 1, 2))
+    np.testing.assert_array_equal(pooled[:2, :, 0], x[:, 1:4:2, 1])
+    np.testing.assert_array_equal(pooled[2:, :, 0], -x[:, 0:4:2, 0])
+
+
+@partial(jax.jit, static_argnums=0)
+def apply_dropout(model, params, x, rate, key):
+    return model.apply({"params": params}, x, Dropout(rate, key))
 
 
 def dropped(model, params, rate, seed=0, x=X):
-    def apply(rate, key):
-        return model.apply({"params": params}, x, Dropout(rate, key))
-
-    return jax.jit(apply)(jnp.float32(rate), jax.random.key(seed))
+    return np.asarray(apply_dropout(model, params, x, np.float32(rate), jax.random.key(seed)))
 
 
 def test_dropout_at_rate_0_changes_nothing():
-    model = MLP((5, 3), 2)
+    model = MLP((5,), 2)
     params = some_params(model)
-    close(dropped(model, params, 0.0), model.apply({"params": params}, X))
+    close(dropped(model, params, 0.0), outputs(model, params))
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.8])
@@ -131,9 +158,8 @@ def test_a_unit_is_dropped_at_the_rate_or_grows_so_that_its_mean_stays(rate):
     """Each unit of each row by itself."""
     model = MLP((200,), 200, "identity")
     params = some_params(model)
-    params["Dense_1"] = {"kernel": jnp.eye(200), "bias": jnp.zeros(200)}
-    whole = np.asarray(model.apply({"params": params}, X))
-    kept = np.asarray(dropped(model, params, rate)) / whole
+    params |= passes_on(200, 1)
+    kept = dropped(model, params, rate) / dense(params, 0, X)
     is_kept = kept != 0
     np.testing.assert_allclose(kept[is_kept], 1 / (1 - rate), rtol=1e-4)
     np.testing.assert_allclose(is_kept.mean(), 1 - rate, atol=0.05)
@@ -144,21 +170,23 @@ def test_a_unit_is_dropped_at_the_rate_or_grows_so_that_its_mean_stays(rate):
 def test_dropout_at_rate_1_leaves_the_last_bias_and_its_gradient_is_a_number():
     model = MLP((5,), 2)
     params = some_params(model)
-    expected = jnp.tile(params["Dense_1"]["bias"], (6, 1))
+    expected = np.tile(params["Dense_1"]["bias"], (6, 1))
     close(dropped(model, params, 1.0), expected)
-    gradient = jax.grad(lambda params: jnp.sum(dropped(model, params, 1.0)))(params)
-    chex.assert_tree_all_finite(gradient)
+
+    @jax.jit
+    def gradient(params, rate):
+        total = lambda params: jnp.sum(apply_dropout(model, params, X, rate, jax.random.key(0)))
+        return jax.grad(total)(params)
+
+    chex.assert_tree_all_finite(jax.device_get(gradient(params, np.float32(1))))
 
 
 def test_dropout_draws_anew_for_each_layer_and_for_each_key():
     """Of three layers that pass on what they read, one in eight units is left by all."""
     model = MLP((400, 400, 400), 400, "identity")
-    params = {
-        f"Dense_{layer}": {"kernel": jnp.eye(400), "bias": jnp.zeros(400)} for layer in range(4)
-    }
-    first, again, other = (
-        dropped(model, params, 0.5, seed, jnp.ones((4, 400))) for seed in (0, 0, 1)
-    )
+    params = passes_on(400, 0) | passes_on(400, 1) | passes_on(400, 2) | passes_on(400, 3)
+    ones = np.ones((4, 400), np.float32)
+    first, again, other = (dropped(model, params, 0.5, seed, ones) for seed in (0, 0, 1))
     np.testing.assert_allclose((first != 0).mean(), 1 / 8, atol=0.04)
     np.testing.assert_array_equal(first, again)
     assert ((first != 0) != (other != 0)).mean() > 0.1
@@ -166,11 +194,7 @@ def test_dropout_draws_anew_for_each_layer_and_for_each_key():
 
 def test_dropout_leaves_the_residual_path():
     model = MLP((4,), 4, "identity", residual=True)
-    params = {
-        "Dense_0": {"kernel": jnp.eye(4), "bias": jnp.zeros(4)},
-        "Dense_1": {"kernel": jnp.eye(4), "bias": jnp.zeros(4)},
-    }
-    close(dropped(model, params, 1.0), X)
+    close(dropped(model, passes_on(4, 0) | passes_on(4, 1), 1.0), X)
 
 
 STRUCTURES = {
@@ -182,15 +206,21 @@ STRUCTURES = {
 }
 
 
-def assert_every_gradient(model, x, **dropout):
-    def total(params):
-        outputs = model.apply({"params": params}, x, **dropout)
+def assert_every_gradient(model, x, with_dropout=False):
+    """Without dropout, and with it if that is asked for."""
+
+    def total(params, dropout):
+        outputs = model.apply({"params": params}, x, dropout)
         return jnp.sum(jnp.square(outputs - 1))
 
-    for path, gradient in jax.tree_util.tree_leaves_with_path(
-        jax.jit(jax.grad(total))(some_params(model, x))
-    ):
-        assert (jnp.abs(gradient) > 1e-6).any(), path
+    @jax.jit
+    def gradients(params):
+        dropouts = [None, Dropout(np.float32(0.3), jax.random.key(3))][: 1 + with_dropout]
+        return [jax.grad(total)(params, dropout) for dropout in dropouts]
+
+    found = jax.device_get(gradients(some_params(model, x)))
+    for path, gradient in jax.tree_util.tree_leaves_with_path(found):
+        assert (np.abs(gradient) > 1e-6).any(), path
 
 
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
@@ -198,30 +228,31 @@ def test_every_parameter_has_a_gradient(activation):
     assert_every_gradient(MLP((16, 8), 2, activation), X)
 
 
-@pytest.mark.parametrize("structure", list(STRUCTURES))
+@pytest.mark.parametrize(
+    "structure",
+    ["all", slow("residual"), slow("plain"), slow("layer norm"), slow("convolutions")],
+)
 def test_every_parameter_of_every_structure_has_a_gradient(structure):
     options = {"hidden": (8, 8), **STRUCTURES[structure]}
-    x = jax.random.normal(jax.random.key(0), (6, 40)) if "image" in options else X
-    model = MLP(outputs=2, activation="silu", **options)
-    assert_every_gradient(model, x)
-    assert_every_gradient(model, x, dropout=Dropout(jnp.float32(0.3), jax.random.key(3)))
+    x = normal(6, 40) if "image" in options else X
+    assert_every_gradient(MLP(outputs=2, activation="silu", **options), x, with_dropout=True)
 
 
 @pytest.mark.parametrize(("activation", "gain"), [("relu", 2.0), ("tanh", 1.0)])
 def test_kernels_start_with_the_variance_of_their_papers(activation, gain):
     model = MLP((2000,), 1, activation)
-    kernel = model.init(jax.random.key(1), X)["params"]["Dense_0"]["kernel"]
-    np.testing.assert_allclose(jnp.var(kernel), gain / 4, rtol=0.05)
+    kernel = jax.jit(model.init)(jax.random.key(1), X)["params"]["Dense_0"]["kernel"]
+    np.testing.assert_allclose(np.var(kernel), gain / 4, rtol=0.05)
 
 
 @pytest.mark.parametrize("channels", [(), (4,)])
 def test_products_in_bfloat16_give_nearly_the_same(channels):
     image = (4, 4, 1) if channels else ()
-    x = jax.random.normal(jax.random.key(0), (6, 16))
+    x = normal(6, 16)
     exact, low = (MLP((20,), 3, "relu", channels=channels, image=image, dtype=dtype)
                   for dtype in (jnp.float32, jnp.bfloat16))  # fmt: skip
-    params = exact.init(jax.random.key(1), x)
-    outputs, expected = low.apply(params, x), exact.apply(params, x)
-    assert outputs.dtype == jnp.float32
-    largest = float(jnp.max(jnp.abs(expected)))
-    assert 0 < float(jnp.max(jnp.abs(outputs - expected))) < 0.03 * largest
+    params = {"params": some_params(exact, x)}
+    outputs, expected = jax.jit(lambda: (low.apply(params, x), exact.apply(params, x)))()
+    assert outputs.dtype == np.float32
+    outputs, expected = np.asarray(outputs), np.asarray(expected)
+    assert 0 < np.abs(outputs - expected).max() < 0.03 * np.abs(expected).max()

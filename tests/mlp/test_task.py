@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import cache
 from pathlib import Path
 
 import chex
@@ -9,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 from scipy.special import log_softmax
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -18,6 +18,7 @@ from research.mlp import PRESETS, Config, HParams, make_problem
 from research.mlp.attacks import attack
 from research.mlp.data import load_dataset
 from research.mlp.dataset import Split
+from research.mlp.label_noise import noisy_labels
 from research.mlp.loss import predicted_class
 from research.mlp.model import MLP
 from research.mlp.task import (
@@ -28,7 +29,6 @@ from research.mlp.task import (
     make_slope,
     next_batch,
     next_rows,
-    outputs,
 )
 from research.shuffle import ORDER
 from research.sweep import Cadence, sweep
@@ -38,19 +38,23 @@ from tests.contract import slow
 
 CONFIG = Config(data="wine", hidden=(8,), batch_size=8)
 OFF = always_zero(HParams())
+RICH = {"hidden": (8, 8), "layer_norm": True, "residual": True, "adversarial_steps": 1,
+        "class_weights": "balanced"}  # fmt: skip
 VARIANTS = {
     "plain": {"off": OFF},
-    "rich": {"hidden": (8, 8), "layer_norm": True, "residual": True, "adversarial_steps": 1,
-             "class_weights": "balanced"},
-    "numbers": {"data": "diabetes", "adversarial_steps": 2},
+    "rich": RICH,
+    "numbers": {"data": "diabetes", "hidden": (), "adversarial_steps": 2, "optimizer": "sgd"},
     "pictures": {"data": "digits", "channels": (4,), "off": OFF},
-}  # fmt: skip
+}
+EVERYTHING = {**RICH, "data": "digits", "channels": (2,), "hidden": (32,), "optimizer": "sgd"}
 HPARAMS = HParams(dropout=0.2, label_noise=0.2, adversarial_radius=0.1)
+NOISE = np.uint32([7, 8])
 GOLDEN = json.loads((Path(__file__).parents[1] / "goldens" / "mlp.json").read_text())
 
 
 def case(variant="plain", **changes):
-    config = dataclasses.replace(CONFIG, **VARIANTS[variant] | changes)
+    some = EVERYTHING if variant == "everything" else VARIANTS[variant]
+    config = dataclasses.replace(CONFIG, **some | changes)
     return contract.Case(make_problem(config), HPARAMS, {"learning_rate": [1e-3, 1e-2]})
 
 
@@ -68,21 +72,22 @@ def test_a_lane_of_every_structure_is_a_lone_run(variant):
     contract.check_a_lane_is_a_lone_run(case(variant), STEPS, atol=1e-5)
 
 
-@pytest.mark.parametrize("variant", ["plain", "rich", "pictures"])
+@pytest.mark.parametrize("variant", ["plain", "everything", slow("rich"), slow("pictures")])
 def test_place_changes_no_bit(variant):
     contract.check_place_changes_no_bit(case(variant), STEPS)
 
 
-@pytest.mark.parametrize("variant", ["plain", "rich", "pictures"])
+@pytest.mark.parametrize("variant", ["plain", "everything", slow("rich"), slow("pictures")])
 def test_all_steps_are_half_a_file_and_half(tmp_path, variant):
     contract.check_resumes_bit_for_bit(case(variant), tmp_path)
 
 
+@pytest.mark.slow
 def test_sgds_steps_are_half_a_file_and_half(tmp_path):
     contract.check_resumes_bit_for_bit(case(optimizer="sgd"), tmp_path)
 
 
-@pytest.mark.parametrize("variant", ["plain", "rich"])
+@pytest.mark.parametrize("variant", ["plain", slow("rich")])
 def test_chunk_length_changes_no_bit(variant):
     contract.check_chunk_length_changes_no_bit(case(variant), STEPS, (STEPS,))
 
@@ -92,12 +97,13 @@ def test_no_chunk_length_changes_a_bit():
     contract.check_chunk_length_changes_no_bit(case(), STEPS, (1, 7))
 
 
-@pytest.mark.parametrize("variant", ["plain", slow("rich")])
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["plain", "rich"])
 def test_sharded_is_unsharded(variant):
     contract.check_sharded_is_unsharded(case(variant), STEPS, atol=1e-5)
 
 
-@pytest.mark.parametrize("variant", ["plain", "rich"])
+@pytest.mark.parametrize("variant", ["plain", slow("rich")])
 def test_seeds_differ_and_repeat(variant):
     contract.check_seeds_differ_and_repeat(case(variant), STEPS)
 
@@ -106,33 +112,55 @@ def test_traced_once():
     contract.check_traced_once(case())
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant", ["numbers", "everything", slow("plain"), slow("rich"), slow("pictures")]
+)
 def test_keys_are_used_once(variant):
     contract.check_keys_are_used_once(case(variant))
+
+
+def some_state(task, shared):
+    """A state before the first step, of kernels as large as those that `init` draws; to draw them
+    as `init` does takes longer to compile than what is done with them."""
+    shapes = jax.eval_shape(task.init, shared, HParams(), jax.random.key(0))
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: np.float32(rng.normal(size=leaf.shape) / np.sqrt(leaf.shape[0])),
+        shapes.params,
+    )
+    opt_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes.opt_state)
+    return State(params, opt_state, np.zeros(ORDER, np.uint32), NOISE)
 
 
 def golden_case():
     """The article's net with PyTorch's weights, and its batch as the whole training part."""
     preset = PRESETS["article"]
     problem = make_problem(dataclasses.replace(preset.config, batch_size=16))
-    batch = Split(jnp.asarray(GOLDEN["x"]), jnp.asarray(GOLDEN["y"]))
+    batch = Split(arrays("x"), arrays("y"))
     shared = dataclasses.replace(problem.shared, train=batch, validation=batch)
-    params = jax.tree.map(jnp.asarray, GOLDEN["params"], is_leaf=lambda x: isinstance(x, list))
     hparams = HParams(
         learning_rate=GOLDEN["learning_rate"],
         weight_decay=GOLDEN["weight_decay"],
         momentum=GOLDEN["momentum"],
     )
-    return problem.task, preset.config, shared, hparams, params
+    return problem.task, preset.config, shared, hparams, arrays("params")
 
 
 def arrays(name):
     return jax.tree.map(np.float32, GOLDEN[name], is_leaf=lambda x: isinstance(x, list))
 
 
+def golden_state(config, hparams, params):
+    """The article's net before its first step."""
+    opt_state = jax.eval_shape(make_optimizer(config, hparams).init, params)
+    opt_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), opt_state)
+    return State(params, opt_state, np.zeros(ORDER, np.uint32), np.zeros(2, np.uint32))
+
+
 def test_the_articles_net_computes_what_pytorch_computes():
     _, config, _, _, params = golden_case()
-    outputs = MLP(config.hidden, 1, config.activation).apply({"params": params}, arrays("x"))
+    apply = jax.jit(MLP(config.hidden, 1, config.activation).apply)
+    outputs = apply({"params": params}, arrays("x"))
     chex.assert_trees_all_close(outputs, arrays("outputs"), atol=1e-6, rtol=1e-5)
 
 
@@ -144,11 +172,10 @@ def test_the_articles_net_learns_as_in_pytorch(optimizer):
     task = make_problem(config).task
     if optimizer == "sgd":
         hparams = hparams.replace(weight_decay=0.0)
-    opt_state = make_optimizer(config, hparams).init(params)
-    state = State(params, opt_state, jnp.zeros(ORDER, jnp.uint32), jnp.zeros(2, jnp.uint32))
+    state = golden_state(config, hparams, params)
     step = jax.jit(task.step)
     for t in range(GOLDEN["steps"]):
-        state, metrics = step(shared, hparams, state, jax.random.key(t), jnp.int32(t))
+        state, metrics = step(shared, hparams, state, jax.random.key(t), np.int32(t))
         if t == 0:
             np.testing.assert_allclose(metrics["loss"], GOLDEN["loss"], rtol=1e-6)
     expected = arrays("after_adamw" if optimizer == "adam" else "after_sgd")
@@ -160,10 +187,9 @@ def test_the_articles_gradient_is_pytorchs():
     config = dataclasses.replace(config, optimizer="sgd", loss="squared_error", batch_size=16)
     hparams = hparams.replace(weight_decay=0.0, momentum=0.0, learning_rate=1.0)
     task = make_problem(config).task
-    opt_state = make_optimizer(config, hparams).init(params)
-    state = State(params, opt_state, jnp.zeros(ORDER, jnp.uint32), jnp.zeros(2, jnp.uint32))
-    after, _ = jax.jit(task.step)(shared, hparams, state, jax.random.key(0), jnp.int32(0))
-    gradients = jax.tree.map(jnp.subtract, params, after.params)
+    state = golden_state(config, hparams, params)
+    after, _ = jax.jit(task.step)(shared, hparams, state, jax.random.key(0), np.int32(0))
+    gradients = jax.tree.map(np.subtract, params, jax.device_get(after.params))
     chex.assert_trees_all_close(gradients, arrays("gradients"), atol=1e-6, rtol=1e-4)
 
 
@@ -171,22 +197,31 @@ def test_the_articles_gradient_is_pytorchs():
 def test_the_gradient_is_the_slope_of_the_loss(data):
     problem = make_problem(Config(data=data, hidden=(4,), activation="tanh", batch_size=8))
     shared, task = problem.shared, problem.task
-    state = jax.jit(task.init)(shared, HParams(), jax.random.key(0))
+    params = some_state(problem.task, shared).params
+    leaves, tree = jax.tree.flatten(params)
+    flat = np.concatenate([leaf.ravel() for leaf in leaves])
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
 
-    @jax.jit
-    def loss(params):
-        moved = state._replace(params=params)
-        return task.evaluate(shared, HParams(), moved, jax.random.key(1))["validation_loss"]
+    def loss(flat):
+        pieces = zip(jnp.split(flat, ends), leaves, strict=True)
+        params = jax.tree.unflatten(tree, [piece.reshape(leaf.shape) for piece, leaf in pieces])
+        state = State(params, None, None, None)
+        return task.evaluate(shared, HParams(), state, jax.random.key(1))["validation_loss"]
 
-    check_grads(loss, (state.params,), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
+    step = np.float32(1e-2) * np.eye(len(flat), dtype=np.float32)
+    losses = jax.jit(jax.vmap(loss))(np.concatenate([flat + step, flat - step]))
+    up, down = np.split(np.asarray(losses, np.float64), 2)
+    gradient = jax.jit(jax.grad(loss))(flat)
+    np.testing.assert_allclose(gradient, (up - down) / 2e-2, atol=1e-3, rtol=1e-2)
+    assert np.abs(gradient).max() > 0.05
 
 
 def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
     config = dataclasses.replace(CONFIG, batch_size=5)
-    order, epochs = jnp.zeros(ORDER, jnp.uint32), []
+    order, epochs = np.zeros(ORDER, np.uint32), []
     step = jax.jit(lambda order, key, t: next_rows(config, 20, order, key, t))
     for t in range(12):
-        order, rows = step(order, jax.random.key(t), jnp.int32(t))
+        order, rows = step(order, jax.random.key(t), np.int32(t))
         epochs += rows.tolist()
     first, second, third = epochs[:20], epochs[20:40], epochs[40:]
     assert sorted(first) == sorted(second) == sorted(third) == list(range(20))
@@ -194,23 +229,23 @@ def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
 
 
 def test_a_batch_is_rows_and_their_targets():
-    shared, rows = case().problem.shared, jnp.asarray([3, 0, 99])
+    shared, rows = case().problem.shared, np.int32([3, 0, 99])
     config = dataclasses.replace(CONFIG, off=OFF)
-    batch = next_batch(config, shared, HParams(), jnp.zeros(2, jnp.uint32), rows)
-    np.testing.assert_array_equal(batch.x, shared.train.x[np.asarray(rows)])
-    np.testing.assert_array_equal(batch.y, shared.train.y[np.asarray(rows)])
+    noise = np.zeros(2, np.uint32)
+    batch = jax.jit(lambda rows: next_batch(config, shared, HParams(), noise, rows))(rows)
+    np.testing.assert_array_equal(batch.x, shared.train.x[rows])
+    np.testing.assert_array_equal(batch.y, shared.train.y[rows])
 
 
 @pytest.mark.parametrize("data", ["wine", "diabetes"])
 def test_a_rows_noise_follows_it_from_batch_to_batch(data):
     config = Config(data=data)
     shared, hparams = make_problem(config).shared, HParams(label_noise=0.5)
-    noise = jnp.asarray([7, 8], jnp.uint32)
-    batch = jax.jit(lambda rows: next_batch(config, shared, hparams, noise, rows))
-    every = batch(jnp.arange(100))
+    batch = jax.jit(lambda rows: next_batch(config, shared, hparams, NOISE, rows))
+    every = batch(np.arange(100, dtype=np.int32))
     assert (np.asarray(every.y) != shared.train.y[:100]).sum() > 20
-    rows = np.random.default_rng(0).permutation(100)
-    for leaf, expected in zip(batch(jnp.asarray(rows)), every, strict=True):
+    rows = np.random.default_rng(0).permutation(100).astype(np.int32)
+    for leaf, expected in zip(batch(rows), every, strict=True):
         np.testing.assert_array_equal(leaf, np.asarray(expected)[rows])
 
 
@@ -234,7 +269,11 @@ SWEPT = {
         "momentum": [0.0, 0.9],
         "beta2": [0.9, 0.999],
     },
-    "rich": {"dropout": [0.0, 0.2], "label_noise": [0.0, 0.2], "adversarial_radius": [0.0, 0.1]},
+    "everything": {
+        "dropout": [0.0, 0.2],
+        "label_noise": [0.0, 0.2],
+        "adversarial_radius": [0.0, 0.1],
+    },
     "numbers": {"label_noise": [0.0, 0.2], "adversarial_radius": [0.0, 0.1]},
 }
 
@@ -250,11 +289,25 @@ def test_every_hyperparameter_changes_the_outcome(variant):
 
 
 @pytest.mark.parametrize(
+    ("variant", "metric", "least"), [("plain", "test_accuracy", 0.9), ("numbers", "test_r2", 0.25)]
+)
+def test_it_learns(variant, metric, least):
+    """With the programs that the tests above compiled. A linear model reaches 0.97 and 0.33."""
+    tried = case(variant)._replace(hparams=HParams(), axes={"learning_rate": [3e-3, 1e-2]})
+    metrics = contract.run(tried, 300).metrics
+    last = metrics[metrics["step"] == 300]
+    assert last[metric].median() >= least
+    first = metrics[metrics["step"] == 1]
+    assert last["loss"].median() < first["loss"].median() / 1.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
     ("data", "metric", "least"),
-    [("digits", "test_accuracy", 0.95), slow("breast_cancer", "test_accuracy", 0.93),
+    [("digits", "test_accuracy", 0.95), ("breast_cancer", "test_accuracy", 0.93),
      ("diabetes", "test_r2", 0.25)],
 )  # fmt: skip
-def test_it_learns(data, metric, least):
+def test_it_learns_other_data_on_all_devices(data, metric, least):
     """A linear model reaches 0.95, 0.96 and 0.33 on these splits."""
     problem = make_problem(Config(data=data, hidden=(32,)))
     cadence = Cadence(100, 300, 300)
@@ -294,19 +347,28 @@ def step_on_every_row(config, hparams=HPARAMS, **changes):
     """The first step of a run whose batch is the training part: the data, the params before, the
     params after, and the loss."""
     dataset, _ = load_dataset(config.data)
-    problem = make_problem(dataclasses.replace(config, batch_size=len(dataset.train.y)))
+    config = dataclasses.replace(config, batch_size=len(dataset.train.y), optimizer="sgd")
+    problem = make_problem(config)
     shared = dataclasses.replace(problem.shared, **changes)
-    state = jax.jit(problem.task.init)(shared, hparams, jax.random.key(0))
-    args = shared, hparams, state, jax.random.key(1), jnp.int32(0)
-    after, metrics = jax.jit(problem.task.step)(*args)
-    return shared, state.params, after.params, float(metrics["loss"])
+    state = some_state(problem.task, shared)
+    after, loss = jax.device_get(_first_step(problem.task)(shared, hparams, state))
+    return shared, state.params, after, float(loss)
+
+
+@cache
+def _first_step(task):
+    def first_step(shared, hparams, state):
+        after, metrics = task.step(shared, hparams, state, jax.random.key(1), np.int32(0))
+        return after.params, metrics["loss"]
+
+    return jax.jit(first_step)
 
 
 def test_rare_classes_weigh_more_in_the_loss():
     config = Config(data="wine", hidden=(), class_weights="balanced", off=OFF)
     shared, params, _, loss = step_on_every_row(config)
     x, y = shared.train
-    logits = x @ np.asarray(params["Dense_0"]["kernel"]) + np.asarray(params["Dense_0"]["bias"])
+    logits = x @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
     losses = -log_softmax(logits, axis=1)[np.arange(len(y)), y]
     weights = compute_class_weight("balanced", classes=np.arange(3), y=y)[y]
     np.testing.assert_allclose(loss, (weights * losses).mean(), rtol=1e-5)
@@ -321,10 +383,10 @@ def test_a_linear_net_is_trained_on_the_worst_corner_of_the_box():
         config, HParams(adversarial_radius=0.2), radius=radius, x_high=np.full(30, 0.5, np.float32)
     )
     x, y = shared.train
-    w = np.asarray(params["Dense_0"]["kernel"])[:, 0]
+    w, bias = params["Dense_0"]["kernel"][:, 0], params["Dense_0"]["bias"]
     sign = np.where(y == 1, -1, 1)[:, None]  # down is wrong for class 1
     moved = np.minimum(x + 0.2 * radius * sign * np.sign(w), 0.5)
-    expected = np.logaddexp(0, sign[:, 0] * (moved @ w)).mean()
+    expected = np.logaddexp(0, sign[:, 0] * (moved @ w + bias)).mean()
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
@@ -335,10 +397,15 @@ def test_noise_is_what_a_run_learns_from(data):
     loud, quiet = HParams(label_noise=1.0), HParams()
     shared, params, _, loss = step_on_every_row(config, loud)
     right = step_on_every_row(config, quiet)[-1]
-    logits = np.asarray(outputs(config, shared, params, shared.train.x))
     if data == "wine":
-        own = log_softmax(logits, axis=1)[np.arange(106), shared.train.y]
-        assert loss > -own.mean() + 0.1 > right
+        logits = shared.train.x @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
+        losses = -log_softmax(logits, axis=1)
+        rows = np.arange(106, dtype=np.int32)
+        noisy = jax.jit(lambda labels: noisy_labels(labels, rows, NOISE, np.float32(1), 3))
+        told = np.asarray(noisy(shared.train.y))
+        assert (told != shared.train.y).all()
+        np.testing.assert_allclose(loss, losses[rows, told].mean(), rtol=1e-5)
+        np.testing.assert_allclose(right, losses[rows, shared.train.y].mean(), rtol=1e-5)
     else:
         np.testing.assert_allclose(loss - right, 1, atol=0.5)
 
@@ -347,13 +414,21 @@ def test_what_is_off_is_what_is_zero():
     def learnt(off):
         return step_on_every_row(dataclasses.replace(CONFIG, off=off), HParams())[2]
 
-    for name in OFF:
-        chex.assert_trees_all_close(learnt((name,)), learnt(()), atol=1e-6)
+    chex.assert_trees_all_close(learnt(OFF), learnt(()), atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OFF)
+def test_what_is_off_alone_is_what_is_zero(name):
+    def learnt(off):
+        return step_on_every_row(dataclasses.replace(CONFIG, off=off), HParams())[2]
+
+    chex.assert_trees_all_close(learnt((name,)), learnt(()), atol=1e-6)
 
 
 def test_an_evaluation_is_without_dropout_noise_attacks_and_weights():
     rich, plain = case("rich").problem, case("rich", class_weights="none").problem
-    state = jax.jit(plain.task.init)(plain.shared, HParams(), jax.random.key(0))
+    state = some_state(plain.task, plain.shared)
     loud = HParams(dropout=0.9, label_noise=1.0, adversarial_radius=9.0)
     evaluate = jax.jit(rich.task.evaluate)
     first = evaluate(rich.shared, loud, state, jax.random.key(1))
@@ -362,29 +437,39 @@ def test_an_evaluation_is_without_dropout_noise_attacks_and_weights():
     chex.assert_trees_all_equal(first, again, expected)
 
 
-@pytest.mark.parametrize("rows", [[0], [0, 0], [0, 1]])
+@pytest.mark.parametrize("rows", [[0, 0], [0, 1], slow([0])])
 def test_r2_of_targets_that_are_all_the_same_is_undefined(rows):
     """Such as a test part of one row: it is no divergence."""
     problem = make_problem(Config(data="diabetes", hidden=()))
     part = Split(problem.shared.test.x[rows], problem.shared.test.y[rows])
-    shared, args = dataclasses.replace(problem.shared, test=part), (HPARAMS, jax.random.key(0))
-    state = jax.jit(problem.task.init)(problem.shared, *args)
-    found = jax.jit(problem.task.evaluate)(shared, HPARAMS, state, jax.random.key(1))
+    shared = dataclasses.replace(problem.shared, test=part)
+    params = {"Dense_0": {"kernel": np.ones((10, 1), np.float32), "bias": np.zeros(1, np.float32)}}
+    found = _evaluate(problem.task)(shared, State(params, None, None, None))
     assert float(found["test_r2"].weight) == (rows == [0, 1])
     assert float(found["validation_r2"].weight) == 1
     others = [found[name] for name in ("test_loss", "test_rmse", "validation_loss")]
     assert np.isfinite(others).all()
 
 
+@cache
+def _evaluate(task):
+    return jax.jit(lambda shared, state: task.evaluate(shared, HPARAMS, state, jax.random.key(1)))
+
+
 def test_a_rows_slope_is_its_own():
     config = dataclasses.replace(CONFIG, loss="cross_entropy")
     shared = case().problem.shared
-    params = jax.jit(case().problem.task.init)(shared, HPARAMS, jax.random.key(0)).params
-    x, y = map(jnp.asarray, shared.test)
-    every = jax.jit(make_slope(config, shared, params, y))(x)
-    alone = jax.jit(make_slope(config, shared, params, y[3:4]))(x[3:4])
+    x, y = shared.test
+    params = some_state(case().problem.task, shared).params
+
+    @jax.jit
+    def slopes():
+        every = make_slope(config, shared, params, y)(x)
+        return every, make_slope(config, shared, params, y[3:4])(x[3:4])
+
+    every, alone = map(np.asarray, slopes())
     chex.assert_trees_all_close(every[3:4], alone, atol=1e-6)
-    assert jnp.abs(alone).max() > 1e-3
+    assert np.abs(alone).max() > 1e-3
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The core, on the toy whose numbers are known."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -21,39 +23,49 @@ from tests import toy
 NAN = float("nan")
 
 
-def start(axes, seeds):
+@partial(jax.jit, static_argnums=0)
+def start(task, shared, hparams, seeds):
+    return init_runs(task, shared, hparams, seeds), make_keys(seeds)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def compiled_chunk(task, logs, log_every, shared, hparams, seeds, status, at):
+    states, keys = start(task, shared, hparams, seeds)
+    return train_chunk(task, logs, log_every, shared, hparams, states, status, keys.step, at)
+
+
+@partial(jax.jit, static_argnums=0)
+def compiled_evaluation(task, shared, hparams, seeds, status, t):
+    states, keys = start(task, shared, hparams, seeds)
+    return evaluate_runs(task, shared, hparams, states, status, keys.evaluate, t)
+
+
+def train(logs, log_every, axes, seeds=(0,), at=0, step=toy.step, status=None, **shared):
     runs = make_runs(toy.ToyHParams(), axes, seeds)
-    hparams = jax.tree.map(jnp.asarray, runs.hparams)
-    problem = toy.problem()
-    seeds = jnp.asarray(runs.seeds)
-    states = init_runs(problem.task, problem.shared, hparams, seeds)
-    return problem, hparams, states, make_keys(seeds)
+    task, shared = toy.TASK._replace(step=step), {"start": np.float32(0), **shared}
+    status = start_status(len(runs)) if status is None else np.int32(status)
+    args = shared, runs.hparams, runs.seeds, status, np.int32(at)
+    return jax.device_get(compiled_chunk(task, logs, log_every, *args))
 
 
-def train(logs, log_every, axes, seeds=(0,), at=0, step=toy.step, status=None):
-    problem, hparams, states, keys = start(axes, seeds)
-    task = problem.task._replace(step=step)
-    status = jnp.asarray(start_status(len(keys.step)) if status is None else status)
-    args = hparams, states, status, keys.step, jnp.int32(at)
-    return train_chunk(task, logs, log_every, problem.shared, *args)
+def evaluate(axes, status, t=6, evaluate=toy.evaluate, seeds=(0,), **shared):
+    runs = make_runs(toy.ToyHParams(), axes, seeds)
+    task, shared = toy.TASK._replace(evaluate=evaluate), {"start": np.float32(0), **shared}
+    args = shared, runs.hparams, runs.seeds, np.int32(status), np.int32(t)
+    return jax.device_get(compiled_evaluation(task, *args))
 
 
-def evaluate(axes, status, t=6, evaluate=toy.evaluate, seeds=(0,)):
-    problem, hparams, states, keys = start(axes, seeds)
-    task = problem.task._replace(evaluate=evaluate)
-    args = hparams, states, jnp.asarray(status, jnp.int32), keys.evaluate, jnp.int32(t)
-    return evaluate_runs(task, problem.shared, *args)
+def reports(shared, hparams, state, key, t):
+    """A step that reports one `Mean`, which is of `shared` at step 3 of the runs that fail there,
+    or at any if it is of "every" step."""
+    state, _ = toy.step(shared, hparams, state, key, t)
+    bad = (t == hparams.fail_at) | shared["every"]
+    total, weight = (jnp.where(bad, shared[name], 1.0) for name in ("total", "weight"))
+    return state, {"return": Mean(total, weight)}
 
 
-def reports(name, total, weight):
-    """A step that reports one `Mean`, whose total is bad at step 3 of the runs that fail there."""
-
-    def step(shared, hparams, state, key, t):
-        state, _ = toy.step(shared, hparams, state, key, t)
-        bad = t == hparams.fail_at
-        return state, {name: Mean(jnp.where(bad, total, 1.0), jnp.where(bad, weight, 1.0))}
-
-    return step
+def evaluates(shared, *_):
+    return {"score": Mean(shared["total"], shared["weight"])}
 
 
 def test_logged_metrics_are_means_over_their_steps():
@@ -64,10 +76,10 @@ def test_logged_metrics_are_means_over_their_steps():
 
 
 def test_a_metric_that_is_not_defined_at_every_step_counts_only_where_it_is():
-    _, logged = train(2, 3, {}, at=1)
+    _, logged = train(2, 3, {"rate": [1.0, 10.0]}, at=1)
     event = logged.metrics["event"]  # steps 1 2 3, then 4 5 6
-    np.testing.assert_array_equal(event.weight, [[1], [2]])
-    np.testing.assert_array_equal(event.total, [[2], [10]])
+    np.testing.assert_array_equal(event.weight, [[1, 1], [2, 2]])
+    np.testing.assert_array_equal(event.total, [[2, 2], [10, 10]])
     _, logged = train(2, 1, {}, at=0)
     np.testing.assert_array_equal(logged.metrics["event"].weight, [[1], [0]])
 
@@ -103,16 +115,14 @@ def test_params_that_are_not_finite_count_though_the_loss_is():
 def test_a_metric_of_weight_0_is_undefined_and_no_divergence_whatever_its_total(
     runs, total, weight, diverges
 ):
-    _, logged = train(1, 6, {"fail_at": runs}, step=reports("return", total, weight))
+    mean = {"total": np.float32(total), "weight": np.float32(weight)}
+    _, logged = train(1, 6, {"fail_at": runs}, step=reports, every=np.False_, **mean)
     assert logged.diverged[-1] == (3 if diverges else NEVER)
     if not diverges:
         np.testing.assert_array_equal(logged.metrics["return"].total[0], [6.0, 5.0][-len(runs) :])
         np.testing.assert_array_equal(logged.metrics["return"].weight[0], [6.0, 5.0][-len(runs) :])
 
-    def bad(*_):
-        return {"score": Mean(jnp.float32(total), jnp.float32(weight))}
-
-    evaluated = evaluate({}, [NEVER], evaluate=bad)
+    evaluated = evaluate({}, [NEVER], evaluate=evaluates, **mean)
     assert evaluated.diverged[0] == (5 if diverges else NEVER)
     assert diverges or evaluated.metrics["score"].total[0] == 0
 
@@ -121,11 +131,8 @@ def test_a_metric_of_weight_0_is_undefined_and_no_divergence_whatever_its_total(
 def test_a_logged_mean_that_overflows_is_a_divergence(value, weight):
     """Each step is finite, but their sum is not; or the sum is, but not over so small a weight."""
 
-    def step(*args):
-        state, _ = toy.step(*args)
-        return state, {"loss": Mean(jnp.float32(value * (1 if weight == 1 else 100)), weight)}
-
-    _, logged = train(1, 4, {}, step=step)
+    mean = {"total": np.float32(value * (1 if weight == 1 else 100)), "weight": np.float32(weight)}
+    _, logged = train(1, 4, {}, step=reports, every=np.True_, **mean)
     assert logged.diverged[0] == (1 if weight == 1 else 3)
 
 
@@ -146,22 +153,27 @@ def test_an_evaluation_that_is_not_finite_counts_as_of_the_last_step():
 
 def test_a_run_is_given_the_key_of_its_seed_and_step_alone():
     states, _ = train(1, 4, {"rate": [1.0, 2.0]}, seeds=(3, 9))
-    _, step_key, _ = jax.random.split(jax.random.key(9), 3)
-    expected = jax.random.uniform(jax.random.fold_in(step_key, 3))
-    np.testing.assert_array_equal(states.draw[1], expected)
+
+    @jax.jit
+    def expected():
+        _, step_key, _ = jax.random.split(jax.random.key(9), 3)
+        return jax.random.uniform(jax.random.fold_in(step_key, 3))
+
+    np.testing.assert_array_equal(states.draw[1], expected())
     np.testing.assert_array_equal(states.draw[1], states.draw[3])  # same seed, other setting
     assert states.draw[0] != states.draw[1]
 
 
 def test_evaluation_has_keys_of_its_own_that_follow_the_step():
-    _, _, states, _ = start({}, (0, 1))
+    runs = make_runs(toy.ToyHParams(), {}, (0, 1))
+    states, _ = start(toy.TASK, {"start": np.float32(0)}, runs.hparams, runs.seeds)
 
     def noise(t):
         return evaluate({}, [NEVER, NEVER], t, seeds=(0, 1)).metrics
 
     first, later = noise(0)["noise"].total, noise(1)["noise"].total
     stepped, _ = train(1, 1, {}, (0, 1))  # its draw is from the key of step 0
-    drawn = (first, later, states.draw, stepped.draw)
+    drawn = (first, later, np.asarray(states.draw), stepped.draw)
     assert len(np.unique(np.concatenate(drawn))) == 8
     chex.assert_trees_all_equal(first, noise(0)["noise"].total)
 

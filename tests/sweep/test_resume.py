@@ -22,6 +22,7 @@ from research.sweep.progress import SweepProgress
 from research.sweep.run_folder import RunFolder, load_params
 from research.sweep.runner import RunOptions, run_experiment
 from research.sweep.search import Halving
+from tests.contract import slow
 from tests.sweep.test_runner import experiment
 
 pytestmark = pytest.mark.usefixtures("default_hangup")
@@ -49,11 +50,20 @@ def assert_same(folder, other):
     np.testing.assert_array_equal(params, other_params)
 
 
-@pytest.fixture
-def whole(tmp_path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
     """The folder of a sweep that nothing happened to."""
-    run(tmp_path, "whole")
-    return tmp_path / "whole"
+    folder = tmp_path_factory.mktemp("whole")
+    run(folder, "whole")
+    return folder / "whole"
+
+
+@pytest.fixture(scope="module")
+def whole_halving(tmp_path_factory):
+    """The same of one that halves."""
+    folder = tmp_path_factory.mktemp("halving")
+    run(folder, "whole", changes=HALVING)
+    return folder / "whole"
 
 
 @pytest.fixture
@@ -79,8 +89,10 @@ def out_of_memory():
     raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
 
 
-@pytest.mark.parametrize("group", [0, 1])
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("signum", "group"),
+    [(signal.SIGTERM, 1), (signal.SIGHUP, 0), slow(signal.SIGTERM, 0), slow(signal.SIGHUP, 1)],
+)
 def test_a_signal_stops_at_the_end_of_a_chunk_and_the_same_command_goes_on(
     tmp_path, whole, at, group, signum
 ):
@@ -136,19 +148,19 @@ def test_parts_that_run_one_after_the_other_give_what_all_at_once_give(tmp_path,
 
 
 def test_runs_that_do_not_fit_the_memory_are_cut_smaller(tmp_path):
-    many = {"seeds": tuple(range(64))}
+    many = {"seeds": tuple(range(16))}
     run(tmp_path, "whole", many)
     (result, _) = json.loads((tmp_path / "whole" / "manifest.json").read_text())["results"]
     limit = result["cost"]["peak_bytes"] - 1
     text = run(tmp_path, changes=many, train=ALWAYS._replace(memory_limit=limit))
-    assert "B can be used; 128 runs go on in 2 parts" in text
+    assert "B can be used; 32 runs go on in 2 parts" in text
     assert_same(tmp_path / "run", tmp_path / "whole")
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert manifest["splits"][0]["runs"] == 128
+    assert manifest["splits"][0]["runs"] == 32
     assert "they need" in manifest["splits"][0]["why"]
 
 
-@pytest.mark.parametrize("step", [2, 4])
+@pytest.mark.parametrize("step", [slow(2), 4])
 def test_a_device_that_runs_out_of_memory_all_the_same_loses_nothing(tmp_path, whole, at, step):
     at(step, out_of_memory)
     text = run(tmp_path)
@@ -194,9 +206,9 @@ def test_a_folder_of_another_experiment_is_refused_and_untouched(tmp_path, at, c
     assert after == before
 
 
-def test_a_finished_sweep_is_not_run_again(tmp_path, whole):
+def test_a_finished_sweep_is_not_run_again(whole):
     with pytest.raises(UserError, match="is finished and is not overwritten"):
-        run(tmp_path, "whole")
+        run(whole.parent, "whole")
 
 
 def test_two_processes_in_one_folder(tmp_path, at):
@@ -322,27 +334,25 @@ HALVING = {
 }
 
 
-def test_halving_trains_the_best_settings_on(tmp_path):
-    run(tmp_path, changes=HALVING)
-    metrics, params = outcome(tmp_path / "run")
+def test_halving_trains_the_best_settings_on(whole_halving):
+    metrics, params = outcome(whole_halving)
     # Of 8 settings, 4 with the lowest sums at step 4; of those, 2 at step 8; each of 2 seeds.
     assert metrics.groupby("run")["step"].max().value_counts().to_dict() == {4: 8, 8: 4, 16: 4}
     longest = metrics[metrics["step"] == 16]
     assert sorted(longest["score"]) == [16, 16, 17, 17]
     assert [float(params[run]) for run in sorted(set(longest["run"]))] == [16, 16, 17, 17]
-    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    manifest = json.loads((whole_halving / "manifest.json").read_text())
     assert [(rung["settings"], rung["kept"]) for rung in manifest["rungs"]] == [(8, 4), (4, 2)]
-    assert not any((tmp_path / "run" / "checkpoints").iterdir())
+    assert not any((whole_halving / "checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("step", [2, 6, 10])
-def test_halving_goes_on_where_it_was_stopped(tmp_path, at, step):
-    run(tmp_path, "whole", changes=HALVING)
+@pytest.mark.parametrize("step", [slow(2), 6, slow(10)])
+def test_halving_goes_on_where_it_was_stopped(tmp_path, at, step, whole_halving):
     at(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Stopped):
         run(tmp_path, changes=HALVING)
     run(tmp_path, changes=HALVING)
-    assert_same(tmp_path / "run", tmp_path / "whole")
+    assert_same(tmp_path / "run", whole_halving)
 
 
 DIVERGING = {
@@ -361,36 +371,43 @@ def status(folder):
 
 
 def test_a_setting_that_diverged_does_not_win_a_halving(tmp_path):
-    run(tmp_path, changes=DIVERGING | {"seeds": (4,)})
+    run(tmp_path, changes=DIVERGING)
     found = status(tmp_path / "run")
-    assert [run for run, (step, _) in found.items() if step == 16] == [0]
+    assert [run for run, (step, _) in found.items() if step == 16] == [0, 1]
     assert {run: int(step) for run, (_, step) in found.items() if step == step} == {
-        1: 1, 4: 1, 2: 6
+        2: 1, 3: 1, 8: 1, 9: 1, 4: 6, 5: 6
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("step", "parallel"), [(2, 4), (8, 4), (6, None), (8, None)])
-def test_the_status_of_a_run_goes_on_with_it(tmp_path, at, step, parallel):
+@pytest.fixture(scope="module")
+def whole_diverging(tmp_path_factory):
+    """The folder of a sweep of which most runs diverge, that nothing happened to."""
+    folder = tmp_path_factory.mktemp("diverging")
+    run(folder, "whole", changes=DIVERGING | {"halving": None, "steps": 12})
+    return folder / "whole"
+
+
+@pytest.mark.parametrize(("step", "parallel"), [slow(2, 4), (8, 4), (6, None), slow(8, None)])
+def test_the_status_of_a_run_goes_on_with_it(tmp_path, at, step, parallel, whole_diverging):
     """Through a checkpoint, into the jobs of the next rung, and into those of a job that was cut:
     runs diverge at steps 1 and 6."""
     changes = DIVERGING | {"halving": None, "steps": 12}
-    run(tmp_path, "whole", changes=changes)
     at(step, out_of_memory if parallel is None else lambda: os.kill(os.getpid(), signal.SIGTERM))
     given = {"changes": changes, "parallel": parallel}
     with contextlib.suppress(Stopped):
         run(tmp_path, **given)
     if parallel:
         run(tmp_path, **given)
-    assert_same(tmp_path / "run", tmp_path / "whole")
+    assert_same(tmp_path / "run", whole_diverging)
     named = [
-        named_divergences(json.loads((tmp_path / name / "manifest.json").read_text()))
-        for name in ("whole", "run")
+        named_divergences(json.loads((folder / "manifest.json").read_text()))
+        for folder in (whole_diverging, tmp_path / "run")
     ]
     assert named[0] == named[1]
     assert [one["step"] for one in named[0]] == [1, 1, 6, 6] * 2
 
 
-@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("keep", [True, slow(False)])
 def test_states_of_settings_that_a_halving_stopped_are_kept_if_asked_for(tmp_path, keep):
     train = ALWAYS._replace(keep_states=keep)
     run(tmp_path, changes=HALVING, train=train)
