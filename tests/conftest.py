@@ -23,7 +23,8 @@ import jax
 import psutil
 import pytest
 
-from research.sweep import program
+from research.engine.compiling import forget_programs
+from research.engine.one_run import forget_traces
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
@@ -53,9 +54,8 @@ def _forget_programs():
     yield
     if psutil.Process().memory_info().rss < MOST_MEMORY:
         return
-    program._compile_once.cache_clear()
-    program._look_once.cache_clear()
-    jax.clear_caches()
+    forget_traces()
+    forget_programs()
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import jax
 import numpy as np
 import pytest
 
-from research.sweep import Cadence, Swept, sweep
-from research.sweep.tensors import load_tree, save_tree
+from research.engine import Cadence, Swept, sweep
+from research.runs.tensors import load_tree, save_tree
 from research.task import Problem
 
 SEEDS = 5  # times two settings is more than the eight devices, and no multiple of them

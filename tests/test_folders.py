@@ -22,7 +22,7 @@ def test_hidden_names_are_no_parts(tmp_path):
 LISTING = {"glob", "rglob", "iterdir", "listdir", "scandir", "walk"}
 ALLOWED = {
     "research/folders.py": "glob",
-    "research/sweep/checkpoints.py": "rglob",  # leaves out what macOS puts beside files
+    "research/runs/checkpoints.py": "rglob",  # leaves out what macOS puts beside files
     "research/benchmark/profiling.py": "rglob",  # a temporary folder of its own
 }
 

@@ -19,6 +19,8 @@ from research import dqn, lm, mlp
 from research.dqn import pqn
 from research.dqn.environments import make_environment
 from research.dqn.watching import play_one
+from research.engine.axes import make_runs
+from research.engine.chunk import evaluate_runs, init_runs, make_keys, start_status, train_chunk
 from research.lm.data import Heldout
 from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.model import LanguageModel
@@ -27,14 +29,6 @@ from research.mlp.attribution import explain, permutation_importance
 from research.mlp.data import load
 from research.mlp.robustness import robustness
 from research.mlp.task import predictions
-from research.sweep.axes import make_runs
-from research.sweep.chunk import (
-    evaluate_runs,
-    init_runs,
-    make_keys,
-    start_status,
-    train_chunk,
-)
 from tests.dqn import test_pqn
 from tests.dqn import test_task as test_dqn
 from tests.lm import test_task as test_lm

@@ -25,7 +25,7 @@ class Block(NamedTuple):
 
 
 def start_blocks(
-    program: Program, runs: Runs, states: Any = None, diverged: Any = None
+    program: "Program", runs: Runs, states: Any = None, diverged: Any = None
 ) -> list[Block]:
     """All runs at their beginning; or with `states`, a pytree of host arrays [R, ...], there, and
     with the status `diverged`, int32 [R]; nobody has diverged if it is not given."""
@@ -47,7 +47,7 @@ def start_blocks(
     return blocks
 
 
-def gather_states(program: Program, blocks: Sequence[Block]) -> Any:
+def gather_states(program: "Program", blocks: Sequence[Block]) -> Any:
     """The states of all runs as host arrays [R, ...], padding left out."""
     return join_blocks(program.layout, [jax.device_get(block.states) for block in blocks])
 

@@ -3,7 +3,7 @@
 import pytest
 
 from research.benchmark.target import Target, time_to_target
-from research.sweep import Cadence
+from research.engine import Cadence
 
 
 @pytest.fixture

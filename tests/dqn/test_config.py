@@ -6,8 +6,8 @@ import pytest
 
 from research.dqn import PRESETS, Config, HParams, make_problem
 from research.dqn.config import check_intervals
+from research.engine.axes import check_requirements, make_runs
 from research.errors import UserError
-from research.sweep.axes import check_requirements, make_runs
 
 CONFIG = Config(n_step=1, batch_size=128)
 

@@ -8,8 +8,8 @@ import pytest
 from research.dqn import HParams
 from research.dqn.env_params import add_env_params, take_env_params, with_env_params
 from research.dqn.environments import make_environment
+from research.engine import make_runs
 from research.errors import UserError
-from research.sweep import make_runs
 
 
 def given(*words, env=("CartPole-v1",)):

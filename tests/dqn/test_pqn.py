@@ -14,8 +14,8 @@ from research.dqn.environments import make_environment
 from research.dqn.exploring import Explored
 from research.dqn.networks import QNetwork
 from research.dqn.pqn import Samples, as_samples, fit_loss, minibatches
+from research.engine import Cadence, sweep
 from research.errors import UserError
-from research.sweep import Cadence, sweep
 from tests import contract
 from tests.contract import slow
 from tests.dqn import worlds

@@ -15,7 +15,7 @@ from research.dqn.exploring import epsilon_at
 from research.dqn.learner import action_values, make_network
 from research.dqn.prioritized import build
 from research.dqn.task import importance_exponent_at
-from research.sweep import Cadence, sweep
+from research.engine import Cadence, sweep
 from tests import contract
 from tests.contract import slow
 from tests.dqn import worlds

@@ -44,7 +44,7 @@ def load_script(monkeypatch):
 
 
 def _prepare_to_load(monkeypatch):
-    monkeypatch.setattr("research.sweep.machine.configure_jax", lambda *_: None)
+    monkeypatch.setattr("research.cli.machine.configure_jax", lambda *_: None)
     monkeypatch.syspath_prepend(str(EXPERIMENTS))  # as Python does for a script
 
 

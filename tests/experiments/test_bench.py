@@ -12,7 +12,7 @@ import pytest
 
 from research.benchmark import ceilings, timing
 from research.errors import UserError
-from research.sweep.machine import usable_cores
+from research.runs.session import usable_cores
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from research import dqn, lm, mlp
-from research.sweep.command_line import make_experiment, parse_arguments
+from research.cli.command_line import make_experiment, parse_arguments
 
 WORKLOADS = {
     "mlp.py": (mlp.Config, mlp.HParams),

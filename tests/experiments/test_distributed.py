@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from research.sweep.run_folder import load_params
+from research.runs.run_folder import load_params
 from tests.experiments.conftest import ENVIRONMENT, EXPERIMENTS
 
 SWEEPS = {

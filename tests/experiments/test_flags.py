@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from research.cli.command_line import make_experiment, make_options
+from research.engine.axes import make_runs
 from research.errors import UserError
-from research.sweep.axes import make_runs
-from research.sweep.command_line import make_experiment, make_options
 
 SCRIPTS = ("mlp.py", "dqn.py", "pqn.py", "lstm_lm.py")
 INTS = [0, -1, 2**31, 2**32, 2**63, 10**30, 10**400]

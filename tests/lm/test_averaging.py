@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from jax import lax
 
+from research.engine.axes import check_axes
 from research.errors import UserError
 from research.lm.averaging import MEMORY, average_since, check_trigger, move_ema, start_trigger
 from research.lm.config import HParams
-from research.sweep.axes import check_axes
 
 
 def by_the_algorithm(losses, n):

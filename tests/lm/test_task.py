@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+from research.engine import Cadence, sweep
 from research.errors import UserError
 from research.lm import Config, HParams, make_problem
 from research.lm.averaging import MEMORY
 from research.lm.evaluation import heldout_nll
 from research.lm.softmax import token_nll
 from research.lm.task import init, make_model, updates_an_epoch, window_loss
-from research.sweep import Cadence, sweep
 from research.task import always_zero
 from tests import contract
 from tests.contract import slow

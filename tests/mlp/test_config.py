@@ -8,7 +8,7 @@ import pytest
 from research.errors import UserError
 from research.mlp import Config, HParams, check_flags
 from research.mlp.dataset import Choice
-from research.sweep.experiment import restore_config
+from research.runs.experiment import restore_config
 
 
 def given(**changes):

@@ -13,6 +13,7 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.utils.class_weight import compute_class_weight
 
+from research.engine import Cadence, sweep
 from research.errors import UserError
 from research.mlp import PRESETS, Config, HParams, make_problem
 from research.mlp.attacks import attack
@@ -31,7 +32,6 @@ from research.mlp.task import (
     next_rows,
 )
 from research.shuffle import ORDER
-from research.sweep import Cadence, sweep
 from research.task import always_zero
 from tests import contract
 from tests.contract import slow

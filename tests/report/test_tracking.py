@@ -8,7 +8,7 @@ import pytest
 from research.report import tracking as module
 from research.report.trackers import EVENTS, TensorBoard
 from research.report.tracking import tracking
-from research.sweep.locks import locked
+from research.runs.locks import locked
 from tests.report.tracked import GrowingFolder, read_scalars
 
 JOB = "0-000000"

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pyarrow as pa
 
-from research.sweep.jobs import Plan
-from research.sweep.run_folder import RunFolder
+from research.runs.jobs import Plan
+from research.runs.run_folder import RunFolder
 
 NAN = float("nan")
 

@@ -7,7 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from research.errors import UserError
-from research.sweep.tensors import load_nested, load_tree, named_leaves, save_tree
+from research.runs.tensors import load_nested, load_tree, named_leaves, save_tree
 
 TREE = {
     "params": {"kernel": np.float32([[1.5, np.nan], [-0.0, np.inf]]), "bias": np.zeros(0, np.int8)},

@@ -1,11 +1,11 @@
-"""Cadences, chunks and layouts."""
+"""Cadences and chunks."""
 
 import itertools
 
 import pytest
 
+from research.engine.cadence import Cadence, Chunk, plan_chunks
 from research.errors import UserError
-from research.sweep.plan import Cadence, Chunk, cache_lanes, plan_chunks, plan_layout
 
 CASES = list(
     itertools.product(
@@ -79,23 +79,6 @@ def test_a_chunk_is_long_enough_for_the_host_and_short_enough_for_a_person(steps
 def test_an_interval_that_does_not_divide_is_refused(intervals, says):
     with pytest.raises(UserError, match=says):
         Cadence.of(**intervals)
-
-
-@pytest.mark.parametrize("runs", [1, 2, 3, 8, 13, 128, 1000])
-@pytest.mark.parametrize("devices", [1, 2, 8])
-@pytest.mark.parametrize("most_lanes", [None, 1, 6, 16])
-def test_a_layout_holds_all_runs_with_little_padding(runs, devices, most_lanes):
-    layout = plan_layout(runs, devices, most_lanes)
-    assert layout.width * layout.blocks >= runs
-    assert layout.padding < layout.devices * layout.blocks
-    assert layout.devices <= min(devices, runs)
-    assert most_lanes is None or layout.lanes <= most_lanes
-
-
-def test_large_models_advance_one_run_at_a_time_and_small_ones_together():
-    assert cache_lanes(100_000_000) == 1
-    assert cache_lanes(0) > 1000
-    assert cache_lanes(40_000) == 2**21 // 160_000
 
 
 @pytest.mark.parametrize("every", [2**31 - 1, 2**30])

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from research.errors import UserError
-from research.sweep.jobs import Job, Plan
-from research.sweep.run_folder import RunFolder, load_file, load_params
-from research.sweep.tensors import load_tensors
+from research.runs.jobs import Job, Plan
+from research.runs.run_folder import RunFolder, load_file, load_params
+from research.runs.tensors import load_tensors
 
 JOB = Job(group=0, runs=(5, 6), start=0, stop=8, width=2)
 
@@ -55,7 +55,7 @@ def test_a_folder_appears_with_all_that_is_in_it_at_first(tmp_path, monkeypatch)
     def fail(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("research.sweep.run_folder.write_bytes", fail)
+    monkeypatch.setattr("research.runs.run_folder.write_bytes", fail)
     with pytest.raises(UserError, match="No space left"):
         create(tmp_path, "run")
     assert not list(tmp_path.iterdir())

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from research.errors import UserError
-from research.sweep.search import Halving, Search, check_halving, check_search, draw_settings
+from research.runs.search import Halving, Search, check_halving, check_search, draw_settings
 from research.task import field
 
 

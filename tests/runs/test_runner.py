@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from research.cli.progress import SweepProgress
+from research.cli.terminal import TerminalObserver
+from research.engine.cadence import Intervals
 from research.errors import UserError
-from research.sweep.experiment import Experiment
-from research.sweep.plan import Intervals
-from research.sweep.progress import SweepProgress
-from research.sweep.run_folder import load_all_params, load_params
-from research.sweep.runner import RunOptions, run_experiment
+from research.runs.experiment import Experiment
+from research.runs.run_folder import load_all_params, load_params
+from research.runs.runner import RunOptions, run_experiment
 from tests import toy
 
 
@@ -43,7 +44,7 @@ def experiment(**changes):
 def run(tmp_path, **changes):
     file = io.StringIO()
     options = RunOptions(str(tmp_path), "run")
-    path = run_experiment(experiment(**changes), options, Console(file=file))
+    path = run_experiment(experiment(**changes), options, TerminalObserver(Console(file=file)))
     return path, json.loads((path / "manifest.json").read_text()), file.getvalue()
 
 
@@ -83,7 +84,7 @@ def test_final_params_of_all_runs_are_kept(tmp_path):
 
 def test_params_of_several_runs_are_read_together_in_the_order_asked_for(tmp_path):
     options = RunOptions(str(tmp_path), "run", parallel=3)  # several files
-    path = run_experiment(experiment(), options, Console(file=io.StringIO()))
+    path = run_experiment(experiment(), options, TerminalObserver(Console(file=io.StringIO())))
     assert load_all_params(path, [6, 0, 2])["w"].tolist() == [112, 6, 12]
     with pytest.raises(UserError, match="has no params of run 8"):
         load_all_params(path, [0, 8])
@@ -118,7 +119,7 @@ def test_cost_and_throughput_are_printed(tmp_path):
 
 def test_an_existing_folder_is_refused_before_anything_is_compiled(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr("research.sweep.job_runner.compile_program", None)
+    monkeypatch.setattr("research.runs.job_runner.compile_program", None)
     with pytest.raises(UserError, match="is there already"):
         run(tmp_path)
 
@@ -155,7 +156,7 @@ def test_what_is_meanwhile_open_is_closed_once_jobs_have_been_trained(tmp_path, 
         monkeypatch.setattr(SweepProgress, "update", _fail)
     options = RunOptions(str(tmp_path), "run", meanwhile=meanwhile)
     with pytest.raises(ZeroDivisionError) if fail else contextlib.nullcontext():
-        run_experiment(experiment(), options, Console(file=io.StringIO()))
+        run_experiment(experiment(), options, TerminalObserver(Console(file=io.StringIO())))
     assert seen == ["running", 1 if fail else 2]
 
 

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from research.engine.cadence import Intervals
 from research.errors import UserError
-from research.sweep.experiment import Experiment, cell, make_parts, make_schema, uncell
-from research.sweep.plan import Intervals
+from research.runs.experiment import Experiment, cell, make_parts, make_schema, uncell
 from research.task import field
 from tests import toy
 

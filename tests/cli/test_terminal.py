@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
+from research.cli.terminal import print_diverged, say
 from research.human import human
-from research.sweep.terminal import print_diverged, say
 
 
 @pytest.mark.parametrize(

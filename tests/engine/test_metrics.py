@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from research.engine.axes import make_runs
+from research.engine.cadence import Chunk
+from research.engine.chunk import NEVER
+from research.engine.metrics import Diverged, Record, as_status, diverged_runs, value
+from research.engine.rows import record_table, row_labels, table_schema
 from research.errors import UserError
-from research.sweep.axes import make_runs
-from research.sweep.chunk import NEVER
-from research.sweep.metrics import Diverged, Record, as_status, diverged_runs, value
-from research.sweep.plan import Chunk
-from research.sweep.rows import record_table, row_labels, table_schema
 from research.task import Mean
 from tests.toy import ToyHParams
 

@@ -5,11 +5,12 @@ import json
 import jax
 import pytest
 
+from research.engine.compiling import jax_settings
 from research.errors import UserError
-from research.sweep.experiment import make_parts
-from research.sweep.machine import jax_settings, now
-from research.sweep.manifest import check_same, describe, differences, throughput
-from tests.sweep.test_experiment import experiment
+from research.runs.experiment import make_parts
+from research.runs.manifest import check_same, describe, differences, throughput
+from research.runs.session import now
+from tests.runs.test_experiment import experiment
 
 CLOCK = [(10, 1.0), (20, 1.5), (30, 3.0)]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from research.cli import launch, local_workers, slurm_workers
+from research.cli.local_workers import LocalWorker, Place
+from research.cli.slurm_workers import Request, Worker
+from research.cli.worker_process import is_final, was_asked_to_stop
 from research.errors import UserError
-from research.sweep import launch, local_workers, slurm_workers
-from research.sweep.local_workers import LocalWorker, Place
-from research.sweep.slurm_workers import Request, Worker
-from research.sweep.worker_process import is_final, was_asked_to_stop
 
 ROOT = Path(__file__).parents[2]
 MLP = str(ROOT / "experiments" / "mlp.py")
@@ -188,7 +188,7 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path):
 
 def launch_and_kill_one(folder):
     """What the launcher prints, of whose two workers one is killed when a worker has begun."""
-    words = [sys.executable, "-m", "research.sweep.launch", MLP, *SWEEP.split(), "--workers", "2"]
+    words = [sys.executable, "-m", "research.cli.launch", MLP, *SWEEP.split(), "--workers", "2"]
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
@@ -207,7 +207,7 @@ def launch_and_kill_one(folder):
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds the worker in /proc")
 def test_a_worker_whose_launcher_is_killed_saves_and_leaves(tmp_path):
     long = SWEEP.replace("--steps 60", "--steps 2000000 --log-every 100 --eval-every 1000")
-    words = [sys.executable, "-m", "research.sweep.launch", MLP, *long.split(), "--workers", "1"]
+    words = [sys.executable, "-m", "research.cli.launch", MLP, *long.split(), "--workers", "1"]
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True

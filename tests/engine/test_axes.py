@@ -5,17 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from research.engine import sweep
+from research.engine.axes import check_axes, check_requirements, make_groups, make_runs, parse_seeds
 from research.errors import UserError
-from research.sweep import sweep
-from research.sweep.axes import (
-    check_axes,
-    check_requirements,
-    make_groups,
-    make_runs,
-    parse_seeds,
-)
-from research.sweep.experiment import Experiment, make_parts
-from research.sweep.search import Search
+from research.runs.experiment import Experiment, make_parts
+from research.runs.search import Search
 from research.task import Requirement
 from tests import toy
 from tests.toy import ToyHParams
@@ -184,7 +178,7 @@ def test_a_sweep_and_an_experiment_check_requirements_before_anything_compiles(m
     def compiled(*args, **kwargs):
         raise AssertionError("compiled")
 
-    monkeypatch.setattr("research.sweep.engine.compile_program", compiled)
+    monkeypatch.setattr("research.engine.loop.compile_program", compiled)
     problem, axes = toy.problem()._replace(task=ORDERED), {"rate": [0.5, 9.0]}
     hparams = ToyHParams(fail_at=3)
     with pytest.raises(UserError, match=r"--rate 9.0 --fail-at 3: .* in the setting rate=9.0"):

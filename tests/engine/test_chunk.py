@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.sweep.axes import make_runs
-from research.sweep.chunk import (
+from research.engine.axes import make_runs
+from research.engine.chunk import (
     NEVER,
     evaluate_runs,
     init_runs,

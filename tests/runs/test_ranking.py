@@ -2,7 +2,7 @@
 
 import pytest
 
-from research.sweep.ranking import rank
+from research.runs.ranking import rank
 
 
 @pytest.mark.parametrize("higher_is_better", [False, True])

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from research.errors import UserError
-from research.sweep import checkpoints
-from research.sweep.checkpoints import Checkpoints
-from research.sweep.tensors import named_leaves
+from research.runs import checkpoints
+from research.runs.checkpoints import Checkpoints
+from research.runs.tensors import named_leaves
 
 FACTS = {"seen": 3, "position": {"files": 2, "rows": [1, 2.5, None]}, "name": "µ"}
 

@@ -5,16 +5,16 @@ import dataclasses
 import pytest
 from flax import struct
 
-from research.errors import UserError
-from research.sweep.command_line import (
+from research.cli.command_line import (
     arguments_type,
     make_experiment,
     parse_arguments,
     preset_arguments,
     run_main,
 )
-from research.sweep.experiment import make_parts
-from research.sweep.plan import Intervals
+from research.engine.cadence import Intervals
+from research.errors import UserError
+from research.runs.experiment import make_parts
 from research.task import field, off_field
 from tests import toy
 
@@ -164,7 +164,7 @@ def test_lanes_are_at_least_one(lanes):
     ],
 )
 def test_an_error_of_the_person_is_one_line_and_a_status(capsys, monkeypatch, error, status, says):
-    monkeypatch.setattr("research.sweep.machine.configure_jax", lambda *_: None)
+    monkeypatch.setattr("research.cli.machine.configure_jax", lambda *_: None)
 
     def main(_):
         raise error

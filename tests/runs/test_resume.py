@@ -12,18 +12,19 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from research.cli.progress import SweepProgress
+from research.cli.terminal import TerminalObserver
+from research.engine.one_run import state_shapes
 from research.errors import Stopped, UserError
 from research.report.read import named_divergences
-from research.sweep.checkpoints import Checkpoints
-from research.sweep.experiment import make_parts
-from research.sweep.job_runner import TrainOptions
-from research.sweep.program import state_shapes
-from research.sweep.progress import SweepProgress
-from research.sweep.run_folder import RunFolder, load_params
-from research.sweep.runner import RunOptions, run_experiment
-from research.sweep.search import Halving
+from research.runs.checkpoints import Checkpoints
+from research.runs.experiment import make_parts
+from research.runs.job_runner import TrainOptions
+from research.runs.run_folder import RunFolder, load_params
+from research.runs.runner import RunOptions, run_experiment
+from research.runs.search import Halving
 from tests.contract import slow
-from tests.sweep.test_runner import experiment
+from tests.runs.test_runner import experiment
 
 pytestmark = pytest.mark.usefixtures("default_hangup")
 ALWAYS = TrainOptions(checkpoint_minutes=0.0)
@@ -33,7 +34,9 @@ def run(tmp_path, name="run", changes=None, **options):
     """Runs the toy, and returns what it printed."""
     file = io.StringIO()
     options = RunOptions(str(tmp_path), name, **{"train": ALWAYS, **options})
-    run_experiment(experiment(**changes or {}), options, Console(file=file, width=200))
+    run_experiment(
+        experiment(**changes or {}), options, TerminalObserver(Console(file=file, width=200))
+    )
     return file.getvalue()
 
 
@@ -181,7 +184,7 @@ def test_a_kill_after_a_job_was_cut_smaller(tmp_path, whole, at, monkeypatch):
 
 
 def test_a_run_that_does_not_even_fit_alone_is_a_clear_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("research.sweep.job_runner.train", lambda *_, **__: out_of_memory())
+    monkeypatch.setattr("research.runs.job_runner.train", lambda *_, **__: out_of_memory())
     with pytest.raises(UserError, match="run 0 alone does not fit the memory"):
         run(tmp_path)
 
@@ -306,7 +309,7 @@ def test_a_full_disk_costs_checkpoints_but_not_the_sweep(tmp_path, whole, monkey
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("research.sweep.checkpoints._write_state", full)
+    monkeypatch.setattr("research.runs.checkpoints._write_state", full)
     text = run(tmp_path)
     assert "the last checkpoint could not be written: No space left on device; going on" in text
     assert_same(tmp_path / "run", whole)

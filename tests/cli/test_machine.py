@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from research.cli import machine
 from research.errors import UserError
-from research.sweep import machine
+from research.runs.session import usable_cores
 
 
 def test_a_new_cache_folder_is_private(tmp_path):
@@ -37,21 +38,20 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("setting", "folder"), [("off", "None"), ("{}/cache", "{}/cache")])
 def test_the_cache_is_where_the_variable_says(tmp_path, setting, folder):
     code = (
-        "import jax; from research.sweep import machine; machine.configure_jax();"
+        "import jax; from research.cli import machine; machine.configure_jax();"
         "print(jax.config.jax_compilation_cache_dir, len(jax.local_devices()))"
     )
     env = {**os.environ, "SEEDBED_CACHE": setting.format(tmp_path), "XLA_FLAGS": ""}
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == [folder.format(tmp_path), str(machine.usable_cores())]
+    assert done.stdout.split() == [folder.format(tmp_path), str(usable_cores())]
 
 
 PAGES_OF_A_SECOND_BUFFER = """
 import resource
 import numpy as np
-from research.errors import UserError
-from research.sweep import machine
+from research.cli import machine
 print(machine.keep_freed_memory())
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 np.ones(2**23)
@@ -100,14 +100,3 @@ def test_freed_memory_is_kept_unless_the_user_chose_otherwise(variables, kept):
     said, pages = done.stdout.split()
     assert said == str(kept)
     assert (int(pages) < 100) == kept, pages  # of 16,384
-
-
-def test_the_record_names_the_packages_that_numbers_depend_on():
-    versions = machine.versions()
-    assert {"python", "jax", "jaxlib", "flax", "optax", "numpy"} <= set(versions)
-    facts = machine.device_facts()
-    assert (facts["platform"], facts["count"]) == ("cpu", 8)
-
-
-def test_no_commit_is_named_where_there_is_no_checkout(tmp_path):
-    assert machine.git_commit(tmp_path) is None

@@ -11,8 +11,8 @@ import threading
 import pytest
 
 from research.errors import UserError
-from research.sweep import locks
-from research.sweep.locks import Taken, is_marked, locked
+from research.runs import locks
+from research.runs.locks import Taken, is_marked, locked
 
 HOLD = """
 import runpy, sys

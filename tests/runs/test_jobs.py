@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from research.sweep.axes import Group, Runs
-from research.sweep.experiment import Part
-from research.sweep.jobs import Job, Plan, cut, cut_jobs, split, unneeded_states
-from research.sweep.plan import Cadence
+from research.engine.axes import Group, Runs
+from research.engine.cadence import Cadence
+from research.runs.experiment import Part
+from research.runs.jobs import Job, Plan, cut, cut_jobs, split, unneeded_states
 from tests import toy
 
 

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from research.sweep.experiment import Experiment, first_stops, make_parts
-from research.sweep.halving import advance, next_rung
-from research.sweep.jobs import Plan, cut_jobs, split
-from research.sweep.plan import Intervals
-from research.sweep.search import Halving
+from research.engine.cadence import Intervals
+from research.runs.experiment import Experiment, first_stops, make_parts
+from research.runs.halving import advance, next_rung
+from research.runs.jobs import Plan, cut_jobs, split
+from research.runs.search import Halving
 from tests import toy
 
 

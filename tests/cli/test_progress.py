@@ -5,10 +5,10 @@ import io
 import numpy as np
 from rich.console import Console
 
-from research.sweep.chunk import NEVER
-from research.sweep.metrics import Record
-from research.sweep.plan import Chunk
-from research.sweep.progress import SweepProgress
+from research.cli.progress import SweepProgress
+from research.engine.cadence import Chunk
+from research.engine.chunk import NEVER
+from research.engine.metrics import Record
 from research.task import Mean
 from tests import toy
 

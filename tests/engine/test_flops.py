@@ -7,10 +7,10 @@ import pytest
 from jax import lax
 
 from research import lm, mlp
+from research.engine.flops import count_flops
 from research.lm.data import Heldout, TextData
 from research.mlp.dataset import Dataset, Split
 from research.shuffle import at_positions, draw_order
-from research.sweep.flops import count_flops
 from research.task import Problem, always_zero
 
 ONE = 2 * 8 * 8 * 8  # of a product of 8 x 8 matrices

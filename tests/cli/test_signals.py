@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from research.sweep.signals import stop_request
+from research.cli.signals import stop_request
 
 pytestmark = pytest.mark.usefixtures("default_hangup")
 ALL = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from research.engine import Cadence, sweep
+from research.engine.axes import make_runs
+from research.engine.blocks import start_blocks
+from research.engine.cadence import plan_chunks
+from research.engine.loop import train
+from research.engine.metrics import Diverged
+from research.engine.program import compile_program
 from research.errors import UserError
-from research.sweep import Cadence, sweep
-from research.sweep.axes import make_runs
-from research.sweep.engine import train
-from research.sweep.metrics import Diverged
-from research.sweep.plan import plan_chunks
-from research.sweep.program import compile_program, start_blocks
 from tests import contract, toy
 
 CASE = contract.Case(toy.problem(), toy.ToyHParams(), {"rate": [1.0, 2.0]})

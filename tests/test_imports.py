@@ -1,0 +1,86 @@
+"""Imports go down: from what a user types to what a run is, and never back up."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+RESEARCH = Path(__file__).parents[1] / "research"
+WORKLOADS = ("mlp", "dqn", "lm")
+# What each folder of `research/` may import of the others; the files beside them are for all.
+MAY_IMPORT = {
+    **{workload: set() for workload in WORKLOADS},
+    "engine": set(),
+    "runs": {"engine"},
+    "cli": {"engine", "runs"},
+    "report": {"engine", "runs"},
+    "benchmark": {"engine", "runs"},
+}
+FILES_AND_SCREENS = {"io", "os", "pathlib", "shutil", "subprocess", "sys", "tempfile", "rich"}
+PRINTING = {"research.console", "research.streams"}
+
+
+def modules(folder):
+    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def imported(path):
+    """The full names of what a module imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def folders_of(names):
+    """The folders of `research/` that the names are in."""
+    parts = [name.split(".") for name in names]
+    return {part[1] for part in parts if part[0] == "research" and part[1] in MAY_IMPORT}
+
+
+def test_every_folder_has_its_place():
+    folders = {path.parent.name for path in RESEARCH.glob("*/__init__.py")}
+    assert folders | {path.parent.name for path in RESEARCH.glob("*/*.py")} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_no_import_goes_up(folder):
+    for path in modules(RESEARCH / folder):
+        found = folders_of(imported(path)) - MAY_IMPORT[folder] - {folder}
+        assert not found, f"{path.relative_to(RESEARCH)} imports {sorted(found)}"
+
+
+def test_what_is_for_all_needs_nobody():
+    for path in RESEARCH.glob("*.py"):
+        found = folders_of(imported(path))
+        assert not found, f"{path.name} imports {sorted(found)}"
+
+
+def test_the_engine_opens_no_file_and_prints_nothing():
+    for path in modules(RESEARCH / "engine"):
+        names = imported(path)
+        tops = {name.split(".")[0] for name in names}
+        assert not tops & FILES_AND_SCREENS, path.name
+        assert not {name.rpartition(".")[0] for name in names} & PRINTING, path.name
+        calls = [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+        ]
+        called = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
+        assert not called & {"open", "print"}, path.name
+
+
+def test_runs_prints_nothing():
+    for path in modules(RESEARCH / "runs"):
+        names = imported(path)
+        assert "rich" not in {name.split(".")[0] for name in names}, path.name
+        assert not {name.rpartition(".")[0] for name in names} & PRINTING, path.name
+
+
+def test_no_tool_or_test_is_imported_by_what_it_is_made_of():
+    for path in modules(RESEARCH):
+        tops = {name.split(".")[0] for name in imported(path)}
+        assert not tops & {"experiments", "tests", "scripts"}, path
