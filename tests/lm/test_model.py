@@ -110,10 +110,10 @@ def test_a_token_depends_on_those_before_it_only(params):
     assert (np.abs(first[4:] - second[4:]).max(axis=(1, 2)) > 1e-6).all()
 
 
-def noisy(model, params, seed=0, **rates):
+def noisy(model, params, seed=0, token=TOKEN, **rates):
     """With rates that the compiled program does not know: other values share it."""
     rates = {name: np.float32(rate) for name, rate in rates.items()}
-    return apply(model, params, TOKEN, Noise(jax.random.key(seed), Rates(**rates)))
+    return apply(model, params, token, Noise(jax.random.key(seed), Rates(**rates)))
 
 
 EVERY = dict.fromkeys(Rates._fields, np.float32(0))
@@ -157,10 +157,11 @@ def test_a_dropped_symbol_is_dropped_wherever_it_stands(params):
     alike, silent = (params | {"embedding": np.full((11, 6), x, np.float32)} for x in (1, 0))
     nothing = np.asarray(apply(MODEL, silent).raw[0, 0])
     assert not np.allclose(apply(MODEL, alike).raw[0], nothing)
-    noise, found = Noise(jax.random.key(0), Rates(**EVERY | {"embedding": np.float32(0.5)})), {}
+    found = {}
     for shift in range(11):  # every symbol in every stream
         token = (TOKEN * 0 + np.arange(3, dtype=np.int32) + shift) % 11
-        first = np.asarray(apply(MODEL, alike, token, noise).raw[0])
+        outputs = noisy(MODEL, alike, token=token, **EVERY | {"embedding": 0.5})
+        first = np.asarray(outputs.raw[0])
         for symbol, output in zip(token[0], first, strict=True):
             found.setdefault(int(symbol), []).append(bool(np.allclose(output, nothing)))
     assert all(len(set(stands)) == 1 for stands in found.values())
