@@ -162,9 +162,13 @@ def test_an_mlp_learns_the_same_from_the_same_rows(corpus):
         case = make_case(corpus, "mlp", "plain")
         task, shared = case.problem.task, case.problem.shared
         hparams = jax.tree.map(np.float32, case.hparams)
-        state = jax.jit(task.init)(shared, hparams, jax.random.key(0))
-        step = jax.jit(task.step)
-        return jax.device_get(step(shared, hparams, state, jax.random.key(1), np.int32(0)))
+
+        @jax.jit
+        def first_step(shared, begin, key):
+            state = task.init(shared, hparams, begin)
+            return state, task.step(shared, hparams, state, key, np.int32(0))
+
+        return jax.device_get(first_step(shared, jax.random.key(0), jax.random.key(1)))
 
     chex.assert_trees_all_equal(*in_both_modes(learn))
 
@@ -224,13 +228,19 @@ def test_tools_of_a_language_model_have_no_type_of_64_bits():
     no_type_of_64_bits(look)
 
 
-def test_an_episode_to_watch_is_the_same(corpus):
-    def play():
-        make_case(corpus, "dqn", "plain")
-        env = make_environment("CartPole-v1")
-        values = lambda observation: observation[:, :2]
-        return play_one(env, env.params, values, np.float32(0.1), jax.random.key(3), 8)
+def play(corpus):
+    make_case(corpus, "dqn", "plain")
+    env = make_environment("CartPole-v1")
+    values = lambda observation: observation[:, :2]
+    return lambda key: play_one(env, env.params, values, np.float32(0.1), key, 8)
 
-    plain, wide = in_both_modes(play)
+
+def test_an_episode_to_watch_has_no_type_of_64_bits(corpus):
+    no_type_of_64_bits(lambda: types(play(corpus)(jax.random.key(3)).states))
+
+
+@pytest.mark.slow
+def test_an_episode_to_watch_is_the_same(corpus):
+    plain, wide = in_both_modes(lambda: play(corpus)(jax.random.key(3)))
     jax.tree.map(np.testing.assert_array_equal, plain, wide)
     assert types(plain.states) == types(wide.states)

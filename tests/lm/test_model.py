@@ -124,12 +124,15 @@ EVERY = dict.fromkeys(Rates._fields, np.float32(0))
 def test_a_rate_of_nothing_changes_nothing_and_another_does(params, name, locked):
     model, still = MODEL.clone(locked=locked), apply(MODEL, params)
     chex.assert_trees_all_close(noisy(model, params, **EVERY).out, still.out, atol=1e-6)
-    first, again, other = (
-        np.asarray(noisy(model, params, seed, **EVERY | {name: 0.5}).out) for seed in (0, 0, 1)
-    )
+    outputs = [noisy(model, params, seed, **EVERY | {name: 0.5}) for seed in (0, 0, 1)]
+    first, again, other = (np.asarray(one.out) for one in outputs)
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - still.out).max() > 1e-3
     assert np.abs(first - other).max() > 1e-3
+    after, layers = outputs[0], {"output": 2, "layer": 1}.get(name, 0)  # which do not see it
+    for layer in (0, 1):
+        difference = np.asarray(after.carries[layer].c) - still.carries[layer].c
+        assert (np.abs(difference).max() < 1e-6) == (layer < layers)
 
 
 @pytest.mark.parametrize("name", [slow(name) for name in Rates._fields])
