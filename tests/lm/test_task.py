@@ -281,23 +281,34 @@ def four_epochs(corpus):
     tried = contract.Case(case(corpus, "everything").problem, hparams, {"weight_decay": [0, 2300]})
     steps = 4 * tried.problem.task.epoch
     steps -= steps % contract.CHUNK
-    return contract.run(tried, steps).states
+    return tried.problem, contract.run(tried, steps)
 
 
 def test_a_plateau_lowers_the_rate_of_each_run_for_itself(four_epochs):
-    scale = four_epochs.plateau.scale.reshape(2, contract.SEEDS)
+    scale = four_epochs[1].states.plateau.scale.reshape(2, contract.SEEDS)
     np.testing.assert_allclose(scale, [[1], [0.9**2]] * np.ones(contract.SEEDS))
 
 
 def test_a_trigger_begins_the_average_of_each_run_for_itself(four_epochs):
-    assert four_epochs.trigger.lowest.shape == (2 * contract.SEEDS, MEMORY)
-    begun = four_epochs.trigger.begun.reshape(2, contract.SEEDS)
+    states = four_epochs[1].states
+    assert states.trigger.lowest.shape == (2 * contract.SEEDS, MEMORY)
+    begun = states.trigger.begun.reshape(2, contract.SEEDS)
     assert begun.tolist() == [contract.SEEDS * [False], contract.SEEDS * [True]]
-    pairs = zip(*map(jax.tree.leaves, (four_epochs.params, four_epochs.trained)), strict=True)
+    pairs = zip(*map(jax.tree.leaves, (states.params, states.trained)), strict=True)
     apart = [np.abs(leaf - other).reshape(*begun.shape, -1).max(axis=2) for leaf, other in pairs]
     apart = np.max(apart, axis=0)
     assert (apart[0] == 0).all()
     assert (apart[1] > 1e-3).all()
+
+
+def test_the_average_is_evaluated(corpus, four_epochs):
+    problem, swept = four_epochs
+    average = jax.tree.map(lambda leaf: leaf[-1], swept.states.params)
+    model = make_model(config(corpus, "everything"), problem.shared.symbols)
+    heldout = problem.shared.validation
+    nll = jax.jit(lambda params: heldout_nll(model, params, heldout, 5))(average)
+    loss = swept.metrics["validation_loss"].dropna().iloc[-1]
+    assert loss == pytest.approx(float(nll) / heldout.counts.sum(), rel=1e-4)
 
 
 @pytest.mark.slow
