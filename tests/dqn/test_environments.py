@@ -82,6 +82,14 @@ def test_every_discrete_environment_tells_ends_apart(name):
         assert set(np.unique(outcome.observation).tolist()) == {0.0, 1.0}
 
 
+def test_an_end_at_the_time_limit_is_an_end_and_no_cut():
+    env = make_environment("Discounted-test")  # of two steps
+    params = env.params.replace(max_steps_in_episode=np.int32(2))
+    outcome = jax.jit(walk(env._replace(params=params), env.step, 2))(jax.random.key(0))[1]
+    assert outcome.terminated.tolist() == [False, True]
+    assert not outcome.truncated.any()
+
+
 def test_numbers_of_a_state_are_categories():
     env = make_environment("FrozenLake-misc")
     assert (env.categories, env.observation_shape) == (16, ())

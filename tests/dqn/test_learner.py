@@ -155,6 +155,20 @@ def test_a_priority_is_the_size_of_the_error():
     assert float(learned.q_value) == pytest.approx(float(q_tm1.mean()), rel=1e-5)
 
 
+def test_munchausen_asks_the_target_network_alone_for_the_bonus():
+    config, batch = Config(hidden=(16,), n_step=1, munchausen=True), golden_batch()
+    _, learned = updated(config, HParams(), batch)
+    params, target = arrays(GOLDEN["params"]), arrays(GOLDEN["target_params"])
+    heads = Heads(
+        online_tm1=apply(params, batch.observation_tm1),
+        target_t=apply(target, batch.observation_t),
+        target_tm1=apply(target, batch.observation_tm1),
+    )
+    one = lambda *args: transition_loss(config, HParams(), *args)[1]
+    expected = jax.jit(jax.vmap(one))(heads, batch.a_tm1, batch.r_t, batch.discount_t)
+    np.testing.assert_allclose(learned.priority, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("values", ["categorical", "quantile"])
 def test_double_learning_of_a_distribution_takes_the_action_that_the_online_network_prefers(values):
     config = Config(atoms=5, values=values)

@@ -81,6 +81,14 @@ def test_what_has_no_priority_is_never_drawn():
     assert (values[drawn] > 0).all()
 
 
+def test_nothing_is_drawn_where_a_part_begins_behind_zeros(monkeypatch):
+    """The least of what may be drawn: the sums before a slot are then equal to it exactly."""
+    monkeypatch.setattr(jax.random, "uniform", lambda key, shape, dtype: np.zeros(shape, dtype))
+    values = np.float32([0, 0, 1, 0] * 8)
+    drawn = jax.jit(lambda tree: draw(tree, jax.random.key(0), 8))(build_tree(values))
+    np.testing.assert_array_equal(drawn, np.arange(2, 32, 4))
+
+
 def test_a_tree_of_zeros_gives_slots_that_exist():
     drawn = draws(build_tree(np.zeros(40, np.float32)), 0, 1, 16)
     assert ((np.asarray(drawn) >= 0) & (np.asarray(drawn) < 40)).all()
