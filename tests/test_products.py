@@ -11,36 +11,41 @@ N, F, G = 90, 7, 5
 
 
 def given(dtype=jnp.float32, rows=N):
-    x, kernel = jax.random.normal(jax.random.key(0), (rows, F)), jnp.ones((F, G))
-    kernel = kernel + jax.random.normal(jax.random.key(1), (F, G))
-    return x.astype(dtype), kernel
+    random = np.random.default_rng(0)
+    x, kernel = random.normal(size=(rows, F)), 1 + random.normal(size=(F, G))
+    return x.astype(np.float32).astype(dtype), kernel.astype(np.float32)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("rows", [1, 7, N, 256])  # 45 and 64 of which are transposed at a time
 def test_summed_outer_products(dtype, rows):
     a, kernel = given(dtype, rows)
-    b = (a.astype(jnp.float32) @ kernel).astype(dtype)
+    b = (a.astype(np.float32) @ kernel).astype(dtype)
     expected = np.asarray(a, np.float64).T @ np.asarray(b, np.float64)
-    for ours in (summed_outer(a, b), jax.vmap(summed_outer)(a[None], b[None])[0]):
+
+    @jax.jit
+    def alone_and_among_many(a, b):
+        return summed_outer(a, b), jax.vmap(summed_outer)(a[None], b[None])[0]
+
+    for ours in alone_and_among_many(a, b):
         assert ours.dtype == jnp.float32
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_dense_is_a_product_with_the_gradient_of_one():
     x, kernel = given()
-    weight = jax.random.normal(jax.random.key(2), (N, G))
-    grads = jax.grad(lambda *args: jnp.sum(weight * dense(*args)), (0, 1))(x, kernel)
+    weight = np.random.default_rng(2).normal(size=(N, G)).astype(np.float32)
+    grads = jax.jit(jax.grad(lambda *args: jnp.sum(weight * dense(*args)), (0, 1)))(x, kernel)
     np.testing.assert_allclose(grads[0], weight @ kernel.T, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(grads[1], x.T @ weight, rtol=1e-5, atol=1e-5)
 
 
 def test_dense_of_low_precision_rounds_no_gradient_of_the_kernel():
     x, kernel = given(jnp.bfloat16)
-    assert dense(x, kernel).dtype == jnp.float32
-    dx, dkernel = jax.grad(lambda *args: jnp.sum(dense(*args)), (0, 1))(x, kernel)
+    assert jax.eval_shape(dense, x, kernel).dtype == jnp.float32
+    dx, dkernel = jax.jit(jax.grad(lambda *args: jnp.sum(dense(*args)), (0, 1)))(x, kernel)
     assert (dx.dtype, dkernel.dtype) == (jnp.bfloat16, jnp.float32)
-    expected = jnp.broadcast_to(jnp.sum(x.astype(jnp.float32), axis=0)[:, None], (F, G))
+    expected = np.broadcast_to(np.sum(x.astype(np.float32), axis=0)[:, None], (F, G))
     np.testing.assert_allclose(dkernel, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -67,7 +72,9 @@ def test_a_scan_of_low_precision_is_a_scan(reverse):
         return total + low.astype(jnp.float32) * high, (total.astype(jnp.bfloat16), total)
 
     xs = jnp.arange(5, dtype=jnp.bfloat16), jnp.ones(5)
-    ours, theirs = (one(add_up, 0.0, xs, reverse=reverse) for one in (scan, jax.lax.scan))
+    ours, theirs = jax.jit(
+        lambda xs: [one(add_up, 0.0, xs, reverse=reverse) for one in (scan, jax.lax.scan)]
+    )(xs)
     for one, other in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)

@@ -34,6 +34,7 @@ from tests.dqn import test_task as test_dqn
 from tests.lm import test_task as test_lm
 from tests.mlp import test_task as test_mlp
 
+WIDE = ("int64", "uint64", "float64")
 VARIANTS = [
     *(("mlp", name) for name in test_mlp.VARIANTS),
     *(("dqn", name) for name in test_dqn.VARIANTS),
@@ -102,23 +103,38 @@ def traced(function, *args):
     return trace.out_info
 
 
+def no_type_of_64_bits(look):
+    """What `look` returns: types, where JAX has those of 64 bits."""
+    with jax.enable_x64(True):
+        wide = look()
+    assert not [leaf for leaf in jax.tree.leaves(wide) if str(leaf) in WIDE]
+    return wide
+
+
+def look_at_task(corpus, workload, variant):
+    case = make_case(corpus, workload, variant)
+    task, shared, key = case.problem.task, case.problem.shared, jax.random.key(0)
+    hparams = jax.tree.map(np.float32, case.hparams)
+    state = traced(task.init, shared, hparams, key)
+    stepped = traced(task.step, shared, hparams, state, key, np.int32(0))
+    evaluated = traced(task.evaluate, shared, hparams, state, key)
+    return types((shared, state, stepped, evaluated))
+
+
+@pytest.mark.parametrize(("workload", "variant"), VARIANTS)
+def test_a_task_has_no_type_of_64_bits(corpus, workload, variant):
+    found = no_type_of_64_bits(lambda: look_at_task(corpus, workload, variant))
+    assert found[1] == found[2][0]  # a state stays what it is
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("workload", "variant"), VARIANTS)
 def test_a_task_has_the_same_types(corpus, workload, variant):
-    def look():
-        case = make_case(corpus, workload, variant)
-        task, shared, key = case.problem.task, case.problem.shared, jax.random.key(0)
-        hparams = jax.tree.map(np.float32, case.hparams)
-        state = traced(task.init, shared, hparams, key)
-        stepped = traced(task.step, shared, hparams, state, key, np.int32(0))
-        evaluated = traced(task.evaluate, shared, hparams, state, key)
-        return types((shared, state, stepped, evaluated))
-
-    plain, wide = in_both_modes(look)
+    plain, wide = in_both_modes(lambda: look_at_task(corpus, workload, variant))
     assert plain == wide
-    assert plain[1] == plain[2][0]  # a state stays what it is
 
 
-def test_the_engine_has_the_same_types(corpus):
+def test_the_engine_has_no_type_of_64_bits(corpus):
     def look():
         case = make_case(corpus, "mlp", "plain")
         task, shared = case.problem.task, case.problem.shared
@@ -132,8 +148,7 @@ def test_the_engine_has_the_same_types(corpus):
         evaluated = traced(evaluate, shared, runs.hparams, states, status, keys.evaluate, t)
         return types((keys, trained, evaluated))
 
-    plain, wide = in_both_modes(look)
-    assert plain == wide
+    no_type_of_64_bits(look)
 
 
 def test_an_mlp_learns_the_same_from_the_same_rows(corpus):
@@ -141,9 +156,13 @@ def test_an_mlp_learns_the_same_from_the_same_rows(corpus):
         case = make_case(corpus, "mlp", "plain")
         task, shared = case.problem.task, case.problem.shared
         hparams = jax.tree.map(np.float32, case.hparams)
-        state = jax.jit(task.init)(shared, hparams, jax.random.key(0))
-        step = jax.jit(task.step)
-        return jax.device_get(step(shared, hparams, state, jax.random.key(1), np.int32(0)))
+
+        @jax.jit
+        def first_step(shared, begin, key):
+            state = task.init(shared, hparams, begin)
+            return state, task.step(shared, hparams, state, key, np.int32(0))
+
+        return jax.device_get(first_step(shared, jax.random.key(0), jax.random.key(1)))
 
     chex.assert_trees_all_equal(*in_both_modes(learn))
 
@@ -162,7 +181,7 @@ def test_an_agent_acts_alike(corpus):
     assert 0.2 < plain.replay.actions[: test_dqn.CONFIG.learning_starts].mean() < 0.8
 
 
-def test_tools_of_an_mlp_have_the_same_types(corpus):
+def test_tools_of_an_mlp_have_no_type_of_64_bits(corpus):
     def look():
         case = make_case(corpus, "mlp", "plain")
         shared, key = case.problem.shared, jax.random.key(0)
@@ -181,11 +200,10 @@ def test_tools_of_an_mlp_have_the_same_types(corpus):
             traced(lambda p: predictions(config, shared, p, shared.test.x), params),
         ))  # fmt: skip
 
-    plain, wide = in_both_modes(look)
-    assert plain == wide
+    no_type_of_64_bits(look)
 
 
-def test_tools_of_a_language_model_have_the_same_types():
+def test_tools_of_a_language_model_have_no_type_of_64_bits():
     def look():
         model = LanguageModel(symbols=9, embedding_size=6, hidden=(5,))
         token, key = jnp.zeros((3, 2), jnp.int32), jax.random.key(0)
@@ -201,17 +219,22 @@ def test_tools_of_a_language_model_have_the_same_types():
         logits = jnp.zeros(9, jnp.float32)
         return types((traced(learn, params), traced(lambda x: restrict(x, choice), logits)))
 
-    plain, wide = in_both_modes(look)
-    assert plain == wide
+    no_type_of_64_bits(look)
 
 
+def play(corpus):
+    make_case(corpus, "dqn", "plain")
+    env = make_environment("CartPole-v1")
+    values = lambda observation: observation[:, :2]
+    return lambda key: play_one(env, env.params, values, np.float32(0.1), key, 8)
+
+
+def test_an_episode_to_watch_has_no_type_of_64_bits(corpus):
+    no_type_of_64_bits(lambda: types(play(corpus)(jax.random.key(3)).states))
+
+
+@pytest.mark.slow
 def test_an_episode_to_watch_is_the_same(corpus):
-    def play():
-        make_case(corpus, "dqn", "plain")
-        env = make_environment("CartPole-v1")
-        values = lambda observation: observation[:, :2]
-        return play_one(env, env.params, values, np.float32(0.1), jax.random.key(3), 8)
-
-    plain, wide = in_both_modes(play)
+    plain, wide = in_both_modes(lambda: play(corpus)(jax.random.key(3)))
     jax.tree.map(np.testing.assert_array_equal, plain, wide)
     assert types(plain.states) == types(wide.states)

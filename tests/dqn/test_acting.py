@@ -1,5 +1,7 @@
 """Environments stepped together: what becomes of an episode's end, and which action is taken."""
 
+from functools import cache, partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,23 +22,27 @@ from research.dqn.environments import make_environment
 from tests.dqn import worlds
 
 
+@cache
 def play(name, n, steps, seed=0):
     """Rows [steps, N, ...] of random actions, and the sums over finished episodes [steps]."""
     assert name in worlds.WORLDS
     env = make_environment(name)
-    params = jax.tree.map(jnp.asarray, env.params)
 
     def body(actors, t):
         act_key, key = jax.random.split(jax.random.fold_in(jax.random.key(seed), t))
         action = jax.random.randint(act_key, (n,), 0, env.num_actions)
-        actors, row, finished = step_actors(env, params, actors, action, key)
+        actors, row, finished = step_actors(env, env.params, actors, action, key)
         return actors, (row, finished)
 
-    actors = start_actors(env, params, jax.random.key(seed + 1), n)
-    _, (rows, finished) = jax.jit(lambda actors: jax.lax.scan(body, actors, jnp.arange(steps)))(
-        actors
-    )
-    return jax.tree.map(np.asarray, (rows, finished))
+    @jax.jit
+    def run(key):
+        actors = start_actors(env, env.params, key, n)
+        return jax.lax.scan(body, actors, jnp.arange(steps))[1]
+
+    return jax.device_get(run(jax.random.key(seed + 1)))
+
+
+choose = jax.jit(epsilon_greedy)
 
 
 def test_after_an_observation_comes_its_successor_or_an_end():
@@ -66,11 +72,11 @@ def test_a_cut_shows_the_last_observation_for_one_held_step():
 
 
 def test_episodes_are_counted_with_their_returns_and_lengths():
-    rows, finished = play("Diary-test", n=3, steps=200)
+    rows, finished = play("Diary-test", n=4, steps=300)
     returns, lengths = [], []
-    for n in range(3):
+    for n in range(4):
         total, length = 0.0, 0
-        for t in range(200):
+        for t in range(300):
             if rows.end[t, n] == HELD:
                 continue
             total, length = total + rows.reward[t, n], length + 1
@@ -85,7 +91,7 @@ def test_episodes_are_counted_with_their_returns_and_lengths():
 
 
 def test_environments_of_a_run_differ():
-    rows, _ = play("Diary-test", n=4, steps=1)
+    rows, _ = play("Diary-test", n=4, steps=300)
     assert len(np.unique(rows.observation[0, :, 0])) == 4
 
 
@@ -101,9 +107,9 @@ def test_a_schedule_without_duration_is_at_its_end():
 
 def test_epsilon_is_the_share_of_random_actions():
     """Of 4 actions, a random one is the best in a quarter of cases."""
-    q = jnp.tile(jnp.array([0.0, 3.0, 1.0, 2.0]), (20_000, 1))
+    q = np.tile(np.float32([0, 3, 1, 2]), (20_000, 1))
     for epsilon in (0.0, 0.3, 1.0):
-        actions = epsilon_greedy(q, epsilon, jax.random.key(0))
+        actions = choose(q, epsilon, jax.random.key(0))
         shares = np.bincount(np.asarray(actions), minlength=4) / len(actions)
         expected = np.full(4, epsilon / 4)
         expected[1] += 1 - epsilon
@@ -112,11 +118,16 @@ def test_epsilon_is_the_share_of_random_actions():
 
 
 def test_of_equal_values_the_first_is_taken():
-    assert epsilon_greedy(jnp.zeros((3, 4)), 0.0, jax.random.key(0)).tolist() == [0, 0, 0]
+    assert choose(np.zeros((3, 4), np.float32), 0.0, jax.random.key(0)).tolist() == [0, 0, 0]
 
 
 def kept_up(length, epsilon, steps=4000, n=8):
     """Actions and `kept` [steps, N] where action 0 is the best of three."""
+    return jax.device_get(keep_up_often(steps, n, length, epsilon))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def keep_up_often(steps, n, length, epsilon):
     q = jnp.tile(jnp.array([1.0, 0.0, 0.0]), (n, 1))
 
     def body(kept, key):
@@ -124,8 +135,7 @@ def kept_up(length, epsilon, steps=4000, n=8):
         return kept, (action, kept)
 
     keys = jax.random.split(jax.random.key(0), steps)
-    _, seen = jax.jit(lambda keys: jax.lax.scan(body, jnp.full(n, -1), keys))(keys)
-    return jax.tree.map(np.asarray, seen)
+    return jax.lax.scan(body, jnp.full(n, -1), keys)[1]
 
 
 def test_a_random_action_is_kept_up_for_so_long_in_the_mean():
@@ -152,13 +162,19 @@ def test_the_share_of_random_steps_grows_with_their_length():
 
 def test_nothing_is_kept_up_into_the_next_episode():
     env = make_environment("Discounted-test")
-    params = jax.tree.map(jnp.asarray, env.params)
-    actors = start_actors(env, params, jax.random.key(0), 3)
-    for t in range(2):  # episodes of two steps
-        actors = actors._replace(kept=jnp.array([1, 0, -1]))
-        actors, row, _ = step_actors(
-            env, params, actors, jnp.zeros(3, jnp.int32), jax.random.key(t)
-        )
-        ended = bool((row.end == TERMINATED).all())
-        assert actors.kept.tolist() == ([-1, -1, -1] if ended else [1, 0, -1])
-    assert ended
+
+    @jax.jit
+    def two_steps(key):
+        start_key, *step_keys = jax.random.split(key, 3)
+        actors, seen = start_actors(env, env.params, start_key, 3), []
+        for step_key in step_keys:  # episodes of two steps
+            actors = actors._replace(kept=jnp.array([1, 0, -1]))
+            actors, row, _ = step_actors(env, env.params, actors, jnp.zeros(3, jnp.int32), step_key)
+            seen.append((row.end, actors.kept))
+        return seen
+
+    (first_end, first_kept), (end, kept) = jax.device_get(two_steps(jax.random.key(0)))
+    assert (first_end == CONTINUES).all()
+    assert first_kept.tolist() == [1, 0, -1]
+    assert (end == TERMINATED).all()
+    assert kept.tolist() == [-1, -1, -1]

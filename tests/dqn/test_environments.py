@@ -24,6 +24,10 @@ CONTINUOUS = {
     "Pendulum-v1", "MountainCarContinuous-v0", "PointRobot-misc", "Reacher-misc", "Swimmer-misc",
 }  # fmt: skip
 LARGE = {"Asterix-MinAtar", "Freeway-MinAtar", "Seaquest-MinAtar"}  # take seconds to compile
+# Images, grids of bits, vectors and numbers; one whose time limit strikes.
+PLAYED = {
+    "Breakout-MinAtar", "Catch-bsuite", "CartPole-v1", "FrozenLake-misc", "DiscountingChain-bsuite",
+}  # fmt: skip
 MINATAR = sorted(name for name in registered_envs if is_minatar(name))
 DISCRETE = sorted(set(registered_envs) - CONTINUOUS - {"MNISTBandit-bsuite"} - set(WORLDS))
 
@@ -38,7 +42,7 @@ def test_there_are_five_games_of_minatar():
 
 def walk(env, step, steps):
     """The first observation, and what `steps` steps of each action in turn lead to."""
-    params = jax.tree.map(jnp.asarray, env.params)
+    params = env.params
 
     def run(key):
         reset_key, key = jax.random.split(key)
@@ -55,21 +59,35 @@ def walk(env, step, steps):
 
 @pytest.mark.parametrize("name", [slow(name) if name in LARGE else name for name in DISCRETE])
 def test_every_discrete_environment_steps_with_fixed_types(name):
-    """Strict about every promotion, inside a scan. What is kept as bits is binary before."""
+    """Strict about every promotion, inside a scan."""
     env = make_environment(name)
-    key = jax.random.key(0)
-    first, typed = jax.eval_shape(walk(env, env.step, 2), key)
+    first, typed = jax.eval_shape(walk(env, env.step, 2), jax.random.key(0))
     assert first.shape == env.observation_shape
     assert first.dtype == typed.observation.dtype == env.observation_dtype
     assert typed.observation.shape[1:] == typed.final_observation.shape[1:] == first.shape
     assert typed.final_observation.dtype == first.dtype
     assert typed.reward.dtype == jnp.float32
-    outcome = jax.jit(lambda key: walk(env, _step(env.raw, binary=False), 200)(key)[1])(key)
+
+
+@pytest.mark.parametrize("name", [name if name in PLAYED else slow(name) for name in DISCRETE])
+def test_every_discrete_environment_tells_ends_apart(name):
+    """And goes on with what it showed. What is kept as bits is binary before."""
+    env = make_environment(name)
+    play = jax.jit(lambda key: walk(env, _step(env.raw, binary=False), 200)(key)[1])
+    outcome = jax.device_get(play(jax.random.key(0)))
     assert not np.any(outcome.terminated & outcome.truncated)
     going = ~(outcome.terminated | outcome.truncated)
     np.testing.assert_array_equal(outcome.observation[going], outcome.final_observation[going])
     if env.observation_dtype == jnp.bool_:
         assert set(np.unique(outcome.observation).tolist()) == {0.0, 1.0}
+
+
+def test_an_end_at_the_time_limit_is_an_end_and_no_cut():
+    env = make_environment("Discounted-test")  # of two steps
+    params = env.params.replace(max_steps_in_episode=np.int32(2))
+    outcome = jax.jit(walk(env._replace(params=params), env.step, 2))(jax.random.key(0))[1]
+    assert outcome.terminated.tolist() == [False, True]
+    assert not outcome.truncated.any()
 
 
 def test_numbers_of_a_state_are_categories():
@@ -102,7 +120,7 @@ def test_the_protocols_of_minatar(name):
 def test_actions_stick_in_one_of_ten_steps():
     """In Breakout the paddle moves by the action, or by the last one."""
     env = make_environment("Breakout-MinAtar", "original")
-    params = jax.tree.map(jnp.asarray, env.params)
+    params = env.params
 
     def stuck(key):
         reset_key, first_key, second_key = jax.random.split(key, 3)
@@ -112,7 +130,8 @@ def test_actions_stick_in_one_of_ten_steps():
         state, _ = env.step(params, second_key, state, jnp.int32(3))  # right
         return state.env_state.pos < before
 
-    share = np.mean(jax.jit(jax.vmap(stuck))(jax.random.split(jax.random.key(0), 4000)))
+    many = jax.jit(lambda key: jax.vmap(stuck)(jax.random.split(key, 4000)))
+    share = np.mean(many(jax.random.key(0)))
     assert share == pytest.approx(STICKY_ACTIONS * (1 - STICKY_ACTIONS), abs=0.02)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import chex
@@ -27,7 +28,12 @@ from research.dqn.replay import Batch
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "goldens" / "dqn.json").read_text())
 NET = QNetwork(num_actions=4, torso="mlp", hidden=(16,))
-CASES = {"squared": Config(hidden=(16,)), "huber_double": Config(loss="huber", double=True)}
+PLAIN = Config(hidden=(16,))
+CASES = {"squared": PLAIN, "huber_double": Config(hidden=(16,), loss="huber", double=True)}
+
+# One program for a config; hyper-parameters are traced.
+apply = jax.jit(lambda params, seen: NET.apply({"params": params}, seen))
+loss_and_priority = jax.jit(transition_loss, static_argnums=0)
 
 
 def arrays(tree):
@@ -37,23 +43,27 @@ def arrays(tree):
 def golden_batch():
     batch = {name: np.asarray(values, np.float32) for name, values in GOLDEN["batch"].items()}
     batch["a_tm1"] = batch["a_tm1"].astype(np.int32)
-    return Batch(**jax.tree.map(jnp.asarray, batch), valid=jnp.ones(len(batch["a_tm1"])))
+    return Batch(**batch, valid=np.ones(len(batch["a_tm1"]), np.float32))
 
 
-def updated(config, hparams, batch, weights=None, params=None, target=None, network=NET):
-    params = arrays(GOLDEN["params"]) if params is None else params
-    target = arrays(GOLDEN["target_params"]) if target is None else target
+@partial(jax.jit, static_argnums=(0, 1))
+def first_update(config, network, hparams, params, target, batch, weights):
     opt_state = make_optimizer(config, hparams).init(params)
-    weights = jnp.ones(len(batch.r_t)) if weights is None else weights
-    learn = jax.jit(lambda *args: update(config, network, *args))
-    params, _, learned = learn(hparams, params, target, opt_state, batch, weights)
+    params, _, learned = update(config, network, hparams, params, target, opt_state, batch, weights)
     return params, learned
 
 
+def updated(config, hparams, batch, weights=None):
+    """The golden params after one update, and what it tells, on the host."""
+    weights = np.ones(len(batch.r_t), np.float32) if weights is None else weights
+    params, target = arrays(GOLDEN["params"]), arrays(GOLDEN["target_params"])
+    return jax.device_get(first_update(config, NET, hparams, params, target, batch, weights))
+
+
 def test_the_articles_net_computes_what_pytorch_computes():
-    outputs = NET.apply({"params": arrays(GOLDEN["params"])}, golden_batch().observation_tm1)
+    outputs = np.asarray(apply(arrays(GOLDEN["params"]), golden_batch().observation_tm1))
     chex.assert_trees_all_close(outputs[:, :, 0], arrays(GOLDEN["outputs"]), atol=1e-6)
-    assert jnp.argmax(outputs[:, :, 0], axis=1).tolist() == GOLDEN["greedy"]
+    assert np.argmax(outputs[:, :, 0], axis=1).tolist() == GOLDEN["greedy"]
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
@@ -73,7 +83,7 @@ def test_a_norm_that_is_off_is_one_of_zero():
     at_zero, _ = updated(CASES["squared"], HParams(max_grad_norm=0.0), batch)
     bounded, _ = updated(CASES["squared"], HParams(max_grad_norm=1e-9), batch)
     chex.assert_trees_all_close(without, at_zero, atol=1e-7)
-    moved = jax.tree.map(lambda a, b: jnp.abs(a - b).max() > 1e-6, without, bounded)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max() > 1e-6, without, bounded)
     assert any(jax.tree.leaves(moved))
 
 
@@ -117,10 +127,10 @@ def test_the_gradient_is_the_slope_of_the_loss(changes):
 def test_what_is_no_transition_is_left_out():
     """As if the batch were the others alone."""
     batch = golden_batch()
-    valid = jnp.array([1.0] * 8 + [0.0] * 4)
+    valid = np.float32([1.0] * 8 + [0.0] * 4)
     first = jax.tree.map(lambda leaf: leaf[:8], batch)
-    alone, expected = updated(Config(), HParams(), first)
-    among, learned = updated(Config(), HParams(), batch._replace(valid=valid))
+    alone, expected = updated(PLAIN, HParams(), first)
+    among, learned = updated(PLAIN, HParams(), batch._replace(valid=valid))
     chex.assert_trees_all_close(among, alone, atol=1e-7)
     assert float(learned.loss) == pytest.approx(float(expected.loss), rel=1e-6)
     assert learned.priority.shape == (12,)
@@ -128,43 +138,52 @@ def test_what_is_no_transition_is_left_out():
 
 def test_a_transition_of_weight_nothing_teaches_nothing():
     batch = golden_batch()
-    weights = jnp.array([1.0] * 8 + [0.0] * 4)
+    weights = np.float32([1.0] * 8 + [0.0] * 4)
     other = batch._replace(r_t=batch.r_t + 100 * (1 - weights))
-    first, _ = updated(Config(), HParams(), batch, weights=weights)
-    second, _ = updated(Config(), HParams(), other, weights=weights)
+    first, _ = updated(PLAIN, HParams(), batch, weights=weights)
+    second, _ = updated(PLAIN, HParams(), other, weights=weights)
     chex.assert_trees_all_close(first, second, atol=1e-7)
 
 
 def test_a_priority_is_the_size_of_the_error():
     batch = golden_batch()
-    _, learned = updated(Config(), HParams(), batch)
+    _, learned = updated(PLAIN, HParams(), batch)
     q_tm1 = arrays(GOLDEN["outputs"])[np.arange(12), batch.a_tm1]
-    q_t = NET.apply({"params": arrays(GOLDEN["target_params"])}, batch.observation_t)[:, :, 0]
-    target = batch.r_t + batch.discount_t * jnp.max(q_t, axis=1)
+    q_t = np.asarray(apply(arrays(GOLDEN["target_params"]), batch.observation_t))[:, :, 0]
+    target = batch.r_t + batch.discount_t * np.max(q_t, axis=1)
     np.testing.assert_allclose(learned.priority, np.abs(target - q_tm1), rtol=1e-5, atol=1e-6)
     assert float(learned.q_value) == pytest.approx(float(q_tm1.mean()), rel=1e-5)
+
+
+def test_munchausen_asks_the_target_network_alone_for_the_bonus():
+    config, batch = Config(hidden=(16,), n_step=1, munchausen=True), golden_batch()
+    _, learned = updated(config, HParams(), batch)
+    params, target = arrays(GOLDEN["params"]), arrays(GOLDEN["target_params"])
+    heads = Heads(
+        online_tm1=apply(params, batch.observation_tm1),
+        target_t=apply(target, batch.observation_t),
+        target_tm1=apply(target, batch.observation_tm1),
+    )
+    one = lambda *args: transition_loss(config, HParams(), *args)[1]
+    expected = jax.jit(jax.vmap(one))(heads, batch.a_tm1, batch.r_t, batch.discount_t)
+    np.testing.assert_allclose(learned.priority, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("values", ["categorical", "quantile"])
 def test_double_learning_of_a_distribution_takes_the_action_that_the_online_network_prefers(values):
     config = Config(atoms=5, values=values)
     hparams = HParams(value_min=-2.0, value_max=2.0)
-    rising = jnp.arange(5.0)  # of a high value, under either kind
+    rising = np.arange(5, dtype=np.float32)  # of a high value, under either kind
     heads = Heads(
-        online_tm1=jnp.stack([0.3 * rising, rising]),
-        target_t=jnp.stack([rising, -rising]),
-        online_t=jnp.stack([-rising, rising]),
+        online_tm1=np.stack([np.float32(0.3) * rising, rising]),
+        target_t=np.stack([rising, -rising]),
+        online_t=np.stack([-rising, rising]),
     )
     flipped = heads._replace(target_t=heads.target_t[::-1])
 
-    def jitted(double):
-        chosen = dataclasses.replace(config, double=double)
-        return jax.jit(lambda h: transition_loss(chosen, hparams, h, jnp.int32(0), 0.5, 0.9)[0])
-
-    losses = {double: jitted(double) for double in (False, True)}
-
     def loss(double, heads):
-        return float(losses[double](heads))
+        chosen = dataclasses.replace(config, double=double)
+        return float(loss_and_priority(chosen, hparams, heads, np.int32(0), 0.5, 0.9)[0])
 
     assert loss(True, heads) == pytest.approx(loss(True, flipped._replace(online_t=heads.target_t)))
     assert loss(False, heads) == pytest.approx(loss(False, flipped))
@@ -173,12 +192,27 @@ def test_double_learning_of_a_distribution_takes_the_action_that_the_online_netw
 
 def test_the_priority_of_a_distribution_that_is_right_is_nothing():
     """The loss is then the target's entropy, which no prediction can avoid."""
-    config, logits = Config(atoms=5, values="categorical"), jnp.array([[0.0, 1.0, 2.0, 0.5, 0.0]])
-    for shift, right in ((0.0, True), (1.0, False)):
-        heads = Heads(online_tm1=logits + shift * jnp.arange(5.0)[None, :], target_t=logits)
-        loss, priority = transition_loss(config, HParams(), heads, jnp.int32(0), 0.0, 1.0)
+    config = Config(atoms=5, values="categorical")
+    logits, rising = np.float32([[0.0, 1.0, 2.0, 0.5, 0.0]]), np.arange(5, dtype=np.float32)[None]
+    for shift, right in ((0, True), (1, False)):
+        heads = Heads(online_tm1=logits + shift * rising, target_t=logits)
+        loss, priority = loss_and_priority(config, HParams(), heads, np.int32(0), 0.0, 1.0)
         assert float(loss) > 1
         assert (abs(float(priority)) < 1e-5) == right
+
+
+def test_munchausen_quantiles_that_are_all_alike_are_munchausen_q_learning():
+    """Of values without spread the priority, the distance from the target, is the mean values'."""
+    config, means = Config(munchausen=True, n_step=1), np.random.default_rng(1).normal(size=(4, 3))
+    heads = Heads(*np.float32(means)[:, :, None])
+    hparams = HParams(munchausen_scale=0.5, munchausen_temperature=0.3)
+    given = hparams, np.int32(1), 0.5, 0.9
+    spread = Heads(*[np.repeat(head, 4, axis=1) for head in heads])
+    quantiles = dataclasses.replace(config, values="quantile", atoms=4)
+    ours = loss_and_priority(quantiles, hparams, spread, *given[1:])[1]
+    expected = loss_and_priority(config, hparams, heads, *given[1:])[1]
+    assert float(ours) == pytest.approx(float(expected), rel=1e-5)
+    assert float(expected) > 0.1
 
 
 OPTIONS = [
@@ -187,38 +221,53 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", OPTIONS)
-def test_an_option_changes_the_update(changes):
-    env, batch = make_environment("CartPole-v1"), golden_batch()
+@partial(jax.jit, static_argnums=(0, 1))
+def first_loss(config, network, batch, params, target):
+    args = HParams(), params, target, batch, np.ones(12, np.float32)
+    return first_update(config, network, *args)[1].loss
+
+
+def loss_at_random(config):
+    """Of the golden batch with two actions under params that any config of equal shapes shares."""
+    batch = golden_batch()
     batch = batch._replace(a_tm1=batch.a_tm1 % 2)
-    outcomes = []
-    for config in (Config(hidden=(16,)), Config(hidden=(16,), atoms=11, n_step=1, **changes)):
-        network = make_network(config, env)
-        init = jax.jit(network.init)
-        fresh = lambda seed: init(jax.random.key(seed), batch.observation_t)["params"]  # noqa: B023
-        _, learned = updated(config, HParams(), batch, params=fresh(0), target=fresh(1),
-                             network=network)  # fmt: skip
-        outcomes.append(float(learned.loss))
-    assert abs(outcomes[0] - outcomes[1]) > 1e-3
+    network = make_network(config, make_environment("CartPole-v1"))
+    shapes = jax.eval_shape(network.init, jax.random.key(0), batch.observation_t)["params"]
+    rng = np.random.default_rng(0)
+    draw = lambda leaf: np.float32(rng.normal(size=leaf.shape) / np.sqrt(leaf.shape[0]))
+    params, target = (jax.tree.map(draw, shapes) for _ in range(2))
+    return float(first_loss(config, network, batch, params, target))
+
+
+@pytest.fixture(scope="module")
+def plain_loss():
+    return loss_at_random(PLAIN)
+
+
+@pytest.mark.parametrize("changes", OPTIONS)
+def test_an_option_changes_the_update(changes, plain_loss):
+    changed = loss_at_random(Config(hidden=(16,), atoms=11, n_step=1, **changes))
+    assert abs(plain_loss - changed) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["double", "munchausen"])
 def test_an_option_of_the_target_leaves_terminal_transitions_alone(name):
     """Where nothing is bootstrapped, neither says a thing, Munchausen without its bonus."""
     batch = golden_batch()
-    batch = batch._replace(discount_t=jnp.zeros(12))
+    batch = batch._replace(discount_t=np.zeros(12, np.float32))
     hparams = HParams(munchausen_scale=0.0)
-    plain, _ = updated(Config(), hparams, batch)
-    other, _ = updated(Config(n_step=1, **{name: True}), hparams, batch)
+    plain, _ = updated(PLAIN, hparams, batch)
+    other, _ = updated(Config(hidden=(16,), n_step=1, **{name: True}), hparams, batch)
     chex.assert_trees_all_close(plain, other, atol=1e-7)
 
 
 def test_values_of_a_distribution_are_its_mean():
     hparams = HParams(value_min=-2.0, value_max=2.0)
-    config = Config(values="categorical", atoms=5)
-    np.testing.assert_allclose(make_atoms(config, hparams), [-2, -1, 0, 1, 2])
-    logits = jnp.log(jnp.array([[[0.5, 0.5, 0, 0, 0], [0, 0, 0, 0.25, 0.75]]]) + 1e-9)
-    np.testing.assert_allclose(action_values(config, hparams, logits), [[-1.5, 1.75]], atol=1e-5)
-    quantiles = jnp.array([[[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]]])
+    config, values = Config(values="categorical", atoms=5), jax.jit(action_values, static_argnums=0)
+    atoms = jax.jit(make_atoms, static_argnums=0)(config, hparams)
+    np.testing.assert_allclose(atoms, [-2, -1, 0, 1, 2])
+    logits = np.log(np.float32([[[0.5, 0.5, 0, 0, 0], [0, 0, 0, 0.25, 0.75]]]) + np.float32(1e-9))
+    np.testing.assert_allclose(values(config, hparams, logits), [[-1.5, 1.75]], atol=1e-5)
+    quantiles = np.float32([[[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]]])
     config = Config(values="quantile", atoms=3)
-    np.testing.assert_allclose(action_values(config, hparams, quantiles), [[3, 1]])
+    np.testing.assert_allclose(values(config, hparams, quantiles), [[3, 1]])

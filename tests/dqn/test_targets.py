@@ -2,7 +2,6 @@
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import vmap
@@ -13,6 +12,9 @@ from research.dqn.acting import CONTINUES, HELD, TERMINATED, TRUNCATED
 from tests.dqn.oracles import lenient, rlax
 
 GO, END, CUT = CONTINUES, TERMINATED, TRUNCATED
+
+n_step_return, lambda_returns = jax.jit(targets.n_step_return), jax.jit(targets.lambda_returns)
+munchausen_bonus = jax.jit(targets.munchausen_bonus)
 
 
 @pytest.mark.parametrize(
@@ -29,13 +31,12 @@ GO, END, CUT = CONTINUES, TERMINATED, TRUNCATED
 )
 def test_a_return_stops_where_the_episode_does(ends, r_t, discount_t, steps):
     """A time limit bootstraps from the last observation, a terminal state from none."""
-    rewards = jnp.array([1.0, 2.0, 4.0])
-    returns = targets.n_step_return(rewards, jnp.array(ends, jnp.uint8), 0.5)
+    returns = n_step_return(np.float32([1, 2, 4]), np.uint8(ends), 0.5)
     np.testing.assert_allclose(returns, (r_t, discount_t, steps), rtol=1e-7)
 
 
 def test_a_return_of_one_step_is_the_reward():
-    returns = targets.n_step_return(jnp.array([3.0]), jnp.array([GO], jnp.uint8), 0.9)
+    returns = n_step_return(np.float32([3]), np.uint8([GO]), 0.9)
     np.testing.assert_allclose(returns, (3.0, 0.9, 1), rtol=1e-7)
 
 
@@ -47,56 +48,60 @@ def test_n_step_returns_are_rlaxs():
     n, gamma = 4, 0.9
     with lenient():
         discounts = gamma * (ends != END).astype(np.float32)
-        expected = rlax.n_step_bootstrapped_returns(rewards, discounts, values, n)
+        theirs = jax.jit(rlax.n_step_bootstrapped_returns, static_argnums=3)
+        expected = np.asarray(theirs(rewards, discounts, values, n))
     for start in range(20 - n + 1):
         part = slice(start, start + n)
-        ours = targets.n_step_return(jnp.array(rewards[part]), jnp.array(ends[part]), gamma)
+        ours = jax.device_get(n_step_return(rewards[part], ends[part], gamma))
         value = values[start + int(ours.steps) - 1]
         np.testing.assert_allclose(ours.r_t + ours.discount_t * value, expected[start], rtol=1e-5)
 
 
 def test_q_learning_by_hand():
-    q_t = jnp.array([1.0, 4.0, 2.0])
-    assert targets.q_learning(10.0, 0.5, q_t) == 12.0
-    assert targets.q_learning(10.0, 0.0, q_t) == 10.0
-    assert targets.double_q_learning(10.0, 0.5, q_t, jnp.array([0.0, 0.0, 7.0])) == 11.0
+    q_t, other = np.float32([1, 4, 2]), np.float32([0, 0, 7])
+    assert jax.jit(targets.q_learning)(10.0, 0.5, q_t) == 12.0
+    assert jax.jit(targets.q_learning)(10.0, 0.0, q_t) == 10.0
+    assert jax.jit(targets.double_q_learning)(10.0, 0.5, q_t, other) == 11.0
 
 
 @pytest.fixture
 def batch():
     """B 64 transitions of A 5 actions."""
     rng = np.random.default_rng(1)
-    normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
+    normal = lambda *shape: np.float32(rng.normal(size=shape))
     return {
         "q_tm1": normal(64, 5),
-        "a_tm1": jnp.asarray(rng.integers(5, size=64), jnp.int32),
+        "a_tm1": np.int32(rng.integers(5, size=64)),
         "r_t": normal(64),
-        "discount_t": jnp.asarray(rng.random(64) * (rng.random(64) < 0.8), jnp.float32),
+        "discount_t": np.float32(rng.random(64) * (rng.random(64) < 0.8)),
         "q_t": normal(64, 5),
         "q_other": normal(64, 5),
     }
 
 
 def td_errors(target, batch):
-    return target - vmap(targets.select)(batch["q_tm1"], batch["a_tm1"])
+    return np.asarray(target) - batch["q_tm1"][np.arange(64), batch["a_tm1"]]
 
 
 def test_q_learning_is_rlaxs(batch):
     names = "q_tm1", "a_tm1", "r_t", "discount_t", "q_t"
     with lenient():
-        expected = vmap(rlax.q_learning)(*[batch[name] for name in names])
-    target = vmap(targets.q_learning)(batch["r_t"], batch["discount_t"], batch["q_t"])
+        expected = jax.jit(vmap(rlax.q_learning))(*[batch[name] for name in names])
+    target = jax.jit(vmap(targets.q_learning))(batch["r_t"], batch["discount_t"], batch["q_t"])
     chex.assert_trees_all_close(td_errors(target, batch), expected, rtol=1e-6)
 
 
 def test_double_q_learning_is_rlaxs(batch):
     names = "q_tm1", "a_tm1", "r_t", "discount_t", "q_t", "q_other"
     with lenient():
-        expected = vmap(rlax.double_q_learning)(*[batch[name] for name in names])
-    target = vmap(targets.double_q_learning)(
+        expected = jax.jit(vmap(rlax.double_q_learning))(*[batch[name] for name in names])
+    target = jax.jit(vmap(targets.double_q_learning))(
         batch["r_t"], batch["discount_t"], batch["q_t"], batch["q_other"]
     )
     chex.assert_trees_all_close(td_errors(target, batch), expected, rtol=1e-6)
+
+
+munchausen = jax.jit(vmap(targets.munchausen_q_learning, (0, 0, 0, 0, 0, None, None)))
 
 
 def munchausen_in_float64(r_t, discount_t, q_t, q_tm1, a_tm1, scale, temperature):
@@ -110,9 +115,7 @@ def munchausen_in_float64(r_t, discount_t, q_t, q_tm1, a_tm1, scale, temperature
 @pytest.mark.parametrize("temperature", [0.1, 1.0])
 def test_munchausen_is_the_papers_equation(batch, temperature):
     names = "r_t", "discount_t", "q_t", "q_tm1", "a_tm1"
-    ours = vmap(lambda *args: targets.munchausen_q_learning(*args, 0.9, temperature))(
-        *[batch[name] for name in names]
-    )
+    ours = munchausen(*[batch[name] for name in names], 0.9, temperature)
     rows = zip(*[np.asarray(batch[name]) for name in names], strict=True)
     expected = [munchausen_in_float64(*row, 0.9, temperature) for row in rows]
     np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=2e-5)
@@ -120,32 +123,33 @@ def test_munchausen_is_the_papers_equation(batch, temperature):
 
 def test_munchausen_without_a_bonus_and_cold_is_q_learning(batch):
     names = "r_t", "discount_t", "q_t", "q_tm1", "a_tm1"
-    ours = vmap(lambda *args: targets.munchausen_q_learning(*args, 0.0, 1e-3))(
-        *[batch[name] for name in names]
-    )
-    plain = vmap(targets.q_learning)(batch["r_t"], batch["discount_t"], batch["q_t"])
+    ours = munchausen(*[batch[name] for name in names], 0.0, 1e-3)
+    plain = jax.jit(vmap(targets.q_learning))(batch["r_t"], batch["discount_t"], batch["q_t"])
     np.testing.assert_allclose(ours, plain, atol=2e-3)
 
 
 def test_a_bonus_is_never_below_its_scale():
-    far = jnp.array([0.0, 100.0])
-    assert targets.munchausen_bonus(far, 0, 0.9, 0.03) == pytest.approx(-0.9)
-    assert targets.munchausen_bonus(far, 1, 0.9, 0.03) == pytest.approx(0.0)
+    far = np.float32([0, 100])
+    assert munchausen_bonus(far, 0, 0.9, 0.03) == pytest.approx(-0.9)
+    assert munchausen_bonus(far, 1, 0.9, 0.03) == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize("function", [targets.squared, targets.huber])
 def test_the_slope_of_a_loss(function):
     for error in (-3.0, -0.5, 0.7, 2.0):
-        check_grads(function, (jnp.float32(error),), order=1, modes=["rev"], eps=1e-2, rtol=1e-2)
+        check_grads(
+            jax.jit(function), (np.float32(error),), order=1, modes=["rev"], eps=1e-2, rtol=1e-2
+        )
 
 
 def test_losses_by_hand_and_as_in_rlax():
-    errors = jnp.array([-3.0, -1.0, -0.5, 0.0, 0.5, 2.0])
-    np.testing.assert_allclose(targets.squared(errors), [4.5, 0.5, 0.125, 0, 0.125, 2])
-    np.testing.assert_allclose(targets.huber(errors), [2.5, 0.5, 0.125, 0, 0.125, 1.5])
+    errors = np.float32([-3, -1, -0.5, 0, 0.5, 2])
+    squared, huber = jax.jit(lambda error: (targets.squared(error), targets.huber(error)))(errors)
+    np.testing.assert_allclose(squared, [4.5, 0.5, 0.125, 0, 0.125, 2])
+    np.testing.assert_allclose(huber, [2.5, 0.5, 0.125, 0, 0.125, 1.5])
     with lenient():
-        np.testing.assert_allclose(targets.huber(errors), rlax.huber_loss(errors), rtol=1e-6)
-        np.testing.assert_allclose(targets.squared(errors), rlax.l2_loss(errors), rtol=1e-6)
+        theirs = jax.jit(lambda error: (rlax.l2_loss(error), rlax.huber_loss(error)))(errors)
+    np.testing.assert_allclose((squared, huber), theirs, rtol=1e-6)
 
 
 def lambda_returns_in_float64(rewards, ends, values, gamma, lambda_):
@@ -172,34 +176,32 @@ def test_lambda_returns_are_the_weighted_mean_of_n_step_returns(lambda_):
     rng = np.random.default_rng(2)
     rewards, values = rng.normal(size=(2, 40)).astype(np.float32)
     ends = rng.choice([GO, GO, GO, END, CUT], size=40).astype(np.uint8)
-    ours = targets.lambda_returns(
-        jnp.array(rewards), jnp.array(ends), jnp.array(values), 0.9, lambda_
-    )
+    ours = lambda_returns(rewards, ends, values, 0.9, lambda_)
     expected = lambda_returns_in_float64(rewards, ends, values, 0.9, lambda_)
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_lambda_returns_are_rlaxs():
     rng = np.random.default_rng(3)
-    rewards, values = (jnp.asarray(x, jnp.float32) for x in rng.normal(size=(2, 30)))
-    ends = jnp.asarray(np.where(rng.random(30) < 0.1, END, GO), jnp.uint8)
-    discounts = jnp.where(ends == END, 0.0, 0.97)
+    rewards, values = np.float32(rng.normal(size=(2, 30)))
+    ends = np.uint8(np.where(rng.random(30) < 0.1, END, GO))
+    discounts = np.float32(np.where(ends == END, 0.0, 0.97))
     with lenient():
-        expected = rlax.lambda_returns(rewards, discounts, values, 0.8)
-    ours = targets.lambda_returns(rewards, ends, values, 0.97, 0.8)
+        expected = jax.jit(rlax.lambda_returns)(rewards, discounts, values, 0.8)
+    ours = lambda_returns(rewards, ends, values, 0.97, 0.8)
     chex.assert_trees_all_close(ours, expected, rtol=1e-5)
 
 
 def test_no_gradient_flows_into_a_target(batch):
-    slope = jax.grad(lambda q_t: targets.q_learning(1.0, 0.9, q_t))(batch["q_t"][0])
-    np.testing.assert_array_equal(slope, 0)
-    slope = jax.grad(
-        lambda q: targets.munchausen_q_learning(1.0, 0.9, q, q, jnp.int32(0), 0.9, 0.03)
-    )(batch["q_t"][0])
-    np.testing.assert_array_equal(slope, 0)
+    @jax.jit
+    def both(q):
+        munchausen = lambda q: targets.munchausen_q_learning(1.0, 0.9, q, q, 0, 0.9, 0.03)
+        return [jax.grad(f)(q) for f in (lambda q: targets.q_learning(1.0, 0.9, q), munchausen)]
+
+    np.testing.assert_array_equal(both(batch["q_t"][0]), 0)
 
 
 def test_select_takes_a_number_or_a_row():
-    values = jnp.arange(6.0).reshape(3, 2)
-    np.testing.assert_array_equal(targets.select(values, 2), [4, 5])
-    assert targets.select(values[:, 0], 1) == 2
+    values, select = np.arange(6, dtype=np.float32).reshape(3, 2), jax.jit(targets.select)
+    np.testing.assert_array_equal(select(values, 2), [4, 5])
+    assert select(values[:, 0], 1) == 2

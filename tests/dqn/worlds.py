@@ -9,6 +9,9 @@ The five diagnostic ones each isolate one mistake; their action values are known
     Cut-test          reward 1 in the second place, where it stays  Q(first) = gamma / (1 - gamma),
                       until a time limit of 3 steps strikes         Q(second) = 1 / (1 - gamma)
 
+`Mixed-test` draws one of the five for each episode, and shows which: of the first five numbers of
+its observation that one's is 1, and then come its own two. To train once asks all five questions.
+
 `Diary-test` tells in its observation where it is: `(episode, place, last action)`, with reward
 place + 1. It ends after a number of steps that differs from episode to episode, or is cut at 4.
 """
@@ -28,7 +31,7 @@ class WorldState:
 
     name: Any  # float32 [], the observed sign, or the number of the episode
     place: Any  # float32 []
-    action: Any  # float32 [], the last one
+    action: Any  # float32 [], the last one, or which of the five worlds this is
     last: Any  # int32 [], steps until the end
     time: Any  # int32 []
 
@@ -93,12 +96,50 @@ class Plain(World):
         return jnp.stack([state.name, state.place])
 
 
+class Mixed(environment.Environment):
+    """The five diagnostic ones, drawn with equal chance; signs are -1 or 1 in all of them."""
+
+    steps = (1, 1, 2, 1, 1000)
+
+    @property
+    def default_params(self) -> Any:
+        return WorldParams(max_steps_in_episode=3)
+
+    def step_env(self, key, state, action, params):
+        kind, sign, place = state.action, state.name, state.place
+        rewards = jnp.stack([jnp.float32(1), sign, place, 2 * jnp.float32(action) - 1, place])
+        reward = jnp.sum(jnp.where(kind == jnp.arange(5), rewards, 0))
+        state = state.replace(place=jnp.minimum(place + 1, 1.0), time=state.time + 1)
+        return self.see(state), state, reward, state.time >= state.last, {"discount": 1.0}
+
+    def reset_env(self, key, params):
+        bits = jax.random.bits(key, (2,), jnp.uint32)
+        kind, sign = bits[0] % 5, jnp.where(bits[1] % 2 == 0, -1.0, 1.0)
+        last = jnp.array(self.steps, jnp.int32)[kind]
+        state = WorldState(sign, jnp.float32(0), kind.astype(jnp.float32), last, jnp.int32(0))
+        return self.see(state), state
+
+    def see(self, state):
+        shown = (state.action == jnp.arange(5)).astype(jnp.float32)
+        return jnp.concatenate([shown, jnp.stack([state.name, state.place])])
+
+    def is_truncated(self, state, params):
+        return state.time >= params.max_steps_in_episode
+
+    def action_space(self, params=None):
+        return spaces.Discrete(2)
+
+    def observation_space(self, params):
+        return spaces.Box(-1.0, 1.0, (7,), jnp.float32)
+
+
 WORLDS = {
     "Constant-test": lambda: Plain(lambda state, action: jnp.float32(1)),
     "Observed-test": lambda: Plain(lambda state, action: state.name, names=(-1.0, 1.0)),
     "Discounted-test": lambda: Plain(lambda state, action: state.place, steps=2),
     "Chosen-test": lambda: Plain(lambda state, action: 2 * jnp.float32(action) - 1),
     "Cut-test": lambda: Plain(lambda state, action: state.place, steps=None, limit=3),
+    "Mixed-test": Mixed,
     "Diary-test": lambda: World(
         lambda state, action: state.place + 1, steps=1, limit=4, random_steps=True
     ),

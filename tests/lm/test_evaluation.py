@@ -14,10 +14,11 @@ V, WINDOW = 6, 4
 MODEL = LanguageModel(symbols=V, embedding_size=5, hidden=(7,))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def params():
-    start = MODEL.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32), MODEL.start(1))["params"]
-    return jax.tree.map(lambda leaf: 2 * leaf, start)
+    token = jnp.zeros((1, 1), jnp.int32)
+    init = jax.jit(lambda key: MODEL.init(key, token, MODEL.start(1))["params"])
+    return jax.tree.map(lambda leaf: 2 * np.asarray(leaf), init(jax.random.key(0)))
 
 
 def text(length=42, streams=1):
@@ -29,11 +30,14 @@ def text(length=42, streams=1):
 @pytest.mark.parametrize("streams", [1, 3])
 def test_losses_of_tokens_sum_to_the_loss_of_the_text(params, streams):
     heldout = text(streams=streams)
-    nll = np.asarray(token_nlls(MODEL, params, heldout, WINDOW))
+    nll, total = jax.jit(lambda params: (
+        token_nlls(MODEL, params, heldout, WINDOW), heldout_nll(MODEL, params, heldout, WINDOW)
+    ))(params)  # fmt: skip
+    nll = np.asarray(nll)
     assert nll.shape == heldout.counts.shape
     assert (nll[heldout.counts == 0] == 0).all()
     assert (nll[heldout.counts == 1] > 0).all()
-    assert nll.sum() == pytest.approx(float(heldout_nll(MODEL, params, heldout, WINDOW)), rel=1e-6)
+    assert nll.sum() == pytest.approx(float(total), rel=1e-6)
 
 
 def test_an_ensemble_takes_the_mean_of_the_probabilities():
@@ -50,52 +54,56 @@ def test_what_learns_while_it_predicts_sees_nothing_ahead(params, rule):
     text that repeats itself is predicted better and better."""
     heldout = text(240)
     train = np.concatenate([heldout.tokens] * 2, axis=1)
-    rms = gradient_rms(MODEL, params, train, WINDOW) if rule == "rms" else None
-    still = token_nlls(MODEL, params, heldout, WINDOW)
-    evaluate = lambda rate, decay: np.asarray(
-        dynamic_nlls(MODEL, params, heldout, WINDOW, Rule(rate, decay, rms))
-    )
+    still = np.asarray(jax.jit(lambda params: token_nlls(MODEL, params, heldout, WINDOW))(params))
+
+    @jax.jit
+    def learn(params, rate, decay):
+        rms = gradient_rms(MODEL, params, train, WINDOW) if rule == "rms" else None
+        return dynamic_nlls(MODEL, params, heldout, WINDOW, Rule(rate, decay, rms))
+
+    evaluate = lambda *numbers: np.asarray(learn(params, *map(np.float32, numbers)))
     np.testing.assert_allclose(evaluate(0.0, 0.0), still, atol=1e-6)
     moving = evaluate({"sgd": 0.5, "rms": 0.05}[rule], 0.0)
     np.testing.assert_allclose(moving[:WINDOW], still[:WINDOW], atol=1e-6)
     assert np.abs(moving[WINDOW : 2 * WINDOW] - still[WINDOW : 2 * WINDOW]).max() > 1e-3
     assert moving[-24:].mean() < 0.7 * moving[:24].mean()
-    assert moving.mean() < 0.8 * np.asarray(still).mean()
+    assert moving.mean() < 0.8 * still.mean()
 
 
 def test_params_return_to_what_was_trained(params):
     """With a decay of 1, each window sees the step after the one before it and no other."""
     heldout = text(40)
-    rule = Rule(rate=0.3, decay=1.0)
-    nll = np.asarray(dynamic_nlls(MODEL, params, heldout, WINDOW, rule))
+    learn = jax.jit(
+        lambda params: dynamic_nlls(MODEL, params, heldout, WINDOW, Rule(rate=0.3, decay=1.0))
+    )
+    nll = np.asarray(learn(params))
 
-    def loss(params, first, carries):
-        part = Heldout(heldout.tokens[first:], heldout.counts[first : first + WINDOW], 1)
-        token = jnp.asarray(part.tokens[:WINDOW])
-        after = MODEL.apply({"params": params}, token, carries).carries
-        return jnp.mean(token_nlls_from(params, part, carries)), after
+    @jax.jit
+    def gradient(params, token, carries):
+        def loss(params):
+            outputs = MODEL.apply({"params": params}, token[:-1], carries)
+            table, bias = MODEL.softmax_params(params)
+            logits = outputs.out.reshape(WINDOW, -1) @ table.T + bias[None, :]
+            chosen = jax.nn.log_softmax(logits)[jnp.arange(WINDOW), token[1:, 0]]
+            return -jnp.mean(chosen), outputs.carries
 
-    def token_nlls_from(params, part, carries):
-        outputs = MODEL.apply({"params": params}, jnp.asarray(part.tokens[:WINDOW]), carries)
-        table, bias = MODEL.softmax_params(params)
-        logits = outputs.out.reshape(WINDOW, -1) @ table.T + bias[None, :]
-        target = part.tokens[1 : WINDOW + 1, 0]
-        return -jax.nn.log_softmax(logits)[jnp.arange(WINDOW), target]
+        return jax.value_and_grad(loss, has_aux=True)(params)
 
-    moved, carries = params, MODEL.start(1)
+    moved, carries, tokens = params, MODEL.start(1), np.asarray(heldout.tokens, np.int32)
     for first in range(0, 12, WINDOW):
-        (mean, after), grads = jax.value_and_grad(loss, has_aux=True)(moved, first, carries)
+        (mean, carries), grads = gradient(moved, tokens[first : first + WINDOW + 1], carries)
         assert float(mean) == pytest.approx(nll[first : first + WINDOW].mean(), rel=1e-4)
         # p' = p - rate g + (p0 - p)
-        moved = jax.tree.map(lambda p0, g: p0 - 0.3 * g, params, grads)
-        carries = after
+        moved = jax.tree.map(lambda p0, g: p0 - np.float32(0.3) * np.asarray(g), params, grads)
 
 
 def test_the_size_of_gradients_over_a_text(params):
     """Of a text that is one window, the gradient's own."""
     train = np.arange(WINDOW + 1, dtype=np.int32)[:, None] % V
     heldout = Heldout(train, np.ones((WINDOW, 1), np.float32), 1)
-    grad = jax.grad(lambda p: heldout_nll(MODEL, p, heldout, WINDOW) / WINDOW)(params)
-    rms = gradient_rms(MODEL, params, train, WINDOW)
+    loss = lambda params: heldout_nll(MODEL, params, heldout, WINDOW) / WINDOW
+    rms, grad = jax.jit(
+        lambda params: (gradient_rms(MODEL, params, train, WINDOW), jax.grad(loss)(params))
+    )(params)
     for one, other in zip(*map(jax.tree.leaves, (rms, grad)), strict=True):
-        np.testing.assert_allclose(one, jnp.abs(other), atol=1e-6)
+        np.testing.assert_allclose(one, np.abs(other), atol=1e-6)
