@@ -1,5 +1,6 @@
 """Seedbed: one compiled program trains every run of an experiment.
 
-Read `task.py` first (what a run is), then `sweep/` (how runs are run), then `report/`
-(what is learnt). `mlp/` is a workload: a `Task` and the data it needs.
+Read `task.py` first (what a run is), then `engine/` (how runs are trained), `runs/` (what is
+trained when, and what is kept), `cli/` (what a user types) and `report/` (what is learnt). `mlp/`,
+`dqn/` and `lm/` are workloads: a `Task` each, and the data it needs.
 """

@@ -1,0 +1,1 @@
+"""What is trained when, and what is kept: experiments, jobs, run folders, checkpoints."""
