@@ -1,5 +1,6 @@
 """Eight CPU devices, strict types and shapes, and one compilation cache for the session."""
 
+import gc
 import importlib.metadata
 import os
 import platform
@@ -14,14 +15,18 @@ import tempfile
 # sweep does.
 if "XLA_FLAGS" not in os.environ:
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    flags += " --xla_cpu_parallel_codegen_split_count=1"
     before_0_11 = importlib.metadata.version("jaxlib").startswith("0.10.")
     if before_0_11 and platform.machine() == "x86_64":
         flags += " --xla_cpu_use_fusion_emitters=false --xla_cpu_max_isa=AVX"
     os.environ["XLA_FLAGS"] = flags
 
+gc.set_threshold(200_000, 20, 20)  # tracing makes many objects and few cycles
+
 import jax
 import psutil
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from research.engine.compiling import forget_programs
 from research.engine.one_run import forget_traces
@@ -31,6 +36,18 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+
+
+class _ByFile(LoadScopeScheduling):
+    """Keeps the tests of a file in one worker, and those of all experiments, which share sweeps."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "experiments" if file.startswith("tests/experiments/") else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return _ByFile(config, log)
 
 
 def pytest_configure(config):

@@ -151,6 +151,7 @@ def test_the_engine_has_no_type_of_64_bits(corpus):
     no_type_of_64_bits(look)
 
 
+@pytest.mark.slow
 def test_an_mlp_learns_the_same_from_the_same_rows(corpus):
     def learn():
         case = make_case(corpus, "mlp", "plain")

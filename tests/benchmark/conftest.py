@@ -46,6 +46,10 @@ TASK = Task(init, step, evaluate, key_metric="score", higher_is_better=True,
 
 @pytest.fixture
 def case():
+    return make_case()
+
+
+def make_case():
     """Halves its params at each step, in a rotated basis."""
     problem = Problem(TASK, jnp.eye(SIZE)[::-1].copy())
     return Case("product", "float32", problem, HParams(), first_steps=5)

@@ -10,6 +10,7 @@ import pytest
 from research.cli import machine
 from research.errors import UserError
 from research.runs.session import usable_cores
+from tests.contract import slow
 
 
 def test_a_new_cache_folder_is_private(tmp_path):
@@ -35,7 +36,7 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
     assert machine.private_folder(tmp_path) is None
 
 
-@pytest.mark.parametrize(("setting", "folder"), [("off", "None"), ("{}/cache", "{}/cache")])
+@pytest.mark.parametrize(("setting", "folder"), [slow("off", "None"), ("{}/cache", "{}/cache")])
 def test_the_cache_is_where_the_variable_says(tmp_path, setting, folder):
     code = (
         "import jax; from research.cli import machine; machine.configure_jax();"
@@ -90,7 +91,9 @@ def test_a_gpu_that_is_not_used_is_said(tmp_path, monkeypatch, capsys, asked, hi
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an allocator of another kind")
-@pytest.mark.parametrize(("variables", "kept"), [({}, True), ({"MALLOC_MMAP_MAX_": "9"}, False)])
+@pytest.mark.parametrize(
+    ("variables", "kept"), [({}, True), slow({"MALLOC_MMAP_MAX_": "9"}, False)]
+)
 def test_freed_memory_is_kept_unless_the_user_chose_otherwise(variables, kept):
     env = {**os.environ, **variables, "NUMPY_MADVISE_HUGEPAGE": "0"}
     done = subprocess.run(

@@ -17,7 +17,7 @@ TEXT = "the cat sat on the mat and saw a rat\n" * 120
 SWEEPS = {
     "mlp": "mlp.py --data wine --hidden 8 --learning-rate 1e-3 1e-2 --seeds 3 --steps 60",
     "regression": "mlp.py --data diabetes --hidden 8 --learning-rate 1e-2 --seeds 2 --steps 40",
-    "dqn": "dqn.py --n-step 1 --env-param gravity=9.8,20 --hidden 8 4x4 --num-envs 4 "
+    "dqn": "dqn.py --n-step 1 --env-param gravity=9.8,20 --hidden 8 --num-envs 4 "
     "--eval-episodes 2 --env-steps 400 --log-every 40 --train-every 8 --seeds 2 "
     "--learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8",
     "lm": "lstm_lm.py --corpus text.txt --hidden 8 --embedding-size 6 --batch-size 4 --window 8 "

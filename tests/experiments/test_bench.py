@@ -13,6 +13,7 @@ import pytest
 from research.benchmark import ceilings, timing
 from research.errors import UserError
 from research.runs.session import usable_cores
+from tests.benchmark.conftest import make_case
 
 
 @pytest.fixture
@@ -35,20 +36,21 @@ def digits(load_script):
     return load_script("bench_cases.py").mlp_digits("float32")
 
 
-def test_it_measures_prints_writes_and_draws(bench, tmp_path, capsys):
+def test_it_measures_prints_writes_and_draws(bench, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(bench.CASES, "mlp-small", lambda precision: make_case())
     given = bench.Arguments(
         quick=True, cases=("mlp-small",), out=str(tmp_path / "out"), targets=False
     )
     path = bench.main(given)
     found = json.loads(path.read_text())
     (growth,) = found["growths"]
-    assert (growth["case"], growth["precision"]) == ("mlp-small", "float32")
+    assert (growth["case"], growth["precision"]) == ("product", "float32")
     assert [one["runs"] for one in growth["timings"]] == [1, 32]
     assert len(growth["timings"][0]["repeats"]) == 10
     assert found["machine"]["versions"]["jax"]
     assert path.with_suffix(".png").stat().st_size > 5_000
     out = capsys.readouterr().out
-    assert "mlp-small, float32; examples/s without evaluation" in out
+    assert "product, float32; rows/s without evaluation" in out
     bench.compare([str(path), str(path)])
     assert capsys.readouterr().out.count("alike") >= 2
 

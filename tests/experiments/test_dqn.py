@@ -37,7 +37,7 @@ def test_a_sweep_prints_who_solved_it(small_sweep):
     """In environment steps throughout: the flags, the progress, the table and the curve."""
     folder, out, err = small_sweep("dqn")
     assert err == ""
-    assert "8 runs = 4 settings x 2 seeds, 400 env steps each" in out
+    assert "4 runs = 2 settings x 2 seeds, 400 env steps each" in out
     assert "reached" in out
     assert "of 2" in out
     assert (folder / "evaluation_return.png").stat().st_size > 10_000
@@ -63,9 +63,9 @@ def test_an_agent_is_watched(folder, load_script, capsys):
 
 
 def test_a_chosen_run_is_the_one_that_acts(folder, load_script, capsys):
-    """Of the second group: config, hyper-parameters and params of run 6 and no other."""
-    row = check_run_6_acts(folder, load_script, capsys)
-    assert row["env_gravity"] == 20
+    """Its hyper-parameters and params, and those of no other."""
+    row = check_run_acts(3, folder, load_script, capsys)
+    assert (row["seed"], row["env_gravity"]) == (1, 20)
 
 
 @pytest.mark.slow
@@ -76,25 +76,24 @@ def test_a_chosen_run_is_the_one_that_acts(folder, load_script, capsys):
 def test_a_chosen_run_of_every_algorithm_acts(
     tmp_path, load_script, capsys, script, preset, changes
 ):
+    """Of the second group: its config, too."""
     folder = trained(load_script, script, preset, tmp_path, **changes)
-    row = check_run_6_acts(folder, load_script, capsys)
-    assert row["learning_rate"] == 1e-3
+    row = check_run_acts(6, folder, load_script, capsys)
+    assert (row["seed"], row["hidden"], row["learning_rate"]) == (0, "4x4", 1e-3)
 
 
-def check_run_6_acts(folder, load_script, capsys):
+def check_run_acts(number, folder, load_script, capsys):
     watch = load_script("watch.py")
     seen = []
     watch.draw = lambda env, params, episode, path: seen.append((env, episode, path))
-    watch.main(watch.Arguments(str(folder), run=6, steps=4))
+    watch.main(watch.Arguments(str(folder), run=number, steps=4))
     ((env, episode, path),) = seen
-    assert path == folder / "run-6.gif"
+    assert path == folder / f"run-{number}.gif"
     assert len(episode.states) <= 4
     rows = pd.read_parquet(folder / "metrics")
-    row = rows[(rows["run"] == 6) & rows["evaluation_return"].notna()].iloc[-1]
-    assert (row["seed"], row["hidden"]) == (0, "4x4")
-    assert f"run 6, seed 0: evaluation_return {row['evaluation_return']:.4g}" in (
-        capsys.readouterr().out
-    )
+    row = rows[(rows["run"] == number) & rows["evaluation_return"].notna()].iloc[-1]
+    said = f"run {number}, seed {row['seed']:.0f}: evaluation_return {row['evaluation_return']:.4g}"
+    assert said in capsys.readouterr().out
     assert env.name == json.loads((folder / "manifest.json").read_text())["config"]["env"]
     return row
 
@@ -150,7 +149,7 @@ def test_what_cannot_be_watched_says_so(folder, tmp_path, load_script):
         watch.main(watch.Arguments(str(tmp_path)))
     with pytest.raises(error, match="--steps 0: must be at least 1"):
         watch.main(watch.Arguments(str(folder), steps=0))
-    with pytest.raises(error, match=r"--run 9: .* its runs are 0 to 7"):
+    with pytest.raises(error, match=r"--run 9: .* its runs are 0 to 3"):
         watch.main(watch.Arguments(str(folder), run=9))
     for params in (folder / "params").iterdir():
         params.unlink()

@@ -10,8 +10,10 @@ from research.report.one_run import one_run
 from research.report.read import read_run_folder
 from research.report.trackers import EVENTS
 from tests.contract import slow
-from tests.experiments.conftest import EXPERIMENTS
+from tests.experiments.conftest import EXPERIMENTS, SWEEPS
 from tests.report.tracked import read_scalars
+
+WINE = SWEEPS["mlp"].removeprefix("mlp.py ")  # trained by other tests, so that it is compiled
 
 
 def test_the_script_stays_short():
@@ -19,7 +21,7 @@ def test_the_script_stays_short():
 
 
 def test_a_sweep_prints_a_table_and_draws_a_curve(tmp_path, call):
-    words = "--data iris --hidden 8 --learning-rate 1e-3 1e-2 --seeds 3 --steps 20 --name it"
+    words = f"{WINE} --name it"
     done = call("mlp.py", *words.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -27,7 +29,7 @@ def test_a_sweep_prints_a_table_and_draws_a_curve(tmp_path, call):
     assert "validation_accuracy" in done.stdout
     folder = tmp_path / "runs" / "it"
     assert (folder / "validation_accuracy.png").stat().st_size > 10_000
-    assert len(pd.read_parquet(folder / "metrics")) == 6 * 20
+    assert len(pd.read_parquet(folder / "metrics")) == 6 * 60
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["command"].endswith(" ".join(words.split()))
     assert manifest["data"][0]["rows"].keys() == {"train", "validation", "test"}
@@ -37,8 +39,8 @@ def test_a_sweep_prints_a_table_and_draws_a_curve(tmp_path, call):
 def test_main_is_importable_and_presets_can_be_changed(tmp_path, preset, load_script):
     script = load_script("mlp.py")
     given = script.arguments(
-        preset, data=("iris",), hidden=((8,),), seeds=("2",), steps=20, out=str(tmp_path),
-        name="small",
+        preset, data=("wine",), hidden=((8,),), learning_rate=(1e-3, 1e-2), seeds=("3",), steps=60,
+        out=str(tmp_path), name="small",
     )  # fmt: skip
     assert script.main(given) == tmp_path / "small"
     assert (tmp_path / "small" / "params" / "0-000000.safetensors").is_file()
@@ -144,13 +146,13 @@ def test_a_random_search_with_halving_ends_with_its_best_setting(tmp_path, load_
 
 def test_metrics_go_to_tensorboard_while_it_trains(tmp_path, load_script):
     script = load_script("mlp.py")
-    words = "--data iris --hidden 8 --learning-rate 1e-3 1e-2 --seeds 4 --steps 20 --tensorboard "
+    words = f"{WINE} --tensorboard "
     words += f"--out {tmp_path} --name it"
     script.run_main(script.main, script.RECIPES, "", words.split())
     metrics = pd.read_parquet(tmp_path / "it" / "metrics")
     for folder, rate in (("000-learning-rate-0.001", 1e-3), ("001-learning-rate-0.01", 1e-2)):
         scalars = read_scalars(tmp_path / "it" / "tensorboard" / folder / EVENTS)
-        assert [step for step, _ in scalars] == list(range(1, 21))
+        assert [step for step, _ in scalars] == list(range(1, 61))
         rows = metrics[metrics["learning_rate"] == rate]
         most = rows.groupby("step")["validation_loss"].max().dropna().to_dict()
         written = {step: v["validation_loss/most"] for step, v in scalars if len(v) > 4}
@@ -165,16 +167,16 @@ def test_a_tracker_whose_package_is_missing_is_one_line(tmp_path, refused, monke
 
 def test_a_prepared_folder_is_resumed_by_its_flags(tmp_path, answer, refused, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = "--data iris --hidden 8 --seeds 2 --steps 20 --name it --prepare"
+    words = f"{WINE} --name it --prepare"
     status, out, error = answer("mlp.py", words)  # its command is recorded
     assert status == 0, error
     assert out.splitlines()[-1] == "mlp: prepared runs/it"
     assert "made by mlp.py, not by" in refused("dqn.py", "--resume runs/it", tmp_path)
-    assert "steps is 20 there and 30 here" in answer("mlp.py", "--resume runs/it --steps 30")[2]
+    assert "steps is 60 there and 30 here" in answer("mlp.py", "--resume runs/it --steps 30")[2]
     error = answer("mlp.py", "--resume runs/it --preset article")[2]
     assert "it has the preset that it was made with" in error
     assert answer("mlp.py", "--resume runs/it")[0] == 0
-    assert len(pd.read_parquet(tmp_path / "runs" / "it" / "metrics")) == 4 * 2 * 20
+    assert len(pd.read_parquet(tmp_path / "runs" / "it" / "metrics")) == 2 * 3 * 60
     status, _, error = answer("mlp.py", "--resume runs/it")
     assert status == 2
     assert "is finished and is not overwritten" in error

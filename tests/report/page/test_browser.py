@@ -137,6 +137,7 @@ def test_its_policy_lets_no_other_script_run_and_nothing_be_fetched(browser, gri
     assert sum("Content Security Policy" in message for message in errors(browser)) >= 2
 
 
+@pytest.mark.slow
 def test_the_legend_switches_a_setting_off_and_on(browser, grid, tmp_path):
     show_summary(browser, grid, tmp_path)
     before = shown_lines(browser)
@@ -165,6 +166,7 @@ def test_the_hover_shows_the_number_that_is_in_the_metrics_file(browser, make_sw
     assert f" {expected:.6g} [" in said
 
 
+@pytest.mark.slow
 def test_the_hover_of_several_seeds_is_their_interquartile_mean(browser, grid, tmp_path):
     show_summary(browser, grid, tmp_path)
     move_to_step(browser, "curves", 5)
@@ -206,6 +208,7 @@ def test_names_from_a_folder_stay_text(browser, make_sweep, tmp_path):
     assert errors(browser) == []
 
 
+@pytest.mark.slow
 def test_keys_go_along_a_curve_and_say_its_numbers(browser, grid, tmp_path):
     show_summary(browser, grid, tmp_path)
     element = plot(browser, "curves")
@@ -217,6 +220,7 @@ def test_keys_go_along_a_curve_and_say_its_numbers(browser, grid, tmp_path):
     until(lambda: expected in said.get_attribute("textContent"), "another number is said")
 
 
+@pytest.mark.slow
 def test_another_metric_and_axis_can_be_chosen(browser, grid, tmp_path):
     show_summary(browser, grid, tmp_path)
     figure = browser.find_element(By.CSS_SELECTOR, '[data-chart="curves"]')
@@ -234,6 +238,7 @@ def choose(figure, place, value):
     box.find_element(By.CSS_SELECTOR, f'option[value="{value}"]').click()
 
 
+@pytest.mark.slow
 def test_it_fits_a_phone_and_takes_dark_colours(browser, grid, tmp_path):
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
