@@ -8,7 +8,7 @@ from rich.console import Console
 
 from research.report.ranking import final_scores, order
 from research.report.read import read_run_folder
-from research.report.settings import final_score, reached, settings, show
+from research.report.settings import final_score, reached, settings, show, up_to
 from research.report.summary import summarize
 from research.report.table import print_settings
 
@@ -30,6 +30,13 @@ def test_the_final_score_is_of_the_last_step_that_was_measured(make_run):
     score = final_score(second, "validation_score")
     assert score is not None
     assert score.median == 35  # runs 4 to 6; run 7 diverged
+
+
+def test_a_step_at_which_nothing_was_measured_is_not_the_last(make_run):
+    first, _ = settings(read_run_folder(make_run()))
+    score = final_score(up_to(first, 2), "validation_score")
+    assert score is not None
+    assert score.median == 11.5  # runs 0 to 3 at step 1
 
 
 def test_a_setting_with_no_finite_run_has_no_score(make_run):
