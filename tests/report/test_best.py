@@ -65,6 +65,15 @@ def test_settings_that_are_told_apart_make_it_easier_for_the_others():
         )
 
 
+def test_intervals_are_narrower_where_most_settings_are_far_off():
+    """They can be no best, so that fewer comparisons have to hold together."""
+    noise = np.random.default_rng(0).normal(size=(20, 10))
+    far = noise - np.where(np.arange(20) < 2, 0, 100)[:, None]
+    alike, apart = (differences_from_best([*map(pd.Series, one)], 0, True) for one in (noise, far))
+    width = lambda interval: float(interval.high - interval.low)
+    assert width(apart[1]) < 0.9 * width(alike[1])
+
+
 def test_no_intervals_are_wider_than_the_metric_can_differ():
     scores, best = drawn(np.random.default_rng(1).uniform(size=(50, 3)))
     for one in against_best(scores, best, True, widest=1.0):
