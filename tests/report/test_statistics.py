@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from research.report.statistics import (
     expanded_confidence,
@@ -79,6 +80,12 @@ def test_the_mean_of_what_does_not_vary_is_certain():
 def test_the_percentiles_are_those_of_a_t_interval_that_is_not_too_short():
     np.testing.assert_allclose(expanded_confidence(0.95, 5), 0.99809, atol=1e-5)
     np.testing.assert_allclose(expanded_confidence(0.95, 10**6), 0.95, atol=1e-5)
+
+
+def test_many_strata_tell_how_much_values_vary():
+    """Each lacks its part, and how much that is, is as good as known."""
+    wide = np.sqrt(5 / 4) * norm.ppf(0.975)
+    assert expanded_confidence(0.95, 5, 10**6) == pytest.approx(2 * norm.cdf(wide) - 1)
 
 
 def test_intervals_of_five_seeds_hold_the_truth_nearly_as_often_as_they_say():
