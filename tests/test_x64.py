@@ -168,6 +168,7 @@ def test_an_mlp_learns_the_same_from_the_same_rows(corpus):
     chex.assert_trees_all_equal(*in_both_modes(learn))
 
 
+@pytest.mark.slow
 def test_an_agent_acts_alike(corpus):
     """Its first steps, which are in the replay, are random."""
 

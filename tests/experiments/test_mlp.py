@@ -9,7 +9,6 @@ import pytest
 from research.report.one_run import one_run
 from research.report.read import read_run_folder
 from research.report.trackers import EVENTS
-from tests.contract import slow
 from tests.experiments.conftest import EXPERIMENTS, SWEEPS
 from tests.report.tracked import read_scalars
 
@@ -35,7 +34,8 @@ def test_a_sweep_prints_a_table_and_draws_a_curve(tmp_path, call):
     assert manifest["data"][0]["rows"].keys() == {"train", "validation", "test"}
 
 
-@pytest.mark.parametrize("preset", ["digits", slow("article")])
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["digits", "article"])
 def test_main_is_importable_and_presets_can_be_changed(tmp_path, preset, load_script):
     script = load_script("mlp.py")
     given = script.arguments(

@@ -62,6 +62,7 @@ def case(variant="plain", **changes):
 STEPS = 20
 
 
+@pytest.mark.slow
 def test_a_lane_is_a_lone_run():
     contract.check_a_lane_is_a_lone_run(case(), steps=100, atol=2e-5)
 

@@ -188,6 +188,7 @@ def wandb(no_network):
     assert no_network == []
 
 
+@pytest.mark.slow
 def test_wandb_has_a_run_a_setting_and_goes_on_with_it_without_a_network(folder, wandb):
     for steps in ([1, 2], [3]):
         folder.append(JOB, range(10), steps)

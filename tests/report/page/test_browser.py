@@ -258,6 +258,7 @@ def test_it_fits_a_phone_and_takes_dark_colours(browser, grid, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_live_page_shows_what_is_new_and_keeps_what_was_chosen(browser, make_sweep):
     made = np.random.default_rng(0).normal(size=(2, 4, 6))
     path = make_sweep(made, status="running")

@@ -29,13 +29,13 @@ def test_it_names_no_address_but_those_inside_plotlys_own_code(grid):
 
 
 def test_many_settings_draw_the_best_and_stay_small(make_sweep):
-    made = np.random.default_rng(0).normal(size=(3 * MOST, 2, 40))
-    axes = {"rate": [float(place) for place in range(3 * MOST)]}
+    made = np.random.default_rng(0).normal(size=(MOST + 9, 2, 20))
+    axes = {"rate": [float(place) for place in range(MOST + 9)]}
     page = make_page(summarize([read_run_folder(make_sweep(made, axes=axes))]))
     data = json.loads(re.search(r'id="data">(.*?)</script>', page).group(1))
     assert len(data["settings"]) == MOST
     assert len(data["charts"]["curves"]["views"][0]["traces"]) == 2 * MOST
-    assert page.count("<tr>") > 3 * MOST  # the table has them all
+    assert page.count("<tr>") > MOST + 9  # the table has them all
     assert len(page) < 10e6
 
 
