@@ -8,7 +8,7 @@ people use otherwise.
                                            0.0.9 and flashbax
     scripts/bench profile CASE             where the time of a case goes
     scripts/bench compare A.json B.json    two machines, or before and after a change
-    scripts/bench readme                   writes README's table from experiments/results/bench/
+    scripts/bench readme                   writes the tables of the README files from results/bench/
 
 Throughput is in units of work (examples, env steps, tokens) of all runs together, evaluations left
 out; the time to a quality includes them. Every repeat waits for the device; medians of ten. Peers
@@ -35,7 +35,7 @@ from research.benchmark.ceilings import measure_ceilings
 from research.benchmark.growth import Limits, measure_growth
 from research.benchmark.picture import draw
 from research.benchmark.profiling import profile_case
-from research.benchmark.readme import RESULTS, ROOT, write_readme
+from research.benchmark.readme import README_FILES, RESULTS, write_readme
 from research.benchmark.record import Benchmark, load, save
 from research.benchmark.target import time_to_target
 from research.benchmark.timing import Case
@@ -214,7 +214,8 @@ if __name__ == "__main__":
         if command == "compare":
             compare(words)
         elif command == "readme":
-            write_readme(RESULTS, ROOT / "README.md")
+            for path, make_tables in README_FILES.items():
+                write_readme(path, make_tables(RESULTS))
         elif command == "profile":
             configure_jax()
             profile(words)

@@ -1,4 +1,4 @@
-"""What the README shows runs, and what it names is there."""
+"""What the README and the guides show runs, and what they name is there."""
 
 import re
 from pathlib import Path
@@ -7,14 +7,28 @@ import jax
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+GUIDES = {
+    str(path): (ROOT / path).read_text()
+    for path in (
+        "README.md",
+        "experiments/README.md",
+        "research/README.md",
+        "scripts/README.md",
+        "experiments/results/README.md",
+    )
+}
+CODE = {
+    f"{path}:{number}": code
+    for path, text in GUIDES.items()
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+}
+SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
 
 
-@pytest.mark.parametrize("code", CODE, ids=["sweep", "workload"])
-def test_its_python_runs(code, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", CODE)
+def test_its_python_runs(name, tmp_path, monkeypatch, capsys):
     """For fewer steps than it shows."""
-    code = code.replace("300", "20")
+    code = CODE[name].replace("300", "20")
     monkeypatch.chdir(tmp_path)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # JAX's own
         exec(code, {"__name__": "__main__"})
@@ -22,27 +36,51 @@ def test_its_python_runs(code, tmp_path, monkeypatch, capsys):
     assert settings in (["0.001", "0.010"], ["0.01", "0.10", "0.50"])
 
 
+def test_the_readme_is_short_and_begins_with_what_to_type():
+    lines = GUIDES["README.md"].splitlines()
+    assert len(lines) <= 150
+    for command in ("scripts/run experiments/dqn.py", "scripts/test"):
+        assert any(line.startswith(command) for line in lines[:20])
+
+
 def test_the_first_sweep_and_a_new_task_are_as_short_as_it_says():
-    sweep, workload = CODE
-    assert len(sweep.strip().splitlines()) <= 10
-    lines = [line for line in workload.splitlines() if line.strip()]
+    assert len(SWEEP.strip().splitlines()) <= 10
+    lines = [line for line in WORKLOAD.splitlines() if line.strip()]
     assert len(lines) < 40
 
 
-def test_the_files_it_names_exist():
+@pytest.mark.parametrize("path", GUIDES)
+def test_the_files_it_names_exist(path):
     """A file that stands indented is one of the folder above it."""
-    folder, files = ROOT, 0
-    for indent, name in re.findall(r"^( {2})?(\S+/\S*|\w+\.py) {2,}\S", README, re.MULTILINE):
-        path = folder / name if indent else ROOT / name
-        folder = folder if indent else path
-        assert path.exists() or name.startswith("runs/"), name
-        files += 1
-    assert files > 20
+    folder = ROOT
+    for indent, name in re.findall(r"^( {2})?(\S+/\S*|\w+\.py) {2,}\S", GUIDES[path], re.MULTILINE):
+        file = folder / name if indent else ROOT / name
+        folder = folder if indent else file
+        assert file.exists() or name.startswith("runs/"), name
 
 
-def test_every_command_it_shows_starts_a_script_that_exists():
-    commands = re.findall(r"^scripts/(\w+)(?: (\S+\.py))?", README, re.MULTILINE)
-    assert len(commands) >= 5
-    for script, file in commands:
-        assert (ROOT / "scripts" / script).is_file()
-        assert not file or (ROOT / file).is_file()
+def test_every_folder_of_research_has_a_line():
+    folders = {path.parent.name for path in (ROOT / "research").glob("*/*.py")}
+    for folder in folders:
+        assert f"research/{folder}/" in GUIDES["README.md"]
+        assert f"research/{folder}/" in GUIDES["research/README.md"]
+
+
+@pytest.mark.parametrize("path", GUIDES)
+def test_its_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", GUIDES[path]):
+        assert (ROOT / path).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("path", GUIDES)
+def test_every_command_it_shows_starts_a_script_that_exists(path):
+    for script, file in re.findall(
+        r"^(?:\| `)?scripts/(\w+)(?: (\w+/\S+\.py))?", GUIDES[path], re.M
+    ):
+        assert (ROOT / "scripts" / script).exists(), script
+        assert not file or (ROOT / file).is_file(), file
+
+
+def test_every_script_is_in_the_guide_to_them():
+    for path in {*(ROOT / "scripts").iterdir()} - {ROOT / "scripts" / "README.md"}:
+        assert f"scripts/{path.name}" in GUIDES["scripts/README.md"], path.name

@@ -1,9 +1,11 @@
-"""The README's table, made from the benchmarks that are kept: nobody types a figure."""
+"""The tables of throughput in README files, made from the benchmarks that are kept: nobody types a
+figure."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from research.benchmark.record import load
-from research.benchmark.tables import markdown, summary_table
+from research.benchmark.record import Benchmark, load
+from research.benchmark.tables import Rows, markdown, same_form_table, summary_table
 from research.errors import UserError
 from research.folders import files_in
 
@@ -12,26 +14,33 @@ RESULTS = ROOT / "experiments" / "results" / "bench"
 BEGIN, END = "<!-- bench: made by scripts/bench readme -->", "<!-- end of bench -->"
 
 
-def readme_table(results: Path) -> str:
-    """What stands between the marks: a table for each file, by name.
+def all_tables(results: Path) -> str:
+    """A table of every case for each file, by name; what `experiments/results/README.md` shows.
 
     Raises:
       UserError: if there is no file.
     """
-    files = files_in(results, "*.json")
-    if not files:
-        raise UserError(f"no benchmark in {results}")
-    parts = []
-    for file in files:
-        benchmark = load(file)
-        date = benchmark.machine["started"][:10]
-        table = summary_table(benchmark)
-        parts.append(f"**{table.title}**, {date}:\n\n{markdown(table)}")
-    return "\n\n".join(parts)
+    return "\n\n".join(_titled(one, summary_table(one)) for one in _benchmarks(results))
 
 
-def write_readme(results: Path, path: Path) -> None:
-    """Puts the table between the marks of a file.
+def short_table(results: Path) -> str:
+    """The table, in the same form, of the file that compares most cases; what the README shows.
+
+    Raises:
+      UserError: if there is no file.
+    """
+    tables = {one.name: (one, same_form_table(one)) for one in _benchmarks(results)}
+    return _titled(*max(tables.values(), key=lambda both: len(both[1].rows)))
+
+
+README_FILES: dict[Path, Callable[[Path], str]] = {
+    ROOT / "README.md": short_table,
+    ROOT / "experiments" / "results" / "README.md": all_tables,
+}
+
+
+def write_readme(path: Path, tables: str) -> None:
+    """Puts the tables between the marks of a file.
 
     Raises:
       UserError: if it has no marks.
@@ -41,4 +50,15 @@ def write_readme(results: Path, path: Path) -> None:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise UserError(f"{path} has no marks {BEGIN} and {END}")
-    path.write_text(f"{before}{begin}\n\n{readme_table(results)}\n\n{end}{after}", "utf-8")
+    path.write_text(f"{before}{begin}\n\n{tables}\n\n{end}{after}", "utf-8")
+
+
+def _benchmarks(results: Path) -> list[Benchmark]:
+    files = files_in(results, "*.json")
+    if not files:
+        raise UserError(f"no benchmark in {results}")
+    return [load(file) for file in files]
+
+
+def _titled(benchmark: Benchmark, table: Rows) -> str:
+    return f"**{table.title}**, {benchmark.machine['started'][:10]}:\n\n{markdown(table)}"

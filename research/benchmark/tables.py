@@ -1,5 +1,6 @@
 """What a benchmark says, as tables of words."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from research.benchmark.record import Benchmark, common
 from research.benchmark.roofline import share_of_ceiling
 from research.human import human
 
+OURS, PROCESS_A_CORE = "Seedbed", "one process a core"  # as `PeerResult` names them
+_PARENTHESES = re.compile(r" \(.*?\)")
 LONGEST = 20  # kernels of a profile that are named
 SOURCE_WIDTH = 60  # characters of where a kernel comes from
 
@@ -66,7 +69,7 @@ def growth_table(benchmark: Benchmark, growth: Growth) -> Rows:
 
 
 def summary_table(benchmark: Benchmark) -> Rows:
-    """A line for each case: what the README shows."""
+    """A line for each case: what `experiments/results/README.md` shows."""
     rows = []
     for growth in benchmark.growths:
         one, best, enough = growth.timings[0], growth.best, growth.saturation
@@ -87,6 +90,30 @@ def summary_table(benchmark: Benchmark) -> Rows:
     names = ("case", "precision", "one run", "best", "gain", "saturated by", "of peak FLOP/s",
              "of copies", "ours over others")  # fmt: skip
     return Rows(benchmark.name, names, rows)
+
+
+def same_form_table(benchmark: Benchmark) -> Rows:
+    """What the README shows: a line for each float32 case that others train as well, with a process
+    a core for ours and for the fastest of them. No line where one of both is missing."""
+    rows = []
+    for growth in benchmark.growths:
+        same = [peer for peer in benchmark.peers if peer.how == PROCESS_A_CORE]
+        same = [one for one in same if (one.case, one.precision) == (growth.case, "float32")]
+        ours = [peer for peer in same if peer.peer == OURS]
+        others = [peer for peer in same if peer.peer != OURS]
+        if growth.precision != "float32" or not (ours and others):
+            continue
+        best = max(others, key=lambda peer: peer.units_per_second)
+        ratio = ours[0].units_per_second / best.units_per_second
+        rows.append(
+            (
+                f"{growth.case} ({_PARENTHESES.sub('', best.checked)})",
+                f"{human(ours[0].units_per_second)} {growth.unit}/s",
+                f"{human(best.units_per_second)} {growth.unit}/s, {best.peer}",
+                f"{ratio:.3g}x",
+            )
+        )
+    return Rows(benchmark.name, ("what is trained", "ours", "best of the others", "ratio"), rows)
 
 
 def _peers_cell(benchmark: Benchmark, growth: Growth) -> str:

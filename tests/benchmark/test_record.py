@@ -6,8 +6,8 @@ import pytest
 
 from research.benchmark import tables
 from research.benchmark.picture import draw
-from research.benchmark.readme import BEGIN, END, RESULTS, ROOT, readme_table, write_readme
-from research.benchmark.record import common, load, save, to_json
+from research.benchmark.readme import BEGIN, END, README_FILES, RESULTS, all_tables, write_readme
+from research.benchmark.record import PeerResult, common, load, save, to_json
 from research.errors import UserError
 
 
@@ -67,28 +67,39 @@ def test_the_picture_is_drawn(benchmark, tmp_path):
     assert draw(benchmark, tmp_path / "bench.png").stat().st_size > 5_000
 
 
-def test_the_readme_gets_its_table_between_the_marks(benchmark, tmp_path):
+def test_a_readme_gets_its_tables_between_the_marks(benchmark, tmp_path):
     save(benchmark, tmp_path / "results" / "one.json")
-    readme = tmp_path / "README.md"
+    readme, made = tmp_path / "README.md", all_tables(tmp_path / "results")
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_readme(tmp_path / "results", readme)
+    write_readme(readme, made)
     text = readme.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
     assert "| product | float32 | 1k rows/s | 4.1k with 8 |" in text
-    write_readme(tmp_path / "results", readme)
+    write_readme(readme, made)
     assert readme.read_text() == text
     with pytest.raises(UserError, match="no benchmark in"):
-        readme_table(tmp_path)
+        all_tables(tmp_path)
     (tmp_path / "plain.md").write_text("nothing")
     with pytest.raises(UserError, match="has no marks"):
-        write_readme(tmp_path / "results", tmp_path / "plain.md")
+        write_readme(tmp_path / "plain.md", made)
 
 
-def test_the_readme_shows_the_benchmarks_that_are_kept():
+@pytest.mark.parametrize("path", README_FILES, ids=lambda path: path.parent.name)
+def test_readme_files_show_the_benchmarks_that_are_kept(path):
     """Nobody typed it, and nobody forgot to make it anew."""
-    assert f"{BEGIN}\n\n{readme_table(RESULTS)}\n\n{END}" in (ROOT / "README.md").read_text()
+    assert f"{BEGIN}\n\n{README_FILES[path](RESULTS)}\n\n{END}" in path.read_text()
+
+
+def test_the_short_table_compares_in_the_same_form(benchmark):
+    """A process a core against a process a core, and the fastest of the others."""
+    assert tables.same_form_table(benchmark).rows == []
+    ours = PeerResult("product", "float32", "Seedbed", "one process a core", 8, 6e3, "same", 4e3, 8)
+    slow = ours._replace(peer="slow", units_per_second=1e3)
+    fast = ours._replace(peer="fast", units_per_second=4e3)
+    found = tables.same_form_table(benchmark._replace(peers=[*benchmark.peers, slow, ours, fast]))
+    assert found.rows == [("product (same)", "6k rows/s", "4k rows/s, fast", "1.5x")]
 
 
 def test_json_has_plain_types(benchmark):
