@@ -75,7 +75,7 @@ def test_its_links_lead_somewhere(path):
 @pytest.mark.parametrize("path", GUIDES)
 def test_every_command_it_shows_starts_a_script_that_exists(path):
     for script, file in re.findall(
-        r"^(?:\| `)?scripts/(\w+)(?: (\w+/\S+\.py))?", GUIDES[path], re.M
+        r"^(?:\| `)?scripts/(\w+)(?: (\w+/\S+\.py))?", GUIDES[path], re.MULTILINE
     ):
         assert (ROOT / "scripts" / script).exists(), script
         assert not file or (ROOT / file).is_file(), file
