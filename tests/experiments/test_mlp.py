@@ -9,6 +9,7 @@ import pytest
 from research.report.one_run import one_run
 from research.report.read import read_run_folder
 from research.report.trackers import EVENTS
+from tests.contract import slow
 from tests.experiments.conftest import EXPERIMENTS, SWEEPS
 from tests.report.tracked import read_scalars
 
@@ -19,19 +20,26 @@ def test_the_script_stays_short():
     assert len((EXPERIMENTS / "mlp.py").read_text().splitlines()) < 60
 
 
-def test_a_sweep_prints_a_table_and_draws_a_curve(tmp_path, call):
-    words = f"{WINE} --name it"
-    done = call("mlp.py", *words.split(), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "6 runs = 2 settings x 3 seeds" in done.stdout
-    assert "validation_accuracy" in done.stdout
-    folder = tmp_path / "runs" / "it"
+def test_a_sweep_prints_a_table_and_draws_a_curve(small_sweep):
+    folder, out, err = small_sweep("mlp")
+    assert err == ""
+    assert "6 runs = 2 settings x 3 seeds" in out
+    assert "validation_accuracy" in out
     assert (folder / "validation_accuracy.png").stat().st_size > 10_000
     assert len(pd.read_parquet(folder / "metrics")) == 6 * 60
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["command"].endswith(" ".join(words.split()))
+    assert manifest["command"].endswith(f"{WINE} --name it")
     assert manifest["data"][0]["rows"].keys() == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize("flags", ["--prepare", slow("")])
+def test_a_process_does_what_its_flags_say(tmp_path, call, flags):
+    done = call("mlp.py", *WINE.split(), "--name", "it", *flags.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.startswith("mlp: 6 runs = 2 settings x 3 seeds")
+    manifest = json.loads((tmp_path / "runs" / "it" / "manifest.json").read_text())
+    assert manifest["status"] == ("running" if flags else "finished")
 
 
 @pytest.mark.slow
