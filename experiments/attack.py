@@ -4,7 +4,7 @@
     scripts/attack RUN --radius 0.05 0.1 0.2 --steps 40
 
 A radius is how far every feature may move (the maximum norm): in standard deviations of the
-feature; of pictures, as a share of the way from black to white. Categories are not moved. PGD
+feature; of images, as a share of the way from black to white. Categories are not moved. PGD
 (Madry et al., 2018) takes the worst of all points on the way from FGSM's (Goodfellow et al., 2015)
 and, along the margin, from a random one, so it is never weaker than FGSM. To train on attacks:
 
@@ -43,7 +43,7 @@ from research.report.read import read_run_of
 from research.report.statistics import iqm_interval
 from research.task import make_key
 
-MOST_LINES = 6  # settings in the picture
+MOST_LINES = 6  # settings in the figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Arguments:
 
 
 def main(args: Arguments) -> Path:
-    """Prints a table, draws a picture, returns the file with the numbers of every run."""
+    """Prints a table, draws a figure, returns the file with the numbers of every run."""
     args.check()
     data = read_run_of(args.folder, "mlp")
     radii = np.unique(np.array([0.0, *args.radius], np.float32))
@@ -93,7 +93,7 @@ def main(args: Arguments) -> Path:
     )
     table = pd.concat(numbers_table(trained, radii, *scores) for trained, scores in found)
     numbers = write_table(data.path, "attacks", table)
-    print_text(f"picture: {path}\nnumbers: {numbers}")
+    print_text(f"figure: {path}\nnumbers: {numbers}")
     return numbers
 
 

@@ -1,5 +1,5 @@
-"""How fast this machine trains, as the runs grow in number, beside what it could do and beside what
-people use otherwise.
+"""How fast this machine trains, as the runs grow in number, beside what it could do and beside
+baselines.
 
     scripts/bench                          every case; some 20 minutes on a CPU
     scripts/bench --quick                  three cases at two sizes, in two minutes
@@ -13,10 +13,10 @@ people use otherwise.
 Throughput is in units of work (examples, env steps, tokens) of all runs together, evaluations left
 out; the time to a quality includes them. Every repeat waits for the device; medians of ten. Peers
 take turns with ours, have the same net, batch and updates, and are refused if not. What is measured
-is in OUT/bench.json, a picture beside it.
+is in OUT/bench.json, a figure beside it.
 
 JAX, Flax, Optax and Chex are enough: where the project is not set up and the Python has them, they
-are measured as they are. Without gymnax there are no DQNs, without matplotlib there is no picture.
+are measured as they are. Without gymnax there are no DQNs, without matplotlib there is no figure.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from research.benchmark.timing import Case
 from research.cli.machine import configure_jax
 from research.console import LOOSE, print_table, say
 from research.errors import UserError, plain_exit, shortlist
-from research.products import PRECISIONS
+from research.matmul import PRECISIONS
 from research.runs.session import describe_session
 
 QUICK_LIMITS = Limits(runs=32, factor=32)
@@ -110,8 +110,8 @@ def main(args: Arguments) -> Path:
     show(tables.summary_table(benchmark), console)
     path = Path(args.out) / "bench.json"
     save(benchmark, path)
-    picture = draw(benchmark, path.with_suffix(".png"))
-    say(console, f"numbers: {path}; picture: {picture or 'none, matplotlib is not installed'}")
+    figure = draw(benchmark, path.with_suffix(".png"))
+    say(console, f"numbers: {path}; figure: {figure or 'none, matplotlib is not installed'}")
     return path
 
 

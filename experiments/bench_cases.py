@@ -1,4 +1,4 @@
-"""What `scripts/bench` times: the workloads at sizes that people know."""
+"""What `scripts/bench` times: the workloads at well-known sizes."""
 
 import dataclasses
 import importlib.util

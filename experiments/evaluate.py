@@ -6,7 +6,7 @@
 Metrics are scikit-learn's, from the predictions of the final params. They are printed for each
 setting, the best first by what the sweep compares by, which is the validation part. The folder
 RUN/evaluation has all numbers and predictions as plain files; for the best setting there are
-pictures: ROC and precision-recall curves, the confusion matrix, ensembles by their size.
+figures: ROC and precision-recall curves, the confusion matrix, ensembles by their size.
 """
 
 import dataclasses
@@ -70,7 +70,7 @@ class Evaluated(NamedTuple):
 
 
 def main(args: Arguments) -> Path:
-    """Prints a table for each setting, draws pictures, and returns the folder with the numbers."""
+    """Prints a table for each setting, draws figures, and returns the folder with the numbers."""
     if args.settings not in ("all", "best"):
         raise UserError(f"--settings {args.settings}: give all or best")
     if args.part not in PARTS:
@@ -87,8 +87,8 @@ def main(args: Arguments) -> Path:
         save_predictions(one, folder)
     sizes = ensembles_table(found[0], args.part)
     write_table(data.path, "ensembles", sizes)
-    pictures = draw(found[0], sizes, data.path, args.part)
-    print_text(f"pictures of {found[0].trained.setting.label}: {', '.join(map(str, pictures))}")
+    figures = draw(found[0], sizes, data.path, args.part)
+    print_text(f"figures of {found[0].trained.setting.label}: {', '.join(map(str, figures))}")
     print_text(f"numbers: {folder}")
     return folder
 
@@ -180,11 +180,11 @@ def save_predictions(found: Evaluated, folder: Path) -> None:
 
 
 def draw(found: Evaluated, sizes: pd.DataFrame, folder: Path, part: str) -> list[Path]:
-    """Pictures of one setting."""
+    """Figures of one setting."""
     y_N, predicted, names = found.targets[part], found.predicted[part], found.trained.class_names
     if names:
         given, measures = (y_N, predicted, names), ("accuracy", "log_loss")
-        pictures = [
+        figures = [
             classifiers.draw_roc(folder / "roc.png", *given),
             classifiers.draw_precision_recall(folder / "precision_recall.png", *given),
             classifiers.draw_confusion(folder / "confusion.png", *given),
@@ -192,10 +192,10 @@ def draw(found: Evaluated, sizes: pd.DataFrame, folder: Path, part: str) -> list
     else:
         unit, measures = found.trained.config.target or "target", ("rmse", "r2")
         path = folder / "predicted.png"
-        pictures = [classifiers.draw_predicted(path, y_N, predicted[:, :, 0], unit)]
+        figures = [classifiers.draw_predicted(path, y_N, predicted[:, :, 0], unit)]
     scores = {name: sizes[name].to_numpy() for name in measures if name in sizes}
     members = sizes["members"].tolist()
-    return [*pictures, classifiers.draw_by_size(folder / "ensembles.png", members, scores, part)]
+    return [*figures, classifiers.draw_by_size(folder / "ensembles.png", members, scores, part)]
 
 
 if __name__ == "__main__":

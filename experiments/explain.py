@@ -72,7 +72,7 @@ class Arguments:
 
 
 def main(args: Arguments) -> Path:
-    """Prints a table, draws a picture, returns the file with the numbers of every run."""
+    """Prints a table, draws a figure, returns the file with the numbers of every run."""
     args.check()
     data = read_run_of(args.folder, "mlp")
     trained = load_trained(data, finished_settings(data)[0])
@@ -84,16 +84,16 @@ def main(args: Arguments) -> Path:
     top = args.top or min(5, -(-len(names) // 2))
     for measure, values in by_run.items():
         print_measure(trained, names, measure, values, top)
-    picture = draw(trained, names, by_run, data.path)
+    figure = draw(trained, names, by_run, data.path)
     numbers = write_table(data.path, "importance", numbers_table(trained, names, by_run))
-    print_text(f"picture: {picture}\nnumbers: {numbers}")
+    print_text(f"figure: {figure}\nnumbers: {numbers}")
     return numbers
 
 
 def columns_of(trained: Trained) -> tuple[list[str], np.ndarray]:
     """The columns of the table, and which features each consists of: bool [C, F]."""
     columns, features = trained.facts.get("columns"), trained.shared.train.x.shape[1]
-    if columns is None:  # pictures by name
+    if columns is None:  # images by name
         return [str(pixel) for pixel in range(features)], np.eye(features, dtype=bool)
     widths = [
         1 + column["indicator"] if column["kind"] == "number"
@@ -170,7 +170,7 @@ def most_important(by_run: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def draw(trained: Trained, names: list[str], by_run: dict[str, np.ndarray], folder: Path) -> Path:
-    """Every run a dot; of pictures, every pixel."""
+    """Every run a dot; of images, every pixel."""
     path, image = folder / "importance.png", trained.shared.image
     if image:
         return classifiers.draw_pixels(

@@ -3,7 +3,7 @@
     scripts/run experiments/lstm_lm.py
 
 trains four of them to predict the next character of the language reference that comes with Python,
-and lets the best one write; `scripts/sample RUN` lets it go on. About 50 s on 2 cores of an
+and lets the best one write; `scripts/sample RUN` lets it continue. About 50 s on 2 cores of an
 Intel Xeon (40 s of it training), with a median of 2.02 bits per character on the validation part.
 Every flag below that is shown with dots takes a list; hyper-parameters are swept inside one
 program, config fields get one program each.

@@ -1,4 +1,4 @@
-"""Trains MLPs on a table or on pictures: every seed under every setting, in one program.
+"""Trains MLPs on a table or on images: every seed under every setting, in one program.
 
     scripts/run experiments/mlp.py
 
@@ -40,7 +40,7 @@ RECIPES = {
 
 
 def main(args: Any) -> Path | None:
-    """Trains, prints the result tables, draws the pictures, returns the run folder, if it is
+    """Trains, prints the result tables, draws the figures, returns the run folder, if it is
     finished."""
     check_flags(args)
     experiment = make_experiment("mlp", make_problem, _DEFAULT.config, _DEFAULT.hparams, args)

@@ -2,7 +2,7 @@
 
     scripts/perplexity RUN                         the test part of what they were trained on
     scripts/perplexity RUN --corpus other.txt      another text, in the words that they know
-    scripts/perplexity RUN --dynamic rms           while they go on learning from it
+    scripts/perplexity RUN --dynamic rms           while they keep learning from it
 
 Every token is predicted once, from all that come before it. An ensemble gives a token the mean of
 the probabilities that the runs of a setting give it. Dynamic evaluation moves the params after

@@ -1,7 +1,7 @@
 """Lets a trained language model write, token by token.
 
     scripts/sample RUN                          the best run of the folder
-    scripts/sample RUN --run 3 --prompt "The "  a chosen one goes on from a text
+    scripts/sample RUN --run 3 --prompt "The "  a chosen one continues a text
 
 The same seed writes the same text. The last texts are kept in RUN/evaluation/samples.json.
 """
@@ -37,7 +37,7 @@ class Arguments:
 
     folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of lstm_lm")]
     run: Annotated[int | None, tyro.conf.arg(help="its number; the best if not given")] = None
-    prompt: Annotated[str, tyro.conf.arg(help="what to go on from; a new line if empty")] = ""
+    prompt: Annotated[str, tyro.conf.arg(help="what to continue; a new line if empty")] = ""
     tokens: Annotated[int, tyro.conf.arg(help="how many to write")] = 400
     temperature: Annotated[float, tyro.conf.arg(help="0: always the most probable token")] = 0.8
     top_k: Annotated[int, tyro.conf.arg(help="from so many of the most probable; 0: all")] = 0
@@ -84,7 +84,7 @@ def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
     except UserError as error:
         raise UserError(f"--prompt: {error}") from None
     if isinstance(tokenizer, Words):
-        tokens = tokens[:-1]  # the line goes on
+        tokens = tokens[:-1]  # the line continues
         words = prompt.split()
         known = set(tokenizer.symbols)
         if strange := [word for word in words if word not in known and word != UNKNOWN]:

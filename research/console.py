@@ -70,7 +70,7 @@ def width(cell: str) -> int:
 
 
 def waiting(console: Console, text: str) -> contextlib.AbstractContextManager[Any]:
-    """While open, a terminal shows that something goes on."""
+    """While open, a terminal shows that something is happening."""
     shown = Text(_encodable(console, one_line(text)))
     return console.status(shown) if console.is_terminal else contextlib.nullcontext()
 

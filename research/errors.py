@@ -1,4 +1,4 @@
-"""The one exception that a person, not a programmer, is meant to read."""
+"""The one exception that is meant for the user, not for the programmer."""
 
 import contextlib
 import errno
@@ -15,7 +15,7 @@ class UserError(Exception):
 
 
 class Stopped(Exception):
-    """Asked to stop by a signal, and everything is saved; the text says how to go on."""
+    """Asked to stop by a signal, and everything is saved; the text says how to resume."""
 
     def __init__(self, text: str, signum: int):
         super().__init__(text)

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers for the user to read."""
 
 from collections.abc import Sequence
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from research.products import dense
+from research.matmul import dense
 
 NARROW = 16  # outputs
 
@@ -45,7 +45,7 @@ class Conv3x3(nn.Module):
 
     Attributes:
       filters: how many.
-      pad: whether the picture keeps its size, zeros around it, or loses a pixel at each side.
+      pad: whether the image keeps its size, zeros around it, or loses a pixel at each side.
       kernel_init: of the kernel [9 C, filters].
       dtype: as of `Dense`.
     """

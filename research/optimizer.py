@@ -21,7 +21,7 @@ def adamw(
       max_grad_norm: as of `adam`.
     """
     decay = optax.add_decayed_weights(weight_decay, mask=_kernels)
-    parts = _shortened(max_grad_norm), optax.scale_by_adam(b1=b1, b2=b2), decay
+    parts = _clipped(max_grad_norm), optax.scale_by_adam(b1=b1, b2=b2), decay
     return _descend(learning_rate, *parts)
 
 
@@ -32,23 +32,23 @@ def sgd(
     `max_grad_norm` as in `adamw`."""
     decay = optax.add_decayed_weights(weight_decay, mask=_kernels)
     moved = optax.identity() if momentum is None else optax.trace(decay=momentum)
-    return _descend(learning_rate, _shortened(max_grad_norm), moved, decay)
+    return _descend(learning_rate, _clipped(max_grad_norm), moved, decay)
 
 
 def adam(learning_rate: Any, eps: Any, max_grad_norm: Any) -> optax.GradientTransformation:
-    """Adam (Kingma and Ba, 2015) on gradients shortened to a global norm (Pascanu et al., 2013).
+    """Adam (Kingma and Ba, 2015) on gradients clipped to a global norm (Pascanu et al., 2013).
 
     Args:
       learning_rate, eps: float32 scalars, traced or not.
       max_grad_norm: the same; 0 leaves every gradient as it is, None also costs nothing.
     """
-    return _descend(learning_rate, _shortened(max_grad_norm), optax.scale_by_adam(eps=eps))
+    return _descend(learning_rate, _clipped(max_grad_norm), optax.scale_by_adam(eps=eps))
 
 
 def radam(learning_rate: Any, max_grad_norm: Any) -> optax.GradientTransformation:
     """Adam that waits until its second moment is known (Liu et al., 2020, algorithm 2), on
-    gradients shortened as in `adam`."""
-    return _descend(learning_rate, _shortened(max_grad_norm), optax.scale_by_radam())
+    gradients clipped as in `adam`."""
+    return _descend(learning_rate, _clipped(max_grad_norm), optax.scale_by_radam())
 
 
 def _descend(learning_rate: Any, *parts: optax.GradientTransformation) -> Any:
@@ -68,11 +68,11 @@ def _descend(learning_rate: Any, *parts: optax.GradientTransformation) -> Any:
     return optax.GradientTransformation(chain.init, update)
 
 
-def _shortened(max_norm: Any) -> optax.GradientTransformation:
-    return optax.identity() if max_norm is None else _shorten(max_norm)
+def _clipped(max_norm: Any) -> optax.GradientTransformation:
+    return optax.identity() if max_norm is None else _clip(max_norm)
 
 
-def _shorten(max_norm: Any) -> optax.GradientTransformation:
+def _clip(max_norm: Any) -> optax.GradientTransformation:
     """`optax.clip_by_global_norm` for a traced bound, of which 0 is none."""
 
     def update(updates, state, params=None):

@@ -119,7 +119,7 @@ class Problem(NamedTuple):
       facts: about those, for the record; JSON types.
       files: what is needed to make use of a trained run, such as its vocabulary: name -> JSON
         types, each kept as a file of its own in the run folder.
-      notes: what a person should know before the runs are trained; lines.
+      notes: what the user should know before the runs are trained; lines.
     """
 
     task: Task

@@ -13,7 +13,7 @@ COLOURS = {"float32": "#0072b2", "bfloat16": "#d55e00"}
 
 
 def draw(benchmark: Benchmark, path: Path) -> Path | None:
-    """A picture a case, a curve a precision: medians, quartiles, and as dashes what the best matrix
+    """A figure a case, a curve a precision: medians, quartiles, and as dashes what the best matrix
     products of that precision would allow. The file is `path`; None without matplotlib."""
     try:
         from matplotlib.figure import Figure

@@ -18,7 +18,7 @@ class Target(NamedTuple):
     """What to reach.
 
     Attributes:
-      name: for people.
+      name: as it is shown.
       problem: task and data.
       hparams: of every run.
       runs: one a seed.

@@ -30,7 +30,7 @@ class Case(NamedTuple):
     """What is timed.
 
     Attributes:
-      name: for people.
+      name: as it is shown.
       precision: of its matrix products.
       problem: task and data; evaluations are left out.
       hparams: of every run.

@@ -53,7 +53,7 @@ class SweepFlags:
     ] = None
     resume: Annotated[
         str | None,
-        tyro.conf.arg(metavar="RUN", help="go on with a run folder, with the flags it was made by"),
+        tyro.conf.arg(metavar="RUN", help="resume a run folder, with the flags it was made by"),
     ] = None
     parallel: Annotated[
         str,
@@ -86,7 +86,7 @@ class SweepFlags:
     search_seed: Annotated[int, tyro.conf.arg(help="of the draws")] = 0
     halving: Annotated[
         int | None,
-        tyro.conf.arg(metavar="FACTOR", help="at each rung, the best of so many settings go on"),
+        tyro.conf.arg(metavar="FACTOR", help="at each rung, the best of so many settings continue"),
     ] = None
     rungs: Annotated[int, tyro.conf.arg(help="how often --halving compares, the end included")] = 4
     shares: Annotated[
@@ -257,7 +257,7 @@ def _resume(
     script, made_by = Path(sys.argv[0]).name, Path(shlex.split(recorded["command"])[0]).name
     if script != made_by:
         raise UserError(f"--resume {folder}: it was made by {made_by}, not by {script}")
-    # Whatever made the folder, it is gone on with alone unless said otherwise.
+    # Whatever made the folder, one process resumes it unless said otherwise.
     alone = ["--no-prepare", "--distributed", "None"]
     merged = [*recorded["arguments"], *alone, *words]
     if {"--preset"} & set(words) or any(word.startswith("--preset=") for word in words):
@@ -302,7 +302,7 @@ def _take_preset(words: list[str], name: str) -> tuple[str, list[str]]:
 
 
 def _fields(part: Any) -> list[dataclasses.Field]:
-    """Those that a person gives."""
+    """Those that the user gives."""
     return [field for field in dataclasses.fields(part) if not field.metadata.get("derived")]
 
 

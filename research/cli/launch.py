@@ -4,7 +4,7 @@
     scripts/launch experiments/dqn.py --on slurm --workers 8 --gpus 1 --partition gpu --minutes 240
 
 The run folder is made first; then each worker takes the jobs in it that no other has taken. All
-flags but those below go to the experiment. `--resume RUN` goes on with a folder that is there.
+flags but those below go to the experiment. `--resume RUN` resumes a folder that is there.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     add = slurm.add_argument
     add("--partition", metavar="P")
     add("--minutes", type=_count("--minutes", 5), metavar="M",
-        help="after which a worker is queued again, and goes on; 60 if not given")  # fmt: skip
+        help="after which a worker is queued again, and resumes; 60 if not given")  # fmt: skip
     add("--gpus", type=_count("--gpus"), metavar="G", help="of each worker")
     add("--cpus", type=_count("--cpus"), metavar="C", help="of each worker")
     add("--slurm", nargs="+", action="extend", metavar="KEY=VALUE",
@@ -185,12 +185,12 @@ def show(folder: Path, go_on: str) -> None:
         command = [sys.executable, "-m", "research.report.show", str(folder)]
         raise SystemExit(subprocess.run(command).returncode)
     missing = {job.name for job in run.plan().jobs} - run.ended_jobs()
-    print_text(f"{len(missing)} jobs have not ended; to go on: {go_on}", error=True)
+    print_text(f"{len(missing)} jobs have not ended; to resume: {go_on}", error=True)
     raise SystemExit(1)
 
 
 def go_on_line(given: argparse.Namespace, folder: Path) -> str:
-    """The command that goes on with a folder."""
+    """The command that resumes a folder."""
     words = ["scripts/launch", given.experiment, "--resume", str(folder), "--on", given.on]
     words += ["--workers", str(given.workers)]
     for name in ("partition", "minutes", "gpus", "cpus"):

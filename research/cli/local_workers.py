@@ -102,7 +102,7 @@ def run_workers(workers: Sequence[LocalWorker], go_on: str) -> None:
 
     Args:
       workers: not yet started.
-      go_on: the command to go on with, for the line that says it.
+      go_on: the command that resumes, for the line that says it.
 
     Raises:
       Stopped: if a signal asked to stop; the workers have saved and left then.
@@ -119,7 +119,7 @@ def run_workers(workers: Sequence[LocalWorker], go_on: str) -> None:
             raise
     if stop.signum is not None:
         name = signal.Signals(stop.signum).name
-        raise Stopped(f"stopped by {name}; to go on: {go_on}", stop.signum)
+        raise Stopped(f"stopped by {name}; to resume: {go_on}", stop.signum)
 
 
 def visible_gpus() -> list[str]:

@@ -88,7 +88,7 @@ class Request:
 
     Attributes:
       partition: None: the cluster's default.
-      minutes: after which a task is queued again, and goes on.
+      minutes: after which a task is queued again, and resumes.
       gpus, cpus: None: the cluster's default.
       more: other parameters of sbatch.
     """

@@ -33,7 +33,7 @@ class TerminalObserver(Observer):
     def begin(
         self, experiment: Experiment, parts: Sequence[Part], folder: Path, resumed: bool
     ) -> None:
-        where = "going on in" if resumed else "recorded in"
+        where = "resumed in" if resumed else "recorded in"
         self.say(experiment_line(experiment, parts, folder, where))
 
     def compiled(self, label: str, program: Program) -> None:

@@ -30,7 +30,7 @@ class Actors(NamedTuple):
       held: bool [N].
       episode_return: float32 [N], undiscounted, so far.
       episode_length: int32 [N], so far.
-      kept: int32 [N], the random action that is being kept up, -1 if none is.
+      kept: int32 [N], the random action that is being repeated, -1 if none is.
     """
 
     env_state: Any
@@ -131,7 +131,8 @@ def epsilon_greedy(q_NxA: jax.Array, epsilon: Any, key: jax.Array) -> jax.Array:
 def keep_up(
     q_NxA: jax.Array, epsilon: Any, length: Any, kept_N: jax.Array, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Epsilon-greedy whose random actions are kept up for a while: int32 [N] actions and `kept`.
+    """Temporally extended epsilon-greedy, which repeats its random actions: int32 [N] actions and
+    `kept`.
 
     Dabney, Ostrovski and Barreto (2021), with durations drawn from a geometric distribution: a
     single random step leads nowhere where many in one direction are needed. The share of random
@@ -140,7 +141,7 @@ def keep_up(
     Args:
       q_NxA: float32.
       epsilon: how often to begin with a random action.
-      length: how many steps it is kept up in the mean; 1 is plain epsilon-greedy.
+      length: how many steps it is repeated for, on average; 1 is plain epsilon-greedy.
       kept_N: int32, as the last call returned it; -1 where an episode begins.
       key: typed.
     """

@@ -12,7 +12,7 @@ from research.dqn.networks import TORSOS
 from research.dqn.targets import LOSSES
 from research.errors import UserError, shortlist
 from research.limits import fit_fields
-from research.products import PRECISION_HELP, PRECISIONS
+from research.matmul import PRECISION_HELP, PRECISIONS
 from research.task import Requirement, field, off_field
 
 CHOICES = {
@@ -29,7 +29,7 @@ PROTOCOL_HELP = (
 )
 TORSO_HELP = "auto (by the observation), mlp, flat (flattens) or conv (16 filters of 3x3)"
 
-LENGTH_HELP = "steps a random action is kept up in the mean (Dabney et al., 2021)"
+LENGTH_HELP = "steps that a random action is repeated for, on average (Dabney et al., 2021)"
 SCALE_HELP = "whether numbers of an observation that have bounds are brought to -1..1"
 
 
@@ -121,7 +121,7 @@ class HParams:
     )
     adam_eps: float = field(1e-8, "added to the denominator of Adam", above=0, log=True)
     max_grad_norm: float = field(
-        10.0, "the gradient is shortened to this norm; 0: never", low=0, zero_is_off=True
+        10.0, "global norm that the gradient is clipped to; 0: never", low=0, zero_is_off=True
     )
     gamma: float = field(0.99, "discount a step", low=0, high=1)
     epsilon_start: float = field(1.0, "probability of a random action at first", low=0, high=1)

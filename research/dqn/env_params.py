@@ -40,8 +40,8 @@ def take_env_params(arguments: Any, hparams: Any) -> tuple[Any, Any]:
       The arguments with a tuple for each parameter given, and `hparams` with a field for it.
 
     Raises:
-      UserError: for a name that is none of the environment's scalar parameters, a value that is no
-        number, or several environments.
+      UserError: for a name that is not among the environment's scalar parameters, a value that is
+        no number, or several environments.
     """
     if not arguments.env_param:
         return arguments, hparams
@@ -61,7 +61,7 @@ def add_env_params(hparams: Any, env: Environment, names: Sequence[str]) -> Any:
     """`hparams` with a field `env_NAME` for each named parameter, at its default.
 
     Raises:
-      UserError: for a name that is none of the environment's scalar parameters.
+      UserError: for a name that is not among the environment's scalar parameters.
     """
     kinds = tuple((PREFIX + name, _scalar_param(env, name)) for name in names)
     return _extended(type(hparams), kinds)(**vars(hparams))

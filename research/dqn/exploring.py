@@ -46,7 +46,7 @@ def explore(
       params: of the environment.
       values: observations [N, ...] -> action values float32 [N, A].
       epsilon: row -> the probability of a random action.
-      length: how long it is kept up in the mean (see `keep_up`).
+      length: how long it is repeated, on average (see `keep_up`).
       actors: the environments.
       key: typed; with the number of the row it makes that row's keys.
       rows_K: int32 [K], the numbers of the rows, counted from the run's beginning.

@@ -31,7 +31,7 @@ class QNetwork(nn.Module):
       layer_norm: whether every layer but the last is normalized before its activation.
       categories: where the observation is one whole number, how many values it takes.
       bounds: (low, high) of every number of a vector that is to be brought to -1..1; () if none is.
-      dtype: in which products are computed, with sums in float32; params are float32.
+      dtype: in which matrix products are computed, with sums in float32; params are float32.
     """
 
     num_actions: int

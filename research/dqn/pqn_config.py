@@ -15,7 +15,7 @@ from research.dqn.config import (
     check_hidden,
 )
 from research.limits import fit_fields
-from research.products import PRECISION_HELP
+from research.matmul import PRECISION_HELP
 from research.task import field, off_field
 
 
@@ -64,7 +64,7 @@ class PQNHParams:
         0.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
     )
     max_grad_norm: float = field(
-        10.0, "the gradient is shortened to this norm; 0: never", low=0, zero_is_off=True
+        10.0, "global norm that the gradient is clipped to; 0: never", low=0, zero_is_off=True
     )
     gamma: float = field(0.99, "discount a step", low=0, high=1)
     trace_lambda: float = field(

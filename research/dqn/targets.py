@@ -4,7 +4,7 @@ One transition each, to be used under `vmap`; subscripts count time, `tm1` being
 
     q_tm1, a_tm1, r_t, discount_t, q_t
 
-Action values are float32 [A]. `discount_t` is gamma while the episode goes on and 0 once it has
+Action values are float32 [A]. `discount_t` is gamma while the episode continues and 0 once it has
 terminated. n-step returns take the place of `r_t` and gamma**n that of `discount_t`.
 """
 

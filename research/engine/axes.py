@@ -48,7 +48,7 @@ class Runs(NamedTuple):
     """R runs of one program, side by side.
 
     Attributes:
-      seeds: uint32 [R], the integer a person typed. Two runs with one seed share their keys,
+      seeds: uint32 [R], the integer the user typed. Two runs with one seed share their keys,
         whatever their hyper-parameters: they start from the same weights.
       hparams: the hparams dataclass with float32 (or int32, bool) leaves [R].
     """
@@ -94,7 +94,7 @@ def check_seeds(seeds: Any) -> tuple[int, ...]:
     """A count of seeds, or the seeds themselves, as a tuple of distinct ints.
 
     Raises:
-      UserError: for a count or seed that is none, for a seed given twice, and for too many.
+      UserError: for an invalid count or seed, for a seed given twice, and for too many.
     """
     if isinstance(plain(seeds), int | float):
         count = as_int("--seeds", seeds)

@@ -9,7 +9,7 @@ CHUNK_STEPS = 250  # fewer steps a call, and a small net waits for the host
 
 
 class Intervals(NamedTuple):
-    """How often, as a person asks for it; None leaves it to `Cadence.of`."""
+    """How often, as the user asks for it; None leaves it to `Cadence.of`."""
 
     log_every: int | None = None
     eval_every: int | None = None
@@ -104,7 +104,7 @@ def plan_chunks(steps: int, cadence: Cadence, start: int = 0) -> list[Chunk]:
     while at < steps:
         stop = min(_next(at, cadence.eval_every), _next(at, cadence.chunk_every), steps)
         first_log = min(_next(at, cadence.log_every), stop)
-        if at % cadence.log_every:  # only where a sweep goes on from between two logs
+        if at % cadence.log_every:  # only where a sweep resumes between two logs
             stop, logs, log_every = first_log, 1, first_log - at
         elif stop - at < cadence.log_every:
             logs, log_every = 1, stop - at

@@ -104,7 +104,7 @@ def sweep(
       axes: hyper-parameter -> its values; the grid is their product.
       cadence: when to log and evaluate.
       start: the step that `states` have reached.
-      states, diverged: to go on from, as an earlier sweep of the same runs returned them.
+      states, diverged: to resume from, as an earlier sweep of the same runs returned them.
       devices: to shard the runs over; all local ones if not given.
       most_lanes: runs in lockstep on one device at most.
 

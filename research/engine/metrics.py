@@ -44,7 +44,7 @@ def value(mean: Mean) -> np.ndarray:
 
 
 def as_typed(column: np.ndarray) -> np.ndarray:
-    """Hyper-parameters as a person typed them: float32 0.1 is 0.1, not 0.10000000149."""
+    """Hyper-parameters as the user typed them: float32 0.1 is 0.1, not 0.10000000149."""
     if column.dtype == np.float32:
         return np.array([float(str(value)) for value in column])
     return column

@@ -10,7 +10,7 @@ from research.limits import fit_fields
 from research.lm.averaging import MEMORY
 from research.lm.corpora import CORPORA, parse_split
 from research.lm.text import LEVELS
-from research.products import PRECISION_HELP, PRECISIONS
+from research.matmul import PRECISION_HELP, PRECISIONS
 from research.task import field, off_field
 
 CHOICES = {
@@ -94,7 +94,7 @@ class HParams:
     beta1: float = field(0.9, "of Adam", low=0, below=1)
     beta2: float = field(0.999, "of Adam", low=0, below=1)
     max_grad_norm: float = field(
-        1.0, "gradients are shortened to that; 0 for never", low=0, zero_is_off=True
+        1.0, "global norm that gradients are clipped to; 0: never", low=0, zero_is_off=True
     )
     weight_decay: float = field(0.0, "decoupled decay of kernels and embeddings", low=0, log=True)
     l2_penalty: float = _penalty("on half the sum of all params squared, in the loss")

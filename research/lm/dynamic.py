@@ -1,4 +1,4 @@
-"""Dynamic evaluation: a model goes on learning from the text that it is tested on.
+"""Dynamic evaluation: a model keeps learning from the text that it is tested on.
 
 Every window is predicted before it is learned from, so nothing is seen ahead of time (Mikolov et
 al., 2010, section 3). After each, with `g` the gradient of its mean loss and `p0` the params as

@@ -85,7 +85,7 @@ def load_torch(path: str | os.PathLike[str], tied: bool = False) -> dict[str, np
     """Reads what `save_torch`, or `safetensors.torch.save_file` of a `state_dict`, wrote.
 
     Raises:
-      UserError: for a file that is none, is damaged, or lacks a tensor.
+      UserError: for a file that is not there, is damaged, or lacks a tensor.
     """
     try:
         return from_torch(safetensors.numpy.load_file(path), tied)

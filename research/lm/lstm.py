@@ -24,7 +24,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from research.products import product, scan, sum_type, summed_outer
+from research.matmul import einsum, scan, sum_type, summed_outer
 
 
 class Carry(NamedTuple):
@@ -88,7 +88,7 @@ def _forward(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
 
     def one_step(carry, z_BxG):
         h_before = _masked(carry.h, mask_BxH)
-        z_BxG = product("bh,hg->bg", h_before, rounded_HxG) + z_BxG
+        z_BxG = einsum("bh,hg->bg", h_before, rounded_HxG) + z_BxG
         parts = jnp.split(z_BxG + bias_G[None, :], gates, axis=-1)
         *i, f, o = (_sigmoid(part) for part in (*parts[:-2], parts[-1]))
         g = jnp.tanh(parts[-2])
@@ -122,7 +122,7 @@ def _backward(coupled, kept, cotangents):
             di, df = dc * g * i * (1 - i), dc * c_before * f * (1 - f)
             dz = (di, df, dc * i * (1 - g * g), do)
         dz_BxG = jnp.concatenate([part.astype(dtype) for part in dz], axis=-1)
-        dh = _masked(product("bg,hg->bh", dz_BxG, rounded_HxG), mask_BxH)
+        dh = _masked(einsum("bg,hg->bh", dz_BxG, rounded_HxG), mask_BxH)
         return (dh, by_c), dz_BxG
 
     first = dlast.h.astype(sums), dlast.c

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from research.lm.lstm import Carry, lstm
 from research.lm.regularization import Rates, drop, keep_mask
-from research.products import dense, sum_type
+from research.matmul import dense, sum_type
 
 
 class Noise(NamedTuple):
@@ -52,7 +52,7 @@ class LanguageModel(nn.Module):
       init_scale: params begin uniform in plus or minus this; 0 begins as PyTorch does, embeddings
         of their own normal, all else uniform in plus or minus 1 / sqrt(H).
       forget_bias: added to what the forget gate's bias begins at (Jozefowicz et al., 2015).
-      dtype: in which products are computed, with sums in float32; params are float32.
+      dtype: in which matrix products are computed, with sums in float32; params are float32.
     """
 
     symbols: int

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from research.products import as_bits, from_bits, product, sum_type, summed_outer
+from research.matmul import as_bits, einsum, from_bits, sum_type, summed_outer
 
 
 def token_nll(out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: Any) -> jax.Array:
@@ -41,7 +41,7 @@ def total_nll(chunks: int, out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: 
 
 def make_logits(out_NxE: Any, table_VxE: Any, bias_V: Any) -> jax.Array:
     """float32 [N, V], accumulated in float32 whatever the type of `out`."""
-    product_NxV = product("ne,ve->nv", out_NxE, table_VxE.astype(out_NxE.dtype))
+    product_NxV = einsum("ne,ve->nv", out_NxE, table_VxE.astype(out_NxE.dtype))
     return product_NxV + bias_V.astype(product_NxV.dtype)[None, :]
 
 
@@ -90,10 +90,10 @@ def _with_gradient(out_NxE, target_N, table_VxE, bias_V):
     target_bits_N = as_bits(at_target_N.astype(dtype))
     bits_NxV = _at(as_bits(e_NxV), target_N).set(target_bits_N, mode="promise_in_bounds")
     e_NxV = from_bits(bits_NxV)
-    dout_NxE = product("nv,ve->ne", e_NxV, rounded_VxE) / s_N[:, None]
+    dout_NxE = einsum("nv,ve->ne", e_NxV, rounded_VxE) / s_N[:, None]
     shrunk_NxE = (out_NxE / s_N[:, None].astype(dtype)).astype(dtype)
     dtable_VxE = summed_outer(e_NxV, shrunk_NxE)
-    dbias_1xV = product("on,nv->ov", (1 / s_N).astype(dtype)[None, :], e_NxV)
+    dbias_1xV = einsum("on,nv->ov", (1 / s_N).astype(dtype)[None, :], e_NxV)
     return nll, dout_NxE, dtable_VxE, dbias_1xV[0]
 
 

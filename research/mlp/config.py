@@ -7,10 +7,10 @@ from flax import struct
 
 from research.errors import UserError, shortlist
 from research.limits import MOST_SEED, fit_fields
+from research.matmul import PRECISION_HELP, PRECISIONS
 from research.mlp import loss as losses
 from research.mlp.dataset import DATA_HELP, TARGET_TYPES, Choice
 from research.mlp.model import ACTIVATIONS
-from research.products import PRECISION_HELP, PRECISIONS
 from research.task import field, off_field
 
 OPTIMIZERS = ("adam", "sgd")

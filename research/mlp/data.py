@@ -1,4 +1,4 @@
-"""What the MLP learns from: a table or pictures in three parts, encoded, inspected, recorded.
+"""What the MLP learns from: a table or images in three parts, encoded, inspected, recorded.
 
 Shape letters: N rows, F features, K classes.
 """
@@ -36,7 +36,7 @@ def load_dataset(name: str, target: str = "", split_seed: int = 0, **how: Any) -
 @cache
 def load(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
     """The data in three parts of 60, 20 and 20%, stratified by class; where there is a test part
-    already, the rest is cut into 75 and 25%, of pictures into 5/6 and 1/6.
+    already, the rest is cut into 75 and 25%, of images into 5/6 and 1/6.
 
     Returns:
       The data set, and what the run folder records of it: the rows of each part (numbers in the
@@ -51,7 +51,7 @@ def load(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
 
 
 def read_table(choice: Choice) -> tuple[Table, dict[str, np.ndarray]]:
-    """A table that is no pictures by name, and the rows of each part.
+    """A table that is no images by name, and the rows of each part.
 
     Raises:
       UserError: if there is no such table, or it cannot be used.
@@ -62,7 +62,7 @@ def read_table(choice: Choice) -> tuple[Table, dict[str, np.ndarray]]:
 
 
 def read_images(choice: Choice) -> tuple[Images, dict[str, np.ndarray]]:
-    """Pictures by name, and the rows of each part."""
+    """Images by name, and the rows of each part."""
     images = load_images(choice.data)
     return images, _split_rows(images.y, True, images.tests, 1 / 6, choice.split_seed)
 

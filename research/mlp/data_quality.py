@@ -1,4 +1,4 @@
-"""What a person should know of a table before a net is trained on it.
+"""What the user should know of a table before a net is trained on it.
 
 Shape letters: N rows, F features.
 """

@@ -17,7 +17,7 @@ DATA_HELP = f"{', '.join([*BUNDLED, *IMAGES])}, or a CSV or Parquet file"
 
 
 class Split(NamedTuple):
-    """Rows of one part: x float32 [N, F], or uint8 where they are pictures by name; y int32 [N]
+    """Rows of one part: x float32 [N, F], or uint8 where they are images by name; y int32 [N]
     (classes) or float32 [N] (numbers)."""
 
     x: Any
@@ -34,12 +34,12 @@ class Dataset:
         are standardized already, by the training part.
       x_low, x_high: float32 [F], between what a standardized row can lie.
       radius: float32 [F], how far an attack of radius 1 moves each feature: a standard deviation;
-        of pictures, from black to white; 0 where it cannot move a little, as a category.
+        of images, from black to white; 0 where it cannot move a little, as a category.
       target_mean, target_scale: float32 scalars, zero and unit of a regression target; 0 and 1 for
         classes.
       class_weights: float32 [K], by which the loss of each class is multiplied.
       classes: K; 0 for regression. Static.
-      image: (height, width, channels) where a row is a picture; () where it is none. Static.
+      image: (height, width, channels) where a row is an image; () where it is none. Static.
     """
 
     train: Split

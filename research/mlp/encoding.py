@@ -40,7 +40,7 @@ class Encoded(NamedTuple):
 
 def encode(table: Table, train: np.ndarray, min_category: int = 1) -> Encoded:
     """Numbers become standard scores, missing ones the median and a feature that says so; words
-    become one feature a category; the pixels of pictures keep their proportions.
+    become one feature a category; the pixels of images keep their proportions.
 
     Args:
       table: all rows.

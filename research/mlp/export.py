@@ -44,7 +44,7 @@ def make_program(config: Config, shared: Dataset, params: Any) -> bytes:
 
     Returns:
       A program of `[n, F] -> float32 [n, K]` for any n: float32 rows as `encode` makes them, or
-      uint8 pictures.
+      uint8 images.
     """
     model = make_model(config, shared)
 
@@ -70,7 +70,7 @@ def make_schema(config: Config, facts: dict[str, Any], pixels: int = 0) -> dict[
     Args:
       config: of the nets.
       facts: of their data, as `load` returns them.
-      pixels: how many a row has, where the data is pictures by name.
+      pixels: how many a row has, where the data is images by name.
     """
     columns = facts.get("columns")
     if columns is not None:

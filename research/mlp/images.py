@@ -1,6 +1,6 @@
-"""Pictures by name, downloaded once and checked, in the split that their authors made.
+"""Images by name, downloaded once and checked, in the split that their authors made.
 
-Shape letters: N pictures, F numbers in one: height x width x channels.
+Shape letters: N images, F numbers in one: height x width x channels.
 """
 
 import gzip
@@ -18,7 +18,7 @@ from research.errors import UserError
 
 
 class Images(NamedTuple):
-    """Pictures to train and to test on.
+    """Images to train and to test on.
 
     Attributes:
       x: uint8 [N, F], row by row, channels last.
@@ -32,7 +32,7 @@ class Images(NamedTuple):
 
 
 class Named(NamedTuple):
-    """Pictures that have a name.
+    """Images that have a name.
 
     Attributes:
       sources: the files they are made from.
@@ -67,7 +67,7 @@ def load_images(name: str) -> Images:
 
 
 class _Mismatch(Exception):
-    """Files of different pictures."""
+    """Files of different images."""
 
 
 def read_idx(path: Path) -> np.ndarray:

@@ -76,7 +76,7 @@ def accuracy(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
 
 
 def margin(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
-    """By how much another logit is above the label's, in the mean; negative where the label's is
+    """By how much another logit is above the label's, on average; negative where the label's is
     the largest (Carlini and Wagner, 2017, f_6 without the bound). Its slope does not vanish where a
     net is sure, as that of the cross-entropy does."""
     if logits_BxK.shape[1] == 1:

@@ -1,5 +1,5 @@
 """The nets: a multilayer perceptron, `h_l = f(W_l h_{l-1} + b_l)`, the last layer without `f`; and
-before it, for pictures, a few convolutions.
+before it, for images, a few convolutions.
 
 Shape letters: B batch, F features, K outputs, H height, W width, C channels.
 """
@@ -45,9 +45,9 @@ class MLP(nn.Module):
       residual: whether a hidden layer adds to what it reads, where that is as wide (He et al.,
         2016).
       channels: filters of 3x3 convolutions before the dense layers, each followed by the largest of
-        every 2x2 pixels; for pictures.
+        every 2x2 pixels; for images.
       image: (height, width, channels) of a row, if there are convolutions.
-      dtype: in which products are computed, with sums in float32; params are float32.
+      dtype: in which matrix products are computed, with sums in float32; params are float32.
     """
 
     hidden: tuple[int, ...]

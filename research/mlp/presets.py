@@ -14,7 +14,7 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    # 64-128-10 on 8 x 8 pictures of digits.
+    # 64-128-10 on 8 x 8 images of digits.
     "digits": Preset(Config(), HParams(), steps=1_500),
     # The two-layer net 10 -> 5 -> 1 with ReLU, on a table with ten features and one number to
     # predict.

@@ -1,4 +1,4 @@
-"""Tables as people have them, as columns and a target: CSV, TSV and Parquet files, and
+"""Tables from files, as columns and a target: CSV, TSV and Parquet files, and
 scikit-learn's bundled sets.
 
 Shape letters: N rows.
@@ -46,8 +46,8 @@ class Table(NamedTuple):
       rule: of what is missing.
       taken: column -> word -> how many cells are missing because it stands there.
       left_out: the columns that --drop named; None: it can name none.
-      image: (height, width, channels), where a row is a picture; () where it is none.
-      brightest: the largest number of a picture.
+      image: (height, width, channels), where a row is an image; () where it is none.
+      brightest: the largest number of an image.
     """
 
     columns: tuple[Column, ...]
@@ -72,8 +72,8 @@ def read_bundled(name: str) -> Table:
         Column(str(feature), np.asarray(bunch.data[:, index], float))
         for index, feature in enumerate(bunch.feature_names)
     ]
-    picture = {"image": (8, 8, 1), "brightest": 16.0} if name == "digits" else {}
-    return Table(tuple(columns), np.asarray(bunch.target), class_names, name, **picture)
+    pixels = {"image": (8, 8, 1), "brightest": 16.0} if name == "digits" else {}
+    return Table(tuple(columns), np.asarray(bunch.target), class_names, name, **pixels)
 
 
 def read_files(

@@ -253,11 +253,11 @@ def fit_to(config: Config, dataset: Dataset) -> Config:
     if config.channels:
         words = "x".join(map(str, config.channels))
         if not dataset.image:
-            raise UserError(f"--channels {words}: the rows of {config.data} are no pictures")
+            raise UserError(f"--channels {words}: the rows of {config.data} are no images")
         most = int(math.log2(min(dataset.image[:2])))
         if len(config.channels) > most:
             raise UserError(
-                f"--channels {words}: pictures of {dataset.image[0]}x{dataset.image[1]} can be "
+                f"--channels {words}: images of {dataset.image[0]}x{dataset.image[1]} can be "
                 f"halved {most} times at most"
             )
     return config

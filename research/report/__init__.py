@@ -1,1 +1,1 @@
-"""Reads run folders: statistics over seeds, tables, pictures. Knows no workload and no engine."""
+"""Reads run folders: statistics over seeds, tables, figures. Knows no workload and no engine."""

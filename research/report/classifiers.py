@@ -1,4 +1,4 @@
-"""Pictures of what classifiers, and other nets that were tested, predict: one run of several, and
+"""Figures of what classifiers, and other nets that were tested, predict: one run of several, and
 how far the others are from it.
 
 Shape letters: R runs, N rows, K classes.
@@ -95,7 +95,7 @@ def draw_by_size(path: Path, sizes: Sequence[int], scores: Mapping[str, Any], pa
     Args:
       path: of the file.
       sizes: of each ensemble.
-      scores: metric -> of each ensemble; one picture each.
+      scores: metric -> of each ensemble; one panel each.
       part: what they predict.
     """
     figure = Figure(figsize=(4.2 * len(scores), 3.6), layout="constrained", dpi=150)
@@ -138,7 +138,7 @@ def draw_importance(path: Path, names: Sequence[str], by_run: Mapping[str, Any])
     Args:
       path: of the file.
       names: of the features, the most important first.
-      by_run: measure -> [R, features]; one picture each.
+      by_run: measure -> [R, features]; one panel each.
     """
     figure = Figure(
         figsize=(1.5 + 4.2 * len(by_run), 1.2 + 0.26 * len(names)), layout="constrained", dpi=150
@@ -164,17 +164,17 @@ def draw_pixels(path: Path, by_run: Mapping[str, Any]) -> Path:
 
     Args:
       path: of the file.
-      by_run: measure -> [R, height, width, channels]; a row of two pictures each.
+      by_run: measure -> [R, height, width, channels]; a row of two panels each.
     """
     figure = Figure(figsize=(7, 3.2 * len(by_run)), layout="constrained", dpi=150)
     grid = figure.subplots(len(by_run), 2, squeeze=False)
     for row, (measure, values) in zip(grid, by_run.items(), strict=True):
         by_pixel = np.asarray(values).sum(axis=3)
         low, middle, high = np.percentile(by_pixel, [25, 50, 75], axis=0)
-        for axes, picture, what in zip(
+        for axes, panel, what in zip(
             row, (middle, high - low), ("median", "interquartile range"), strict=True
         ):
-            shown = axes.imshow(picture, cmap="viridis")
+            shown = axes.imshow(panel, cmap="viridis")
             figure.colorbar(shown, ax=axes, shrink=0.8)
             figures.set_title(axes, f"{measure}: {what} of {len(by_pixel)} runs", size=9)
             figures.set_ticks(axes.xaxis, [], [])

@@ -1,4 +1,4 @@
-"""The learning curve of every setting as a picture."""
+"""The learning curve of every setting as a figure."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     the experiment counts in it.
 
     Args:
-      run: the run folder; the picture is put into it.
+      run: the run folder; the figure is put into it.
       metric: a column of its metrics; the key metric if not given.
 
     Returns:

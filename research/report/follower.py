@@ -27,7 +27,7 @@ class TrackedSetting(NamedTuple):
 
     Attributes:
       number: its place among the settings.
-      label: its swept values, for people.
+      label: its swept values, as they are shown.
       config: all its values, field -> number, word or list, and how many seeds it has.
       key_metric: what settings are compared by.
     """
@@ -43,7 +43,7 @@ class Summary(NamedTuple):
 
     Attributes:
       steps: int64 [T], increasing.
-      shown: int64 [T], the steps as people count them: the work where intervals are in work.
+      shown: int64 [T], the steps as they are shown: the work where intervals are in work.
       values: tag -> float64 [T], NaN where nothing was measured.
     """
 

@@ -13,7 +13,7 @@ class OneRun(NamedTuple):
       number: among all runs of the folder.
       group: the number of its group, whose params are in one file.
       place: its place in that group.
-      seed: as a person typed it.
+      seed: as the user typed it.
       config: field -> value, as JSON has it.
       hparams: field -> value.
       score: the key metric at the last step at which it was measured.

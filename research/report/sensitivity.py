@@ -20,7 +20,7 @@ class Level(NamedTuple):
     """A value of a hyper-parameter, or a range of those that were drawn.
 
     Attributes:
-      name: for people.
+      name: as it is shown.
       runs: finite ones that have it.
       iqm: over all of them, whatever else they have; resampled within settings.
       best: the interquartile mean of the best setting that has it.

@@ -23,7 +23,7 @@ def show_run(path: str | Path, metric: str | None = None, console: Console | Non
       console: to print to.
 
     Returns:
-      The path of the picture.
+      The path of the figure.
 
     Raises:
       UserError: if it is no run folder, or has no such metric.
@@ -34,10 +34,10 @@ def show_run(path: str | Path, metric: str | None = None, console: Console | Non
     if metric is not None and metric not in metrics:
         raise UserError(f"--metric {metric}: {path} has {shortlist(metrics, 20)}")
     print_settings(run, console)
-    picture = draw_curves(run, metric)
-    say(console, f"learning curve: {picture}")
+    figure = draw_curves(run, metric)
+    say(console, f"learning curve: {figure}")
     say(console, f"all of it: scripts/report {path}")
-    return picture
+    return figure
 
 
 @dataclasses.dataclass(frozen=True)

@@ -103,8 +103,8 @@ class TensorBoard(Tracker):
 
 
 class WandB(Tracker):
-    """A run a setting, offline: `wandb sync` uploads them. A sweep that goes on writes to runs with
-    the ids they had, whose parts `wandb sync` joins."""
+    """A run a setting, offline: `wandb sync` uploads them. A sweep that is resumed writes to runs
+    with the ids they had, whose parts `wandb sync` joins."""
 
     flag, package = "wandb", "wandb"
 

@@ -20,7 +20,7 @@ def tracking(
     however it is left.
 
     Of several processes that train one folder, one tracks at a time: whoever has the lock. When it
-    ends, another goes on.
+    ends, another resumes.
 
     Args:
       folder: of the run.
@@ -54,7 +54,7 @@ def _track(
             ended.wait(SECONDS)
     except Exception as error:  # whatever it is: a tracker must not end a training
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        warn(f"tracking has ended, training goes on: {reason}")
+        warn(f"tracking has ended, training continues: {reason}")
 
 
 def _follow(

@@ -1,4 +1,4 @@
-"""Where runs can go on from after a kill: their whole states, every so many minutes.
+"""Where runs can resume from after a kill: their whole states, every so many minutes.
 
     checkpoints/JOB/000000123/state/...   the states after step 123, as orbax writes them
     checkpoints/JOB/000000123/facts.json  what goes with them, and a digest of every file
@@ -73,7 +73,7 @@ class Checkpoints:
           OSError: as `wait`, for the one before.
         """
         self.wait()
-        now = copy.deepcopy(facts)  # training goes on and adds to them
+        now = copy.deepcopy(facts)  # training continues and adds to them
         self._writing = self._thread.submit(self._write, step, states, now)
 
     def wait(self) -> None:
@@ -204,6 +204,6 @@ def _damaged(path: Path, name: str) -> str:
     others = [p.name for p in files_in(path.parent) if p.name.isdecimal() and p != path]
     before = f"the one of step {int(others[-1])}" if others else "the beginning"
     return (
-        f"the checkpoint {path} is damaged: {name} is not what was written; move it away to go on "
+        f"the checkpoint {path} is damaged: {name} is not what was written; move it away to resume "
         f"from {before}"
     )

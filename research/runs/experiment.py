@@ -35,7 +35,7 @@ class Experiment(NamedTuple):
       seeds: one run each, under every setting.
       steps: how long a run trains; None asks the task, as it must be where the config says it.
       intervals: when to log, evaluate and return to the host.
-      in_work: whether intervals, and what is shown to people, count the task's unit of work, such
+      in_work: whether intervals, and what is shown, count the task's unit of work, such
         as env steps, instead of steps.
       most_lanes: runs in lockstep on one device at most; None leaves it to the engine.
       search: how many settings to draw from `hparams_axes`, which are ranges then; None for the
@@ -111,7 +111,7 @@ def make_parts(experiment: Experiment) -> list[Part]:
     """The groups of an experiment with their problems.
 
     Raises:
-      UserError: for an axis, value or interval that is none, a setting that a task does not allow,
+      UserError: for an invalid axis, value or interval, a setting that a task does not allow,
         or what `make_problem` says.
     """
     groups = make_groups(

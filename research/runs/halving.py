@@ -24,7 +24,7 @@ def advance(
     Args:
       plan: the jobs so far.
       parts: the groups of the experiment.
-      halving: how many go on, and to where.
+      halving: how many continue, and to where.
       results: job -> how it went.
     """
     rung = len(plan.rungs) + 1
@@ -54,7 +54,7 @@ def next_rung(
 
     Args:
       parts: the groups of the experiment.
-      halving: how many go on, and to where.
+      halving: how many continue, and to where.
       rung: the number of the one that is to begin; 1 follows the first.
       jobs: those that ended with the last rung.
       scores: run -> its key metric there; None where it is not defined.

@@ -80,7 +80,7 @@ class JobRunner:
                 self.cut(job, 2, checkpoints.steps(), "the device ran out of memory")
 
     def cut(self, job: Job, pieces: int, saved: Sequence[int], reason: str) -> None:
-        """Replaces a job by smaller ones that go on from its last checkpoint."""
+        """Replaces a job by smaller ones that resume from its last checkpoint."""
         if len(job.runs) == 1:
             raise UserError(
                 f"run {job.runs[0]} alone does not fit the memory: {reason}; make the net, the "
@@ -90,7 +90,7 @@ class JobRunner:
         step = saved[-1] if saved else job.start
         self.folder.change_plan(lambda plan: split(plan, job, pieces, step, reason))
         parts = f"{pieces} parts, one after the other, from step {step:,} on"
-        self.observer.say(f"{self.label(job)}: {reason}; {len(job.runs)} runs go on in {parts}")
+        self.observer.say(f"{self.label(job)}: {reason}; {len(job.runs)} runs continue in {parts}")
 
     def part(self, job: Job) -> Part:
         return self.parts[job.group]
@@ -175,7 +175,7 @@ class _Training:
         return MetricsWriter(write, labels, self.runner.schema, self.part.problem.task, before)
 
     def _say_where(self, saved: Checkpoint, program: Program) -> None:
-        line = f"{self.label}: going on from step {saved.step:,} of {self.job.stop:,}"
+        line = f"{self.label}: resuming from step {saved.step:,} of {self.job.stop:,}"
         if saved.facts["layout"] != list(program.layout):
             line += (
                 "; the runs lie otherwise on the devices than before, so that numbers agree with "
@@ -260,7 +260,7 @@ class _Training:
         signum = self.stop.signum or 0
         script = sys.argv[0] or "the same script"
         return Stopped(
-            f"stopped by {signal.Signals(signum).name} {where}, and saved; to go on: "
+            f"stopped by {signal.Signals(signum).name} {where}, and saved; to resume: "
             f"scripts/run {script} --resume {self.folder.path}",
             signum,
         )
@@ -286,9 +286,10 @@ class _Training:
 
     @contextlib.contextmanager
     def _forgiving(self, what: str):
-        """Says that something could not be written, and goes on."""
+        """Says that something could not be written, and training continues."""
         try:
             yield
         except OSError as error:
             reason = error.strerror or " ".join(str(error).split())[:200]
-            self.observer.say(f"{self.label}: {what} could not be written: {reason}; going on")
+            line = f"{self.label}: {what} could not be written: {reason}; training continues"
+            self.observer.say(line)

@@ -1,7 +1,7 @@
 """Which runs are trained together, from where to where: what a process takes, and ends or leaves.
 
 A sweep is a list of jobs. One process may take them all, one after the other; several may share
-them. A job that has ended is never run again; one that was cut off goes on from its checkpoint,
+them. A job that has ended is never run again; one that was cut off resumes from its checkpoint,
 whoever takes it next.
 """
 
@@ -20,7 +20,7 @@ class Job(NamedTuple):
       runs: their numbers among all runs of the experiment, in increasing order.
       start, stop: steps.
       width: for how many runs the program is made, so that jobs of about one size share it.
-      sources: the jobs whose last states these runs go on from; none: they begin.
+      sources: the jobs whose last states these runs continue from; none: they begin.
     """
 
     group: int
@@ -93,7 +93,7 @@ def cut(job: Job, pieces: int) -> list[Job]:
 def split(plan: Plan, job: Job, pieces: int, step: int, reason: str) -> Plan:
     """The plan with a job cut smaller, which has come to `step`.
 
-    What it has done stays: it ends there, and the smaller ones go on from its last states.
+    What it has done stays: it ends there, and the smaller ones continue from its last states.
     """
     if step > job.start:
         rest = job._replace(start=step, sources=(job.name,))
@@ -106,7 +106,7 @@ def split(plan: Plan, job: Job, pieces: int, step: int, reason: str) -> Plan:
 
 
 def unneeded_states(plan: Plan, ended: Iterable[str]) -> set[str]:
-    """The jobs whose last states nobody goes on from any more, once `ended` have ended."""
+    """The jobs whose last states no other job continues from any more, once `ended` have ended."""
     ended = set(ended)
     sources = {name for job in plan.jobs for name in job.sources}
     needed = {name for job in plan.jobs if job.name not in ended for name in job.sources}

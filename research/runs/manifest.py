@@ -48,7 +48,7 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
 
 
 def differences(recorded: Mapping[str, Any], session: Mapping[str, Any]) -> list[str]:
-    """What a person should know before going on elsewhere than where a sweep began."""
+    """What the user should know before resuming elsewhere than where a sweep began."""
     lines = []
     for name in ("versions", "jax_settings", "device", "git_commit"):
         there, here = recorded.get(name), session[name]
@@ -92,7 +92,7 @@ def _config_as_now(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any
 
 
 def _in_both(facts: Any, others: Any) -> Any:
-    """Those of the facts that both have, without the notes, which are for people to read."""
+    """Those of the facts that both have, without the notes, which are for the user to read."""
     if isinstance(facts, dict) and isinstance(others, dict):
         names = [name for name in facts if name in others and name != "notes"]
         return {name: _in_both(facts[name], others[name]) for name in names}

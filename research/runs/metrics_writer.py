@@ -76,7 +76,7 @@ class MetricsWriter:
             self._files += 1
 
     def position(self) -> dict[str, Any]:
-        """Where it is, in JSON types: what another writer needs to go on from here."""
+        """Where it is, in JSON types: what another writer needs to resume from here."""
         return {
             "files": self._files,
             "clock": self.clock,

@@ -5,7 +5,7 @@
     runs/NAME/metrics/JOB-*.parquet    one row a run and logged step; one data set
     runs/NAME/params/JOB.safetensors   final params of a job's runs, every tensor [runs, ...]
     runs/NAME/results/JOB.json         how a job went; there if, and only if, it has ended
-    runs/NAME/checkpoints/JOB/STEP/    where a job goes on that has not
+    runs/NAME/checkpoints/JOB/STEP/    where a job resumes that has not
     runs/NAME/FILE-G.json              what the workload of group G needs, such as a vocabulary
 
 A file appears whole or not at all, so that a kill at any instant leaves nothing half-written; the
@@ -135,7 +135,7 @@ class RunFolder:
             self._add_to_manifest(facts)
 
     def append_session(self, session: Mapping[str, Any]) -> None:
-        """Adds to the manifest that a process goes on with the sweep."""
+        """Adds to the manifest that a process resumes the sweep."""
         with self.planning():
             sessions = [*self.manifest()["sessions"], dict(session)]
             self._add_to_manifest({"sessions": sessions})

@@ -36,7 +36,7 @@ class RunOptions(NamedTuple):
     Attributes:
       out: the folder that the run folder is made in.
       name: of the run folder; workload and time if not given. A folder of that name, of the same
-        experiment and not finished, is gone on with.
+        experiment and not finished, is resumed.
       parallel: how many runs are trained together at most; None fits them to memory.
       shares: how many jobs there are to be at least, for so many processes.
       prepare: only make the run folder.
@@ -78,7 +78,7 @@ def run_experiment(
       processes are still at work in it.
 
     Raises:
-      UserError: if something given is wrong, or the folder cannot be gone on with.
+      UserError: if something given is wrong, or the folder cannot be resumed.
       Stopped: if a signal asked to stop; everything is saved then.
     """
     options, observer = options or RunOptions(), observer or Observer()
@@ -259,7 +259,7 @@ def _next_rung(
         _remove_stopped_states(plan, parts, folder)
     note = plan.rungs[-1]
     observer.say(
-        f"{experiment.name}: the best {note['kept']} of {note['settings']} settings go on from "
+        f"{experiment.name}: the best {note['kept']} of {note['settings']} settings continue from "
         f"step {' or '.join(f'{step:,}' for step in sorted(set(note['steps'])))}",
     )
     return True
@@ -276,5 +276,5 @@ def _remove_stopped_states(plan: Plan, parts: Sequence[Part], folder: RunFolder)
 def _cannot_go_on(folder: RunFolder, error: OSError) -> UserError:
     return UserError(
         f"cannot write to {folder.path}: {error.strerror or error}; what was saved stands: make "
-        f"room and go on with --resume {folder.path}"
+        f"room and resume with --resume {folder.path}"
     )

@@ -40,7 +40,7 @@ def check_search(count: int | None, seed: int) -> Search | None:
 
 
 class Halving(NamedTuple):
-    """Successive halving: one in `factor` settings goes on, to `factor` times as many steps.
+    """Successive halving: one in `factor` settings continues, to `factor` times as many steps.
 
     Attributes:
       factor: eta in the papers.
@@ -180,5 +180,5 @@ def _draw(random: np.random.Generator, values: Sequence[Any], log: bool) -> Any:
         if log
         else (random.uniform(low, high))
     )
-    in_four_digits = float(f"{value:.3e}")  # a person can type the same value again
+    in_four_digits = float(f"{value:.3e}")  # the user can type the same value again
     return min(max(in_four_digits, low), high)

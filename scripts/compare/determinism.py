@@ -43,7 +43,7 @@ def ways(steps: int) -> dict[str, dict[str, Any]]:
     return {
         "nothing": {},
         "chunks of another length": {"cadence": Cadence(1, steps, steps // 4)},
-        "stopped half way, and gone on with": {"halves": True},
+        "stopped half way, and resumed": {"halves": True},
         "place among the runs": {"seeds": [*range(RUNS - 1, -1, -1)]},
         "blocks of 2 runs that take turns": {"most_lanes": 2},
         "one device instead of all": {"devices": jax.local_devices()[:1]},

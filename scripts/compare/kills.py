@@ -64,7 +64,7 @@ def compare_after_kills(
       seed: of the instants.
 
     Returns:
-      How many kills there were and how many of them during a save, the steps that were gone on
+      How many kills there were and how many of them during a save, the steps that were resumed
       from, how many arrays were compared, the names of those that differ, and of the params that
       stood still at the end, of which a resumed run cannot tell whether it was resumed well.
     """
@@ -86,7 +86,7 @@ def compare_after_kills(
     text = _finish(command, folder)
     whole, killed = (_arrays(folder / "runs" / name) for name in ("whole", "killed"))
     differ = [name for name in {**whole, **killed} if not _same(whole.get(name), killed.get(name))]
-    resumed = [line for line in text.splitlines() if "going on from" in line]
+    resumed = [line for line in text.splitlines() if "resuming from" in line]
     return {
         "kills": kills,
         "during a save": during_save,

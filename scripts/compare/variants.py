@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from research.errors import UserError, plain_exit, shortlist
-from research.products import PRECISIONS
+from research.matmul import PRECISIONS
 
 ROOT = Path(__file__).parents[2]
 LOOP = Path(__file__).with_name("case_rate.py")

@@ -197,7 +197,7 @@ def launch_and_kill_one(folder):
         lines = []
         for line in launcher.stdout:
             lines.append(line)
-            if "going on in" in line and not any("going on in" in old for old in lines[:-1]):
+            if "resumed in" in line and not any("resumed in" in old for old in lines[:-1]):
                 os.kill(a_worker(launcher.pid), signal.SIGKILL)
     assert launcher.returncode == 0, "".join(lines)
     return "".join(lines)

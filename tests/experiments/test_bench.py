@@ -127,7 +127,7 @@ def test_jax_flax_optax_and_chex_are_enough(tmp_path):
     )
     done = run(*words)
     assert done.returncode == 0, done.stderr
-    assert "picture: none, matplotlib is not installed" in done.stdout.replace("\n", " ")
+    assert "figure: none, matplotlib is not installed" in done.stdout.replace("\n", " ")
     (growth,) = json.loads((tmp_path / "bench.json").read_text())["growths"]
     assert growth["case"] == "mlp-small"
     refused = run("--cases", "dqn-cartpole")

@@ -31,4 +31,4 @@ def test_a_killed_sweep_ends_at_the_same_bits(tmp_path, monkeypatch, workload):
     assert found["differ"] == []
     assert found["still"] == []
     assert found["compared"] > 20
-    assert "going on from step" in found["last"]
+    assert "resuming from step" in found["last"]

@@ -1,4 +1,4 @@
-"""Losses token by token, ensembles, and models that go on learning from what they predict."""
+"""Losses token by token, ensembles, and models that keep learning from what they predict."""
 
 import jax
 import jax.numpy as jnp

@@ -71,7 +71,7 @@ def test_what_goes_wrong_is_one_line_and_no_end_of_the_training(folder, lines, m
         wait_for(lambda: lines)
         folder.append(JOB, range(10), [2])
     (line,) = lines
-    assert line.startswith("tracking has ended, training goes on: ")
+    assert line.startswith("tracking has ended, training continues: ")
     assert "No space left on device" in line
 
 

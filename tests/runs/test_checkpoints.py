@@ -184,7 +184,7 @@ def test_a_file_that_is_damaged_is_refused_and_the_checkpoint_before_named(tmp_p
             path.write_bytes(damage(data))
         else:
             path.unlink()
-        assert_refused(saved, "000000009 is damaged: .* to go on from the one of step 6$")
+        assert_refused(saved, "000000009 is damaged: .* to resume from the one of step 6$")
         path.write_bytes(data)
     assert saved.latest(make_states()).step == 9
 
@@ -206,11 +206,11 @@ def test_no_byte_of_what_was_saved_with_the_states_may_change(tmp_path):
 def test_with_the_damaged_one_out_of_the_way_the_one_before_is_the_last(tmp_path):
     saved = save(tmp_path / "job", 6, 9)
     (saved.folder / "000000009" / "facts.json").unlink()
-    assert_refused(saved, "move it away to go on from the one of step 6$")
+    assert_refused(saved, "move it away to resume from the one of step 6$")
     (saved.folder / "000000009").rename(saved.folder / "000000009.damaged")
     assert_same_bits(saved.latest(make_states()).states, make_states(6))
     shutil.rmtree(saved.folder / "000000006" / "state")
-    assert_refused(saved, "000000006 is damaged: .* go on from the beginning$")
+    assert_refused(saved, "000000006 is damaged: .* resume from the beginning$")
 
 
 def test_a_damaged_checkpoint_is_written_anew_when_its_step_comes_again(tmp_path):
@@ -301,7 +301,7 @@ def test_nothing_that_is_read_can_run_code():
 
 
 def test_facts_are_those_of_the_moment_of_saving(tmp_path, monkeypatch):
-    """While a checkpoint is written, training goes on and adds to the lists it was given."""
+    """While a checkpoint is written, training continues and adds to the lists it was given."""
     write, clock = checkpoints._write_state, [1.0]
 
     def slowly(path, leaves):

@@ -1,4 +1,4 @@
-"""Which settings go on."""
+"""Which settings continue."""
 
 import dataclasses
 import json
@@ -57,7 +57,7 @@ def begun(plan, before):
 
 
 def kept(parts, plan, scores, halving, diverged=()):
-    """The runs that go on after the first rung."""
+    """The runs that continue after the first rung."""
     after = advance(plan, parts, halving, results(plan, scores, diverged))
     return [run for job in begun(after, plan) for run in job.runs]
 

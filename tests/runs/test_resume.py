@@ -106,7 +106,7 @@ def test_a_signal_stops_at_the_end_of_a_chunk_and_the_same_command_goes_on(
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["status"] == "stopped"
     text = run(tmp_path, train=never)
-    assert "going on from step" in text
+    assert "resuming from step" in text
     assert_same(tmp_path / "run", whole)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["status"] == "finished"
@@ -121,7 +121,7 @@ def test_a_crash_costs_what_came_after_the_checkpoint(tmp_path, whole, at):
     at(4, crash)
     with pytest.raises(RuntimeError, match="crash"):
         run(tmp_path)
-    assert "going on from step 2 of 6" in run(tmp_path)
+    assert "resuming from step 2 of 6" in run(tmp_path)
     assert_same(tmp_path / "run", whole)
 
 
@@ -156,7 +156,7 @@ def test_runs_that_do_not_fit_the_memory_are_cut_smaller(tmp_path):
     (result, _) = json.loads((tmp_path / "whole" / "manifest.json").read_text())["results"]
     limit = result["cost"]["peak_bytes"] - 1
     text = run(tmp_path, changes=many, train=ALWAYS._replace(memory_limit=limit))
-    assert "B can be used; 32 runs go on in 2 parts" in text
+    assert "B can be used; 32 runs continue in 2 parts" in text
     assert_same(tmp_path / "run", tmp_path / "whole")
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["splits"][0]["runs"] == 32
@@ -167,7 +167,7 @@ def test_runs_that_do_not_fit_the_memory_are_cut_smaller(tmp_path):
 def test_a_device_that_runs_out_of_memory_all_the_same_loses_nothing(tmp_path, whole, at, step):
     at(step, out_of_memory)
     text = run(tmp_path)
-    assert "ran out of memory; 4 runs go on in 2 parts" in text
+    assert "ran out of memory; 4 runs continue in 2 parts" in text
     assert_same(tmp_path / "run", whole)
 
 
@@ -300,7 +300,7 @@ def test_a_damaged_checkpoint_stops_and_stays(tmp_path, at):
     newest = max((tmp_path / "run" / "checkpoints" / "0-000000").iterdir())
     (newest / "facts.json").write_text("{}")
     for _ in range(2):
-        with pytest.raises(UserError, match=r"damaged.*move it away to go on from the"):
+        with pytest.raises(UserError, match=r"damaged.*move it away to resume from the"):
             run(tmp_path)
         assert newest.is_dir()
 
@@ -311,7 +311,10 @@ def test_a_full_disk_costs_checkpoints_but_not_the_sweep(tmp_path, whole, monkey
 
     monkeypatch.setattr("research.runs.checkpoints._write_state", full)
     text = run(tmp_path)
-    assert "the last checkpoint could not be written: No space left on device; going on" in text
+    assert (
+        "the last checkpoint could not be written: No space left on device; training continues"
+        in text
+    )
     assert_same(tmp_path / "run", whole)
 
 

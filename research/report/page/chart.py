@@ -26,7 +26,7 @@ class Trace:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """One of the pictures of a chart.
+    """One of the views of a chart.
 
     Attributes:
       name: to choose it by.

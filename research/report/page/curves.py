@@ -93,7 +93,7 @@ def axes_of(run: RunFolderData, line: Line, steps: np.ndarray) -> dict[str, np.n
 
 def seconds_at(manifest: dict[str, Any], run: int, steps: np.ndarray) -> np.ndarray | None:
     """How long the job of a run had trained by each step, all its runs together; None before it
-    has ended. A job that goes on where another stopped counts that one's time, too."""
+    has ended. A job that resumes where another stopped counts that one's time, too."""
     jobs = [result for result in manifest.get("results", []) if run in result["runs"]]
     at, seconds, before = [0.0], [0.0], 0.0
     for job in sorted(jobs, key=lambda job: job["start"]):

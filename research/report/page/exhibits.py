@@ -31,7 +31,7 @@ class Text(NamedTuple):
 
     Attributes:
       title: which run, and how its tokens were chosen.
-      prompt, text: of it; the text goes on from the prompt.
+      prompt, text: of it; the text continues the prompt.
     """
 
     title: str

@@ -19,7 +19,7 @@ def facts(run: RunFolderData) -> list[tuple[str, str]]:
         ("command", manifest.get("command", "")),
         ("started", manifest.get("started", "")),
         ("finished", manifest.get("finished", "")),
-        ("gone on with", f"{sessions} times" if sessions else ""),
+        ("resumed", f"{sessions} times" if sessions else ""),
         ("folder", str(run.path.resolve())),
         ("device", _device(manifest.get("device") or {})),
         ("host", manifest.get("host", "")),

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs no network, and shows run folders to people."""
+"""The page: one HTML file that needs no network, and shows run folders."""
 
 import base64
 import hashlib

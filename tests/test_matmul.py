@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.products import as_bits, dense, from_bits, product, scan, summed_outer
+from research.matmul import as_bits, dense, einsum, from_bits, scan, summed_outer
 
 N, F, G = 90, 7, 5
 
@@ -51,7 +51,7 @@ def test_dense_of_low_precision_rounds_no_gradient_of_the_kernel():
 
 def test_sums_of_many_small_products_are_not_rounded():
     ones = jnp.ones((1, 4096), jnp.bfloat16)
-    total = product("ab,cb->ac", ones, ones)
+    total = einsum("ab,cb->ac", ones, ones)
     assert total.dtype == jnp.float32
     assert float(total[0, 0]) == 4096  # in bfloat16, sums of ones end at 256
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 PRECISIONS = ("float32", "bfloat16")  # what can be multiplied
-PRECISION_HELP = "type of the products: float32 or bfloat16"
+PRECISION_HELP = "type of the matrix products: float32 or bfloat16"
 
 
 def sum_type(x: jax.Array) -> Any:
@@ -19,7 +19,7 @@ def sum_type(x: jax.Array) -> Any:
     return jnp.float64 if x.dtype == jnp.float64 else jnp.float32
 
 
-def product(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
+def einsum(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
     """`jnp.einsum` of two arrays in `sum_type`."""
     return jnp.einsum(subscripts, a, b, preferred_element_type=sum_type(a))
 
@@ -28,7 +28,7 @@ def product(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
 def dense(x_NxF: Any, kernel_FxG: Any) -> jax.Array:
     """`x K` of every row, multiplied in the type of x; result and gradient of the kernel are in
     `sum_type`."""
-    return product("nf,fg->ng", x_NxF, kernel_FxG.astype(x_NxF.dtype))
+    return einsum("nf,fg->ng", x_NxF, kernel_FxG.astype(x_NxF.dtype))
 
 
 def _dense_forward(x_NxF, kernel_FxG):
@@ -38,7 +38,7 @@ def _dense_forward(x_NxF, kernel_FxG):
 def _dense_backward(kept, dz_NxG):
     x_NxF, kernel_FxG = kept
     dz_NxG = dz_NxG.astype(x_NxF.dtype)
-    dx_NxF = product("ng,fg->nf", dz_NxG, kernel_FxG.astype(x_NxF.dtype))
+    dx_NxF = einsum("ng,fg->nf", dz_NxG, kernel_FxG.astype(x_NxF.dtype))
     return dx_NxF.astype(x_NxF.dtype), summed_outer(x_NxF, dz_NxG).astype(kernel_FxG.dtype)
 
 
@@ -47,7 +47,7 @@ dense.defvjp(_dense_forward, _dense_backward)
 
 def summed_outer(a_NxF: jax.Array, b_NxG: jax.Array) -> jax.Array:
     """The sum over N of the outer products of rows, `a' b`: [F, G] in `sum_type`."""
-    as_it_is = partial(product, "nf,ng->fg")
+    as_it_is = partial(einsum, "nf,ng->fg")
     if a_NxF.dtype != jnp.bfloat16:
         return as_it_is(a_NxF, b_NxG)
     return lax.platform_dependent(a_NxF, b_NxG, cpu=_summed_outer_on_cpu, default=as_it_is)
@@ -59,7 +59,7 @@ def _summed_outer_on_cpu(a_NxF, b_NxG):
     n, features = a_NxF.shape
     rows = next((rows for rows in range(64, 1, -1) if n % rows == 0 and n > rows), None)
     if rows is None:
-        return product("nf,ng->fg", a_NxF.astype(jnp.float32), b_NxG.astype(jnp.float32))
+        return einsum("nf,ng->fg", a_NxF.astype(jnp.float32), b_NxG.astype(jnp.float32))
     bits_NxF = as_bits(a_NxF)
 
     def one_block(index, done_FxN):
@@ -67,7 +67,7 @@ def _summed_outer_on_cpu(a_NxF, b_NxG):
         return lax.dynamic_update_slice_in_dim(done_FxN, block.T, index * rows, axis=1)
 
     done_FxN = lax.fori_loop(0, n // rows, one_block, jnp.zeros((features, n), bits_NxF.dtype))
-    return product("fn,ng->fg", from_bits(done_FxN), b_NxG)
+    return einsum("fn,ng->fg", from_bits(done_FxN), b_NxG)
 
 
 def scan(function: Any, carry: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
