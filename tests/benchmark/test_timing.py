@@ -28,6 +28,7 @@ def test_the_figures_are_of_the_work_that_was_done(case):
     assert found.peak_bytes > 3 * 4 * SIZE**2 / len(jax.local_devices())
 
 
+@pytest.mark.slow
 def test_making_is_told_apart_into_its_parts(case):
     made = time_case(case, runs=1, steps=2, repeats=2).making
     assert min(made) > 0
@@ -49,6 +50,7 @@ def test_the_second_making_takes_programs_from_the_disk(case, monkeypatch):
     assert cached >= 3  # init, train, evaluate
 
 
+@pytest.mark.slow
 def test_the_cache_is_left_as_it_was(case, tmp_path):
     before = jax.config.jax_compilation_cache_dir
     Ready(case, 1, 2)

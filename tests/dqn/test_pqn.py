@@ -36,6 +36,7 @@ def test_a_lane_is_a_lone_run():
     contract.check_a_lane_is_a_lone_run(case(), STEPS, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_place_changes_no_bit():
     contract.check_place_changes_no_bit(case(), STEPS)
 

@@ -382,7 +382,7 @@ def step_once(problem, hparams):
     return jax.device_get(both(problem.shared, hparams, *keys))
 
 
-@pytest.mark.parametrize("env", [slow("FrozenLake-misc"), "Catch-bsuite"])
+@pytest.mark.parametrize("env", [slow("FrozenLake-misc"), slow("Catch-bsuite")])
 def test_numbers_and_grids_are_learned_from(env):
     before, after, metrics = step_once(case(env=env).problem, HPARAMS)
     assert np.isfinite(metrics["loss"])

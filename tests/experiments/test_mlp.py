@@ -152,6 +152,7 @@ def test_a_random_search_with_halving_ends_with_its_best_setting(tmp_path, load_
     assert one_run(read_run_folder(tmp_path / "it")).number in set(lengths.index[lengths == 16])
 
 
+@pytest.mark.slow
 def test_metrics_go_to_tensorboard_while_it_trains(tmp_path, load_script):
     script = load_script("mlp.py")
     words = f"{WINE} --tensorboard "

@@ -99,6 +99,7 @@ def test_explanations_name_the_columns(folder, run_script, capsys):
     assert by_column["flavanoids"] > by_column["ash"]
 
 
+@pytest.mark.slow
 def test_an_export_predicts_in_a_process_of_its_own(folder, run_script, tmp_path):
     made = run_script("export.py", folder, ensemble=True)
     schema = json.loads((made / "schema.json").read_text())

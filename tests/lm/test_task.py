@@ -65,7 +65,8 @@ def case(corpus, variant="plain", **changes):
     return contract.Case(problem, hparams, {"learning_rate": [1e-3, 1e-2]})
 
 
-@pytest.mark.parametrize("variant", ["sgd", slow("plain"), slow("everything")])
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["sgd", "plain", "everything"])
 def test_a_lane_is_a_lone_run(corpus, variant):
     contract.check_a_lane_is_a_lone_run(case(corpus, variant), STEPS, atol=1e-5)
 
