@@ -38,12 +38,16 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 
+ALONE = ("kills", "distributed", "bench", "flags")  # tests of experiments that share no sweep
+
+
 class _ByFile(LoadScopeScheduling):
-    """Keeps the tests of a file in one worker, and those of all experiments, which share sweeps."""
+    """Keeps the tests of a file in one worker, and those of experiments that share sweeps."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "experiments" if file.startswith("tests/experiments/") else file
+        alone = file.endswith(tuple(f"test_{name}.py" for name in ALONE))
+        return "experiments" if file.startswith("tests/experiments/") and not alone else file
 
 
 def pytest_xdist_make_scheduler(config, log):
