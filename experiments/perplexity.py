@@ -25,7 +25,7 @@ from research.errors import UserError, plain_exit
 from research.limits import as_float, as_int
 from research.lm import Config
 from research.lm.corpora import load_corpus
-from research.lm.data import Heldout, Layout, lay_out_heldout, lay_out_train
+from research.lm.data import Heldout, TextLayout, lay_out_heldout, lay_out_train
 from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.evaluation import ensemble_nll, token_nlls
 from research.lm.task import make_model
@@ -121,7 +121,7 @@ def read_text(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple[He
     if not text.strip():
         raise UserError(f"--part {args.part}: {args.corpus or config.corpus} has none")
     encode = lambda text: np.concatenate([[tokenizer.start], tokenizer.encode(text)])
-    layout = Layout(config.batch_size, args.window, args.streams, args.context)
+    layout = TextLayout(config.batch_size, args.window, args.streams, args.context)
     heldout = lay_out_heldout(encode(text), len(text), layout)
     if args.dynamic != "rms":
         return heldout, None

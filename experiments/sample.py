@@ -20,7 +20,7 @@ from research.errors import UserError, plain_exit
 from research.limits import as_int, as_seed
 from research.lm import PRESETS, Config
 from research.lm.corpora import plain_text
-from research.lm.sampling import Choice, generate
+from research.lm.sampling import SamplingRule, generate
 from research.lm.task import make_model
 from research.lm.text import UNKNOWN, Bytes, Tokenizer, Words, load_tokenizer
 from research.report.one_run import OneRun, one_run
@@ -49,7 +49,7 @@ def main(arguments: Arguments) -> str:
     """Writes to the terminal as the text is made, and returns it."""
     as_int("--tokens", arguments.tokens, low=1)
     seed = as_seed("--seed", arguments.seed)
-    choice = Choice(arguments.temperature, arguments.top_k, arguments.top_p)
+    choice = SamplingRule(arguments.temperature, arguments.top_k, arguments.top_p)
     choice.check()
     data = read_run_of(arguments.folder, "lstm_lm")
     run = one_run(data, arguments.run)

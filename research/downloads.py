@@ -15,6 +15,7 @@ class Source(NamedTuple):
 
     @property
     def name(self) -> str:
+        """The file's name in its address."""
         return self.url.rsplit("/", 1)[-1]
 
 

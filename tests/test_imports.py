@@ -1,4 +1,5 @@
-"""Imports go down: from what a user types to what a run is, and never back up."""
+"""Imports go down, from what a user types to what a run is, and never back up; one name means one
+thing."""
 
 import ast
 from pathlib import Path
@@ -84,3 +85,39 @@ def test_no_tool_or_test_is_imported_by_what_it_is_made_of():
     for path in modules(RESEARCH):
         tops = {name.split(".")[0] for name in imported(path)}
         assert not tops & {"experiments", "tests", "scripts"}, path
+
+
+OF_EACH_WORKLOAD = {"Config", "HParams", "State", "Preset"}
+
+
+def definitions():
+    """(module, class or function, whether it has a docstring) for all that is public."""
+    for path in modules(RESEARCH):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                yield path, node
+
+
+def test_no_two_classes_have_one_name():
+    places = {}
+    for path, node in definitions():
+        if isinstance(node, ast.ClassDef) and node.name not in OF_EACH_WORKLOAD:
+            places.setdefault(node.name, []).append(path.name)
+    assert not {name: files for name, files in places.items() if len(files) > 1}
+
+
+def test_all_that_is_public_says_what_it_is():
+    """A method that another class has under the same name may leave it to that one."""
+    methods = [
+        (f"{path.name}: {node.name}.{method.name}", method)
+        for path, node in definitions()
+        if isinstance(node, ast.ClassDef)
+        for method in node.body
+        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_")
+    ]
+    said = {method.name for _, method in methods if ast.get_docstring(method)}
+    silent = [
+        f"{path.name}: {node.name}" for path, node in definitions() if not ast.get_docstring(node)
+    ]
+    silent += [where for where, method in methods if method.name not in said]
+    assert not silent

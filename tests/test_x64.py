@@ -24,7 +24,7 @@ from research.engine.chunk import evaluate_runs, init_runs, make_keys, start_sta
 from research.lm.data import Heldout
 from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.model import LanguageModel
-from research.lm.sampling import Choice, restrict
+from research.lm.sampling import SamplingRule, restrict
 from research.mlp.attribution import explain, permutation_importance
 from research.mlp.data import load
 from research.mlp.robustness import robustness
@@ -217,7 +217,7 @@ def test_tools_of_a_language_model_have_no_type_of_64_bits():
             rule = Rule(0.1, 0.1, gradient_rms(model, params, text, 3))
             return dynamic_nlls(model, params, heldout, 3, rule)
 
-        choice = Choice(0.5, 3, 0.9)
+        choice = SamplingRule(0.5, 3, 0.9)
         logits = jnp.zeros(9, jnp.float32)
         return types((traced(learn, params), traced(lambda x: restrict(x, choice), logits)))
 

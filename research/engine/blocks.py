@@ -65,5 +65,6 @@ def _rows(layout: Layout, index: int) -> np.ndarray:
 
 
 def block_of(runs: Runs, layout: Layout, index: int) -> tuple[Any, np.ndarray]:
+    """Hyper-parameters and seeds of the runs of a block, [layout.width] each."""
     rows = _rows(layout, index)
     return jax.tree.map(lambda leaf: leaf[rows], runs.hparams), runs.seeds[rows]

@@ -90,6 +90,7 @@ class Chunk(NamedTuple):
 
     @property
     def end(self) -> int:
+        """The step after the last one."""
         return self.start + self.logs * self.log_every
 
 

@@ -25,6 +25,7 @@ class Layout(NamedTuple):
 
     @property
     def padding(self) -> int:
+        """How many lanes repeat the last run."""
         return self.width * self.blocks - self.runs
 
 

@@ -79,4 +79,5 @@ def measure_memory(
 
 
 def byte_count(shapes: Any) -> int:
+    """Bytes of all leaves of a tree of arrays or shapes."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))

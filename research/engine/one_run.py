@@ -33,7 +33,7 @@ def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[s
     return tuple(one.step_metrics), tuple(one.evaluate_metrics)
 
 
-class OneRun(NamedTuple):
+class TracedRun(NamedTuple):
     """Shapes of what one run carries and reports, and its functions, traced."""
 
     state: Any
@@ -43,7 +43,12 @@ class OneRun(NamedTuple):
     traces: tuple[Any, Any, Any]  # init, step, evaluate
 
 
-def trace_one_run(problem: Problem, runs: Runs) -> OneRun:
+def trace_one_run(problem: Problem, runs: Runs) -> TracedRun:
+    """The functions of a task, traced for the shapes of one run.
+
+    Raises:
+      UserError: as `metric_names`.
+    """
     shared = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(*_shape(leaf)), problem.shared)
     hparams = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), runs.hparams)
     leaves, treedef = jax.tree.flatten((shared, hparams))
@@ -53,7 +58,7 @@ def trace_one_run(problem: Problem, runs: Runs) -> OneRun:
 
 
 @lru_cache(maxsize=64)
-def _trace_once(task: Task, treedef: Any, leaves: tuple[Any, ...], settings: Any) -> OneRun:
+def _trace_once(task: Task, treedef: Any, leaves: tuple[Any, ...], settings: Any) -> TracedRun:
     del settings  # of JAX, which tracing reads
     shared, hparams = jax.tree.unflatten(treedef, leaves)
     key = jax.eval_shape(lambda: make_key(0))
@@ -69,7 +74,7 @@ def _trace_once(task: Task, treedef: Any, leaves: tuple[Any, ...], settings: Any
         known = shortlist(evaluate_metrics)
         raise UserError(f"the key metric {task.key_metric!r} is not evaluated; there are {known}")
     flops = count_flops(step.jaxpr, task.steps or USUAL_STEPS)
-    return OneRun(state, step_metrics, evaluate_metrics, flops, (init, step, evaluate))
+    return TracedRun(state, step_metrics, evaluate_metrics, flops, (init, step, evaluate))
 
 
 def forget_traces() -> None:

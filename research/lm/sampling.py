@@ -21,7 +21,7 @@ from research.lm.softmax import make_logits
 CHUNK = 16  # tokens made between two looks of the host
 
 
-class Choice(NamedTuple):
+class SamplingRule(NamedTuple):
     """How the next token is chosen from the model's probabilities.
 
     Attributes:
@@ -50,7 +50,7 @@ class Choice(NamedTuple):
 
 
 def generate(
-    model: LanguageModel, params: Any, prompt: np.ndarray, key: jax.Array, choice: Choice
+    model: LanguageModel, params: Any, prompt: np.ndarray, key: jax.Array, choice: SamplingRule
 ) -> Iterator[int]:
     """Tokens that follow a prompt, without end; the same ones for the same key.
 
@@ -75,7 +75,7 @@ def generate(
         last, first = tokens[-1], first + CHUNK
 
 
-def choose(logits_V: jax.Array, key: jax.Array, choice: Choice) -> jax.Array:
+def choose(logits_V: jax.Array, key: jax.Array, choice: SamplingRule) -> jax.Array:
     """One token by `choice`: int32 []."""
     if choice.temperature == 0:
         return jnp.argmax(logits_V).astype(jnp.int32)
@@ -83,7 +83,7 @@ def choose(logits_V: jax.Array, key: jax.Array, choice: Choice) -> jax.Array:
     return jax.random.categorical(key, allowed_V).astype(jnp.int32)
 
 
-def restrict(logits_V: jax.Array, choice: Choice) -> jax.Array:
+def restrict(logits_V: jax.Array, choice: SamplingRule) -> jax.Array:
     """Logits with minus infinity in place of those that `top_k` and `top_p` leave out."""
     order_V = jnp.argsort(-logits_V)
     sorted_V = logits_V[order_V]

@@ -22,7 +22,7 @@ from research.lm.averaging import (
     start_trigger,
 )
 from research.lm.config import Config, HParams
-from research.lm.data import Layout, TextData, lay_out, load_text
+from research.lm.data import TextData, TextLayout, lay_out, load_text
 from research.lm.evaluation import heldout_nll, scores
 from research.lm.glove import coverage, fill, read_vectors
 from research.lm.lstm import Carry
@@ -228,7 +228,7 @@ def make_problem(config: Config) -> Problem:
     parts, tokenizer, tokens, facts = load_text(
         config.corpus, config.split, config.level, config.vocabulary_size
     )
-    layout = Layout(config.batch_size, config.window, config.eval_streams, config.eval_context)
+    layout = TextLayout(config.batch_size, config.window, config.eval_streams, config.eval_context)
     shared = lay_out(parts, tokenizer, tokens, layout)
     windows = updates_an_epoch(config, shared)
     facts, notes = facts | {"updates_an_epoch": windows}, []

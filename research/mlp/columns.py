@@ -51,6 +51,7 @@ class Column(NamedTuple):
 
     @property
     def is_words(self) -> bool:
+        """Whether its values are words, not numbers."""
         return self.values.dtype == object
 
     @property
@@ -59,6 +60,7 @@ class Column(NamedTuple):
         return np.asarray(pd.isna(self.values))
 
     def take(self, rows: np.ndarray) -> "Column":
+        """The column of some rows, in that order."""
         return self._replace(values=self.values[rows])
 
 
@@ -104,6 +106,7 @@ def missing_rule(given: Sequence[str], path: str) -> Rule:
 
 
 def is_parquet(path: str) -> bool:
+    """Whether the file's name says that it is Parquet."""
     return Path(path).suffix.lower() in (".parquet", ".pq")
 
 

@@ -9,7 +9,7 @@ from research.errors import UserError, shortlist
 from research.limits import MOST_SEED, fit_fields
 from research.matmul import PRECISION_HELP, PRECISIONS
 from research.mlp import loss as losses
-from research.mlp.dataset import DATA_HELP, TARGET_TYPES, Choice
+from research.mlp.dataset import DATA_HELP, TARGET_TYPES, DataChoice
 from research.mlp.model import ACTIVATIONS
 from research.task import field, off_field
 
@@ -69,9 +69,9 @@ class Config:
                 raise UserError(f"--{name} {getattr(self, name)}: each width must be at least 1")
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> DataChoice:
         """The data."""
-        return Choice(**{name: getattr(self, name) for name in Choice._fields})
+        return DataChoice(**{name: getattr(self, name) for name in DataChoice._fields})
 
 
 @struct.dataclass

@@ -20,7 +20,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from research.errors import UserError, shortlist
 from research.mlp import data_quality
 from research.mlp.columns import number_like, title
-from research.mlp.dataset import BUNDLED, Choice, Dataset, Split
+from research.mlp.dataset import BUNDLED, DataChoice, Dataset, Split
 from research.mlp.encoding import encode
 from research.mlp.images import IMAGES, Images, load_images
 from research.mlp.tables import Table, read_bundled, read_files
@@ -30,11 +30,11 @@ MOST_ROWS_NAMED = 20_000  # in the record; of more there is a digest
 
 def load_dataset(name: str, target: str = "", split_seed: int = 0, **how: Any) -> Any:
     """`load` by words."""
-    return load(Choice(name, target, split_seed=split_seed, **how))
+    return load(DataChoice(name, target, split_seed=split_seed, **how))
 
 
 @cache
-def load(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
+def load(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
     """The data in three parts of 60, 20 and 20%, stratified by class; where there is a test part
     already, the rest is cut into 75 and 25%, of images into 5/6 and 1/6.
 
@@ -50,7 +50,7 @@ def load(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
     return _load_images(choice) if choice.data in IMAGES else _load_table(choice)
 
 
-def read_table(choice: Choice) -> tuple[Table, dict[str, np.ndarray]]:
+def read_table(choice: DataChoice) -> tuple[Table, dict[str, np.ndarray]]:
     """A table that is no images by name, and the rows of each part.
 
     Raises:
@@ -61,13 +61,13 @@ def read_table(choice: Choice) -> tuple[Table, dict[str, np.ndarray]]:
     return table, rows
 
 
-def read_images(choice: Choice) -> tuple[Images, dict[str, np.ndarray]]:
+def read_images(choice: DataChoice) -> tuple[Images, dict[str, np.ndarray]]:
     """Images by name, and the rows of each part."""
     images = load_images(choice.data)
     return images, _split_rows(images.y, True, images.tests, 1 / 6, choice.split_seed)
 
 
-def _read_files(choice: Choice) -> Table:
+def _read_files(choice: DataChoice) -> Table:
     for flag, path in (("--data", choice.data), ("--test-data", choice.test_data)):
         if path and not Path(path).is_file():
             known = ", ".join([*BUNDLED, *IMAGES])
@@ -85,15 +85,15 @@ def balanced(dataset: Dataset) -> Dataset:
     return dataclasses.replace(dataset, class_weights=jnp.asarray(weights, jnp.float32))
 
 
-def _refuse_table_flags(choice: Choice) -> None:
-    for name, default in Choice._field_defaults.items():
+def _refuse_table_flags(choice: DataChoice) -> None:
+    for name, default in DataChoice._field_defaults.items():
         if name != "split_seed" and (given := getattr(choice, name)) != default:
             flag = "--" + name.replace("_", "-")
             given = shlex.join(given) if isinstance(given, tuple) else given
             raise UserError(f"{flag} {given}: only for a CSV or Parquet file, not {choice.data}")
 
 
-def _load_table(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
+def _load_table(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
     table, rows = read_table(choice)
     _check_classes(table, rows)
     encoded = encode(table, rows["train"], choice.min_category)
@@ -158,7 +158,7 @@ def _describe_taken(table: Table) -> str:
     return "; ".join(lines)
 
 
-def _load_images(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
+def _load_images(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
     """Pixels keep their bytes, and are standardized, by channel, where they are read."""
     (images, rows), named = read_images(choice), IMAGES[choice.data]
     channels = images.x[rows["train"]].reshape(-1, named.shape[2])
@@ -190,7 +190,7 @@ def _load_images(choice: Choice) -> tuple[Dataset, dict[str, Any]]:
 
 
 def _facts(
-    choice: Choice,
+    choice: DataChoice,
     rows: Mapping[str, np.ndarray],
     class_names: list[str],
     found: data_quality.Report,

@@ -64,7 +64,7 @@ class Dataset:
         return (x.astype(jnp.float32) - self.x_mean[None, :]) / self.x_scale[None, :]
 
 
-class Choice(NamedTuple):
+class DataChoice(NamedTuple):
     """Which data, and how it is read; the config's fields of these names."""
 
     data: str

@@ -22,7 +22,7 @@ from jax import export
 from research.mlp.columns import MISSING_IN_TEXT, is_parquet
 from research.mlp.config import Config
 from research.mlp.data import read_images, read_table
-from research.mlp.dataset import Choice, Dataset
+from research.mlp.dataset import DataChoice, Dataset
 from research.mlp.encoding import NONE
 from research.mlp.images import IMAGES
 from research.mlp.task import make_model, readable
@@ -92,7 +92,7 @@ def run_program(program: bytes, x_NxF: np.ndarray) -> np.ndarray:
     return np.asarray(export.deserialize(bytearray(program)).call(x_NxF))
 
 
-def raw_rows(choice: Choice, part: str, read_csv: ReadCSV) -> dict[str, Any]:
+def raw_rows(choice: DataChoice, part: str, read_csv: ReadCSV) -> dict[str, Any]:
     """The rows of a part as the user has them: read anew, by the exported program.
 
     Args:

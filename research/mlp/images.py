@@ -31,7 +31,7 @@ class Images(NamedTuple):
     tests: int
 
 
-class Named(NamedTuple):
+class NamedImages(NamedTuple):
     """Images that have a name.
 
     Attributes:
@@ -118,7 +118,7 @@ def _four(base: str, *md5: str) -> tuple[Source, ...]:
 
 IMAGES = {
     # LeCun et al. (1998).
-    "mnist": Named(
+    "mnist": NamedImages(
         _four(
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -131,7 +131,7 @@ IMAGES = {
         tuple("0123456789"),
     ),
     # Xiao, Rasul and Vollgraf (2017).
-    "fashion_mnist": Named(
+    "fashion_mnist": NamedImages(
         _four(
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
             "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
@@ -155,7 +155,7 @@ IMAGES = {
         ),
     ),
     # Krizhevsky (2009), in the form that needs no pickle.
-    "cifar10": Named(
+    "cifar10": NamedImages(
         (
             Source(
                 "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",

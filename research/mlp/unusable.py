@@ -82,6 +82,7 @@ class Unusable:
         self.names: list[str] = []
 
     def add(self, path: str, name: str, problem: str) -> None:
+        """Notes what is wrong with a column of a file."""
         self.problems.setdefault(path, []).append(problem)
         self.names.append(name)
 

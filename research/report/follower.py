@@ -38,7 +38,7 @@ class TrackedSetting(NamedTuple):
     key_metric: str
 
 
-class Summary(NamedTuple):
+class SeedSummary(NamedTuple):
     """A setting at some steps.
 
     Attributes:
@@ -51,11 +51,11 @@ class Summary(NamedTuple):
     shown: np.ndarray
     values: dict[str, np.ndarray]
 
-    def after(self, step: int) -> "Summary":
+    def after(self, step: int) -> "SeedSummary":
         """What is beyond a step."""
         new = self.steps > step
         values = {tag: values[new] for tag, values in self.values.items()}
-        return Summary(self.steps[new], self.shown[new], values)
+        return SeedSummary(self.steps[new], self.shown[new], values)
 
 
 class Sink(Protocol):
@@ -65,7 +65,9 @@ class Sink(Protocol):
         """The last step of a setting that was written, in an earlier session, too; 0 if none."""
         ...
 
-    def write(self, setting: TrackedSetting, summary: Summary) -> None: ...
+    def write(self, setting: TrackedSetting, summary: SeedSummary) -> None:
+        """Takes what is new of a setting."""
+        ...
 
     def save(self) -> None:
         """Remembers what was written."""
@@ -197,7 +199,7 @@ class Follower:
         settings = range(len(self._reached) // self._seeds)
         return np.array([min(sink.last_step(n) for sink in self._sinks) for n in settings])
 
-    def _sum_up(self, setting: int, rows: _Rows) -> Summary:
+    def _sum_up(self, setting: int, rows: _Rows) -> SeedSummary:
         first = setting * self._seeds
         steps, at, place = np.unique(rows.step, return_index=True, return_inverse=True)
         values_SxTxM = np.full((self._seeds, len(steps), len(self._names)), np.nan)
@@ -210,7 +212,7 @@ class Follower:
             for column, name in enumerate(self._names)
         }
         left_out = {"left_out": out_SxT.sum(axis=0).astype(np.float64)}
-        return Summary(steps, rows.shown[at], statistics | left_out)
+        return SeedSummary(steps, rows.shown[at], statistics | left_out)
 
 
 def _over_seeds(values: np.ndarray) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from research.report.statistics import Interval
 from research.report.summary import Line, Summary
 
 
-class Column(NamedTuple):
+class TableColumn(NamedTuple):
     """A column of the table: its name, what it means, and a cell for every line."""
 
     name: str
@@ -19,29 +19,34 @@ class Column(NamedTuple):
     cells: list[str]
 
 
-def headline(summary: Summary) -> list[Column]:
+def headline(summary: Summary) -> list[TableColumn]:
     """A column for each swept field, and for what is said of each setting; the best on top."""
     lines, metric = summary.lines, summary.metric
-    columns = [*_fields(summary), Column("seeds", "finite runs", [_seeds(line) for line in lines])]
+    columns = [
+        *_fields(summary),
+        TableColumn("seeds", "finite runs", [_seeds(line) for line in lines]),
+    ]
     if len({line.setting.last_step for line in lines}) > 1:
         steps = [f"{line.setting.last_step:,}" for line in lines]
-        columns.append(Column("steps", "how far the runs have come", steps))
+        columns.append(TableColumn("steps", "how far the runs have come", steps))
     columns += [
-        Column(f"{metric} IQM [95%]", _IQM, [_interval(line.iqm, line) for line in lines]),
-        Column("median [95%]", "over seeds", [_interval(line.median, line) for line in lines]),
-        Column("mean [95%]", "over seeds", [_interval(line.mean, line) for line in lines]),
+        TableColumn(f"{metric} IQM [95%]", _IQM, [_interval(line.iqm, line) for line in lines]),
+        TableColumn("median [95%]", "over seeds", [_interval(line.median, line) for line in lines]),
+        TableColumn("mean [95%]", "over seeds", [_interval(line.mean, line) for line in lines]),
     ]
     if summary.shown != metric:
         cells = [_interval(line.twin, line) for line in lines]
-        columns.append(Column(f"{summary.shown} IQM [95%]", _IQM, cells))
+        columns.append(TableColumn(f"{summary.shown} IQM [95%]", _IQM, cells))
     if any(line.gap for line in lines):
-        columns.append(Column("gap", _GAP, [_interval(line.gap, line) for line in lines]))
+        columns.append(TableColumn("gap", _GAP, [_interval(line.gap, line) for line in lines]))
         cells = ["" if line.reached is None else f"{line.reached} of {line.setting.seeds}"
                  for line in lines]  # fmt: skip
-        columns.append(Column("reached", "runs that are at the goal or beyond", cells))
+        columns.append(TableColumn("reached", "runs that are at the goal or beyond", cells))
     if any(line.against_best for line in lines):
-        columns.append(Column("against the best [95%]", _BEST, [_against(one) for one in lines]))
-        columns.append(Column("P(better) [95%]", _RIVAL, [_better(line) for line in lines]))
+        columns.append(
+            TableColumn("against the best [95%]", _BEST, [_against(one) for one in lines])
+        )
+        columns.append(TableColumn("P(better) [95%]", _RIVAL, [_better(line) for line in lines]))
     return columns
 
 
@@ -59,16 +64,16 @@ _BEST = (
 _RIVAL = "probability that a run is better than one of the best setting; intervals hold together"
 
 
-def _fields(summary: Summary) -> list[Column]:
+def _fields(summary: Summary) -> list[TableColumn]:
     """What tells settings apart; folders that do not sweep a field have no cell for it."""
     columns = []
     if len(summary.runs) > 1:
         names = [summary.run_name(line.run) for line in summary.lines]
-        columns.append(Column("run", "the run folder", names))
+        columns.append(TableColumn("run", "the run folder", names))
     every = dict.fromkeys(name for run in summary.runs for name in swept(run.manifest))
     for name in every:
         cells = [_value(summary, line, name) for line in summary.lines]
-        columns.append(Column(name, "swept", cells))
+        columns.append(TableColumn(name, "swept", cells))
     return columns
 
 
@@ -124,7 +129,7 @@ def probability_text(interval: Interval) -> str:
     return f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def pair_columns(summary: Summary) -> list[Column]:
+def pair_columns(summary: Summary) -> list[TableColumn]:
     """The settings that two folders both have, the second against the first; nothing where there
     are not two, or they have none in common."""
     if not summary.pairs:
@@ -133,10 +138,10 @@ def pair_columns(summary: Summary) -> list[Column]:
     cells = [_pair_cells(one) for one in found]
     differences, better, verdicts = (list(column) for column in zip(*cells, strict=True))
     return [
-        Column("setting", "that both have", [pair.label for pair in summary.pairs]),
-        Column("difference [95%]", _AGAINST, differences),
-        Column("P(better) [95%]", _BETTER, better),
-        Column("verdict", "of the interval", verdicts),
+        TableColumn("setting", "that both have", [pair.label for pair in summary.pairs]),
+        TableColumn("difference [95%]", _AGAINST, differences),
+        TableColumn("P(better) [95%]", _BETTER, better),
+        TableColumn("verdict", "of the interval", verdicts),
     ]
 
 
@@ -146,6 +151,6 @@ def _pair_cells(one: Comparison | None) -> tuple[str, str, str]:
     return interval_text(one.difference), probability_text(one.improvement), one.verdict
 
 
-def columns_as_rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
+def columns_as_rows(columns: Sequence[TableColumn]) -> list[tuple[str, ...]]:
     """The cells, line by line."""
     return list(zip(*(column.cells for column in columns), strict=True))

@@ -8,7 +8,7 @@ from rich.console import Console
 from research.console import LOOSE, print_paragraph, print_table, say, width
 from research.report.file_names import file_name
 from research.report.findings import findings
-from research.report.headline import Column, columns_as_rows, headline
+from research.report.headline import TableColumn, columns_as_rows, headline
 from research.report.page.page import write_page
 from research.report.problems import problems
 from research.report.read import read_run_folder
@@ -66,11 +66,11 @@ def print_summary(summary: Summary, console: Console) -> None:
 
 
 def _fitting(
-    fields: Sequence[Column], others: Sequence[Column], width: int
-) -> Iterator[list[Column]]:
+    fields: Sequence[TableColumn], others: Sequence[TableColumn], width: int
+) -> Iterator[list[TableColumn]]:
     """As few tables as fit the terminal: each has the fields and some of the other columns."""
     room = width - 1 - sum(map(_width, fields))  # and the edge
-    some: list[Column] = []
+    some: list[TableColumn] = []
     for column in others:
         if some and sum(map(_width, [*some, column])) > room:
             yield [*fields, *some]
@@ -79,9 +79,9 @@ def _fitting(
     yield [*fields, *some]
 
 
-def _heading(column: Column) -> str:
+def _heading(column: TableColumn) -> str:
     return column.name.replace(" IQM [", "\nIQM [")
 
 
-def _width(column: Column) -> int:
+def _width(column: TableColumn) -> int:
     return 2 + max(map(width, [_heading(column), *column.cells]))

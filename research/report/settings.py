@@ -41,6 +41,7 @@ class Setting(NamedTuple):
 
     @property
     def label(self) -> str:
+        """The swept values in words; `all` where nothing is swept."""
         return ", ".join(f"{name} {show(value)}" for name, value in self.values.items()) or "all"
 
 

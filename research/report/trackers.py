@@ -18,7 +18,7 @@ import numpy as np
 from research.atomic import write_bytes
 from research.errors import UserError
 from research.report.file_names import file_name
-from research.report.follower import Summary, TrackedSetting
+from research.report.follower import SeedSummary, TrackedSetting
 
 MEMORY = "written.json"
 EVENTS = "events.out.tfevents.sweep"  # TensorBoard reads what has "tfevents" in its name
@@ -52,14 +52,14 @@ class Tracker(ABC):
         """The last step of a setting that was written; 0 if none was."""
         return self._memory.get(str(setting), {}).get("step", 0)
 
-    def write(self, setting: TrackedSetting, summary: Summary) -> None:
+    def write(self, setting: TrackedSetting, summary: SeedSummary) -> None:
         """Adds the steps of a summary, which must be beyond the last one."""
         if len(summary.steps):
             facts = self._write(setting, summary)
             self._memory[str(setting.number)] = facts | {"step": int(summary.steps[-1])}
 
     @abstractmethod
-    def _write(self, setting: TrackedSetting, summary: Summary) -> dict[str, Any]:
+    def _write(self, setting: TrackedSetting, summary: SeedSummary) -> dict[str, Any]:
         """Adds them, and returns what another session needs to know; JSON types."""
 
     def save(self) -> None:
@@ -87,7 +87,7 @@ class TensorBoard(Tracker):
             if _size(self.folder / facts["folder"] / EVENTS) >= facts["bytes"]
         }  # what was lost is written again
 
-    def _write(self, setting: TrackedSetting, summary: Summary) -> dict[str, Any]:
+    def _write(self, setting: TrackedSetting, summary: SeedSummary) -> dict[str, Any]:
         known = self._memory.get(str(setting.number))
         name, length = (known["folder"], known["bytes"]) if known else (safe_name(setting), 0)
         records = [_scalars(values, shown) for shown, values in _points(summary)]
@@ -112,7 +112,7 @@ class WandB(Tracker):
         super().__init__(run_folder)
         self._runs: dict[int, Any] = {}
 
-    def _write(self, setting: TrackedSetting, summary: Summary) -> dict[str, Any]:
+    def _write(self, setting: TrackedSetting, summary: SeedSummary) -> dict[str, Any]:
         known = self._memory.get(str(setting.number), {})
         if setting.number not in self._runs:
             self._runs[setting.number] = self._begin(setting, known.get("id") or uuid.uuid4().hex)
@@ -185,7 +185,7 @@ def safe_name(setting: TrackedSetting) -> str:
     return f"{setting.number:03}-{file_name(setting.label)}".rstrip("-")
 
 
-def _points(summary: Summary) -> list[tuple[int, dict[str, float]]]:
+def _points(summary: SeedSummary) -> list[tuple[int, dict[str, float]]]:
     """(step, tag -> value) of what was measured."""
     tags, values_TxK = list(summary.values), np.stack(list(summary.values.values()), 1)
     return [

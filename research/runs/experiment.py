@@ -81,6 +81,7 @@ class Part(NamedTuple):
 
     @property
     def name(self) -> str:
+        """The swept config values in words; empty where none is swept."""
         return " ".join(f"{name}={value}" for name, value in self.labels.items())
 
 

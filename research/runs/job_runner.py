@@ -93,9 +93,11 @@ class JobRunner:
         self.observer.say(f"{self.label(job)}: {reason}; {len(job.runs)} runs continue in {parts}")
 
     def part(self, job: Job) -> Part:
+        """The group that a job belongs to."""
         return self.parts[job.group]
 
     def runs(self, job: Job) -> Runs:
+        """The runs of a job."""
         part = self.part(job)
         return part.group.runs.take(np.array(job.runs) - part.first_run)
 

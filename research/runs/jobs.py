@@ -51,10 +51,12 @@ class Plan(NamedTuple):
     splits: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
+        """The plan in JSON types."""
         return self._asdict() | {"jobs": [job._asdict() for job in self.jobs]}
 
     @classmethod
     def from_json(cls, recorded: dict[str, Any]) -> "Plan":
+        """Undoes `to_json`."""
         jobs = [
             Job(**job | {"runs": tuple(job["runs"]), "sources": tuple(job["sources"])})
             for job in recorded["jobs"]

@@ -9,7 +9,7 @@ import pytest
 from research.downloads import Source
 from research.errors import UserError
 from research.lm import corpora
-from research.lm.corpora import CORPORA, Named, load_corpus, split_text
+from research.lm.corpora import CORPORA, NamedText, load_corpus, split_text
 from research.lm.data import load_text
 from research.lm.text import Bytes
 
@@ -125,7 +125,7 @@ def named(data, monkeypatch):
             archive.writestr(f"wikitext-2/wiki.{part}.tokens", part + LINES)
     checksum = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
     source = Source("http://127.0.0.1:9/small.zip", checksum)
-    small = Named((source,), CORPORA["wikitext-2"].read)
+    small = NamedText((source,), CORPORA["wikitext-2"].read)
     monkeypatch.setitem(corpora.CORPORA, "small", small)
     return path
 

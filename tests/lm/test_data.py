@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from research.errors import UserError
-from research.lm.data import Layout, lay_out, lay_out_heldout, lay_out_train, load_text
+from research.lm.data import TextLayout, lay_out, lay_out_heldout, lay_out_train, load_text
 
 
 def layout(**changes):
-    return Layout(batch_size=3, window=4, eval_streams=1, eval_context=0)._replace(**changes)
+    return TextLayout(batch_size=3, window=4, eval_streams=1, eval_context=0)._replace(**changes)
 
 
 def after(n):

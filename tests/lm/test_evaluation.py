@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.lm.data import Heldout, Layout, lay_out_heldout
+from research.lm.data import Heldout, TextLayout, lay_out_heldout
 from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.evaluation import ensemble_nll, heldout_nll, token_nlls
 from research.lm.model import LanguageModel
@@ -24,7 +24,7 @@ def params():
 def text(length=42, streams=1):
     """The symbols in turn, again and again."""
     after = np.arange(length + 1, dtype=np.int32) % V
-    return lay_out_heldout(after, length, Layout(1, WINDOW, streams, 8))
+    return lay_out_heldout(after, length, TextLayout(1, WINDOW, streams, 8))
 
 
 @pytest.mark.parametrize("streams", [1, 3])

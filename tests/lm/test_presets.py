@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from research.lm import PRESETS
-from research.lm.data import Heldout, Layout, TextData, lay_out_heldout, lay_out_train
+from research.lm.data import Heldout, TextData, TextLayout, lay_out_heldout, lay_out_train
 from research.lm.task import make_model, make_task, updates_an_epoch
 
 
@@ -29,7 +29,7 @@ def test_every_preset_can_be_traced(name):
     """Of 1,000 symbols, in place of its corpus: a state keeps its shapes and types in a step."""
     config, hparams = PRESETS[name]
     after = np.zeros(1 + 2 * config.batch_size * config.window, np.uint16)
-    layout = Layout(config.batch_size, config.window, config.eval_streams, config.eval_context)
+    layout = TextLayout(config.batch_size, config.window, config.eval_streams, config.eval_context)
     heldout: Heldout = lay_out_heldout(after, len(after) - 1, layout)
     shared = TextData(lay_out_train(after, layout), heldout, heldout, symbols=1_000)
     task = make_task(config, updates_an_epoch(config, shared))

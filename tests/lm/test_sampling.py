@@ -9,7 +9,7 @@ import pytest
 
 from research.errors import UserError
 from research.lm.model import LanguageModel
-from research.lm.sampling import CHUNK, Choice, choose, generate, restrict
+from research.lm.sampling import CHUNK, SamplingRule, choose, generate, restrict
 from research.lm.softmax import make_logits
 
 PROBABILITIES = np.array([0.1, 0.5, 0.05, 0.35])
@@ -19,15 +19,15 @@ LOGITS = jnp.log(jnp.asarray(PROBABILITIES, jnp.float32)) + 3
 @pytest.mark.parametrize(
     ("choice", "allowed"),
     [
-        (Choice(), [0, 1, 2, 3]),
-        (Choice(top_k=1), [1]),
-        (Choice(top_k=3), [0, 1, 3]),
-        (Choice(top_k=9), [0, 1, 2, 3]),
-        (Choice(top_p=0.4), [1]),
-        (Choice(top_p=0.8), [1, 3]),
-        (Choice(top_p=0.9), [0, 1, 3]),
-        (Choice(top_k=2, top_p=0.55), [1]),  # of 0.85 in all, 0.5 is more than 0.55
-        (Choice(top_k=2, top_p=0.6), [1, 3]),
+        (SamplingRule(), [0, 1, 2, 3]),
+        (SamplingRule(top_k=1), [1]),
+        (SamplingRule(top_k=3), [0, 1, 3]),
+        (SamplingRule(top_k=9), [0, 1, 2, 3]),
+        (SamplingRule(top_p=0.4), [1]),
+        (SamplingRule(top_p=0.8), [1, 3]),
+        (SamplingRule(top_p=0.9), [0, 1, 3]),
+        (SamplingRule(top_k=2, top_p=0.55), [1]),  # of 0.85 in all, 0.5 is more than 0.55
+        (SamplingRule(top_k=2, top_p=0.6), [1, 3]),
     ],
 )
 def test_the_most_probable_are_left(choice, allowed):
@@ -37,10 +37,10 @@ def test_the_most_probable_are_left(choice, allowed):
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
-        (Choice(), PROBABILITIES),
-        (Choice(temperature=0.5), PROBABILITIES**2 / (PROBABILITIES**2).sum()),
-        (Choice(top_k=2), np.array([0, 0.5, 0, 0.35]) / 0.85),
-        (Choice(temperature=0.0), np.array([0, 1, 0, 0])),
+        (SamplingRule(), PROBABILITIES),
+        (SamplingRule(temperature=0.5), PROBABILITIES**2 / (PROBABILITIES**2).sum()),
+        (SamplingRule(top_k=2), np.array([0, 0.5, 0, 0.35]) / 0.85),
+        (SamplingRule(temperature=0.0), np.array([0, 1, 0, 0])),
     ],
 )
 def test_they_are_chosen_as_often_as_they_should_be(choice, expected):
@@ -65,7 +65,7 @@ def test_greedy_text_is_what_the_model_thinks_most_probable(trained):
     model, params = trained
     prompt = [3, 1, 4]
     made = list(itertools.islice(
-        generate(model, params, np.array(prompt), jax.random.key(0), Choice(temperature=0.0)),
+        generate(model, params, np.array(prompt), jax.random.key(0), SamplingRule(temperature=0.0)),
         CHUNK + 5,
     ))  # fmt: skip
 
@@ -83,7 +83,7 @@ def test_greedy_text_is_what_the_model_thinks_most_probable(trained):
 def test_a_seed_repeats_and_another_differs(trained):
     model, params = trained
     write = lambda seed: list(itertools.islice(
-        generate(model, params, np.array([0]), jax.random.key(seed), Choice()), 3 * CHUNK
+        generate(model, params, np.array([0]), jax.random.key(seed), SamplingRule()), 3 * CHUNK
     ))  # fmt: skip
     assert write(0) == write(0)
     assert write(0) != write(1)
@@ -94,14 +94,14 @@ def test_a_seed_repeats_and_another_differs(trained):
 @pytest.mark.parametrize(
     "choice",
     [
-        Choice(temperature=-1.0),
-        Choice(float("nan")),
-        Choice(top_k=-1),
-        Choice(top_p=1.5),
-        Choice(float("inf")),
-        Choice(1e-50),
-        Choice(top_k=2**31),
-        Choice(top_p=1e-50),
+        SamplingRule(temperature=-1.0),
+        SamplingRule(float("nan")),
+        SamplingRule(top_k=-1),
+        SamplingRule(top_p=1.5),
+        SamplingRule(float("inf")),
+        SamplingRule(1e-50),
+        SamplingRule(top_k=2**31),
+        SamplingRule(top_p=1e-50),
     ],
 )
 def test_a_choice_out_of_range_is_one_clear_line(trained, choice):

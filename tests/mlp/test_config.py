@@ -7,7 +7,7 @@ import pytest
 
 from research.errors import UserError
 from research.mlp import Config, HParams, check_flags
-from research.mlp.dataset import Choice
+from research.mlp.dataset import DataChoice
 from research.runs.experiment import restore_config
 
 
@@ -37,10 +37,10 @@ def test_a_value_that_makes_no_sense_is_one_clear_line(changes, says):
 def test_the_data_is_chosen_by_fields_of_its_names():
     changes = {"data": "t.csv", "target": "b", "test_data": "u.csv", "drop": ("c",),
                "target_type": "classes", "min_category": 3, "split_seed": 7}  # fmt: skip
-    assert Config(**changes).choice == Choice(**changes)
-    assert Config().choice == Choice("digits")
+    assert Config(**changes).choice == DataChoice(**changes)
+    assert Config().choice == DataChoice("digits")
     names = {field.name for field in dataclasses.fields(Config)}
-    assert set(Choice._fields) <= names
+    assert set(DataChoice._fields) <= names
 
 
 @pytest.mark.parametrize(

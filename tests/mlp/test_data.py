@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError
 from research.mlp import Config, data, make_problem
-from research.mlp.dataset import BUNDLED, Choice
+from research.mlp.dataset import BUNDLED, DataChoice
 from research.mlp.images import IMAGES
 
 PARTS = ("train", "validation", "test")
@@ -286,7 +286,7 @@ def test_what_fits_only_files_is_refused_for_data_by_name(name, flag, given, sho
     words = "--" + flag.replace("_", "-")
     says = f"{words} {shown}: only for a CSV or Parquet file, not {name}"
     with pytest.raises(UserError, match=says):
-        data.load(Choice(name)._replace(**{flag: given}))
+        data.load(DataChoice(name)._replace(**{flag: given}))
 
 
 def test_what_is_no_file_is_named(tmp_path):

@@ -36,7 +36,7 @@ def keep(tmp_path, monkeypatch):
             (tmp_path / "small" / name).write_bytes(content)
             checksum = "md5:" + hashlib.md5(content).hexdigest()
             sources.append(Source("http://127.0.0.1:9/" + name, checksum))
-        named = images.Named(tuple(sources), IMAGES[kind].read, shape, tuple(classes))
+        named = images.NamedImages(tuple(sources), IMAGES[kind].read, shape, tuple(classes))
         monkeypatch.setitem(IMAGES, "small", named)
 
     yield keep
