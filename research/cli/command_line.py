@@ -1,4 +1,5 @@
-"""A command line from a workload's dataclasses: every field of config and hparams takes a list."""
+"""Makes a command line of a workload's dataclasses: every field of config and hparams takes a
+list."""
 
 import dataclasses
 import shlex
@@ -27,7 +28,7 @@ from research.task import HParams, Problem, always_zero
 
 @dataclasses.dataclass(frozen=True)
 class SweepFlags:
-    """What every experiment can be told, beside its config and hyper-parameters."""
+    """The flags of every experiment, beside those of its config and hyper-parameters."""
 
     seeds: Annotated[
         tuple[str, ...],
@@ -109,7 +110,7 @@ class SweepFlags:
 
 
 def arguments_type(config: Any, hparams: Any, unit: str = "steps", more: type | None = None) -> Any:
-    """A dataclass with a tuple for every field of both, then flags.
+    """Returns a dataclass with a tuple for every field of config and hparams, then the flags.
 
     Args:
       config, hparams: dataclass instances, whose values become the defaults. A field with
@@ -129,7 +130,7 @@ def arguments_type(config: Any, hparams: Any, unit: str = "steps", more: type | 
 
 
 def preset_arguments(arguments_type: Any, config: Any, hparams: Any, **changes: Any) -> Any:
-    """Arguments of such a type with the values of a preset, and changes of them."""
+    """Returns arguments of such a type with the values of a preset, changed as given."""
     values = {field.name: (getattr(part, field.name),)
               for part in (config, hparams) for field in _fields(part)}  # fmt: skip
     return arguments_type(**values | changes)
@@ -143,7 +144,7 @@ def make_experiment(
     arguments: Any,
     in_work: bool = False,
 ) -> Experiment:
-    """The experiment that `arguments`, of the type above, ask for.
+    """Returns the experiment that `arguments` ask for.
 
     Args:
       in_work: whether intervals count the task's unit of work, such as env steps, not steps.
@@ -188,7 +189,7 @@ def _split(part: Any, arguments: Any) -> tuple[dict[str, Any], Any]:
 
 
 def make_options(arguments: Any) -> RunOptions:
-    """How `arguments` ask for it to be run.
+    """Returns the options of running that `arguments` ask for.
 
     Raises:
       UserError: for numbers that make no sense.
@@ -227,7 +228,7 @@ def run_main(
     description: str,
     argv: Sequence[str] | None = None,
 ) -> None:
-    """Parses the command line into one of `presets`' types, sets JAX up and calls `main`.
+    """Parses the command line into the type of one of `presets`, sets JAX up and calls `main`.
 
     Args:
       main: takes the arguments.
@@ -267,7 +268,7 @@ def _resume(
 
 
 def parse_arguments(presets: Mapping[str, Any], description: str, argv: Sequence[str]) -> Any:
-    """The arguments that `argv` gives, on top of the preset that it names."""
+    """Returns the arguments that `argv` gives, on top of the preset that it names."""
     name, rest = _take_preset(list(argv), next(iter(presets)))
     if name not in presets:
         raise UserError(f"--preset {name}: there are {', '.join(presets)}")

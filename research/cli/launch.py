@@ -28,14 +28,14 @@ SLURM_ONLY = ("partition", "minutes", "gpus", "cpus", "slurm", "wait")
 
 
 class _Parser(argparse.ArgumentParser):
-    """One that answers in one line."""
+    """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(message)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The launcher's own flags."""
+    """Returns the parser of the launcher's own flags."""
     parser = _Parser(
         prog="scripts/launch",
         description=__doc__,
@@ -62,7 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The launcher's own flags, and those of the experiment.
+    """Returns the launcher's own flags, and those of the experiment.
 
     Raises:
       UserError: for flags that make no sense.
@@ -83,7 +83,7 @@ def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def launch(words: Sequence[str]) -> None:
-    """Makes the run folder, or takes the one that is resumed, and starts the workers.
+    """Makes or resumes the run folder, and starts the workers.
 
     Raises:
       UserError: if something given is wrong.
@@ -110,7 +110,7 @@ def launch(words: Sequence[str]) -> None:
 
 
 def make_places(given: argparse.Namespace) -> list[Place]:
-    """What each worker may use of this machine; nothing is known of SLURM's.
+    """Returns what each worker may use of this machine; None for each under SLURM.
 
     Raises:
       UserError: if the workers cannot be started.
@@ -122,7 +122,7 @@ def make_places(given: argparse.Namespace) -> list[Place]:
 
 
 def resumed_folder(flags: Sequence[str]) -> Path | None:
-    """The folder that `--resume` names, if it is given.
+    """Returns the folder that `--resume` names, if it is given.
 
     Raises:
       UserError: if it is no run folder.
@@ -157,7 +157,7 @@ def prepare(experiment: str, flags: Sequence[str], places: Sequence[Place]) -> P
 
 
 def submit(given: argparse.Namespace, folder: Path, command: Sequence[str]) -> bool:
-    """Submits the workers to SLURM; whether they were waited for."""
+    """Submits the workers to SLURM and returns whether they were waited for."""
     request = slurm_workers.Request(
         partition=given.partition,
         minutes=given.minutes or slurm_workers.Request.minutes,
@@ -175,7 +175,7 @@ def submit(given: argparse.Namespace, folder: Path, command: Sequence[str]) -> b
 
 
 def show(folder: Path, go_on: str) -> None:
-    """Shows the result; or says what is missing.
+    """Shows the result, or says what is missing.
 
     Raises:
       SystemExit: if the sweep has not ended.
@@ -190,7 +190,7 @@ def show(folder: Path, go_on: str) -> None:
 
 
 def go_on_line(given: argparse.Namespace, folder: Path) -> str:
-    """The command that resumes a folder."""
+    """Returns the command that resumes a folder."""
     words = ["scripts/launch", given.experiment, "--resume", str(folder), "--on", given.on]
     words += ["--workers", str(given.workers)]
     for name in ("partition", "minutes", "gpus", "cpus"):

@@ -1,4 +1,4 @@
-"""Workers on this machine: one a GPU, or each on its share of the cores."""
+"""Workers on this machine: one per GPU, or each on its share of the cores."""
 
 import contextlib
 import itertools
@@ -84,7 +84,7 @@ class LocalWorker(threading.Thread):
 
 
 def make_places(count: int) -> list[Place]:
-    """What each of `count` workers may use.
+    """Returns what each of `count` workers may use.
 
     Raises:
       UserError: if there are GPUs, but fewer than workers.
@@ -123,7 +123,7 @@ def run_workers(workers: Sequence[LocalWorker], go_on: str) -> None:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs of this machine that JAX would use, as CUDA_VISIBLE_DEVICES names them."""
+    """Returns the GPUs that JAX would use, as CUDA_VISIBLE_DEVICES names them."""
     if os.environ.get("JAX_PLATFORMS") == "cpu":
         return []
     try:
@@ -138,7 +138,7 @@ def visible_gpus() -> list[str]:
 
 
 def shares_of_cores(count: int) -> list[list[int] | None]:
-    """The cores of this process, split evenly; one each in turn if there are more workers.
+    """Returns the cores of this process, split evenly; one each in turn if there are more workers.
 
     None each where a process cannot be kept to cores, as on macOS.
     """
@@ -166,7 +166,7 @@ def keep_to(cores: Sequence[int] | None) -> Iterator[None]:
 
 
 def _wait(workers: Sequence[LocalWorker], stop: StopRequest) -> None:
-    """Until all workers have ended; a signal is passed on once."""
+    """Waits until all workers have ended; a signal is passed on once."""
     passed_on = False
     while any(worker.is_alive() for worker in workers):
         if stop and not passed_on:

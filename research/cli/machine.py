@@ -1,4 +1,4 @@
-"""JAX as a sweep wants it: devices, memory, the compilation cache, other processes."""
+"""Sets JAX up for a sweep: devices, memory, the compilation cache, other processes."""
 
 import ctypes
 import os
@@ -26,8 +26,8 @@ KEPT = {
 
 
 def configure_jax(deterministic: bool = False, distributed: str | None = None) -> None:
-    """One CPU device a core, so that runs are sharded over cores; the compilation cache; and memory
-    that is kept, see `keep_freed_memory`.
+    """Sets up one CPU device per core, so that runs are sharded over cores, the compilation cache,
+    and memory that is kept (see `keep_freed_memory`).
 
     To be called before the first computation. `SEEDBED_CACHE=off` turns the cache off, another
     value moves it.
@@ -54,7 +54,7 @@ def configure_jax(deterministic: bool = False, distributed: str | None = None) -
 
 
 def check_devices() -> None:
-    """Says in a line on the standard error if there is a GPU that JAX does not use.
+    """Prints a line on the standard error if there is a GPU that JAX does not use.
 
     Raises:
       UserError: if JAX has no such device as `JAX_PLATFORMS` asks for.
@@ -74,13 +74,13 @@ def check_devices() -> None:
 
 
 def has_nvidia_gpu() -> bool:
-    """Whether the driver lists a GPU, and `CUDA_VISIBLE_DEVICES` does not hide all of them."""
+    """Returns whether the driver lists a GPU that `CUDA_VISIBLE_DEVICES` does not hide."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1", "NoDevFiles")
     return not hidden and bool(files_in(NVIDIA_GPUS))
 
 
 def keep_freed_memory() -> bool:
-    """Has the C library keep what is freed for what is allocated next, and says whether it does.
+    """Has the C library keep freed memory for later allocations, and returns whether it does.
 
     On a CPU, every call of a compiled program allocates its temporaries and frees them. glibc gives
     large ones back to the system, which has to fill them with zeros, page by page, when the next
@@ -124,7 +124,7 @@ def join_world(which: str) -> None:
 
 
 def process_of_world() -> tuple[int, int]:
-    """The number of this process, and how many there are."""
+    """Returns the number of this process, and how many there are."""
     return jax.process_index(), jax.process_count()
 
 
@@ -145,7 +145,7 @@ def _cache_folder() -> Path | None:
 
 
 def private_folder(folder: Path) -> Path | None:
-    """`folder`, made if need be, if nobody else can write to it; None otherwise.
+    """Returns `folder`, made if need be, if nobody else can write to it; None otherwise.
 
     What lies in it is executable code: whoever can write there runs code in this process.
     """

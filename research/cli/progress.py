@@ -1,4 +1,4 @@
-"""One live line while a sweep trains; plain lines where there is no terminal."""
+"""Shows the progress of a sweep: one live line in a terminal, plain lines elsewhere."""
 
 import time
 
@@ -76,7 +76,7 @@ class SweepProgress:
 
 
 def summary(task: Task, record: Record) -> str:
-    """The key metric's interquartile mean over the runs that have not diverged.
+    """Returns the key metric's interquartile mean over the runs that have not diverged, in words.
 
     Args:
       task: names the metric.

@@ -1,5 +1,5 @@
-"""A polite way to stop: SIGTERM, SIGINT and SIGHUP, which a closed terminal sends, ask, and whoever
-trains answers at the next chunk. So does the end of whoever started this process to work for it."""
+"""Asks a sweep to stop at the next chunk: by SIGTERM, SIGINT and SIGHUP (which a closed terminal
+sends), and when the launcher that started this process has ended."""
 
 import contextlib
 import os
@@ -12,8 +12,8 @@ LAUNCHER = "SEEDBED_LAUNCHER"  # the variable that holds the number of that proc
 
 
 class StopRequest:
-    """Whether the process was asked to stop, and by which signal; SIGHUP if its launcher has gone,
-    however that ended."""
+    """Whether the process was asked to stop, and by which signal; SIGHUP if its launcher has
+    ended."""
 
     def __init__(self):
         self.signum: int | None = None
@@ -33,8 +33,9 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """While open, SIGTERM, SIGINT and SIGHUP only leave word; where `nohup` has SIGHUP ignored, it
-    stays so. In another than the main thread, which signals never reach, nothing changes."""
+    """Turns SIGTERM, SIGINT and SIGHUP into a request to stop, while open; where `nohup`
+    ignores SIGHUP, it stays ignored. Outside the main thread, which signals never reach,
+    nothing changes."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request

@@ -36,7 +36,7 @@ IGNORING = ("sh", "-c", 'trap "" USR1 USR2; exec "$@"', "worker")
 
 @dataclasses.dataclass
 class Worker:
-    """What a task does: it runs the worker process, and has it save if SLURM wants the node.
+    """A SLURM task: it runs the worker process, and has it save if SLURM wants the node back.
 
     Attributes:
       command: as of `worker_command`.
@@ -84,7 +84,7 @@ class Worker:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What is asked of SLURM for each worker.
+    """What is requested of SLURM for each worker.
 
     Attributes:
       partition: None: the cluster's default.
@@ -110,7 +110,7 @@ def check_slurm() -> None:
 def submit_workers(
     folder: Path, command: Sequence[str], count: int, retries: int, request: Request
 ) -> str:
-    """Submits the workers as one array.
+    """Submits the workers as one job array.
 
     Args:
       folder: the run folder.
@@ -139,7 +139,7 @@ def submit_workers(
 
 
 def parameters(name: str, count: int, request: Request) -> dict[str, object]:
-    """What submitit is told of the array."""
+    """Returns what submitit is told of the array."""
     given = {
         "slurm_partition": request.partition,
         "gpus_per_node": request.gpus,
@@ -157,7 +157,7 @@ def parameters(name: str, count: int, request: Request) -> dict[str, object]:
 
 
 def log_folder(folder: Path) -> Path:
-    """Where the tasks of a run folder log to, and submitit keeps its pickles.
+    """Returns where the tasks of a run folder log to, and where submitit keeps its pickles.
 
     Beside the run folder and not in it, since who reads a pickle runs code; and nobody else can
     write to it.

@@ -1,4 +1,4 @@
-"""What a sweep prints: what it is, what it costs, how fast it was, what went wrong."""
+"""Prints what a sweep reports: what it is, what it costs, how fast it was, what went wrong."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,7 +58,8 @@ class TerminalObserver(Observer):
 
 
 def experiment_line(experiment: Experiment, parts: Sequence[Part], folder: Path, where: str) -> str:
-    """How many runs, of what, and where they are "recorded in", or how one calls it."""
+    """Returns how many runs there are, of what, and where they are recorded; `where` is the
+    verb."""
     runs, seeds = sum(len(part.group.runs) for part in parts), len(experiment.seeds)
     facts = device_facts()
     lengths = sorted({_length(experiment, part) for part in parts})
@@ -78,7 +79,7 @@ def _length(experiment: Experiment, part: Part) -> int:
 
 
 def cost_line(program: Program) -> str:
-    """Compile time, FLOPs, memory and layout of a program."""
+    """Returns compile time, FLOPs, memory and layout of a program, in words."""
     cost, layout = program.cost, program.layout
     cached = f" ({cost.cache_hits} programs from the cache)" if cost.cache_hits else ""
     memory = human(cost.peak_bytes)
@@ -91,7 +92,7 @@ def cost_line(program: Program) -> str:
 
 
 def trained_line(result: Mapping[str, Any], task: Task) -> str:
-    """How long a group took and how fast it went."""
+    """Returns how long a job took and how fast it went, in words."""
     line = f"trained in {result['train_seconds']:.1f} s"
     if speed := result["throughput"]:
         line += (
@@ -106,7 +107,7 @@ def trained_line(result: Mapping[str, Any], task: Task) -> str:
 
 
 def print_diverged(console: Console, diverged: Sequence[Mapping[str, Any]], runs: int) -> None:
-    """Names the runs that became non-finite, with step, seed and hyper-parameters."""
+    """Prints the runs that became non-finite, with step, seed and hyper-parameters."""
     if not diverged:
         return
     say(console, f"{len(diverged)} of {runs} runs became non-finite; the others are untouched:")

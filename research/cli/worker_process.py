@@ -1,4 +1,4 @@
-"""A worker process: the command that starts it, and what its exit status means."""
+"""The command that starts a worker process, and what its exit status means."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ FINAL = (0, 2, 130)  # nothing left to take; bad input or an unusable folder; an
 
 
 def worker_command(experiment: str, flags: Sequence[str]) -> list[str]:
-    """What starts a worker.
+    """Returns the command that starts a worker.
 
     Args:
       experiment: the path of the script.
@@ -19,17 +19,17 @@ def worker_command(experiment: str, flags: Sequence[str]) -> list[str]:
 
 
 def is_final(status: int) -> bool:
-    """Whether another try would end in the same way."""
+    """Returns whether another try would end in the same way."""
     return status in FINAL
 
 
 def was_asked_to_stop(status: int) -> bool:
-    """Whether it was SIGTERM that ended it, waited for or not."""
+    """Returns whether SIGTERM ended a worker, whether or not it handled the signal."""
     return status in (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 def describe_end(status: int) -> str:
-    """How a worker ended, in words; a negative status is a signal, as in `subprocess`."""
+    """Returns how a worker ended, in words; a negative status is a signal, as in `subprocess`."""
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     if was_asked_to_stop(status):

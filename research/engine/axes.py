@@ -1,4 +1,5 @@
-"""From lists of values to runs: the grid, split into groups by config and into lanes by hparams."""
+"""Turns lists of values into runs: config values into groups, one program each; hyper-parameters
+and seeds into lanes."""
 
 import dataclasses
 import itertools
@@ -45,7 +46,7 @@ class Sampler(Protocol):
 
 
 class Runs(NamedTuple):
-    """R runs of one program, side by side.
+    """R runs of one program, stacked along the first axis.
 
     Attributes:
       seeds: uint32 [R], the integer the user typed. Two runs with one seed share their keys,
@@ -65,7 +66,7 @@ class Runs(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The runs that share a config, hence a program."""
+    """The runs that share a config and therefore a compiled program."""
 
     config: Any
     runs: Runs
@@ -91,7 +92,7 @@ def parse_seeds(words: Sequence[str]) -> tuple[int, ...]:
 
 
 def check_seeds(seeds: Any) -> tuple[int, ...]:
-    """A count of seeds, or the seeds themselves, as a tuple of distinct ints.
+    """Returns distinct seeds as a tuple of ints, from a count or from the seeds themselves.
 
     Raises:
       UserError: for an invalid count or seed, for a seed given twice, and for too many.
@@ -114,7 +115,8 @@ def check_seeds(seeds: Any) -> tuple[int, ...]:
 
 
 def check_axes(kind: Any, axes: Axes) -> Axes:
-    """The axes with every value as the type of its field of the dataclass `kind`.
+    """Returns the axes with every value converted to the type of its field of the dataclass
+    `kind`.
 
     Raises:
       UserError: naming the flag and the value: for an axis that is no field or has no values, a
@@ -134,7 +136,7 @@ def check_axes(kind: Any, axes: Axes) -> Axes:
 
 
 def check_values(dataclass: Any) -> Any:
-    """A config or hparams dataclass with every value as the type of its field.
+    """Returns a config or hparams dataclass with every value converted to the type of its field.
 
     Raises:
       UserError: naming the flag and the value that does not fit.
@@ -143,7 +145,7 @@ def check_values(dataclass: Any) -> Any:
 
 
 def product(axes: Axes) -> Iterator[dict[str, Any]]:
-    """Every combination of the values of the axes; the last axis varies fastest."""
+    """Yields every combination of the values of the axes; the last axis varies fastest."""
     for values in itertools.product(*axes.values()):
         yield dict(zip(axes, values, strict=True))
 
@@ -151,8 +153,8 @@ def product(axes: Axes) -> Iterator[dict[str, Any]]:
 def make_runs(
     hparams: HParams, axes: Axes, seeds: int | Sequence[int], search: Sampler | None = None
 ) -> Runs:
-    """The grid over `axes`, or settings drawn from it, times `seeds`; the other hyper-parameters
-    as in `hparams`.
+    """Returns the grid over `axes`, or settings drawn from it, times `seeds`; other hyper-
+    parameters keep their value in `hparams`.
 
     Runs of one setting are neighbours: run = setting x len(seeds) + place of the seed.
 
@@ -173,7 +175,7 @@ def make_runs(
 
 
 def check_requirements(task: Task, runs: Runs, group: str = "") -> None:
-    """Every setting fulfils what the task requires of its hyper-parameters together.
+    """Checks that every setting fulfils what the task requires of its hyper-parameters.
 
     Args:
       task: of the runs.
@@ -204,7 +206,8 @@ def make_groups(
     seeds: Sequence[int],
     search: Sampler | None = None,
 ) -> list[Group]:
-    """One group a combination of config values, each with all settings of hparams and seeds."""
+    """Returns one group per combination of config values, each with all settings of hparams and
+    all seeds."""
     config, config_axes = check_values(config), check_axes(config, config_axes)
     runs = make_runs(hparams, hparams_axes, seeds, search)
     configs = [dataclasses.replace(config, **values) for values in product(config_axes)]

@@ -1,4 +1,4 @@
-"""The runs of a program on the devices, one block a call, and back on the host."""
+"""Puts the runs of a program on the devices, in blocks that take turns, and gets them back."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class Block(NamedTuple):
-    """The runs of one call, on the devices; every leaf is [layout.width, ...]. `diverged` is their
-    status, as of `Logged`."""
+    """The runs of one call on the devices; every leaf is [layout.width, ...]. `diverged` is their
+    status, as in `Logged`."""
 
     hparams: Any
     keys: Any
@@ -27,8 +27,8 @@ class Block(NamedTuple):
 def start_blocks(
     program: "Program", runs: Runs, states: Any = None, diverged: Any = None
 ) -> list[Block]:
-    """All runs at their beginning; or with `states`, a pytree of host arrays [R, ...], there, and
-    with the status `diverged`, int32 [R]; nobody has diverged if it is not given."""
+    """Returns all runs before their first step; or at `states`, a pytree of host arrays [R, ...],
+    with the status `diverged`, int32 [R], where None means that no run has diverged."""
     status = start_status(len(runs)) if diverged is None else diverged
     blocks = []
     for index in range(program.layout.blocks):
@@ -48,7 +48,7 @@ def start_blocks(
 
 
 def gather_states(program: "Program", blocks: Sequence[Block]) -> Any:
-    """The states of all runs as host arrays [R, ...], padding left out."""
+    """Returns the states of all runs as host arrays [R, ...], without padding."""
     return join_blocks(program.layout, [jax.device_get(block.states) for block in blocks])
 
 
@@ -59,12 +59,12 @@ def join_blocks(layout: Layout, parts: Sequence[Any]) -> Any:
 
 
 def _rows(layout: Layout, index: int) -> np.ndarray:
-    """Which runs a block holds; the last run again where there are no more."""
+    """Which runs a block holds; padding repeats the last run."""
     rows = index * layout.width + np.arange(layout.width)
     return np.minimum(rows, layout.runs - 1)
 
 
 def block_of(runs: Runs, layout: Layout, index: int) -> tuple[Any, np.ndarray]:
-    """Hyper-parameters and seeds of the runs of a block, [layout.width] each."""
+    """Returns hyper-parameters and seeds of the runs of a block, [layout.width] each."""
     rows = _rows(layout, index)
     return jax.tree.map(lambda leaf: leaf[rows], runs.hparams), runs.seeds[rows]

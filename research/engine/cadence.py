@@ -1,4 +1,4 @@
-"""When the host looks at the program: logs, evaluations, chunks."""
+"""Says when the program returns to the host: logs, evaluations and chunks."""
 
 import math
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Intervals(NamedTuple):
 
 
 class Cadence(NamedTuple):
-    """How often, in steps. Every interval is a multiple of `log_every`.
+    """Intervals in steps. Every interval is a multiple of `log_every`.
 
     Attributes:
       log_every: the steps that one logged value is the mean of.
@@ -95,7 +95,7 @@ class Chunk(NamedTuple):
 
 
 def plan_chunks(steps: int, cadence: Cadence, start: int = 0) -> list[Chunk]:
-    """The chunks that take a sweep from step `start` to step `steps`.
+    """Returns the chunks that take a sweep from step `start` to step `steps`.
 
     Logs, evaluations and chunks fall on multiples of their intervals, wherever the sweep starts;
     what is left before the end is one shorter log.

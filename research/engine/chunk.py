@@ -19,14 +19,14 @@ NEVER = jnp.iinfo(jnp.int32).max  # the status of a run that has not diverged
 
 
 class RunKeys(NamedTuple):
-    """Typed keys [R], one stream a purpose, from the seed alone."""
+    """Typed keys [R], one stream per purpose, derived from the seed alone."""
 
     step: jax.Array
     evaluate: jax.Array
 
 
 class Logged(NamedTuple):
-    """What a chunk tells the host.
+    """What a chunk returns to the host.
 
     Attributes:
       metrics: name -> `Mean` with float32 fields [logs, R].
@@ -41,19 +41,19 @@ class Logged(NamedTuple):
 
 
 def make_keys(seeds: jax.Array) -> RunKeys:
-    """The keys of R runs from uint32 seeds [R]."""
+    """Returns the keys of R runs from uint32 seeds [R]."""
     _, step_keys, evaluate_keys = _split_keys(seeds)
     return RunKeys(step_keys, evaluate_keys)
 
 
 def init_runs(task: Task, shared: Shared, hparams: HParams, seeds: jax.Array) -> State:
-    """The states of R runs before their first step, from uint32 seeds [R]."""
+    """Returns the states of R runs before their first step, from uint32 seeds [R]."""
     init_keys, _, _ = _split_keys(seeds)
     return vmap(task.init, in_axes=(None, 0, 0))(shared, hparams, init_keys)
 
 
 def start_status(runs: int) -> np.ndarray:
-    """The status, int32 [R], of runs before their first step: none has diverged."""
+    """Returns the status, int32 [R], of runs before their first step: none has diverged."""
     return np.full(runs, NEVER, np.int32)
 
 
@@ -68,8 +68,8 @@ def train_chunk(
     keys: jax.Array,
     start: jax.Array,
 ) -> tuple[State, Logged]:
-    """`logs` x `log_every` steps of R runs, from step `start` (an int32 scalar), where their
-    status was `diverged`."""
+    """Trains R runs for `logs` x `log_every` steps from step `start`, an int32 scalar, at which
+    their status is `diverged`."""
     single = len(keys) == 1
     run_step = _traced_once(task.step, batched=not single)
     if single:  # an axis of size 1 would cost copies
@@ -90,7 +90,7 @@ def _traced_once(step: Callable[..., Any], batched: bool) -> Callable[..., Any]:
 
 
 def _train(run_step, logs, log_every, shared, hparams, states, diverged, keys, start):
-    """`train_chunk`, without axes [R] where `run_step` has none."""
+    """As `train_chunk`, without axes [R] where `run_step` takes one run."""
     over_runs = vmap if keys.ndim else lambda function, in_axes: function
     fold_in = over_runs(jax.random.fold_in, in_axes=(0, None))
 
@@ -124,8 +124,8 @@ def evaluate_runs(
     keys: jax.Array,
     t: jax.Array,
 ) -> Logged:
-    """The metrics of R runs after `t` steps, name -> `Mean` with float32 fields [R], and their
-    status; what an evaluation finds counts as of the last step."""
+    """Returns the metrics of R runs after `t` steps, name -> `Mean` with float32 fields [R], and
+    their status. What an evaluation finds counts as found at the last step."""
     keys = vmap(jax.random.fold_in, in_axes=(0, None))(keys, t)
     if len(keys) == 1:
         metrics = task.evaluate(shared, *_first((hparams, states, keys)))
@@ -138,23 +138,23 @@ def evaluate_runs(
 
 
 def _split_keys(seeds: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """For `init`, steps and evaluations: typed keys [R] each."""
+    """Typed keys [R] for `init`, for steps and for evaluations."""
     keys_Rx3 = vmap(lambda seed: jax.random.split(make_key(seed), 3))(seeds)
     return keys_Rx3[:, 0], keys_Rx3[:, 1], keys_Rx3[:, 2]
 
 
 def _first_step(diverged: jax.Array, finite: jax.Array, t: jax.Array) -> jax.Array:
-    """The status of runs of which some are not finite at step `t`."""
+    """Updates the status of runs of which some are not finite at step `t`."""
     return jnp.minimum(diverged, jnp.where(finite, NEVER, t))
 
 
 def _first(tree: Any) -> Any:
-    """Of run 0, without the run axis."""
+    """The leaves of run 0, without the run axis."""
     return jax.tree.map(lambda leaf: leaf[0], tree)
 
 
 def _only(tree: Any) -> Any:
-    """With a run axis, of one run."""
+    """Adds a run axis of size 1."""
     return jax.tree.map(lambda leaf: leaf[None], tree)
 
 

@@ -1,4 +1,4 @@
-"""Compiling a function of runs ahead of time, once for every set of shapes, and what JAX says."""
+"""Compiles a function of runs ahead of time, once for every set of shapes."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -15,7 +15,8 @@ SETTINGS = (  # of JAX, that change numbers or how they are rounded
 
 
 def jax_settings() -> dict[str, Any]:
-    """The settings of JAX that the numbers depend on, from its environment variables or Python."""
+    """Returns the settings of JAX that numbers depend on, as set by environment variables or in
+    Python."""
     return {name: getattr(jax.config, name) for name in SETTINGS}
 
 
@@ -26,7 +27,7 @@ def compile_sharded(
     args: tuple[Any, ...],
     donate: tuple[int, ...] = (),
 ) -> tuple[Callable[..., Any], Any]:
-    """A compiled function, and the shapes of what it returns.
+    """Returns a compiled function, sharded over the mesh, and the shapes of what it returns.
 
     Kept in memory: a second sweep of the same task, as in a notebook, compiles only what differs.
 
@@ -56,7 +57,7 @@ def _compile_once(mesh, call, specs, treedef, leaves, donate, settings):
 
 
 def shapes_of(tree: Any, sharding: NamedSharding) -> Any:
-    """What to compile for, instead of arrays that would take memory."""
+    """Returns the shapes of a tree of arrays, to compile for without allocating them."""
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
     )
@@ -69,7 +70,7 @@ def forget_programs() -> None:
 
 
 class CacheHits:
-    """Counts, while open, the programs that the compilation cache gave."""
+    """Counts, while open, the programs that come from the compilation cache."""
 
     def __enter__(self):
         self.hits = 0

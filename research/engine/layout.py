@@ -1,4 +1,4 @@
-"""How runs are laid out over devices, lanes and blocks."""
+"""Lays runs out over devices, lanes and blocks."""
 
 from typing import NamedTuple
 
@@ -32,8 +32,8 @@ class Layout(NamedTuple):
 def plan_layout(
     runs: int, devices: int, most_lanes: int | None = None, width: int | None = None
 ) -> Layout:
-    """The fewest blocks of at most `most_lanes` lanes a device, evened out to pad least; as many
-    as `width` runs need, if those are more."""
+    """Returns the fewest blocks of at most `most_lanes` lanes per device, with the least padding;
+    as many as `width` runs need, if those are more."""
     wide = max(runs, width or 0)
     devices = min(devices, wide)
     per_device = -(-wide // devices)
@@ -42,6 +42,6 @@ def plan_layout(
 
 
 def cache_lanes(params_bytes: int, cache_bytes: int = 2**21) -> int:
-    """How many runs to advance in lockstep on one CPU core so that their params, gradients and
-    two Adam moments stay in its second-level cache between steps."""
+    """Returns how many runs to advance in lockstep on one CPU core so that their params, gradients
+    and two Adam moments stay in its second-level cache between steps."""
     return max(1, cache_bytes // max(1, 4 * params_bytes))

@@ -1,4 +1,4 @@
-"""The host loop around the compiled chunks: the one place where a sweep meets the outside."""
+"""The host loop around the compiled chunks: the one place where a sweep meets the host."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +29,7 @@ def train(
     on_pause: Callable[[int, Sequence[Block]], None] = lambda step, blocks: None,
     seconds: float = 0.0,
 ) -> list[Block]:
-    """Takes all blocks through the chunks and hands each chunk's record to `on_record`.
+    """Trains all blocks through the chunks and passes each chunk's record to `on_record`.
 
     A record is fetched only after the next chunk has been dispatched, so that the devices do not
     wait for the host.
@@ -65,7 +65,7 @@ def train(
 
 
 class Swept(NamedTuple):
-    """What a sweep without files gives.
+    """What `sweep` returns.
 
     Attributes:
       metrics: one row a run and logged step, with seed and hyper-parameters as columns.
@@ -93,7 +93,7 @@ def sweep(
     devices: Sequence[Any] | None = None,
     most_lanes: int | None = None,
 ) -> Swept:
-    """Trains every seed under every setting of `axes` at once; the engine without files.
+    """Trains every seed under every setting of `axes` in one program, without files.
 
     Args:
       task: what a run is.
@@ -146,8 +146,8 @@ def sweep(
 
 
 def _dispatch(program: Program, blocks: list[Block], chunk: Chunk) -> list[Any]:
-    """Starts a chunk of every block and puts its states in the block's place; nothing is waited
-    for."""
+    """Starts a chunk of every block without waiting, and replaces the block's states by the new
+    ones."""
     start = jax.device_put(np.int32(chunk.start), program.replicated)
     end = jax.device_put(np.int32(chunk.end), program.replicated)
     run_chunk = program.train[chunk.logs, chunk.log_every]
@@ -167,7 +167,7 @@ def _dispatch(program: Program, blocks: list[Block], chunk: Chunk) -> list[Any]:
 
 
 def _fetch(program: Program, chunk: Chunk, results: Sequence[Any], began: float) -> Record:
-    """Waits for a chunk of all blocks and joins it over the runs."""
+    """Waits for a chunk of all blocks and concatenates its metrics over the runs."""
     logged, evaluated, diverged = join_blocks(program.layout, jax.device_get(results))
     by_step = jax.tree.map(np.transpose, logged)
     return Record(chunk, by_step, evaluated, diverged, time.perf_counter() - began)

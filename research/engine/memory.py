@@ -1,4 +1,4 @@
-"""What programs need of a device, and into how many parts runs are cut that need more."""
+"""What programs need of a device's memory, and into how many parts runs are split to fit."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from research.human import human
 
 
 class Cost(NamedTuple):
-    """What the compiler says of the training program.
+    """What the training program costs, as the compiler reports it.
 
     Attributes:
       compile_seconds: tracing and compiling all programs of the group, wall time.
@@ -32,7 +32,8 @@ class Cost(NamedTuple):
 
 
 def pieces_needed(cost: Cost, limit: int) -> int:
-    """Into how many equal parts runs must be cut for each to fit; 1 if they fit together.
+    """Returns into how many equal parts the runs must be split so that each fits; 1 if all fit
+    together.
 
     What all runs share has to fit beside each part.
     """
@@ -43,20 +44,20 @@ def pieces_needed(cost: Cost, limit: int) -> int:
 
 
 def too_much(cost: Cost, limit: int) -> str:
-    """Why runs are cut."""
+    """Returns why runs are split, in words."""
     need, most = human(cost.peak_bytes), human(limit)
     return f"all at once they need {need}B of a device, and {most}B can be used"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device had too little memory."""
+    """Returns whether an error says that a device ran out of memory."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
 def measure_memory(
     programs: Sequence[Any], blocks: int, carried: int, shared: int
 ) -> dict[str, int]:
-    """The bytes of `Cost`.
+    """Returns the byte counts of `Cost`.
 
     Args:
       programs: compiled.
@@ -79,5 +80,5 @@ def measure_memory(
 
 
 def byte_count(shapes: Any) -> int:
-    """Bytes of all leaves of a tree of arrays or shapes."""
+    """Returns the bytes of all leaves of a tree of arrays or shapes."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))

@@ -1,4 +1,4 @@
-"""What a chunk logs, on the host."""
+"""The metrics of a chunk on the host, and the status of its runs."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from research.task import Mean
 
 
 class Record(NamedTuple):
-    """A chunk, on the host.
+    """The metrics of one chunk, on the host.
 
     Attributes:
       chunk: which steps it took.
@@ -30,33 +30,34 @@ class Record(NamedTuple):
 
 
 class Diverged(NamedTuple):
-    """A run that became non-finite, and at which step, counted from 0."""
+    """A run that became non-finite, and the step at which it did, counted from 0."""
 
     run: int
     step: int
 
 
 def value(mean: Mean) -> np.ndarray:
-    """total / weight, and NaN where there is nothing to average."""
+    """Returns total / weight, and NaN where the weight is 0."""
     weight = np.asarray(mean.weight)
     nothing = np.full(weight.shape, np.nan, np.float32)
     return np.divide(mean.total, weight, out=nothing, where=weight != 0)
 
 
 def as_typed(column: np.ndarray) -> np.ndarray:
-    """Hyper-parameters as the user typed them: float32 0.1 is 0.1, not 0.10000000149."""
+    """Returns hyper-parameters as the user typed them: float32 0.1 as 0.1, not 0.10000000149."""
     if column.dtype == np.float32:
         return np.array([float(str(value)) for value in column])
     return column
 
 
 def diverged_runs(status: np.ndarray) -> list[Diverged]:
-    """The runs that have diverged, by their status, int32 [R]."""
+    """Returns the runs that have diverged, from their status, int32 [R]."""
     return [Diverged(int(run), int(status[run])) for run in np.flatnonzero(status < NEVER)]
 
 
 def as_status(diverged: Iterable[Diverged | Sequence[int]], runs: int) -> np.ndarray:
-    """Undoes `diverged_runs`, also of what JSON made of it: int32 [R]."""
+    """Returns the status, int32 [R], from what `diverged_runs` returned, also after a round trip
+    through JSON."""
     status = start_status(runs)
     for run, step in diverged:
         status[run] = step

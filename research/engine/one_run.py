@@ -1,4 +1,4 @@
-"""One run of a task, traced: the shapes of what it carries and reports, and what a step costs."""
+"""Traces one run of a task: the shapes of what it carries and reports, and the FLOPs of a step."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,13 +17,14 @@ USUAL_STEPS = 10_000  # over which FLOPs are averaged where the task does not sa
 
 
 def state_shapes(problem: Problem, runs: Runs) -> Any:
-    """What `gather_states` gives, as `jax.ShapeDtypeStruct` [R, ...]; nothing is compiled."""
+    """Returns the shapes that `gather_states` gives, `jax.ShapeDtypeStruct` [R, ...], without
+    compiling."""
     one = trace_one_run(problem, runs)
     return jax.tree.map(lambda leaf: with_run_axis(leaf, len(runs)), one.state)
 
 
 def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names that `step` and `evaluate` report, found without compiling.
+    """Returns the names that `step` and `evaluate` report, without compiling.
 
     Raises:
       UserError: if they overlap, the key metric is not among the evaluated ones, or a
@@ -34,7 +35,7 @@ def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[s
 
 
 class TracedRun(NamedTuple):
-    """Shapes of what one run carries and reports, and its functions, traced."""
+    """The shapes of what one run carries and reports, and its traced functions."""
 
     state: Any
     step_metrics: Any
@@ -44,7 +45,7 @@ class TracedRun(NamedTuple):
 
 
 def trace_one_run(problem: Problem, runs: Runs) -> TracedRun:
-    """The functions of a task, traced for the shapes of one run.
+    """Returns the functions of a task, traced for the shapes of one run.
 
     Raises:
       UserError: as `metric_names`.
@@ -83,7 +84,7 @@ def forget_traces() -> None:
 
 
 def _check_swept_are_used(problem: Problem, runs: Runs, traces: Sequence[Any]) -> None:
-    """A hyper-parameter that takes several values makes a difference somewhere.
+    """Checks that every hyper-parameter with several values is read somewhere.
 
     Raises:
       UserError: naming one that none of the task's functions reads.
@@ -96,7 +97,7 @@ def _check_swept_are_used(problem: Problem, runs: Runs, traces: Sequence[Any]) -
 
 
 def _reads(traced: Any, argument: int) -> bool:
-    """Whether a traced function has any use for its argument of that number, counting leaves."""
+    """Whether a traced function reads its argument of that number, counting leaves."""
     jaxpr = traced.jaxpr.jaxpr
     variable = jaxpr.invars[argument]
     readers = (*jaxpr.outvars, *(given for eqn in jaxpr.eqns for given in eqn.invars))
@@ -104,7 +105,7 @@ def _reads(traced: Any, argument: int) -> bool:
 
 
 def with_run_axis(leaf: Any, runs: int, sharding: Any = None) -> jax.ShapeDtypeStruct:
-    """The shape of a leaf of so many runs, from that of one."""
+    """Returns the shape of a leaf of `runs` runs, from that of one."""
     return jax.ShapeDtypeStruct((runs, *leaf.shape), leaf.dtype, sharding=sharding)
 
 

@@ -1,4 +1,4 @@
-"""From a task and its runs to compiled programs, with what they cost."""
+"""Compiles the programs that train and evaluate a group of runs."""
 
 import dataclasses
 import time
@@ -64,7 +64,7 @@ def compile_program(
     width: int | None = None,
     resumed: bool = False,
 ) -> Program:
-    """Compiles, ahead of time, all that `runs` need to go through `chunks`.
+    """Compiles, ahead of time, all programs that `runs` need to go through `chunks`.
 
     Args:
       problem: task and data.

@@ -1,4 +1,4 @@
-"""From what a chunk logs to tidy rows: one a run and logged step."""
+"""Turns the metrics of a chunk into tidy rows: one per run and logged step."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from research.task import Mean
 def table_schema(
     hparams: Any, config_columns: Mapping[str, Any], metrics: Sequence[str]
 ) -> pa.Schema:
-    """The columns of the metrics of an experiment, in order.
+    """Returns the columns of the metrics of an experiment, in order.
 
     Raises:
       UserError: if a metric is named like a hyper-parameter or like another column.
@@ -35,7 +35,7 @@ def table_schema(
 def row_labels(
     runs: Runs, numbers: np.ndarray, config_columns: Mapping[str, Any] = {}
 ) -> dict[str, np.ndarray]:
-    """What every row of a run begins with: column -> values [R].
+    """Returns the columns that identify a run in every row: column -> values [R].
 
     Args:
       runs: the runs.
@@ -56,7 +56,7 @@ def record_table(
     schema: pa.Schema,
     work_after: Callable[[Any], Any] = lambda step: step,
 ) -> pa.Table:
-    """The record as rows, ordered by step, then run. What was not measured is null.
+    """Returns a record as rows, ordered by step, then run. What was not measured is null.
 
     The column `diverged` has the status of the run: the first step, counted from 0, at which it
     was not finite; null before that step and in a run that has always been finite.

@@ -32,7 +32,7 @@ _PARTIAL = ".partial"
 
 
 class Checkpoint(NamedTuple):
-    """What was saved.
+    """One checkpoint, read back.
 
     Attributes:
       step: how far the runs had come.
@@ -140,7 +140,7 @@ class Checkpoints:
 
 
 def _key(index: int) -> str:
-    """A plain name, whatever the path of the leaf."""
+    """A plain name for a leaf, whatever its path."""
     return f"{index:05}"
 
 

@@ -1,4 +1,4 @@
-"""What an experiment is: its axes cut into groups of runs, one program each."""
+"""Defines an experiment: its axes, split into groups of runs that share a program."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ from research.task import HParams, Problem, Task
 
 
 class Experiment(NamedTuple):
-    """What to run.
+    """Everything that defines an experiment.
 
     Attributes:
       name: of the workload; run folders are named after it.
@@ -86,7 +86,7 @@ class Part(NamedTuple):
 
 
 def check_experiment(experiment: Experiment) -> Experiment:
-    """The experiment with every value and number as the Python type that it is declared as.
+    """Returns the experiment with every value converted to its declared Python type.
 
     Raises:
       UserError: naming the flag and what does not fit.
@@ -109,7 +109,7 @@ def check_experiment(experiment: Experiment) -> Experiment:
 
 
 def make_parts(experiment: Experiment) -> list[Part]:
-    """The groups of an experiment with their problems.
+    """Returns the groups of an experiment, each with its problem and schedule.
 
     Raises:
       UserError: for an invalid axis, value or interval, a setting that a task does not allow,
@@ -138,7 +138,7 @@ def make_parts(experiment: Experiment) -> list[Part]:
 
 
 def first_stops(experiment: Experiment, parts: Sequence[Part]) -> list[int]:
-    """Where the runs of each group are first to stop: at the end, or at the first rung.
+    """Returns the step at which the runs of each group first stop: the end, or the first rung.
 
     Raises:
       UserError: if the rungs do not fit.
@@ -149,7 +149,7 @@ def first_stops(experiment: Experiment, parts: Sequence[Part]) -> list[int]:
 
 
 def make_schedule(experiment: Experiment, task: Task) -> tuple[int, Cadence]:
-    """How many steps, and when to look, in steps.
+    """Returns how many steps a run takes, and its cadence in steps.
 
     Raises:
       UserError: for an interval that is no whole number of steps, or no multiple of another; or
@@ -182,7 +182,8 @@ def make_schedule(experiment: Experiment, task: Task) -> tuple[int, Cadence]:
 
 
 def make_schema(parts: Sequence[Part]) -> pa.Schema:
-    """The columns of all parts; what one of them does not report is null in its rows."""
+    """Returns the columns of all groups; a metric that a group does not report is null in its
+    rows."""
     names: dict[str, None] = {}
     for part in parts:
         for some in metric_names(part.problem, part.group.runs):
@@ -191,14 +192,14 @@ def make_schema(parts: Sequence[Part]) -> pa.Schema:
 
 
 def cell(value: Any) -> Any:
-    """A config value as a number, a truth value or a word: (64, 32) is 64x32."""
+    """Returns a config value as a number, a truth value or a word: (64, 32) as 64x32."""
     if isinstance(value, tuple):
         return "x".join(map(str, value)) or "none"
     return value
 
 
 def uncell(value: Any, like: Any) -> Any:
-    """Undoes `cell`, or what JSON made of it, for a field whose default is `like`."""
+    """Undoes `cell`, also after a round trip through JSON, for a field whose default is `like`."""
     if not isinstance(like, tuple):
         return type(like)(value)
     if isinstance(value, str):
@@ -207,8 +208,8 @@ def uncell(value: Any, like: Any) -> Any:
 
 
 def restore_config(recorded: Mapping[str, Any], like: Any) -> Any:
-    """The config that a manifest, or a row of its groups, tells of; a dataclass as `like`, with its
-    values where the record is older than a field."""
+    """Returns the config that a manifest, or a row of its groups, records; fields that are newer
+    than the record keep their values in `like`."""
     fields = {}
     for field in dataclasses.fields(like):
         value = recorded.get(field.name)

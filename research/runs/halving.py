@@ -1,4 +1,4 @@
-"""Successive halving: all settings train for a while, the best part of them for longer.
+"""Successive halving: all settings train for a while, and the best of them for longer.
 
 Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization",
 2016; the rungs are those of a bracket of Hyperband (Li et al., 2018).
@@ -19,7 +19,8 @@ def advance(
     halving: Halving,
     results: Mapping[str, Mapping[str, Any]],
 ) -> Plan:
-    """The plan with the jobs of the next rung, if all of it has ended and there is another.
+    """Returns the plan with the jobs of the next rung, if the last rung has ended and another
+    follows.
 
     Args:
       plan: the jobs so far.
@@ -50,7 +51,7 @@ def next_rung(
     scores: Mapping[int, float | None],
     diverged: Collection[int] = (),
 ) -> tuple[list[Job], dict[str, Any]]:
-    """The jobs of the best settings, and how they were chosen, in JSON types.
+    """Returns the jobs of the best settings, and how they were chosen, in JSON types.
 
     Args:
       parts: the groups of the experiment.

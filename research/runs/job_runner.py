@@ -1,4 +1,4 @@
-"""Trains one job: from its beginning, its checkpoint or its sources, to its end."""
+"""Trains one job from its start, its checkpoint or the states of earlier jobs, to its end."""
 
 import contextlib
 import signal
@@ -32,7 +32,7 @@ from research.runs.run_folder import RunFolder
 
 
 class TrainOptions(NamedTuple):
-    """How jobs are trained.
+    """Options of training a job.
 
     Attributes:
       checkpoint_minutes: between checkpoints.
@@ -48,7 +48,7 @@ class TrainOptions(NamedTuple):
 
 
 class JobRunner:
-    """What it takes to train the jobs of one experiment."""
+    """Trains the jobs of one experiment."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class JobRunner:
 
 
 class _Training:
-    """One job on its way."""
+    """One job in training."""
 
     def __init__(self, runner: JobRunner, job: Job, checkpoints: Checkpoints):
         self.runner, self.job, self.checkpoints = runner, job, checkpoints

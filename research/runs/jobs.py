@@ -1,4 +1,4 @@
-"""Which runs are trained together, from where to where: what a process takes, and ends or leaves.
+"""Jobs: slices of runs that one process trains over a range of steps.
 
 A sweep is a list of jobs. One process may take them all, one after the other; several may share
 them. A job that has ended is never run again; one that was cut off resumes from its checkpoint,
@@ -13,7 +13,7 @@ from research.runs.experiment import Part
 
 
 class Job(NamedTuple):
-    """Runs of one group that are trained together.
+    """A slice of the runs of one group that one process trains over a range of steps.
 
     Attributes:
       group: the number of their group.
@@ -38,7 +38,7 @@ class Job(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All jobs that are known of, and why there are so many.
+    """All jobs of a sweep, and why they were made.
 
     Attributes:
       jobs: in the order in which they are taken.
@@ -67,7 +67,7 @@ class Plan(NamedTuple):
 def cut_jobs(
     parts: Sequence[Part], stops: Sequence[int], most_runs: int | None = None, shares: int = 1
 ) -> tuple[Job, ...]:
-    """The jobs that a sweep begins with.
+    """Returns the jobs that a sweep starts with.
 
     Args:
       parts: the groups of the experiment.
@@ -84,7 +84,7 @@ def cut_jobs(
 
 
 def cut(job: Job, pieces: int) -> list[Job]:
-    """The job in so many parts, of one size but for the last."""
+    """Returns a job split into `pieces` jobs of one size, but for the last."""
     width = math.ceil(len(job.runs) / pieces)
     return [
         job._replace(runs=job.runs[first : first + width], width=width)
@@ -93,7 +93,7 @@ def cut(job: Job, pieces: int) -> list[Job]:
 
 
 def split(plan: Plan, job: Job, pieces: int, step: int, reason: str) -> Plan:
-    """The plan with a job cut smaller, which has come to `step`.
+    """Returns the plan with a job that has reached `step` split into smaller ones.
 
     What it has done stays: it ends there, and the smaller ones continue from its last states.
     """
@@ -108,7 +108,7 @@ def split(plan: Plan, job: Job, pieces: int, step: int, reason: str) -> Plan:
 
 
 def unneeded_states(plan: Plan, ended: Iterable[str]) -> set[str]:
-    """The jobs whose last states no other job continues from any more, once `ended` have ended."""
+    """Returns the jobs whose last states no other job continues from, once `ended` have ended."""
     ended = set(ended)
     sources = {name for job in plan.jobs for name in job.sources}
     needed = {name for job in plan.jobs if job.name not in ended for name in job.sources}

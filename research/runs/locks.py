@@ -1,4 +1,4 @@
-"""Locks that end with the process that holds them, however it ends."""
+"""File locks that end with the process that holds them, however it ends."""
 
 import contextlib
 import errno
@@ -17,7 +17,7 @@ class Taken(Exception):
 
 
 class Lock:
-    """A lock that is held.
+    """A lock that this process holds.
 
     Its file can be marked: whoever takes the lock after that sees it. A network's file system may
     list a folder as it was some seconds ago, but what a file holds is up to date for whoever has
@@ -48,7 +48,7 @@ class Lock:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = False, shared: bool = False) -> Iterator[Lock]:
-    """Holds `path`, a file made if need be, until left or until the process dies.
+    """Holds a lock on `path`, a file made if need be, while open or until the process dies.
 
     The kernel gives it free (`flock`), so nothing is left behind by a kill.
 
@@ -78,7 +78,7 @@ def locked(path: Path, *, wait: bool = False, shared: bool = False) -> Iterator[
 
 
 def is_marked(path: Path) -> bool:
-    """Whether the file of a lock that another process may hold is marked."""
+    """Returns whether a lock's file is marked as ended, even while another process holds it."""
     try:
         return path.read_bytes().startswith(ENDED)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What manifest.json says: what was run, on what, how long it took, what diverged."""
+"""Writes and compares manifest.json: what was run, on what, how long it took, what diverged."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from research.runs.session import now
 
 
 def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
-    """All that is known before anything runs, in JSON types.
+    """Returns all that is known before training, in JSON types.
 
     Raises:
       UserError: if the groups are judged by different metrics.
@@ -48,7 +48,7 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
 
 
 def differences(recorded: Mapping[str, Any], session: Mapping[str, Any]) -> list[str]:
-    """What the user should know before resuming elsewhere than where a sweep began."""
+    """Returns lines about what differs between this machine and the one a sweep was started on."""
     lines = []
     for name in ("versions", "jax_settings", "device", "git_commit"):
         there, here = recorded.get(name), session[name]
@@ -131,7 +131,7 @@ def _describe_part(part: Part) -> dict[str, Any]:
 def describe_result(
     part: Part, job: Job, program: Program | None, writer: MetricsWriter, checkpoints: int
 ) -> dict[str, Any]:
-    """How one job went, in JSON types.
+    """Returns how one job went, in JSON types.
 
     Args:
       part: the group of its runs.
@@ -167,8 +167,8 @@ def throughput(
     work_per_step: int,
     flops_per_step: float | None,
 ) -> dict[str, float] | None:
-    """Of all runs together, between the ends of the first and the last chunk, evaluations and
-    host included; None where there was a single chunk.
+    """Returns the throughput of all runs together between the ends of the first and the last
+    chunk, evaluations and host included; None where there was a single chunk.
 
     Args:
       clock: (step, seconds since training began) at the end of each chunk.

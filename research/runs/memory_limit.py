@@ -1,4 +1,4 @@
-"""How many bytes a device has for programs, as the user says or as the system tells."""
+"""How many bytes of a device programs may use."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def parse_bytes(text: str) -> int:
-    """`"2GB"` is 2,000,000,000; `"2GiB"` is 2 * 2**30.
+    """Returns the bytes of a size: `"2GB"` is 2,000,000,000 and `"2GiB"` is 2 * 2**30.
 
     Raises:
       UserError: if it is no size.
@@ -32,7 +32,8 @@ def parse_bytes(text: str) -> int:
 
 
 def device_limit(device: Any) -> int:
-    """How many bytes programs may use on a device; CPU devices share what the host has left."""
+    """Returns how many bytes programs may use on a device; CPU devices share what the host has
+    left."""
     stats = device.memory_stats() or {}
     if "bytes_limit" in stats:
         return int(USABLE * stats["bytes_limit"])
@@ -40,7 +41,8 @@ def device_limit(device: Any) -> int:
 
 
 def host_memory() -> int:
-    """Bytes that this process can get: what is available, or what its control group leaves it."""
+    """Returns the bytes that this process can get: what is available, or what its control group
+    leaves it."""
     available = [_free_of_control_group(), _available()]
     return min(known for known in (*available, 2**62) if known is not None)
 

@@ -1,4 +1,4 @@
-"""Records on their way to the run folder."""
+"""Writes the metrics of a job into the run folder, some records at a time."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -86,7 +86,7 @@ class MetricsWriter:
 
 
 def plain(values: np.ndarray) -> list[float | None]:
-    """Numbers as JSON has them: None where they are not finite."""
+    """Returns numbers as JSON has them: None where they are not finite."""
     return [float(value) if np.isfinite(value) else None for value in values]
 
 

@@ -1,4 +1,4 @@
-"""Who watches a sweep: what is said while it trains, and whether it is asked to stop."""
+"""The interface through which a sweep reports its progress and is asked to stop."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ class Stopping(Protocol):
 
 
 class _Never:
-    """Nobody asks."""
+    """Never asks to stop."""
 
     signum: int | None = None
 
@@ -29,8 +29,8 @@ class _Never:
 
 
 class Observer:
-    """Watches in silence and never asks to stop. `research.cli.terminal.TerminalObserver` prints
-    what it is told and stops at a signal."""
+    """Reports nothing and never asks to stop. `research.cli.terminal.TerminalObserver` prints the
+    reports and stops at a signal."""
 
     def say(self, line: str) -> None:
         """Takes a line that stands by itself."""

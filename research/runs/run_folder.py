@@ -207,7 +207,7 @@ class RunFolder:
 
 
 def run_path(parent: str | os.PathLike[str], name: str) -> Path:
-    """`parent/name`.
+    """Returns `parent/name`, checked.
 
     Raises:
       UserError: if the name is none.
@@ -220,7 +220,7 @@ def run_path(parent: str | os.PathLike[str], name: str) -> Path:
 
 
 def load_file(folder: str | os.PathLike[str], group: int, name: str) -> Any:
-    """What a workload keeps of a group.
+    """Returns a file that the workload keeps for a group.
 
     Raises:
       UserError: if it is not there or damaged.
@@ -232,7 +232,7 @@ def load_file(folder: str | os.PathLike[str], group: int, name: str) -> Any:
 
 
 def load_params(folder: str | os.PathLike[str], run: int) -> Any:
-    """The last params that are kept of a run, as nested dicts of arrays.
+    """Returns the last params of a run that are kept, as nested dicts of arrays.
 
     Raises:
       UserError: if there are none, as before its job has ended, or they are damaged.
@@ -241,7 +241,8 @@ def load_params(folder: str | os.PathLike[str], run: int) -> Any:
 
 
 def load_all_params(folder: str | os.PathLike[str], runs: Sequence[int]) -> Any:
-    """Those of several runs of one config, every leaf [runs, ...]; else as `load_params`."""
+    """Returns the params of several runs of one config, every leaf [runs, ...]; else as
+    `load_params`."""
     last: dict[int, tuple[int, Path, int]] = {}
     for path in files_in(Path(folder) / "params", "*.safetensors"):
         facts = load_facts(path)

@@ -1,4 +1,4 @@
-"""Runs an experiment: its jobs, as far as they have not ended, recorded in a run folder."""
+"""Runs an experiment: trains the jobs that have not ended, and records them in a run folder."""
 
 import contextlib
 import sys
@@ -31,7 +31,7 @@ POLL_SECONDS = 1.0  # between looks at whether others have ended a rung
 
 
 class RunOptions(NamedTuple):
-    """How an experiment is run; nothing here changes what is run.
+    """Options of running an experiment; none of them changes what is trained.
 
     Attributes:
       out: the folder that the run folder is made in.
@@ -63,7 +63,7 @@ def run_experiment(
     options: RunOptions | None = None,
     observer: Observer | None = None,
 ) -> Path | None:
-    """Trains, records and returns the run folder.
+    """Trains an experiment, records it, and returns the run folder.
 
     All that can be checked is checked before the folder is made; the folder is made before
     anything is compiled.
@@ -146,7 +146,7 @@ def _go_on(
     options: RunOptions,
     observer: Observer,
 ) -> RunFolder:
-    """The run folder that is there.
+    """Opens a run folder to resume it.
 
     Raises:
       UserError: if it is of another experiment, or finished.
@@ -169,7 +169,7 @@ def _go_on(
 
 @contextlib.contextmanager
 def _sharing(folder: RunFolder, options: RunOptions) -> Iterator[None]:
-    """Alone in the folder, or beside other workers.
+    """Holds the folder's lock: exclusively, or shared with other workers.
 
     Raises:
       UserError: if that cannot be.
@@ -192,7 +192,7 @@ def _train_jobs(
     options: RunOptions,
     observer: Observer,
 ) -> None:
-    """Takes one job after the other until there is none left to take."""
+    """Trains jobs until none is left to take."""
     runner = JobRunner(experiment, parts, folder, make_schema(parts), options.train, observer)
     while True:
         with contextlib.ExitStack() as held:
@@ -215,7 +215,8 @@ def _train_jobs(
 def _take_job(
     folder: RunFolder, options: RunOptions, held: contextlib.ExitStack
 ) -> tuple[Job, Lock] | None:
-    """The first job that can be trained now, and its lock, which is in `held`."""
+    """Returns the first job that can be trained now, and its lock, which `held` keeps; None if
+    there is none."""
     place, count = options.process or (0, 1)
     ended, jobs = folder.ended_jobs(), folder.plan().jobs
     for number in sorted(range(len(jobs)), key=lambda number: number % count != place):
@@ -248,7 +249,8 @@ def _next_rung(
     observer: Observer,
     keep_states: bool,
 ) -> bool:
-    """Begins the next rung of a halving, if there is one; whether there are jobs to do."""
+    """Starts the next rung of a halving, if there is one, and returns whether there are jobs to
+    do."""
     halving = experiment.halving
     if halving is None:
         return False
@@ -266,7 +268,7 @@ def _next_rung(
 
 
 def _remove_stopped_states(plan: Plan, parts: Sequence[Part], folder: RunFolder) -> None:
-    """Removes the last states of the jobs of which, after a rung, no run is trained on."""
+    """Removes the last states of the jobs that no later job continues after a rung."""
     needed = {name for job in plan.jobs for name in job.sources}
     for job in plan.jobs:
         if job.stop < parts[job.group].steps and job.name not in needed:

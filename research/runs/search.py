@@ -1,5 +1,5 @@
-"""Which settings are tried, and for how long: drawn at random instead of a grid (Bergstra and
-Bengio, 2012), and thinned out on the way (Jamieson and Talwalkar, 2016)."""
+"""Chooses settings at random instead of a grid (Bergstra and Bengio, 2012), and how long each
+trains (Jamieson and Talwalkar, 2016)."""
 
 import dataclasses
 import itertools
@@ -27,7 +27,7 @@ class Search(NamedTuple):
 
 
 def check_search(count: int | None, seed: int) -> Search | None:
-    """The search that `--search` and `--search-seed` ask for.
+    """Returns the search that `--search` and `--search-seed` ask for; None for a grid.
 
     Raises:
       UserError: for numbers that make none.
@@ -77,7 +77,7 @@ class Halving(NamedTuple):
 
 
 def check_halving(factor: int | None, rungs: int) -> Halving | None:
-    """The halving that `--halving` and `--rungs` ask for.
+    """Returns the halving that `--halving` and `--rungs` ask for; None for none.
 
     Raises:
       UserError: for numbers that make none.
@@ -99,7 +99,7 @@ def check_halving(factor: int | None, rungs: int) -> Halving | None:
 
 
 def draw_settings(hparams: HParams, axes: Axes, search: Search) -> list[dict[str, Any]]:
-    """Distinct settings.
+    """Returns distinct settings, drawn at random.
 
     Two numbers given for a hyper-parameter are the ends of a range: evenly drawn, or evenly in the
     logarithm where the field says so. Anything else given is a list to choose from.

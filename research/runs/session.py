@@ -1,4 +1,4 @@
-"""On what a process trains: what the manifest says of the machine, the packages and the code."""
+"""Describes what a process trains on: machine, packages, code."""
 
 import importlib.metadata
 import os
@@ -18,7 +18,7 @@ PACKAGES = ("seedbed", "jax", "jaxlib", "flax", "optax", "gymnax", "chex", "nump
 
 
 def describe_session() -> dict[str, Any]:
-    """On what a process trains, in JSON types."""
+    """Returns what this process trains on, in JSON types."""
     return {
         "started": now(),
         "command": shlex.join(sys.argv),
@@ -31,12 +31,12 @@ def describe_session() -> dict[str, Any]:
 
 
 def now() -> str:
-    """UTC, to the second, ISO 8601."""
+    """Returns the time in UTC to the second, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that the numbers depend on."""
+    """Returns the versions of Python and of the packages that numbers depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -47,14 +47,14 @@ def versions() -> dict[str, str]:
 
 
 def usable_cores() -> int:
-    """The cores this process may run on."""
+    """Returns how many cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def device_facts() -> dict[str, Any]:
-    """Which devices JAX sees, and the processor and cores of the host."""
+    """Returns which devices JAX sees, and the processor and cores of the host."""
     devices = jax.local_devices()
     return {
         "platform": devices[0].platform,
@@ -67,7 +67,8 @@ def device_facts() -> dict[str, Any]:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit checked out where the code lies, with `-dirty` if files differ from it."""
+    """Returns the commit checked out where the code lies, with `-dirty` if files differ from it;
+    None outside a checkout."""
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)

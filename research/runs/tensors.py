@@ -1,4 +1,5 @@
-"""Pytrees of arrays to and from safetensors: numbers and names only, so reading runs no code."""
+"""Writes pytrees of arrays to safetensors and reads them: numbers and names only, so that reading
+runs no code."""
 
 import contextlib
 import json
@@ -74,7 +75,7 @@ def check_like(
 
 
 def load_nested(path: str | os.PathLike[str]) -> Any:
-    """What `save_tree` wrote of nested dicts.
+    """Returns what `save_tree` wrote of nested dicts.
 
     Raises:
       UserError: if the file is missing or damaged.
@@ -84,7 +85,7 @@ def load_nested(path: str | os.PathLike[str]) -> Any:
 
 
 def load_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The facts that `save_tree` was given; no tensor is read.
+    """Returns the facts that `save_tree` was given, without reading any tensor.
 
     Raises:
       UserError: if the file is missing, cut short or altered.
@@ -94,7 +95,7 @@ def load_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def load_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """All tensors of a safetensors file by name.
+    """Returns all tensors of a safetensors file by name.
 
     Raises:
       UserError: if the file is missing, cut short or altered.
@@ -115,6 +116,6 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:
-    """The leaves by path, in the tree's own order."""
+    """Returns the leaves by path, in the tree's own order."""
     leaves, _ = jax.tree.flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
