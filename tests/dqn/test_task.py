@@ -327,8 +327,8 @@ def found_values(name, problem, hparams, values_by, seeds=2):
 @pytest.mark.parametrize(
     ("name", "algorithm"),
     [
-        *(("Mixed-test", algorithm) for algorithm in ("n-step", "rainbow", "quantile")),
-        *(slow("Mixed-test", algorithm) for algorithm in ("double", "categorical")),
+        *(("Mixed-test", algorithm) for algorithm in ("n-step", "rainbow")),
+        *(slow("Mixed-test", algorithm) for algorithm in ("double", "categorical", "quantile")),
         *(slow(name, "plain") for name in sorted(KNOWN)),
         *(slow(name, algorithm) for name in ("Chosen-test", "Cut-test")
           for algorithm in ALGORITHMS if algorithm != "plain"),

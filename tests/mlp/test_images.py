@@ -236,6 +236,7 @@ def test_an_attack_can_go_from_black_to_white_and_no_further(keep):
     np.testing.assert_allclose(dataset.radius, dataset.x_high - dataset.x_low, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_on_bytes_is_a_run_on_what_they_are_standardized_to(keep):
     files, _, _ = mnist(shape=(4, 4))
     keep(files, "mnist", (4, 4, 1))

@@ -123,6 +123,7 @@ def test_the_rarest_draw_is_neither_infinite_nor_right(extreme):
     assert noisy_labels(row, row, noise, np.float32(0), CLASSES) == row
 
 
+@pytest.mark.slow
 def test_a_sweep_of_rates_is_one_program_that_trains_on_what_it_is_told():
     """A net learns to be right of right labels, and to be wrong of wrong ones."""
     problem = make_problem(Config(data="breast_cancer", hidden=(), batch_size=32,
