@@ -33,7 +33,7 @@ class Sampler(Protocol):
 
     @property
     def settings(self) -> int:
-        """How many."""
+        """How many settings are drawn."""
         ...
 
     def draw(self, hparams: HParams, axes: Axes) -> Sequence[dict[str, Any]]:

@@ -18,7 +18,7 @@ from research.errors import UserError, shortlist
 
 
 def to_torch(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The `state_dict` of a language model's params.
+    """Returns params in the layout of a PyTorch `state_dict`.
 
     Raises:
       UserError: for coupled gates, or layers of several widths, which `nn.LSTM` has not.

@@ -70,7 +70,7 @@ def predicted_class(logits_BxK: jax.Array) -> jax.Array:
 
 
 def accuracy(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
-    """The share of labels that are the predicted class."""
+    """Returns the share of examples whose predicted class is the label."""
     chex.assert_rank([logits_BxK, labels_B], [2, 1])
     return jnp.mean(predicted_class(logits_BxK) == labels_B, dtype=jnp.float32)
 

@@ -177,7 +177,7 @@ def _check_size(path: str, labels: Column, target: str) -> None:
 
 
 def _read_target(path: str, labels: Column, target_type: str) -> tuple[np.ndarray, list[str]]:
-    """The target as classes 0 to K - 1 and their names, or as numbers and no names."""
+    """Returns class labels 0 to K - 1 and the class names; for regression, numbers and no names."""
     if labels.is_words:
         _check_words(path, labels, target_type)
     values, y = np.unique(labels.values, return_inverse=True)

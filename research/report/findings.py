@@ -103,7 +103,7 @@ def _setting(summary: Summary, place: int) -> str:
 
 
 def _rivals(summary: Summary) -> str:
-    """Whom the best setting cannot be told from, and what it would take."""
+    """Says which settings are not resolved from the best one, and how many seeds it would take."""
     compared = [line for line in summary.lines if line.against_best]
     if not compared:
         return ""

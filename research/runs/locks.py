@@ -33,11 +33,11 @@ class Lock:
         return os.pread(self._handle, len(ENDED), 0) == ENDED
 
     def mark_ended(self) -> None:
-        """Marks the file, for good."""
+        """Marks the file as ended, for good."""
         self._rewrite(ENDED + b"\n")
 
     def sign(self, text: str) -> None:
-        """Says who holds the lock, unless it is marked."""
+        """Writes into the lock's file who holds it, unless the file is marked as ended."""
         if not self.ended:
             self._rewrite(text.encode())
 

@@ -94,7 +94,7 @@ def _commit(commit: Any) -> str:
 
 
 def _data(data: list[Mapping[str, Any]]) -> str:
-    """Short facts; long ones, such as the names of all columns, are in the manifest."""
+    """Returns the facts of the data that are short; the manifest has the long ones, too."""
     short: dict[str, None] = {}
     for one in data:
         for name, value in one.items():
