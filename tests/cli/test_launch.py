@@ -186,13 +186,17 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path):
     pd.testing.assert_frame_equal(metrics, expected, check_exact=True)
 
 
+def start_launcher(sweep, workers, folder):
+    """The launcher as a process of its own, whose lines can be read."""
+    words = [sys.executable, "-m", "research.cli.launch", MLP, *sweep.split()]
+    words += ["--workers", str(workers)]
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+
+
 def launch_and_kill_one(folder):
     """What the launcher prints, of whose two workers one is killed when a worker has begun."""
-    words = [sys.executable, "-m", "research.cli.launch", MLP, *SWEEP.split(), "--workers", "2"]
-    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
-    ) as launcher:
+    with start_launcher(SWEEP, 2, folder) as launcher:
         assert launcher.stdout is not None
         lines = []
         for line in launcher.stdout:
@@ -207,11 +211,7 @@ def launch_and_kill_one(folder):
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds the worker in /proc")
 def test_a_worker_whose_launcher_is_killed_saves_and_leaves(tmp_path):
     long = SWEEP.replace("--steps 60", "--steps 2000000 --log-every 100 --eval-every 1000")
-    words = [sys.executable, "-m", "research.cli.launch", MLP, *long.split(), "--workers", "1"]
-    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
-    ) as launcher:
+    with start_launcher(long, 1, tmp_path) as launcher:
         assert launcher.stdout is not None
         next(line for line in launcher.stdout if "compiled in" in line)
         worker = a_worker(launcher.pid)
