@@ -14,15 +14,7 @@ import tyro
 
 from research.cli.machine import configure_jax
 from research.console import print_text
-from research.dqn import (
-    PQN_PRESETS,
-    PRESETS,
-    make_environment,
-    make_pqn_problem,
-    make_problem,
-    policy_values,
-    pqn_values,
-)
+from research.dqn import algorithm_of, make_environment
 from research.dqn.env_params import PREFIX, add_env_params, with_env_params
 from research.dqn.watching import check_drawn, draw, play_one
 from research.errors import UserError, plain_exit
@@ -32,11 +24,6 @@ from research.report.read import read_run_folder
 from research.runs.experiment import restore_config
 from research.runs.run_folder import load_params
 from research.task import make_key
-
-ALGORITHMS = {
-    "dqn": (PRESETS["cartpole"], make_problem, policy_values),
-    "pqn": (PQN_PRESETS["cartpole"], make_pqn_problem, pqn_values),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,20 +41,21 @@ def main(arguments: Arguments) -> Path:
     as_int("--steps", arguments.steps, low=1)
     seed = as_seed("--seed", arguments.seed)
     data = read_run_folder(arguments.folder)
-    algorithm = data.manifest["experiment"]
-    if algorithm not in ALGORITHMS:
-        raise UserError(f"{data.path} is a run folder of {algorithm}: only agents can be watched")
+    algorithm = algorithm_of(data.manifest)
+    if algorithm is None:
+        experiment = data.manifest["experiment"]
+        raise UserError(f"{data.path} is a run folder of {experiment}: only agents can be watched")
     run = one_run(data, arguments.run)
-    (like, hparams), make, values = ALGORITHMS[algorithm]
+    like, hparams = next(iter(algorithm.presets.values()))
     config = restore_config(run.config, like)
     env = make_environment(config.env, config.protocol)
     check_drawn(env)
-    make(config)  # checks what a changed file may hold
+    algorithm.make_problem(config)  # checks what a changed file may hold
     given = [name.removeprefix(PREFIX) for name in run.hparams if name.startswith(PREFIX)]
     hparams = add_env_params(hparams, env, given).replace(**run.hparams)
     params = load_params(data.path, run.number)
     env_params = with_env_params(env.params, hparams)
-    policy = values(config, env, hparams, params)
+    policy = algorithm.policy_values(config, env, hparams, params)
     key = make_key(seed)
     episode = play_one(env, env_params, policy, hparams.eval_epsilon, key, arguments.steps)
     path = data.path / f"run-{run.number}.gif"

@@ -1,48 +1,34 @@
-"""What a DQN can be told: a static config, and hyper-parameters that each run has its own of."""
+"""Config and hyper-parameters of a DQN."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 from flax import struct
 
-from research.dqn.environments import PROTOCOLS
-from research.dqn.networks import TORSOS
-from research.dqn.targets import LOSSES
-from research.errors import UserError, shortlist
-from research.limits import fit_fields
-from research.matmul import PRECISION_HELP, PRECISIONS
-from research.task import Requirement, field, off_field
-
-CHOICES = {
-    "protocol": PROTOCOLS,
-    "torso": TORSOS,
-    "replay": ("uniform", "prioritized"),
-    "values": ("mean", "categorical", "quantile"),
-    "loss": tuple(LOSSES),
-    "compute": PRECISIONS,
-}
-ENV_HELP = "a gymnax environment with discrete actions, such as CartPole-v1 or Breakout-MinAtar"
-PROTOCOL_HELP = (
-    "gymnax, or for MinAtar original: sticky actions, all six actions, no short time limit"
+from research.dqn.agent_config import (
+    CHOICES,
+    LENGTH_HELP,
+    EnvironmentPart,
+    EvaluationPart,
+    NetworkPart,
+    check_choices,
+    check_divides,
+    check_hidden,
 )
-TORSO_HELP = "auto (by the observation), mlp, flat (flattens) or conv (16 filters of 3x3)"
+from research.dqn.replay import SAMPLERS
+from research.dqn.targets import LOSSES
+from research.dqn.values import VALUES
+from research.errors import UserError
+from research.limits import fit_fields
+from research.task import Requirement, field
 
-LENGTH_HELP = "steps that a random action is repeated for, on average (Dabney et al., 2021)"
-SCALE_HELP = "whether numbers of an observation that have bounds are brought to -1..1"
+DQN_CHOICES = CHOICES | {"replay": tuple(SAMPLERS), "values": tuple(VALUES), "loss": tuple(LOSSES)}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """What is compiled into the program. Every interval is in environment steps, of all
-    `num_envs` environments of a run together."""
+class ReplayPart:
+    """How much is stored, and how often the networks learn from it."""
 
-    env: str = field("CartPole-v1", ENV_HELP)
-    protocol: str = field("gymnax", PROTOCOL_HELP)
-    env_steps: int = field(100_000, "environment steps a run", low=1)
-    num_envs: int = field(10, "environments a run steps together", low=1)
-    train_every: int = field(10, "environment steps between updates", low=1)
     learning_starts: int = field(
         1_000, "environment steps with random actions before the first update", low=1
     )
@@ -51,10 +37,12 @@ class Config:
     target_update_every: int = field(
         500, "environment steps between moves of the target network", low=1
     )
-    torso: str = field("auto", TORSO_HELP)
-    hidden: tuple[int, ...] = field((64, 64), "widths of the hidden layers, such as 64x64")
-    scale_observations: bool = field(False, SCALE_HELP)
-    layer_norm: bool = field(False, "whether hidden layers are normalized")
+
+
+@dataclasses.dataclass(frozen=True)
+class LearningPart:
+    """What is learned of returns, and from which transitions."""
+
     dueling: bool = field(False, "value and advantages apart (Wang et al., 2016)")
     double: bool = field(False, "double Q-learning (van Hasselt et al., 2016)")
     munchausen: bool = field(False, "a bonus for a likely action (Vieillard et al., 2020)")
@@ -65,22 +53,21 @@ class Config:
     )
     atoms: int = field(51, "of a categorical or quantile distribution", low=2)
     loss: str = field("squared", "squared or huber; of mean values")
-    compute: str = field("float32", PRECISION_HELP)
-    eval_episodes: int = field(10, "episodes an evaluation", low=1)
-    off: tuple[str, ...] = off_field()
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(EvaluationPart, LearningPart, NetworkPart, ReplayPart, EnvironmentPart):
+    """What is compiled into the program of a DQN. Every interval is in environment steps, of all
+    `num_envs` environments of a run together."""
 
     def __post_init__(self):
         fit_fields(self)
-        check_choices(self)
+        check_choices(self, DQN_CHOICES)
         check_hidden(self.hidden, self.dueling)
-        self._check_combination()
+        VALUES[self.values].check(self)
+        self._check_munchausen()
 
-    def _check_combination(self):
-        if self.munchausen and self.values == "categorical":
-            raise UserError(
-                "--munchausen True: it shifts every return by its own amount, which fixed atoms "
-                "cannot follow; use --values mean or quantile"
-            )
+    def _check_munchausen(self):
         if self.munchausen and self.double:
             raise UserError(
                 "--munchausen True --double True: there is no best action to choose in a soft "
@@ -90,15 +77,6 @@ class Config:
             raise UserError(
                 f"--munchausen True --n-step {self.n_step}: its bonus is defined for one step"
             )
-        if self.values != "mean" and self.loss != "squared":
-            raise UserError(
-                f"--loss {self.loss} --values {self.values}: distributions have a loss of their own"
-            )
-
-    @property
-    def rows_per_step(self) -> int:
-        """How often all environments are stepped before an update."""
-        return self.train_every // self.num_envs
 
     @property
     def warmup_rows(self) -> int:
@@ -113,7 +91,7 @@ class Config:
 
 @struct.dataclass
 class HParams:
-    """What every run may have its own value of."""
+    """The hyper-parameters of a DQN: every run has its own value of each."""
 
     learning_rate: float = field(1e-3, "step size of Adam", low=0, log=True)
     learning_rate_end: float = field(
@@ -144,50 +122,12 @@ class HParams:
 
 
 def requirements(config: Config, hparams: HParams) -> Sequence[Requirement]:
-    """What must hold between the hyper-parameters of a run: of C51, that its atoms differ.
-
-    Args:
-      config: says which of them are used.
-      hparams: with float32 scalars, or columns [R].
-    """
-    if config.values != "categorical":
-        return ()
-    low, high = np.float32(hparams.value_min), np.float32(hparams.value_max)
-    with np.errstate(over="ignore"):
-        spacing = (high - low) / np.float32(config.atoms - 1)
-    apart = (spacing > 0) & np.isfinite(spacing) & (low + spacing > low) & (high - spacing < high)
-    reason = (
-        f"--value-min must lie below --value-max, so far that {config.atoms} atoms between them "
-        "are different float32 numbers"
-    )
-    return (Requirement(("value_min", "value_max"), apart, reason),)
-
-
-def check_choices(config: Any) -> None:
-    """Every field that is a word is one of those there are.
-
-    Raises:
-      UserError: if not.
-    """
-    for name, known in CHOICES.items():
-        if (given := getattr(config, name, known[0])) not in known:
-            raise UserError(f"--{name} {given}: there are {shortlist(known)}")
-
-
-def check_hidden(hidden: tuple[int, ...], dueling: bool = False) -> None:
-    """Widths are positive, and dueling streams have a layer.
-
-    Raises:
-      UserError: if not.
-    """
-    if any(width < 1 for width in hidden):
-        raise UserError(f"--hidden {'x'.join(map(str, hidden))}: each width must be at least 1")
-    if dueling and not hidden:
-        raise UserError("--dueling True --hidden none: its two streams need a hidden layer")
+    """What must hold between the hyper-parameters of a run; see `Task.requirements`."""
+    return VALUES[config.values].requirements(config, hparams)
 
 
 def check_intervals(config: Config) -> None:
-    """Every interval is a whole number of updates, and the buffer holds what is asked of it.
+    """Checks that every interval is a whole number of updates, and that the buffer holds a batch.
 
     Refused, not rounded: an interval that silently becomes another is another experiment.
 
@@ -220,14 +160,3 @@ def check_intervals(config: Config) -> None:
             f"--env-steps {config.env_steps}: none is left to learn from after --learning-starts "
             f"{config.learning_starts}"
         )
-
-
-def check_divides(flag: str, value: int, by_flag: str, by: int) -> None:
-    """`value` is a multiple of `by`.
-
-    Raises:
-      UserError: naming both flags, and the nearest value that is.
-    """
-    if value % by:
-        near = max(by, round(value / by) * by)
-        raise UserError(f"--{flag} {value}: must be a multiple of --{by_flag} {by}, such as {near}")

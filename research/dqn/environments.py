@@ -29,6 +29,9 @@ LONG_LIMIT = 10_000
 _BINARY = ("Catch-bsuite", "DeepSea-bsuite", "Pong-misc")
 _DOWNLOADS = ("MNISTBandit-bsuite",)
 
+# The return from which on an environment counts as solved.
+GOALS = {"CartPole-v1": 475.0, "Acrobot-v1": -100.0, "MountainCar-v0": -110.0}
+
 
 class Outcome(NamedTuple):
     """What one environment answers to one action.

@@ -1,7 +1,7 @@
 """PQN as a task (Gallici et al., 2024): Q-learning without replay and without a target network.
 
-Many environments are played for a while; the lambda-returns of that play are what the network is
-then fitted to, in minibatches, before it is thrown away. Normalized layers keep this stable.
+A round plays many environments for a while and then fits the network to the lambda-returns of these
+steps, in minibatches; the next round begins with new ones. Normalized layers keep this stable.
 Networks, environments, exploration and evaluation are the DQN's.
 
 Shape letters: N environments, K rows a round, B minibatch, A actions.
@@ -16,22 +16,30 @@ import jax.numpy as jnp
 import optax
 from jax import lax, vmap
 
-from research.dqn.acting import HELD, Actors, linear_schedule, start_actors
+from research.dqn.agents import agent_problem, agent_task
 from research.dqn.env_params import with_env_params
 from research.dqn.environments import Environment, make_environment
-from research.dqn.evaluation import evaluate_values
-from research.dqn.exploring import Explored, epsilon_at, explore, training_metrics
-from research.dqn.networks import QNetwork, choose_torso
+from research.dqn.networks import QNetwork, init_params, make_network
 from research.dqn.pqn_config import PQNConfig, PQNHParams, check_rounds
-from research.dqn.problem import agent_problem, agent_task
-from research.dqn.targets import lambda_returns, select, squared
+from research.dqn.rollout import (
+    PADDING,
+    Actors,
+    Explored,
+    epsilon_at,
+    explore,
+    linear_schedule,
+    start_actors,
+    training_metrics,
+)
+from research.dqn.targets import lambda_returns, select
+from research.dqn.values import mean
 from research.optimizer import radam
 from research.shuffle import at_positions, draw_order
-from research.task import Metrics, Problem, Task, in_use
+from research.task import Metrics, Problem, Task, bind, in_use
 
 
 class State(NamedTuple):
-    """What a run carries.
+    """The state of a run.
 
     Attributes:
       params: of the network, float32.
@@ -45,13 +53,13 @@ class State(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """What the network is fitted to.
+    """Observations, actions and the returns that the network is fitted to.
 
     Attributes:
       observation: [B, ...].
       action: int32 [B].
-      returns: float32 [B], the values that the actions should have.
-      valid: float32 [B], 0 where the environment was held and nothing happened, else 1.
+      returns: float32 [B], lambda-returns.
+      valid: float32 [B], 0 for padding after a truncation, which the loss masks out, else 1.
     """
 
     observation: jax.Array
@@ -65,8 +73,7 @@ def init(
 ) -> State:
     """A run before its first environment step."""
     model_key, actors_key = jax.random.split(key)
-    nothing = jnp.zeros((1, *env.observation_shape), env.observation_dtype)
-    params = _network(config, env).init(model_key, nothing)["params"]
+    params = init_params(_network(config, env), env, model_key)
     actors = start_actors(env, with_env_params(shared, hparams), actors_key, config.num_envs)
     return State(params, _optimizer(config, hparams, hparams.learning_rate).init(params), actors)
 
@@ -116,22 +123,6 @@ def step(
     return State(params, opt_state, actors), metrics
 
 
-def evaluate(
-    config: PQNConfig,
-    env: Environment,
-    shared: Any,
-    hparams: PQNHParams,
-    state: State,
-    key: jax.Array,
-) -> Metrics:
-    """Mean return and length of `eval_episodes` episodes in environments of their own."""
-    params, values = (
-        with_env_params(shared, hparams),
-        pqn_values(config, env, hparams, state.params),
-    )
-    return evaluate_values(env, params, values, hparams.eval_epsilon, key, config.eval_episodes)
-
-
 def as_samples(explored: Explored, q_last_NxA: jax.Array, hparams: PQNHParams) -> Samples:
     """The observations and actions of K rows with their lambda-returns: leaves [K, N, ...].
 
@@ -144,12 +135,16 @@ def as_samples(explored: Explored, q_last_NxA: jax.Array, hparams: PQNHParams) -
     v_KxN = jnp.max(jnp.concatenate([explored.q[1:], q_last_NxA[None]]), axis=-1)
     along_time = vmap(lambda_returns, in_axes=(1, 1, 1, None, None), out_axes=1)
     returns = along_time(rows.reward, rows.end, v_KxN, hparams.gamma, hparams.trace_lambda)
-    return Samples(rows.observation, rows.action, returns, (rows.end != HELD).astype(jnp.float32))
+    return Samples(
+        rows.observation, rows.action, returns, (rows.end != PADDING).astype(jnp.float32)
+    )
 
 
 def minibatches(config: PQNConfig, key: jax.Array) -> jax.Array:
-    """Which of a round's environment steps each update sees: int32 [epochs * minibatches, B]; in
-    every epoch each of them once, in an order of its own."""
+    """The environment steps of a round that each update sees: int32 [epochs * minibatches, B].
+
+    Every epoch sees each of them once, in an order of its own.
+    """
     steps = config.train_every
     positions = jnp.arange(steps, dtype=jnp.int32)
     orders = vmap(draw_order)(jax.random.split(key, config.epochs))
@@ -161,7 +156,7 @@ def fit_loss(params: Any, network: QNetwork, batch: Samples) -> jax.Array:
     """Half the mean squared distance of the values of the actions from their returns."""
     q_BxA: Any = network.apply({"params": params}, batch.observation)
     error_B = batch.returns - vmap(select)(q_BxA[..., 0], batch.action)
-    return jnp.sum(batch.valid * squared(error_B)) / jnp.maximum(jnp.sum(batch.valid), 1)
+    return jnp.sum(batch.valid * optax.l2_loss(error_B)) / jnp.maximum(jnp.sum(batch.valid), 1)
 
 
 @cache
@@ -174,7 +169,7 @@ def make_task(config: PQNConfig) -> Task:
     env = make_environment(config.env, config.protocol)
     check_rounds(config)
     _network(config, env)
-    return agent_task(config, env, init, step, evaluate, steps=config.rounds)
+    return agent_task(config, env, init, step, pqn_values, steps=config.rounds)
 
 
 def make_pqn_problem(config: PQNConfig) -> Problem:
@@ -183,33 +178,24 @@ def make_pqn_problem(config: PQNConfig) -> Problem:
     Raises:
       UserError: as `make_task`.
     """
-    return agent_problem(make_task(config), config)
+    return agent_problem(make_task(config), config, "pqn")
 
 
 def pqn_values(
     config: PQNConfig, env: Environment, hparams: PQNHParams, params: Any
 ) -> Callable[[jax.Array], jax.Array]:
-    """What the agent acts by: observations [N, ...] -> action values float32 [N, A]."""
-    del hparams
+    """The function an agent acts by: observations [N, ...] -> action values float32 [N, A]."""
     network = _network(config, env)
 
     def values(observation: jax.Array) -> jax.Array:
-        outputs: Any = network.apply({"params": params}, observation)
-        return outputs[..., 0]
+        outputs = network.apply({"params": params}, observation)
+        return mean.action_values(config, hparams, outputs)
 
     return values
 
 
 def _network(config: PQNConfig, env: Environment) -> QNetwork:
-    return QNetwork(
-        num_actions=env.num_actions,
-        torso=choose_torso(config.torso, env),
-        hidden=config.hidden,
-        layer_norm=config.layer_norm,
-        categories=env.categories,
-        bounds=env.bounds if config.scale_observations else (),
-        dtype=jnp.dtype(config.compute),
-    )
+    return make_network(config, env, bind(mean.head, config))
 
 
 def _optimizer(

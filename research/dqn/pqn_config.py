@@ -1,53 +1,46 @@
-"""What PQN can be told: a static config, and hyper-parameters that each run has its own of."""
+"""Config and hyper-parameters of PQN."""
 
 import dataclasses
 
 from flax import struct
 
-from research.dqn.config import (
-    ENV_HELP,
+from research.dqn.agent_config import (
+    CHOICES,
     LENGTH_HELP,
-    PROTOCOL_HELP,
-    SCALE_HELP,
-    TORSO_HELP,
+    EnvironmentPart,
+    EvaluationPart,
+    NetworkPart,
     check_choices,
     check_divides,
     check_hidden,
 )
 from research.limits import fit_fields
-from research.matmul import PRECISION_HELP
-from research.task import field, off_field
+from research.task import field
 
 
 @dataclasses.dataclass(frozen=True)
-class PQNConfig:
-    """What is compiled into the program. Intervals are in environment steps, of all `num_envs`
-    environments of a run together."""
+class RoundsPart:
+    """What follows every round of environment steps."""
 
-    env: str = field("CartPole-v1", ENV_HELP)
-    protocol: str = field("gymnax", PROTOCOL_HELP)
+    epochs: int = field(4, "how often a round goes over its environment steps", low=1)
+    minibatches: int = field(8, "updates an epoch", low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class PQNConfig(EvaluationPart, NetworkPart, RoundsPart, EnvironmentPart):
+    """What is compiled into the program of PQN. Intervals are in environment steps, of all
+    `num_envs` environments of a run together."""
+
     env_steps: int = field(300_032, "environment steps a run", low=1)
     num_envs: int = field(32, "environments a run steps together", low=1)
     train_every: int = field(1024, "environment steps between rounds of updates", low=1)
-    epochs: int = field(4, "how often a round goes over its environment steps", low=1)
-    minibatches: int = field(8, "updates an epoch", low=1)
-    torso: str = field("auto", TORSO_HELP)
     hidden: tuple[int, ...] = field((128, 128), "widths of the hidden layers, such as 128x128")
-    scale_observations: bool = field(False, SCALE_HELP)
     layer_norm: bool = field(True, "whether hidden layers are normalized")
-    compute: str = field("float32", PRECISION_HELP)
-    eval_episodes: int = field(10, "episodes an evaluation", low=1)
-    off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
         fit_fields(self)
-        check_choices(self)
+        check_choices(self, CHOICES)
         check_hidden(self.hidden)
-
-    @property
-    def rows_per_step(self) -> int:
-        """How often all environments are stepped before a round of updates."""
-        return self.train_every // self.num_envs
 
     @property
     def rounds(self) -> int:
@@ -57,7 +50,7 @@ class PQNConfig:
 
 @struct.dataclass
 class PQNHParams:
-    """What every run may have its own value of."""
+    """The hyper-parameters of PQN: every run has its own value of each."""
 
     learning_rate: float = field(3e-3, "step size of RAdam", low=0, log=True)
     learning_rate_end: float = field(
@@ -78,7 +71,7 @@ class PQNHParams:
 
 
 def check_rounds(config: PQNConfig) -> None:
-    """Environment steps divide into rounds, and a round into minibatches.
+    """Checks that environment steps divide into rounds, and a round into minibatches.
 
     Raises:
       UserError: naming the flag, and the nearest value that fits.

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from jax import lax
 
-from research.dqn.acting import epsilon_greedy
 from research.dqn.environments import Environment
+from research.dqn.rollout import epsilon_greedy
 from research.errors import UserError, shortlist
 
 DRAWN = (

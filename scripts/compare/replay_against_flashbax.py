@@ -24,10 +24,10 @@ import tyro
 from jax import lax, vmap
 
 from research.cli.machine import configure_jax
-from research.dqn import prioritized
-from research.dqn.acting import Row
 from research.dqn.environments import make_environment
-from research.dqn.replay import empty_replay, read, uniform_slots, write
+from research.dqn.replay import empty_replay, read, sum_tree, write
+from research.dqn.replay.uniform import uniform_slots
+from research.dqn.rollout import Row
 from research.errors import plain_exit
 from research.runs.session import device_facts, versions
 
@@ -49,7 +49,7 @@ def ours(slots: int, by_priority: bool) -> tuple[Callable[..., Any], Callable[..
     env = make_environment(ENV)
 
     def init():
-        tree = prioritized.build(jnp.ones(slots)) if by_priority else None
+        tree = sum_tree.build(jnp.ones(slots)) if by_priority else None
         return empty_replay(env, slots), tree
 
     def step(state, observation, key, t):
@@ -63,11 +63,11 @@ def ours(slots: int, by_priority: bool) -> tuple[Callable[..., Any], Callable[..
         if tree is None:
             drawn = uniform_slots(key, BATCH, slots, 1, written, 1)
         else:
-            tree = prioritized.put(tree, t[None] % slots, jnp.ones(1))
-            drawn = prioritized.draw(tree, key, BATCH)
+            tree = sum_tree.put(tree, t[None] % slots, jnp.ones(1))
+            drawn = sum_tree.draw(tree, key, BATCH)
         batch = read(env, replay, drawn, 1, 1, jnp.float32(0.99))
         if tree is not None:
-            tree = prioritized.put(tree, drawn, 1 + batch.r_t)
+            tree = sum_tree.put(tree, drawn, 1 + batch.r_t)
         return (replay, tree), _digest(batch.observation_tm1, batch.observation_t)
 
     return init, step

@@ -14,21 +14,17 @@ from jax.test_util import check_grads
 
 from research.dqn import Config, HParams
 from research.dqn.environments import make_environment
-from research.dqn.learner import (
-    Heads,
-    action_values,
-    make_atoms,
-    make_network,
-    make_optimizer,
-    transition_loss,
-    update,
-)
+from research.dqn.learner import make_optimizer, transition_loss, update
 from research.dqn.networks import QNetwork
 from research.dqn.replay import Batch
+from research.dqn.task import q_network
+from research.dqn.values import VALUES, ValueOutputs, mean
+from research.dqn.values.categorical import make_atoms
+from research.task import bind
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "goldens" / "dqn.json").read_text())
-NET = QNetwork(num_actions=4, torso="mlp", hidden=(16,))
 PLAIN = Config(hidden=(16,))
+NET = QNetwork(num_actions=4, head=bind(mean.head, PLAIN), torso="mlp", hidden=(16,))
 CASES = {"squared": PLAIN, "huber_double": Config(hidden=(16,), loss="huber", double=True)}
 
 # One program for a config; hyper-parameters are traced.
@@ -49,7 +45,9 @@ def golden_batch():
 @partial(jax.jit, static_argnums=(0, 1))
 def first_update(config, network, hparams, params, target, batch, weights):
     opt_state = make_optimizer(config, hparams).init(params)
-    params, _, learned = update(config, network, hparams, params, target, opt_state, batch, weights)
+    params, _, learned = update(
+        config, network, hparams, params, target, opt_state, batch, weights, jax.random.key(0)
+    )
     return params, learned
 
 
@@ -94,13 +92,13 @@ def test_the_gradient_is_pytorchs(case):
 
     def loss(params):
         apply = lambda params, seen: NET.apply({"params": params}, seen)
-        heads = Heads(
+        outputs = ValueOutputs(
             apply(params, batch.observation_tm1),
             apply(target, batch.observation_t),
             jax.lax.stop_gradient(apply(params, batch.observation_t)),
         )
         one = jax.vmap(lambda *args: transition_loss(config, HParams(), *args)[0])
-        return jnp.mean(one(heads, batch.a_tm1, batch.r_t, batch.discount_t))
+        return jnp.mean(one(outputs, batch.a_tm1, batch.r_t, batch.discount_t))
 
     gradients = jax.jit(jax.grad(loss))(params)
     chex.assert_trees_all_close(gradients, arrays(GOLDEN[case]["gradients"]), atol=1e-6, rtol=1e-4)
@@ -111,15 +109,15 @@ def test_the_gradient_is_pytorchs(case):
     [{}, {"loss": "huber"}, {"values": "categorical"}, {"values": "quantile"},
      {"munchausen": True}, {"munchausen": True, "values": "quantile"}],
 )  # fmt: skip
-def test_the_gradient_is_the_slope_of_the_loss(changes):
+def test_the_gradient_is_the_numerical_one(changes):
     config = Config(atoms=7, n_step=1, **changes)
     m = 1 if config.values == "mean" else 7
     first, *others = np.float32(np.random.default_rng(0).normal(size=(4, 3, m)))
 
     @jax.jit
     def loss(online_tm1):
-        heads = Heads(online_tm1, *others)
-        return transition_loss(config, HParams(), heads, jnp.int32(1), 0.5, 0.9)[0]
+        outputs = ValueOutputs(online_tm1, *others)
+        return transition_loss(config, HParams(), outputs, jnp.int32(1), 0.5, 0.9)[0]
 
     check_grads(loss, (first,), order=1, modes=["rev"], eps=1e-3, atol=2e-2, rtol=2e-2)
 
@@ -159,13 +157,13 @@ def test_munchausen_asks_the_target_network_alone_for_the_bonus():
     config, batch = Config(hidden=(16,), n_step=1, munchausen=True), golden_batch()
     _, learned = updated(config, HParams(), batch)
     params, target = arrays(GOLDEN["params"]), arrays(GOLDEN["target_params"])
-    heads = Heads(
+    outputs = ValueOutputs(
         online_tm1=apply(params, batch.observation_tm1),
         target_t=apply(target, batch.observation_t),
         target_tm1=apply(target, batch.observation_tm1),
     )
     one = lambda *args: transition_loss(config, HParams(), *args)[1]
-    expected = jax.jit(jax.vmap(one))(heads, batch.a_tm1, batch.r_t, batch.discount_t)
+    expected = jax.jit(jax.vmap(one))(outputs, batch.a_tm1, batch.r_t, batch.discount_t)
     np.testing.assert_allclose(learned.priority, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -174,20 +172,22 @@ def test_double_learning_of_a_distribution_takes_the_action_that_the_online_netw
     config = Config(atoms=5, values=values)
     hparams = HParams(value_min=-2.0, value_max=2.0)
     rising = np.arange(5, dtype=np.float32)  # of a high value, under either kind
-    heads = Heads(
+    outputs = ValueOutputs(
         online_tm1=np.stack([np.float32(0.3) * rising, rising]),
         target_t=np.stack([rising, -rising]),
         online_t=np.stack([-rising, rising]),
     )
-    flipped = heads._replace(target_t=heads.target_t[::-1])
+    flipped = outputs._replace(target_t=outputs.target_t[::-1])
 
-    def loss(double, heads):
+    def loss(double, outputs):
         chosen = dataclasses.replace(config, double=double)
-        return float(loss_and_priority(chosen, hparams, heads, np.int32(0), 0.5, 0.9)[0])
+        return float(loss_and_priority(chosen, hparams, outputs, np.int32(0), 0.5, 0.9)[0])
 
-    assert loss(True, heads) == pytest.approx(loss(True, flipped._replace(online_t=heads.target_t)))
-    assert loss(False, heads) == pytest.approx(loss(False, flipped))
-    assert abs(loss(True, heads) - loss(False, heads)) > 0.1
+    assert loss(True, outputs) == pytest.approx(
+        loss(True, flipped._replace(online_t=outputs.target_t))
+    )
+    assert loss(False, outputs) == pytest.approx(loss(False, flipped))
+    assert abs(loss(True, outputs) - loss(False, outputs)) > 0.1
 
 
 def test_the_priority_of_a_distribution_that_is_right_is_nothing():
@@ -195,8 +195,8 @@ def test_the_priority_of_a_distribution_that_is_right_is_nothing():
     config = Config(atoms=5, values="categorical")
     logits, rising = np.float32([[0.0, 1.0, 2.0, 0.5, 0.0]]), np.arange(5, dtype=np.float32)[None]
     for shift, right in ((0, True), (1, False)):
-        heads = Heads(online_tm1=logits + shift * rising, target_t=logits)
-        loss, priority = loss_and_priority(config, HParams(), heads, np.int32(0), 0.0, 1.0)
+        outputs = ValueOutputs(online_tm1=logits + shift * rising, target_t=logits)
+        loss, priority = loss_and_priority(config, HParams(), outputs, np.int32(0), 0.0, 1.0)
         assert float(loss) > 1
         assert (abs(float(priority)) < 1e-5) == right
 
@@ -204,13 +204,13 @@ def test_the_priority_of_a_distribution_that_is_right_is_nothing():
 def test_munchausen_quantiles_that_are_all_alike_are_munchausen_q_learning():
     """Of values without spread the priority, the distance from the target, is the mean values'."""
     config, means = Config(munchausen=True, n_step=1), np.random.default_rng(1).normal(size=(4, 3))
-    heads = Heads(*np.float32(means)[:, :, None])
+    outputs = ValueOutputs(*np.float32(means)[:, :, None])
     hparams = HParams(munchausen_scale=0.5, munchausen_temperature=0.3)
     given = hparams, np.int32(1), 0.5, 0.9
-    spread = Heads(*[np.repeat(head, 4, axis=1) for head in heads])
+    spread = ValueOutputs(*[np.repeat(head, 4, axis=1) for head in outputs])
     quantiles = dataclasses.replace(config, values="quantile", atoms=4)
     ours = loss_and_priority(quantiles, hparams, spread, *given[1:])[1]
-    expected = loss_and_priority(config, hparams, heads, *given[1:])[1]
+    expected = loss_and_priority(config, hparams, outputs, *given[1:])[1]
     assert float(ours) == pytest.approx(float(expected), rel=1e-5)
     assert float(expected) > 0.1
 
@@ -231,7 +231,7 @@ def loss_at_random(config):
     """Of the golden batch with two actions under params that any config of equal shapes shares."""
     batch = golden_batch()
     batch = batch._replace(a_tm1=batch.a_tm1 % 2)
-    network = make_network(config, make_environment("CartPole-v1"))
+    network = q_network(config, make_environment("CartPole-v1"))
     shapes = jax.eval_shape(network.init, jax.random.key(0), batch.observation_t)["params"]
     rng = np.random.default_rng(0)
     draw = lambda leaf: np.float32(rng.normal(size=leaf.shape) / np.sqrt(leaf.shape[0]))
@@ -263,7 +263,9 @@ def test_an_option_of_the_target_leaves_terminal_transitions_alone(name):
 
 def test_values_of_a_distribution_are_its_mean():
     hparams = HParams(value_min=-2.0, value_max=2.0)
-    config, values = Config(values="categorical", atoms=5), jax.jit(action_values, static_argnums=0)
+    config = Config(values="categorical", atoms=5)
+    values = lambda config, *args: VALUES[config.values].action_values(config, *args)
+    values = jax.jit(values, static_argnums=0)
     atoms = jax.jit(make_atoms, static_argnums=0)(config, hparams)
     np.testing.assert_allclose(atoms, [-2, -1, 0, 1, 2])
     logits = np.log(np.float32([[[0.5, 0.5, 0, 0, 0], [0, 0, 0, 0.25, 0.75]]]) + np.float32(1e-9))

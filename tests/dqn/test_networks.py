@@ -12,6 +12,16 @@ from research.dqn.networks import QNetwork, choose_torso, scale
 from research.errors import UserError
 
 
+def values(network, x):
+    """A head of one value an action."""
+    return network.actions(x, 1)
+
+
+def five_values(network, x):
+    """A head of five values an action."""
+    return network.actions(x, 5)
+
+
 @partial(jax.jit, static_argnums=0)
 def both(network, observation):
     params = network.init(jax.random.key(0), observation)["params"]
@@ -35,9 +45,9 @@ def bits(*shape):
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("torso", ["conv", "flat"])
-def test_outputs_are_atoms_of_actions(dueling, layer_norm, torso):
+def test_the_head_decides_how_many_outputs_an_action_has(dueling, layer_norm, torso):
     seen = bits(7, 10, 10, 4)
-    network = QNetwork(3, torso, (32, 16), atoms=5, dueling=dueling, layer_norm=layer_norm)
+    network = QNetwork(3, five_values, torso, (32, 16), dueling=dueling, layer_norm=layer_norm)
     params, outputs = jax.eval_shape(partial(both, network), seen)
     assert outputs.shape == (7, 3, 5)
     assert outputs.dtype == jnp.float32
@@ -48,7 +58,7 @@ def test_outputs_are_atoms_of_actions(dueling, layer_norm, torso):
 
 def test_minatars_network_is_the_published_one():
     """16 filters of 3x3, then 128 units (Young and Tian, 2019): 4 channels, 6 actions."""
-    network = QNetwork(6, "conv", (128,))
+    network = QNetwork(6, values, "conv", (128,))
     params, _ = jax.eval_shape(partial(both, network), bits(1, 10, 10, 4))
     sizes = sum(leaf.size for leaf in jax.tree.leaves(params))
     assert sizes == (9 * 4 * 16 + 16) + (8 * 8 * 16 * 128 + 128) + (128 * 6 + 6)
@@ -56,7 +66,7 @@ def test_minatars_network_is_the_published_one():
 
 def test_dueling_advantages_sum_to_nothing():
     """Wang et al. (2016), eq. 9: the mean over actions is the value alone."""
-    network = QNetwork(4, "mlp", (8,), dueling=True)
+    network = QNetwork(4, values, "mlp", (8,), dueling=True)
     x = np.float32(np.random.default_rng(1).normal(size=(6, 3)))
     params, before = initialized(network, x)
     shifted = {**params, "value": {**params["value"], "bias": np.float32([2])}}
@@ -69,7 +79,7 @@ def test_dueling_advantages_sum_to_nothing():
 
 
 def test_a_number_is_seen_as_a_category():
-    network = QNetwork(4, "mlp", (), categories=16)
+    network = QNetwork(4, values, "mlp", (), categories=16)
     params, outputs = initialized(network, np.int32([0, 15]))
     kernel = params["action"]["kernel"]
     assert kernel.shape == (16, 4)
@@ -108,15 +118,15 @@ def test_bounded_numbers_are_brought_to_one_and_others_left():
     assert scale(given, ()) is given
     kernel, bias = np.ones((3, 2), np.float32), np.zeros(2, np.float32)
     params = {"action": {"kernel": kernel, "bias": bias}}
-    networks = QNetwork(2, "mlp", ()), QNetwork(2, "mlp", (), bounds=bounds)
+    networks = QNetwork(2, values, "mlp", ()), QNetwork(2, values, "mlp", (), bounds=bounds)
     outputs = [apply(network, params, given)[:, 0, 0] for network in networks]
     np.testing.assert_allclose(outputs, [[6.8, -4.4], [5.5, -7.0]], rtol=1e-5)
 
 
 def test_products_in_bfloat16_give_nearly_the_same():
     seen = bits(7, 10, 10, 4)
-    params, expected = initialized(QNetwork(3, "conv", (32,)), seen)
-    outputs = apply(QNetwork(3, "conv", (32,), dtype=jnp.bfloat16), params, seen)
+    params, expected = initialized(QNetwork(3, values, "conv", (32,)), seen)
+    outputs = apply(QNetwork(3, values, "conv", (32,), dtype=jnp.bfloat16), params, seen)
     assert outputs.dtype == jnp.float32
     largest = np.max(np.abs(expected))
     assert 0 < np.max(np.abs(np.asarray(outputs) - expected)) < 0.03 * largest

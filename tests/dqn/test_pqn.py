@@ -9,12 +9,21 @@ import pytest
 from jax.test_util import check_grads
 
 from research.dqn import PQN_PRESETS, PQNConfig, PQNHParams, make_pqn_problem
-from research.dqn.acting import CONTINUES, HELD, TERMINATED, TRUNCATED, Finished, Row
 from research.dqn.environments import make_environment
-from research.dqn.exploring import Explored
 from research.dqn.networks import QNetwork
 from research.dqn.pqn import Samples, as_samples, fit_loss, minibatches, pqn_values
+from research.dqn.rollout import (
+    CONTINUES,
+    PADDING,
+    TERMINATED,
+    TRUNCATED,
+    Explored,
+    Finished,
+    Row,
+)
+from research.dqn.values import mean
 from research.errors import UserError
+from research.task import bind
 from tests import contract
 from tests.contract import slow
 from tests.dqn.test_task import GAMMA, KNOWN, STEPS, found_values, step_once
@@ -91,9 +100,9 @@ def test_every_hyperparameter_changes_the_outcome():
 
 
 def test_returns_stop_at_ends_and_cross_none():
-    """One environment, five rows: a step, one cut short, a held one, one that ends, one left."""
+    """One environment, five rows: a step, one cut short, padding, one that ends, one left."""
     gamma, lambda_ = 0.5, 0.25
-    ends = np.array([CONTINUES, TRUNCATED, HELD, TERMINATED, CONTINUES], np.uint8)
+    ends = np.array([CONTINUES, TRUNCATED, PADDING, TERMINATED, CONTINUES], np.uint8)
     rewards = np.array([1, 2, 0, 4, 8], np.float32)
     best = np.array([10, 20, 30, 40, 50], np.float32)  # the value of each row's observation
     q = np.stack([best, best - 1], axis=-1)[:, None]
@@ -125,8 +134,8 @@ def test_an_epoch_sees_every_step_once_in_an_order_of_its_own():
 
 
 def test_the_loss_by_hand_and_its_slope():
-    """Of what was held nothing counts: half of the mean of 3**2 and 1."""
-    network = QNetwork(2, "mlp", ())
+    """Padding is masked out: half of the mean of 3**2 and 1."""
+    network = QNetwork(2, bind(mean.head, None), "mlp", ())
     batch = Samples(
         np.array([[1.0], [2.0], [5.0]], np.float32), np.array([0, 1, 0]),
         np.array([4.0, 3.0, 99.0], np.float32), np.array([1.0, 1.0, 0.0], np.float32),

@@ -8,53 +8,13 @@ from jax import vmap
 from jax.test_util import check_grads
 
 from research.dqn import targets
-from research.dqn.acting import CONTINUES, HELD, TERMINATED, TRUNCATED
+from research.dqn.rollout import CONTINUES, TERMINATED, TRUNCATED
 from tests.dqn.oracles import lenient, rlax
 
 GO, END, CUT = CONTINUES, TERMINATED, TRUNCATED
 
-n_step_return, lambda_returns = jax.jit(targets.n_step_return), jax.jit(targets.lambda_returns)
+lambda_returns = jax.jit(targets.lambda_returns)
 munchausen_bonus = jax.jit(targets.munchausen_bonus)
-
-
-@pytest.mark.parametrize(
-    ("ends", "r_t", "discount_t", "steps"),
-    [
-        ([GO, GO, GO], 1 + 0.5 * 2 + 0.25 * 4, 0.125, 3),
-        ([END, GO, GO], 1, 0, 1),
-        ([GO, END, GO], 1 + 0.5 * 2, 0, 2),
-        ([GO, GO, END], 1 + 0.5 * 2 + 0.25 * 4, 0, 3),
-        ([CUT, HELD, GO], 1, 0.5, 1),
-        ([GO, CUT, HELD], 1 + 0.5 * 2, 0.25, 2),
-        ([GO, GO, CUT], 1 + 0.5 * 2 + 0.25 * 4, 0.125, 3),
-    ],
-)
-def test_a_return_stops_where_the_episode_does(ends, r_t, discount_t, steps):
-    """A time limit bootstraps from the last observation, a terminal state from none."""
-    returns = n_step_return(np.float32([1, 2, 4]), np.uint8(ends), 0.5)
-    np.testing.assert_allclose(returns, (r_t, discount_t, steps), rtol=1e-7)
-
-
-def test_a_return_of_one_step_is_the_reward():
-    returns = n_step_return(np.float32([3]), np.uint8([GO]), 0.9)
-    np.testing.assert_allclose(returns, (3.0, 0.9, 1), rtol=1e-7)
-
-
-def test_n_step_returns_are_rlaxs():
-    rng = np.random.default_rng(0)
-    rewards = rng.normal(size=20).astype(np.float32)
-    ends = np.where(rng.random(20) < 0.2, END, GO).astype(np.uint8)
-    values = rng.normal(size=20).astype(np.float32)
-    n, gamma = 4, 0.9
-    with lenient():
-        discounts = gamma * (ends != END).astype(np.float32)
-        theirs = jax.jit(rlax.n_step_bootstrapped_returns, static_argnums=3)
-        expected = np.asarray(theirs(rewards, discounts, values, n))
-    for start in range(20 - n + 1):
-        part = slice(start, start + n)
-        ours = jax.device_get(n_step_return(rewards[part], ends[part], gamma))
-        value = values[start + int(ours.steps) - 1]
-        np.testing.assert_allclose(ours.r_t + ours.discount_t * value, expected[start], rtol=1e-5)
 
 
 def test_q_learning_by_hand():
@@ -134,8 +94,8 @@ def test_a_bonus_is_never_below_its_scale():
     assert munchausen_bonus(far, 1, 0.9, 0.03) == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize("function", [targets.squared, targets.huber])
-def test_the_slope_of_a_loss(function):
+@pytest.mark.parametrize("function", list(targets.LOSSES.values()))
+def test_the_gradient_of_a_loss(function):
     for error in (-3.0, -0.5, 0.7, 2.0):
         check_grads(
             jax.jit(function), (np.float32(error),), order=1, modes=["rev"], eps=1e-2, rtol=1e-2
@@ -144,7 +104,9 @@ def test_the_slope_of_a_loss(function):
 
 def test_losses_by_hand_and_as_in_rlax():
     errors = np.float32([-3, -1, -0.5, 0, 0.5, 2])
-    squared, huber = jax.jit(lambda error: (targets.squared(error), targets.huber(error)))(errors)
+    squared, huber = jax.jit(
+        lambda error: (targets.LOSSES["squared"](error), targets.LOSSES["huber"](error))
+    )(errors)
     np.testing.assert_allclose(squared, [4.5, 0.5, 0.125, 0, 0.125, 2])
     np.testing.assert_allclose(huber, [2.5, 0.5, 0.125, 0, 0.125, 1.5])
     with lenient():

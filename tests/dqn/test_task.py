@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from research.dqn import Config, HParams, make_problem
-from research.dqn.acting import HELD
 from research.dqn.env_params import add_env_params
 from research.dqn.environments import make_environment
-from research.dqn.exploring import epsilon_at
-from research.dqn.prioritized import build
-from research.dqn.task import importance_exponent_at, policy_values
+from research.dqn.replay.sum_tree import build
+from research.dqn.rollout import PADDING, epsilon_at
+from research.dqn.task import policy_values
 from research.engine import Cadence, sweep
 from tests import contract
 from tests.contract import slow
@@ -239,25 +238,19 @@ def test_epsilon_falls_over_its_fraction_of_all_environment_steps():
     np.testing.assert_allclose(at, [1.0, 0.6, 0.2, 0.2], rtol=1e-6)
 
 
-def test_importance_weights_correct_in_full_at_the_end():
-    hparams = HParams(importance_exponent=0.4)
-    at = importance_exponent_at(CONFIG, hparams, np.array([0, 500, 1000]))
-    np.testing.assert_allclose(at, [0.4, 0.7, 1.0], rtol=1e-6)
-
-
 def test_priorities_follow_the_errors_and_hold_for_the_slots_that_begin_a_transition():
     states = contract.run(case("rainbow"), 60).states
     priorities = jax.tree.map(lambda leaf: np.asarray(leaf[0]), states.priorities)
     ends = np.asarray(states.replay.ends[0])
     values = priorities.tree.levels[0].ravel()[:160]
-    held = ends == HELD
-    assert held.any()
-    assert (values[held] == 0).all()
+    padding = ends == PADDING
+    assert padding.any()
+    assert (values[padding] == 0).all()
     rows, newest = 40, (CONFIG.warmup_rows + 60 * CONFIG.rows_per_step - 1) % 40
     row = np.arange(160) // 4
     incomplete = (newest - row) % rows < 3
     assert (values[incomplete] == 0).all()
-    assert (values[~held & ~incomplete] > 0).all()
+    assert (values[~padding & ~incomplete] > 0).all()
     assert len(np.unique(values)) > 20
     assert priorities.largest >= values.max()
     for ours, anew in zip(priorities.tree.levels, jax.jit(build)(values).levels, strict=True):

@@ -1,4 +1,4 @@
-"""Proportional prioritized sampling of one run: a sum tree of fan-out 16 over the replay's slots.
+"""A sum tree of fan-out 16 over the slots of a replay, to sample them by priority.
 
 Shape letters: S slots, B batch, F fan-out.
 
@@ -7,7 +7,7 @@ seventeen, and every level costs one short read for each sample. A sum is always
 numbers below it, never corrected by a difference: it cannot drift.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -84,20 +84,6 @@ def draw(tree: SumTree, key: jax.Array, batch: int) -> jax.Array:
         rest_B = rest_B - jnp.sum(before, axis=1)
         node_B = node_B * FAN_OUT + place
     return node_B
-
-
-def importance_weights(priority_B: jax.Array, total: Any, count: Any, beta: Any) -> jax.Array:
-    """`(1 / (N P(i)))**beta` over the largest of them (Schaul et al., 2016, section 3.4).
-
-    Args:
-      priority_B: float32 [B], the numbers of the slots drawn.
-      total: float32 [], of the tree.
-      count: N, how many slots could have been drawn.
-      beta: float32 [].
-    """
-    probability_B = priority_B / jnp.maximum(total, jnp.finfo(jnp.float32).tiny)
-    weight_B = jnp.power(jnp.maximum(count * probability_B, 1e-12), -beta)
-    return weight_B / jnp.max(weight_B)
 
 
 def _rows(level: jax.Array, nodes_B: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Environments stepped together: what becomes of an episode's end, and which action is taken."""
+"""Environments stepped together: how episodes end, which actions are taken, whole episodes."""
 
 from functools import cache, partial
 
@@ -7,18 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.dqn.acting import (
+from research.dqn.environments import make_environment
+from research.dqn.rollout import (
     CONTINUES,
-    HELD,
+    PADDING,
     TERMINATED,
     TRUNCATED,
     epsilon_greedy,
-    keep_up,
+    extended_epsilon_greedy,
     linear_schedule,
+    play_episodes,
     start_actors,
     step_actors,
 )
-from research.dqn.environments import make_environment
 from tests.dqn import worlds
 
 
@@ -50,24 +51,24 @@ def test_after_an_observation_comes_its_successor_or_an_end():
     rows, _ = play("Diary-test", n=4, steps=300)
     episode, place, last_action = np.moveaxis(rows.observation, -1, 0)
     end = rows.end
-    assert set(np.unique(end)) == {CONTINUES, TERMINATED, TRUNCATED, HELD}
+    assert set(np.unique(end)) == {CONTINUES, TERMINATED, TRUNCATED, PADDING}
     goes_on = (end[:-1] == CONTINUES) | (end[:-1] == TRUNCATED)
     np.testing.assert_array_equal(episode[1:][goes_on], episode[:-1][goes_on])
     np.testing.assert_array_equal(place[1:][goes_on], place[:-1][goes_on] + 1)
     np.testing.assert_array_equal(last_action[1:][goes_on], rows.action[:-1][goes_on])
-    anew = (end[:-1] == TERMINATED) | (end[:-1] == HELD)
+    anew = (end[:-1] == TERMINATED) | (end[:-1] == PADDING)
     np.testing.assert_array_equal(place[1:][anew], 0)
     assert np.all(episode[1:][anew] != episode[:-1][anew])
 
 
-def test_a_cut_shows_the_last_observation_for_one_held_step():
+def test_a_truncation_is_followed_by_one_row_of_padding():
     rows, _ = play("Diary-test", n=4, steps=300)
     cut = rows.end[:-1] == TRUNCATED
-    np.testing.assert_array_equal(rows.end[1:][cut], HELD)
+    np.testing.assert_array_equal(rows.end[1:][cut], PADDING)
     np.testing.assert_array_equal(rows.observation[1:][cut][:, 1], 4)  # the limit
-    np.testing.assert_array_equal(cut, rows.end[1:] == HELD)
-    assert np.all(rows.reward[rows.end == HELD] == 0)
-    played = rows.end != HELD
+    np.testing.assert_array_equal(cut, rows.end[1:] == PADDING)
+    assert np.all(rows.reward[rows.end == PADDING] == 0)
+    played = rows.end != PADDING
     np.testing.assert_array_equal(rows.reward[played], rows.observation[played][:, 1] + 1)
 
 
@@ -77,7 +78,7 @@ def test_episodes_are_counted_with_their_returns_and_lengths():
     for n in range(4):
         total, length = 0.0, 0
         for t in range(300):
-            if rows.end[t, n] == HELD:
+            if rows.end[t, n] == PADDING:
                 continue
             total, length = total + rows.reward[t, n], length + 1
             if rows.end[t, n] in (TERMINATED, TRUNCATED):
@@ -121,46 +122,46 @@ def test_of_equal_values_the_first_is_taken():
     assert choose(np.zeros((3, 4), np.float32), 0.0, jax.random.key(0)).tolist() == [0, 0, 0]
 
 
-def kept_up(length, epsilon, steps=4000, n=8):
-    """Actions and `kept` [steps, N] where action 0 is the best of three."""
-    return jax.device_get(keep_up_often(steps, n, length, epsilon))
+def repetitions(length, epsilon, steps=4000, n=8):
+    """Actions and `repeated` [steps, N] where action 0 is the best of three."""
+    return jax.device_get(extended_epsilon_greedy_often(steps, n, length, epsilon))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def keep_up_often(steps, n, length, epsilon):
+def extended_epsilon_greedy_often(steps, n, length, epsilon):
     q = jnp.tile(jnp.array([1.0, 0.0, 0.0]), (n, 1))
 
-    def body(kept, key):
-        action, kept = keep_up(q, epsilon, length, kept, key)
-        return kept, (action, kept)
+    def body(repeated, key):
+        action, repeated = extended_epsilon_greedy(q, epsilon, length, repeated, key)
+        return repeated, (action, repeated)
 
     keys = jax.random.split(jax.random.key(0), steps)
     return jax.lax.scan(body, jnp.full(n, -1), keys)[1]
 
 
-def test_a_random_action_is_kept_up_for_so_long_in_the_mean():
+def test_a_random_action_is_repeated_for_so_long_on_average():
     """Three random choices in a row may be the same, which lengthens what is seen by 3/2."""
     length, epsilon = 5.0, 1.0
-    actions, kept = kept_up(length, epsilon)
-    np.testing.assert_array_equal(actions, kept)
+    actions, repeated = repetitions(length, epsilon)
+    np.testing.assert_array_equal(actions, repeated)
     changes = np.mean(actions[1:] != actions[:-1])
     assert changes == pytest.approx(2 / 3 / length, rel=0.05)
 
 
-def test_kept_up_for_one_step_is_plain_epsilon_greedy():
-    actions, kept = kept_up(1.0, 0.3)
-    assert np.mean(kept >= 0) == pytest.approx(0.3, rel=0.05)
+def test_repeating_for_one_step_is_plain_epsilon_greedy():
+    actions, repeated = repetitions(1.0, 0.3)
+    assert np.mean(repeated >= 0) == pytest.approx(0.3, rel=0.05)
     assert np.mean(actions != 0) == pytest.approx(0.2, rel=0.05)
-    again = (kept[1:] >= 0) & (kept[:-1] >= 0)
+    again = (repeated[1:] >= 0) & (repeated[:-1] >= 0)
     assert np.mean(again) == pytest.approx(0.09, rel=0.1)
 
 
 def test_the_share_of_random_steps_grows_with_their_length():
-    _, kept = kept_up(10.0, 0.1)
-    assert np.mean(kept >= 0) == pytest.approx(0.1 / (0.1 + 0.9 / 10), rel=0.05)
+    _, repeated = repetitions(10.0, 0.1)
+    assert np.mean(repeated >= 0) == pytest.approx(0.1 / (0.1 + 0.9 / 10), rel=0.05)
 
 
-def test_nothing_is_kept_up_into_the_next_episode():
+def test_no_action_is_repeated_into_the_next_episode():
     env = make_environment("Discounted-test")
 
     @jax.jit
@@ -168,13 +169,54 @@ def test_nothing_is_kept_up_into_the_next_episode():
         start_key, *step_keys = jax.random.split(key, 3)
         actors, seen = start_actors(env, env.params, start_key, 3), []
         for step_key in step_keys:  # episodes of two steps
-            actors = actors._replace(kept=jnp.array([1, 0, -1]))
+            actors = actors._replace(repeated=jnp.array([1, 0, -1]))
             actors, row, _ = step_actors(env, env.params, actors, jnp.zeros(3, jnp.int32), step_key)
-            seen.append((row.end, actors.kept))
+            seen.append((row.end, actors.repeated))
         return seen
 
-    (first_end, first_kept), (end, kept) = jax.device_get(two_steps(jax.random.key(0)))
+    (first_end, first_repeated), (end, repeated) = jax.device_get(two_steps(jax.random.key(0)))
     assert (first_end == CONTINUES).all()
-    assert first_kept.tolist() == [1, 0, -1]
+    assert first_repeated.tolist() == [1, 0, -1]
     assert (end == TERMINATED).all()
-    assert kept.tolist() == [-1, -1, -1]
+    assert repeated.tolist() == [-1, -1, -1]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def program(name, episodes, action, epsilon, seed):
+    env = make_environment(name)
+    always = lambda seen: jnp.tile(jax.nn.one_hot(action, 2)[None], (len(seen), 1))
+    return play_episodes(env, env.params, always, epsilon, jax.random.key(seed), episodes)
+
+
+def played(name, action, episodes=4000, epsilon=0.0, seed=0):
+    """Returns and lengths where this action has the largest value."""
+    return jax.device_get(program(name, episodes, action, epsilon, seed))
+
+
+def test_returns_are_undiscounted_sums_of_one_episode():
+    """The diary pays place + 1, for at most 4 steps: 1, 3, 6 or 10."""
+    assert "Diary-test" in worlds.WORLDS
+    returns, lengths = played("Diary-test", 0, episodes=64)
+    assert set(lengths.tolist()) == {1, 2, 3, 4}
+    np.testing.assert_array_equal(returns, lengths * (lengths + 1) / 2)
+
+
+def test_the_greedy_action_is_taken():
+    for action, expected in ((0, -1.0), (1, 1.0)):
+        returns, lengths = played("Chosen-test", action)
+        np.testing.assert_array_equal(returns, expected)
+        np.testing.assert_array_equal(lengths, 1)
+
+
+def test_with_epsilon_some_actions_are_random():
+    returns, _ = played("Chosen-test", 1, epsilon=0.5)
+    np.testing.assert_allclose(np.mean(returns == 1), 0.75, atol=0.03)
+
+
+def test_episodes_and_keys_differ():
+    """CartPole pushed to one side falls after 8 to 11 steps, by where it started."""
+    _, lengths = played("CartPole-v1", 1, episodes=64)
+    assert set(lengths.tolist()) <= {8, 9, 10, 11}
+    assert len(set(lengths.tolist())) > 1
+    _, other = played("CartPole-v1", 1, episodes=64, seed=1)
+    assert (lengths != other).any()

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from research.dqn.acting import HELD, TERMINATED, Row
 from research.dqn.environments import make_environment
-from research.dqn.replay import empty_replay, pack, read, uniform_slots, unpack, write
+from research.dqn.replay import empty_replay, read, write
+from research.dqn.replay.ring import pack, unpack
+from research.dqn.replay.uniform import uniform_slots
+from research.dqn.rollout import PADDING, TERMINATED, Row
 from tests.dqn import worlds
 from tests.dqn.oracles import flashbax, lenient
-from tests.dqn.test_acting import play
+from tests.dqn.test_rollout import play
 
 GAMMA = 0.5
 put_row = jax.jit(write)
@@ -55,7 +57,7 @@ def test_what_is_read_is_what_happened(n):
     batch = read_all(env, replay, slots_B, n_envs, n)
     valid = batch.valid > 0
     assert valid.sum() < len(valid)
-    np.testing.assert_array_equal(valid, np.asarray(replay.ends)[slots_B] != HELD)
+    np.testing.assert_array_equal(valid, np.asarray(replay.ends)[slots_B] != PADDING)
     before, after = batch.observation_tm1[valid], batch.observation_t[valid]
     discount = batch.discount_t[valid]
     steps_taken = after[:, 1] - before[:, 1]

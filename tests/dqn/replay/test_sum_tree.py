@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from research.dqn.prioritized import build, draw, get, importance_weights, put
+from research.dqn.replay.sum_tree import build, draw, get, put
 from tests.dqn.oracles import flashbax, lenient
 
 build_tree = jax.jit(build)
-get_from, weigh = jax.jit(get), jax.jit(importance_weights)
+get_from = jax.jit(get)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -117,26 +117,3 @@ def test_probabilities_are_flashbaxs():
     assert len(theirs) >= 3
     for slot, probability in theirs.items():
         assert ours[slot] == pytest.approx(probability, rel=1e-4)
-
-
-def test_importance_weights_by_hand():
-    """Of 4 slots with 1, 1, 2, 4: N P is 1/2, 1/2, 1, 2."""
-    values = np.float32([1, 1, 2, 4])
-    weights = weigh(values, 8.0, 4.0, 1.0)
-    np.testing.assert_allclose(weights, [1, 1, 0.5, 0.25], rtol=1e-6)
-    weights = weigh(values, 8.0, 4.0, 0.5)
-    np.testing.assert_allclose(weights, [1, 1, 0.5**0.5, 0.5], rtol=1e-6)
-    np.testing.assert_allclose(weigh(values, 8.0, 4.0, 0.0), 1)
-
-
-def test_weights_undo_the_bias_of_the_draws():
-    """With beta 1 the weighted mean over draws is the plain mean over slots."""
-    rng = np.random.default_rng(4)
-    values = np.float32(rng.random(50) + 0.05)
-    payload = np.float32(rng.normal(size=50))
-    tree = build_tree(values)
-    drawn = np.asarray(draws(tree, 5, 20_000, 8)).ravel()
-    weights = np.asarray(weigh(values[drawn], values.sum(), 50.0, 1.0))
-    estimate = float(np.sum(weights * payload[drawn]) / np.sum(weights))
-    assert estimate == pytest.approx(float(payload.mean()), abs=0.01)
-    assert abs(float(payload[drawn].mean()) - float(payload.mean())) > 0.03

@@ -1,0 +1,76 @@
+"""What the tasks of all agents have in common: a policy, its evaluation, and an environment."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from research.dqn.env_params import with_env_params
+from research.dqn.environments import GOALS, Environment, make_environment
+from research.dqn.rollout import evaluate_values
+from research.task import Metrics, Problem, Requirement, Task, bind, nothing_required
+
+
+def agent_task(
+    config: Any,
+    env: Environment,
+    init: Callable[..., Any],
+    step: Callable[..., Any],
+    policy_values: Callable[..., Any],
+    *,
+    steps: int,
+    work_at_start: int = 0,
+    requirements: Callable[[Any], Sequence[Requirement]] = nothing_required,
+) -> Task:
+    """The task of an agent, from functions that take `config` and `env` first.
+
+    Args:
+      config: with `env`, `train_every` and `eval_episodes`.
+      policy_values: `(config, env, hparams, params) -> observations [N, ...] -> action values
+        float32 [N, A]`, by which the agent acts.
+      steps, work_at_start, requirements: as of `Task`.
+    """
+    return Task(
+        init=bind(init, config, env),
+        step=bind(step, config, env),
+        evaluate=bind(evaluate, config, env, policy_values),
+        key_metric="evaluation_return",
+        higher_is_better=True,
+        work_unit="env steps",
+        work_per_step=config.train_every,
+        work_at_start=work_at_start,
+        steps=steps,
+        goal=GOALS.get(config.env),
+        requirements=requirements,
+    )
+
+
+def evaluate(
+    config: Any,
+    env: Environment,
+    policy_values: Callable[..., Any],
+    shared: Any,
+    hparams: Any,
+    state: Any,
+    key: jax.Array,
+) -> Metrics:
+    """Mean return and length of `eval_episodes` episodes in environments of their own."""
+    return evaluate_values(
+        env,
+        with_env_params(shared, hparams),
+        policy_values(config, env, hparams, state.params),
+        hparams.eval_epsilon,
+        key,
+        config.eval_episodes,
+    )
+
+
+def agent_problem(task: Task, config: Any, algorithm: str) -> Problem:
+    """The task, and the environment's parameters for all runs to share.
+
+    Args:
+      algorithm: its name in `algorithms`, for the record.
+    """
+    env = make_environment(config.env, config.protocol)
+    facts = {"algorithm": algorithm, "environment": config.env, "protocol": config.protocol}
+    return Problem(task, env.params, facts)
