@@ -49,9 +49,9 @@ class LearningPart:
     n_step: int = field(10, "steps of reward before the bootstrap", low=1)
     replay: str = field("uniform", "uniform, or prioritized (Schaul et al., 2016)")
     values: str = field(
-        "mean", "of returns: mean, or their distribution: categorical (C51), quantile (QR-DQN)"
+        "mean", "mean returns, or their distribution: categorical (C51), quantile (QR-DQN) or iqn"
     )
-    atoms: int = field(51, "of a categorical or quantile distribution", low=2)
+    atoms: int = field(51, "numbers that a distribution of returns has for each action", low=2)
     loss: str = field("squared", "squared or huber; of mean values")
 
 

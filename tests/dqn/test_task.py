@@ -31,6 +31,8 @@ VARIANTS = {
     "rainbow": {"env": "Cut-test", "double": True, "dueling": True, "n_step": 3,
                 "replay": "prioritized", "values": "categorical", "atoms": 7},
     "quantile": {"env": "Cut-test", "values": "quantile", "atoms": 5, "munchausen": True},
+    "iqn": {"env": "Cut-test", "values": "iqn", "atoms": 5, "double": True, "dueling": True,
+            "replay": "prioritized"},
     "image": {"env": "Breakout-MinAtar", "hidden": (8,), "protocol": "original"},
 }  # fmt: skip
 HPARAMS = HParams(learning_rate=2.5e-4, learning_rate_end=1.0, epsilon_fraction=0.05)
@@ -52,12 +54,14 @@ def test_a_lane_is_a_lone_run(variant):
     contract.check_a_lane_is_a_lone_run(case(variant), STEPS, atol=1e-4)
 
 
-@pytest.mark.parametrize("variant", ["plain", "rainbow"])
+@pytest.mark.parametrize("variant", ["plain", "rainbow", slow("iqn")])
 def test_place_changes_no_bit(variant):
     contract.check_place_changes_no_bit(case(variant), STEPS)
 
 
-@pytest.mark.parametrize("variant", ["plain", "rainbow", slow("quantile"), slow("image")])
+@pytest.mark.parametrize(
+    "variant", ["plain", "rainbow", slow("quantile"), slow("iqn"), slow("image")]
+)
 def test_all_steps_are_half_a_file_and_half(tmp_path, variant):
     contract.check_resumes_bit_for_bit(case(variant), tmp_path)
 
@@ -288,6 +292,7 @@ ALGORITHMS = {
                 "values": "categorical", "atoms": 17},
     "categorical": {"values": "categorical", "atoms": 17},
     "quantile": {"values": "quantile", "atoms": 8},
+    "iqn": {"values": "iqn", "atoms": 8, "hidden": (32, 32)},
 }  # fmt: skip
 
 
@@ -321,7 +326,8 @@ def found_values(name, problem, hparams, values_by, seeds=2):
     ("name", "algorithm"),
     [
         *(("Mixed-test", algorithm) for algorithm in ("n-step", "rainbow")),
-        *(slow("Mixed-test", algorithm) for algorithm in ("double", "categorical", "quantile")),
+        *(slow("Mixed-test", algorithm)
+          for algorithm in ("double", "categorical", "quantile", "iqn")),
         *(slow(name, "plain") for name in sorted(KNOWN)),
         *(slow(name, algorithm) for name in ("Chosen-test", "Cut-test")
           for algorithm in ALGORITHMS if algorithm != "plain"),
@@ -333,8 +339,8 @@ def test_it_finds_the_values_of_the_diagnostic_environments(name, algorithm):
     those that it consists of tell it once more where nothing else is learned."""
     config = Config(
         env=name, env_steps=8000, num_envs=8, train_every=8, learning_starts=160,
-        buffer_size=3200, batch_size=32, target_update_every=80, hidden=(32,), eval_episodes=2,
-        **{"n_step": 1} | ALGORITHMS[algorithm],
+        buffer_size=3200, batch_size=32, target_update_every=80, eval_episodes=2,
+        **{"n_step": 1, "hidden": (32,)} | ALGORITHMS[algorithm],
     )  # fmt: skip
     hparams = HParams(
         learning_rate=1e-2, learning_rate_end=0.02, gamma=GAMMA, epsilon_end=1.0,

@@ -53,7 +53,7 @@ def check(config: Any) -> None:
     if config.munchausen:
         raise UserError(
             "--munchausen True: it shifts every return by its own amount, which fixed atoms "
-            "cannot follow; use --values mean or quantile"
+            "cannot follow; use --values mean, quantile or iqn"
         )
     check_loss(config)
 
