@@ -30,8 +30,8 @@ class EnvironmentPart:
         "gymnax",
         "gymnax, or for MinAtar original: sticky actions, all six actions, no short time limit",
     )
-    env_steps: int = field(100_000, "environment steps a run", low=1)
-    num_envs: int = field(10, "environments a run steps together", low=1)
+    env_steps: int = field(100_000, "environment steps of a run", low=1)
+    num_envs: int = field(10, "environments that a run steps together", low=1)
     train_every: int = field(10, "environment steps between updates", low=1)
 
     @property
@@ -48,10 +48,8 @@ class NetworkPart:
         "auto", "auto (by the observation), mlp, flat (flattens) or conv (16 filters of 3x3)"
     )
     hidden: tuple[int, ...] = field((64, 64), "widths of the hidden layers, such as 64x64")
-    scale_observations: bool = field(
-        False, "whether numbers of an observation that have bounds are scaled to -1..1"
-    )
-    layer_norm: bool = field(False, "whether hidden layers are normalized")
+    scale_observations: bool = field(False, "scale the bounded numbers of an observation to -1..1")
+    layer_norm: bool = field(False, "normalize hidden layers")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +57,7 @@ class EvaluationPart:
     """The precision of all computation, and how a run is evaluated."""
 
     compute: str = field("float32", PRECISION_HELP)
-    eval_episodes: int = field(10, "episodes an evaluation", low=1)
+    eval_episodes: int = field(10, "episodes of an evaluation", low=1)
     off: tuple[str, ...] = off_field()
 
 

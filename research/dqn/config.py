@@ -33,7 +33,7 @@ class ReplayPart:
         1_000, "environment steps with random actions before the first update", low=1
     )
     buffer_size: int = field(10_000, "transitions that the replay holds", low=1)
-    batch_size: int = field(64, "transitions an update", low=1)
+    batch_size: int = field(64, "transitions of an update", low=1)
     target_update_every: int = field(
         500, "environment steps between moves of the target network", low=1
     )
@@ -95,30 +95,40 @@ class HParams:
 
     learning_rate: float = field(1e-3, "step size of Adam", low=0, log=True)
     learning_rate_end: float = field(
-        0.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
+        0.0, "share of learning-rate that is left at the end of its linear decay", low=0, high=1
     )
     adam_eps: float = field(1e-8, "added to the denominator of Adam", above=0, log=True)
     max_grad_norm: float = field(
-        10.0, "global norm that the gradient is clipped to; 0: never", low=0, zero_is_off=True
+        10.0, "global norm that gradients are clipped to; 0: no clipping", low=0, zero_is_off=True
     )
-    gamma: float = field(0.99, "discount a step", low=0, high=1)
-    epsilon_start: float = field(1.0, "probability of a random action at first", low=0, high=1)
-    epsilon_end: float = field(0.05, "and later", low=0, high=1)
+    gamma: float = field(0.99, "discount of one step", low=0, high=1)
+    epsilon_start: float = field(
+        1.0, "probability of a random action at the beginning", low=0, high=1
+    )
+    epsilon_end: float = field(
+        0.05, "probability of a random action after its linear decay", low=0, high=1
+    )
     exploration_length: float = field(1.0, LENGTH_HELP, low=1)
-    epsilon_fraction: float = field(0.3, "of env-steps, until it is epsilon-end", low=0, high=1)
+    epsilon_fraction: float = field(
+        0.3, "share of env-steps that the decay of epsilon takes", low=0, high=1
+    )
     tau: float = field(
         1.0, "how far the target network moves: 1 copies (hard), less averages (Polyak)",
         above=0, high=1,
     )  # fmt: skip
     priority_exponent: float = field(0.6, "alpha of prioritized replay", low=0)
     importance_exponent: float = field(
-        0.4, "beta of prioritized replay at first; it rises to 1 at the end", low=0, high=1
+        0.4, "beta of prioritized replay at the beginning; it rises to 1", low=0, high=1
     )
     value_min: float = field(-10.0, "the lowest atom of C51")
     value_max: float = field(10.0, "the highest atom of C51")
     munchausen_scale: float = field(0.9, "alpha of Munchausen", low=0, high=1)
-    munchausen_temperature: float = field(0.03, "of its softmax policy", low=1e-6)
-    eval_epsilon: float = field(0.001, "random actions in evaluation", low=0, high=1)
+    munchausen_temperature: float = field(
+        0.03, "temperature of the softmax policy of Munchausen", low=1e-6
+    )
+    eval_epsilon: float = field(
+        0.001, "probability of a random action in evaluation", low=0, high=1
+    )
 
 
 def requirements(config: Config, hparams: HParams) -> Sequence[Requirement]:

@@ -1,4 +1,4 @@
-"""Parameters of an environment as hyper-parameters: each run may have its own of them, too."""
+"""Parameters of an environment as hyper-parameters, of which each run may have its own values."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ PREFIX = "env_"
 
 @dataclasses.dataclass(frozen=True)
 class EnvParamFlags:
-    """A flag for the environment's parameters."""
+    """The flag `--env-param`, for parameters of the environment."""
 
     env_param: Annotated[
         tuple[str, ...],
@@ -30,11 +30,11 @@ class EnvParamFlags:
 
 
 def take_env_params(arguments: Any, hparams: Any) -> tuple[Any, Any]:
-    """`--env-param gravity=9.8,20` as if there were a flag `--env-gravity 9.8 20`.
+    """Turns `--env-param gravity=9.8,20` into a hyper-parameter `env_gravity` with two values.
 
     Args:
       arguments: with `env`, `protocol` and `env_param`.
-      hparams: the hyper-parameters that there are flags for.
+      hparams: the hyper-parameters that have flags.
 
     Returns:
       The arguments with a tuple for each parameter given, and `hparams` with a field for it.
@@ -68,7 +68,7 @@ def add_env_params(hparams: Any, env: Environment, names: Sequence[str]) -> Any:
 
 
 def with_env_params(params: Any, hparams: Any) -> Any:
-    """The environment's parameters, with those that `hparams` has a field for."""
+    """The environment's parameters, with the values of the fields `env_NAME` of `hparams`."""
     given = {
         field.name.removeprefix(PREFIX): getattr(hparams, field.name)
         for field in dataclasses.fields(hparams)
@@ -90,7 +90,7 @@ def _read(word: str, value: str, default: Any) -> Any:
     """One value, of the type of the parameter's default.
 
     Raises:
-      UserError: if it is none, or does not fit an int32 or float32.
+      UserError: if it has another type, or does not fit an int32 or float32.
     """
     readers = {bool: {"True": True, "False": False}.__getitem__, int: int, float: float}
     checks = {bool: as_bool, int: as_int, float: as_float}

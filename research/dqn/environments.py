@@ -1,7 +1,7 @@
 """Gymnax environments with a discrete choice of actions, under one plain interface.
 
-What gymnax leaves to its users is settled here: observations in their smallest exact type, float32
-rewards, a state whose types do not change, and a time limit told apart from an end.
+It adds what gymnax leaves to its users: observations in their smallest exact type, float32 rewards,
+a state whose types do not change, and time limits apart from terminal states.
 
 gymnax is imported inside functions only: its modules make arrays as they load, and with the first
 array JAX fixes its devices, which a program has yet to choose when it imports this module.
@@ -34,13 +34,13 @@ GOALS = {"CartPole-v1": 475.0, "Acrobot-v1": -100.0, "MountainCar-v0": -110.0}
 
 
 class Outcome(NamedTuple):
-    """What one environment answers to one action.
+    """The result of one step of one environment.
 
     Attributes:
       observation: what the agent sees next; after an end, of the new episode.
       final_observation: what this action led to, before any reset.
       reward: float32 [].
-      terminated: bool [], the episode ended, and there is nothing after it.
+      terminated: bool [], the episode ended in a terminal state.
       truncated: bool [], a time limit cut the episode short. Never together with `terminated`.
     """
 
@@ -59,11 +59,11 @@ class Environment(NamedTuple):
       num_actions: A; actions are int32 from 0 to A - 1.
       observation_shape: of what `reset` and `step` give.
       observation_dtype: bool where every number is 0 or 1.
-      categories: how many values the observation takes, if it is one whole number; else 0.
-      bounds: (low, high) of every number of a vector, infinite where there is none; () of others.
+      categories: how many values an observation takes that is one integer; 0 for any other.
+      bounds: (low, high) of every number of a vector, infinite without a bound; () for others.
       params: the default parameters, a pytree of float32, int32 and bool arrays.
       reset: `(params, key) -> (state, observation)`.
-      step: `(params, key, state, action) -> (state, Outcome)`; starts anew where an episode ended.
+      step: `(params, key, state, action) -> (state, Outcome)`; an episode that ended is reset.
       raw: the gymnax environment.
     """
 
@@ -84,10 +84,10 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
     """Makes an environment by its gymnax name.
 
     Args:
-      name: such as CartPole-v1 or Breakout-MinAtar; one that was registered with gymnax, too.
-      protocol: `gymnax` takes the environment as it is. For MinAtar there is also `original`
+      name: any that is registered with gymnax, such as CartPole-v1 or Breakout-MinAtar.
+      protocol: `gymnax` leaves the environment as it is. For MinAtar there is also `original`
         (Young and Tian, 2019): with probability 0.1 the last action is repeated, all six actions
-        are there, and only Freeway has a short time limit.
+        are available, and only Freeway has a short time limit.
 
     Raises:
       UserError: for an unknown name or protocol, an environment whose actions are continuous, or
@@ -146,8 +146,7 @@ def _make_raw(name: str, protocol: str) -> tuple[Any, Any]:
 
 @contextmanager
 def _as_gymnax_expects() -> Iterator[None]:
-    """JAX as gymnax is written for: types and ranks may be mixed, and numbers that it names no type
-    of have 32 bits."""
+    """Configures JAX as gymnax needs it: mixed types and ranks, and default types of 32 bits."""
     with (
         jax.enable_x64(False),
         jax.numpy_dtype_promotion("standard"),
@@ -161,7 +160,7 @@ def _bounds(space: Any, observation: Any) -> tuple[tuple[float, float], ...]:
         return ()
     ends = [np.broadcast_to(np.asarray(end, np.float64), observation.shape)
             for end in (space.low, space.high)]  # fmt: skip
-    # The largest float32 stands for "none".
+    # The largest float32 stands for an infinite bound.
     low, high = (np.where(np.abs(end) < 1e30, end, np.copysign(np.inf, end)) for end in ends)
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
@@ -213,7 +212,7 @@ def _exact(observation: Any, binary: bool) -> jax.Array:
 
 
 def _fixed(tree: Any) -> Any:
-    """Arrays of strong types: a Python number in a state would change its type along a scan."""
+    """Leaves as arrays of strong types: a Python number would change its type along a scan."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), tree)
 
 

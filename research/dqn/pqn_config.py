@@ -22,8 +22,8 @@ from research.task import field
 class RoundsPart:
     """What follows every round of environment steps."""
 
-    epochs: int = field(4, "how often a round goes over its environment steps", low=1)
-    minibatches: int = field(8, "updates an epoch", low=1)
+    epochs: int = field(4, "passes over the environment steps of a round", low=1)
+    minibatches: int = field(8, "updates of an epoch", low=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +31,11 @@ class PQNConfig(EvaluationPart, NetworkPart, RoundsPart, EnvironmentPart):
     """What is compiled into the program of PQN. Intervals are in environment steps, of all
     `num_envs` environments of a run together."""
 
-    env_steps: int = field(300_032, "environment steps a run", low=1)
-    num_envs: int = field(32, "environments a run steps together", low=1)
+    env_steps: int = field(300_032, "environment steps of a run", low=1)
+    num_envs: int = field(32, "environments that a run steps together", low=1)
     train_every: int = field(1024, "environment steps between rounds of updates", low=1)
     hidden: tuple[int, ...] = field((128, 128), "widths of the hidden layers, such as 128x128")
-    layer_norm: bool = field(True, "whether hidden layers are normalized")
+    layer_norm: bool = field(True, "normalize hidden layers")
 
     def __post_init__(self):
         fit_fields(self)
@@ -54,20 +54,28 @@ class PQNHParams:
 
     learning_rate: float = field(3e-3, "step size of RAdam", low=0, log=True)
     learning_rate_end: float = field(
-        0.0, "of learning-rate, how much is left of it at the end; it falls evenly", low=0, high=1
+        0.0, "share of learning-rate that is left at the end of its linear decay", low=0, high=1
     )
     max_grad_norm: float = field(
-        10.0, "global norm that the gradient is clipped to; 0: never", low=0, zero_is_off=True
+        10.0, "global norm that gradients are clipped to; 0: no clipping", low=0, zero_is_off=True
     )
-    gamma: float = field(0.99, "discount a step", low=0, high=1)
+    gamma: float = field(0.99, "discount of one step", low=0, high=1)
     trace_lambda: float = field(
-        0.65, "of lambda-returns: 0 bootstraps after one step, 1 never", low=0, high=1
+        0.65, "lambda of the returns: 0 bootstraps after one step, 1 never", low=0, high=1
     )
-    epsilon_start: float = field(1.0, "probability of a random action at first", low=0, high=1)
-    epsilon_end: float = field(0.05, "and later", low=0, high=1)
+    epsilon_start: float = field(
+        1.0, "probability of a random action at the beginning", low=0, high=1
+    )
+    epsilon_end: float = field(
+        0.05, "probability of a random action after its linear decay", low=0, high=1
+    )
     exploration_length: float = field(1.0, LENGTH_HELP, low=1)
-    epsilon_fraction: float = field(0.2, "of env-steps, until it is epsilon-end", low=0, high=1)
-    eval_epsilon: float = field(0.001, "random actions in evaluation", low=0, high=1)
+    epsilon_fraction: float = field(
+        0.2, "share of env-steps that the decay of epsilon takes", low=0, high=1
+    )
+    eval_epsilon: float = field(
+        0.001, "probability of a random action in evaluation", low=0, high=1
+    )
 
 
 def check_rounds(config: PQNConfig) -> None:

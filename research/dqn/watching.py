@@ -21,7 +21,7 @@ DRAWN = (
 
 
 class Episode(NamedTuple):
-    """What happened, on the host.
+    """An episode, on the host.
 
     Attributes:
       states: of the gymnax environment, before each step.
@@ -45,12 +45,11 @@ def play_one(
     """An episode of a policy, or its first `most_steps` steps.
 
     Args:
-      env: what to play.
-      params: of the environment.
+      env, params: the environment and its parameters.
       values: observations [1, ...] -> action values float32 [1, A].
-      epsilon: how often to act at random instead.
+      epsilon: the probability of a random action.
       key: typed.
-      most_steps: at which to stop.
+      most_steps: after how many to stop.
     """
 
     def play(carry, t):
@@ -71,17 +70,17 @@ def play_one(
 
 
 def check_drawn(env: Environment) -> None:
-    """The visualizer knows the environment.
+    """Checks that gymnax can draw the environment.
 
     Raises:
-      UserError: if not.
+      UserError: if it cannot.
     """
     if env.name not in DRAWN:
         raise UserError(f"{env.name} cannot be drawn; gymnax draws {shortlist(DRAWN, 20)}")
 
 
 def draw(env: Environment, params: Any, episode: Episode, path: Path) -> None:
-    """Writes the episode as an animated GIF.
+    """Writes an episode as an animated GIF.
 
     Raises:
       UserError: if the environment cannot be drawn.

@@ -63,7 +63,9 @@ def test_a_quantile_follows_from_its_observation_and_its_fraction_alone(params):
 def quantile_by_hand(params, seen, fraction):
     """Eq. 4 of the paper and the layers around it for one observation: float32 [A]."""
     layer = lambda name, x: x @ params[name]["kernel"] + params[name]["bias"]
-    embedding = jax.nn.relu(layer("tau", jnp.cos(jnp.pi * jnp.arange(64, dtype=jnp.float32) * fraction)))
+    embedding = jax.nn.relu(
+        layer("tau", jnp.cos(jnp.pi * jnp.arange(64, dtype=jnp.float32) * fraction))
+    )
     features = jax.nn.relu(layer("Dense_0", seen)) * embedding
     return layer("action", jax.nn.relu(layer("Dense_1", features)))
 
