@@ -188,7 +188,7 @@ def pqn_values(
     network = _network(config, env)
 
     def values(observation: jax.Array) -> jax.Array:
-        outputs = network.apply({"params": params}, observation)
+        outputs: Any = network.apply({"params": params}, observation)
         return mean.action_values(config, hparams, outputs)
 
     return values

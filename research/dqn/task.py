@@ -152,7 +152,7 @@ def policy_values(
     network = q_network(config, env)
 
     def values(observation: jax.Array) -> jax.Array:
-        outputs = network.apply({"params": params}, observation)
+        outputs: Any = network.apply({"params": params}, observation)
         return VALUES[config.values].action_values(config, hparams, outputs)
 
     return values
