@@ -16,9 +16,8 @@ each. Intervals are in environment steps.
 from pathlib import Path
 from typing import Any
 
-from train_and_show import train_and_show
-
 from research.cli.command_line import arguments_type, make_experiment, preset_arguments, run_main
+from research.cli.train_and_show import train_and_show
 from research.dqn import PRESETS, make_problem
 from research.dqn.env_params import EnvParamFlags, take_env_params
 

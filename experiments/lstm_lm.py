@@ -16,14 +16,14 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
-import sample
 import tyro
-from train_and_show import train_and_show
 
 from research.cli.command_line import arguments_type, make_experiment, preset_arguments, run_main
+from research.cli.train_and_show import train_and_show
 from research.errors import UserError
 from research.limits import as_int
 from research.lm import PRESETS, make_problem
+from research.lm.tools import sample
 
 _DEFAULT = PRESETS["topics"]
 

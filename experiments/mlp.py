@@ -16,11 +16,10 @@ program, config fields get one program each.
 from pathlib import Path
 from typing import Any
 
-import evaluate
-from train_and_show import train_and_show
-
 from research.cli.command_line import arguments_type, make_experiment, preset_arguments, run_main
+from research.cli.train_and_show import train_and_show
 from research.mlp import PRESETS, check_flags, make_problem
+from research.mlp.tools import evaluate
 
 _DEFAULT = PRESETS["digits"]
 Arguments: Any = arguments_type(_DEFAULT.config, _DEFAULT.hparams)

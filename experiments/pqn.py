@@ -12,9 +12,8 @@ as in `dqn.py`: each that is shown with dots takes a list; intervals are in envi
 from pathlib import Path
 from typing import Any
 
-from train_and_show import train_and_show
-
 from research.cli.command_line import arguments_type, make_experiment, preset_arguments, run_main
+from research.cli.train_and_show import train_and_show
 from research.dqn import PQN_PRESETS, make_pqn_problem
 from research.dqn.env_params import EnvParamFlags, take_env_params
 

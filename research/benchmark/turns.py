@@ -1,4 +1,4 @@
-"""Others, and this project otherwise, in turns with what `scripts/bench` has timed of a case."""
+"""Times baselines in turn with a case, so that both meet the same state of the machine."""
 
 import statistics
 import sys
@@ -7,44 +7,49 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
-from bench_peers import (
-    Peer,
+
+from research.benchmark.baselines import (
+    LOOPS,
+    Baseline,
+    baselines_of,
     describe_work,
     flax_case,
     has_package,
-    peers_of,
+    run_baseline,
     run_ours,
-    run_peer,
     write_examples,
 )
-
 from research.benchmark.growth import Growth
-from research.benchmark.record import PeerResult
+from research.benchmark.record import BaselineResult
 from research.benchmark.timing import Case, Ready
 from research.runs.session import usable_cores
 
-TURNS = 3  # of ours and of another
+TURNS = 3  # of the case and a baseline each
 APART = "one process a core"
 
 
-def measure_peers(
+def measure_baselines(
     case: Case,
     growth: Growth,
     python: str | None,
     purejaxrl: str | None,
     seconds: float,
     say: Callable[[str], None],
-) -> Iterator[PeerResult]:
-    """Flax's LSTM in the same engine, this project as a process a core, and what else trains the
-    same and is installed, all beside ours at its best number of runs.
+) -> Iterator[BaselineResult]:
+    """Yields what baselines do beside the case at its best number of runs: flax's LSTM in the same
+    engine, this project with one process a core, and every other library that is installed.
 
     Args:
-      growth: of the case.
-      python: an interpreter for what is not installed beside this project.
-      purejaxrl: a checkout of it.
-      seconds: that each is timed for, each turn.
-      say: told who is left out.
+      case: what all of them train.
+      growth: the case with more and more runs, which knows the best number.
+      python: an interpreter for baselines that are not installed beside this project.
+      purejaxrl: a checkout of purejaxrl.
+      seconds: how long a baseline is timed in each turn.
+      say: is told which baselines are left out.
     """
+    if not LOOPS.is_dir():
+        say(f"{case.name}: no baselines without the repository's scripts/compare")
+        return
     runs, steps, cores = growth.best.runs, growth.best.steps, usable_cores()
     ready = Ready(case, runs, steps, cold=False)
 
@@ -52,10 +57,10 @@ def measure_peers(
         pairs = [(median_rate(ready), rate()) for _ in range(TURNS)]
         ours, theirs = sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
         words = case.name, case.precision, name, how
-        return PeerResult(*words, their_runs, theirs, checked, ours, runs)
+        return BaselineResult(*words, their_runs, theirs, checked, ours, runs)
 
-    if (other := flax_case(case)) is not None:
-        flax = Ready(other, runs, steps, cold=False)
+    if (same_in_flax := flax_case(case)) is not None:
+        flax = Ready(same_in_flax, runs, steps, cold=False)
         checked = "embedding, sizes, optimizer and windows are ours"
         yield turns("flax", "same engine", runs, checked, partial(median_rate, flax))
         del flax
@@ -67,23 +72,24 @@ def measure_peers(
         data = write_examples(case, folder)
         for processes, how in ((cores, APART), (1, "all threads")):
             each = max(1, runs // processes)
-            for peer in peers_of(case, cores // processes, data, purejaxrl, each):
-                theirs = interpreter_of(peer, python)
+            for one in baselines_of(case, cores // processes, data, purejaxrl, each):
+                theirs = interpreter_of(one, python)
                 if theirs is None:
-                    say(f"{case.name}: {peer.name} is not installed and left out")
+                    say(f"{case.name}: {one.name} is not installed and left out")
                     continue
-                rate = partial(run_peer, theirs, peer, case, processes, seconds)
-                count = processes * peer.runs
-                yield turns(peer.name, how, count, describe_work(peer, case), rate)
+                rate = partial(run_baseline, theirs, one, case, processes, seconds)
+                count = processes * one.runs
+                yield turns(one.name, how, count, describe_work(one, case), rate)
 
 
-def interpreter_of(peer: Peer, python: str | None) -> str | None:
-    """One that has what it needs: this one if it can."""
-    others = [sys.executable if python is None else python]
-    candidates = others if peer.apart else [sys.executable, *others]
-    return next((one for one in candidates if has_package(one, peer.package)), None)
+def interpreter_of(baseline: Baseline, python: str | None) -> str | None:
+    """Returns an interpreter with the baseline's package, this one if it can; None if there is
+    none."""
+    given = [sys.executable if python is None else python]
+    candidates = given if baseline.apart else [sys.executable, *given]
+    return next((one for one in candidates if has_package(one, baseline.package)), None)
 
 
 def median_rate(ready: Ready) -> float:
-    """Units per second, the median of three repeats."""
+    """Returns units of work per second, the median of three repeats."""
     return statistics.median(ready.units(ready.repeat()) for _ in range(3))

@@ -82,8 +82,14 @@ def main(arguments: Arguments) -> Path:
     return path
 
 
-if __name__ == "__main__":
+def run(argv: list[str] | None = None, prog: str = "scripts/watch") -> None:
+    """Parses the command line and draws an episode of the agent that it names."""
     with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/watch", description=__doc__)
+        text = (__doc__ or "").replace("scripts/watch", prog)
+        arguments = tyro.cli(Arguments, prog=prog, description=text, args=argv)
         configure_jax()
-        main(given)
+        main(arguments)
+
+
+if __name__ == "__main__":
+    run()

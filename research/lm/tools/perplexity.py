@@ -17,11 +17,10 @@ import jax
 import numpy as np
 import tyro
 from rich.console import Console
-from sample import restore
 
-from research.cli.machine import configure_jax
+from research.cli.tool import run_tool
 from research.console import print_table, print_text
-from research.errors import UserError, plain_exit
+from research.errors import UserError
 from research.limits import as_float, as_int
 from research.lm import Config
 from research.lm.corpora import load_corpus
@@ -30,6 +29,7 @@ from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.evaluation import ensemble_nll, token_nlls
 from research.lm.task import make_model
 from research.lm.text import PER_CHARACTER, Tokenizer
+from research.lm.tools.sample import restore
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
 from research.report.settings import settings
@@ -147,8 +147,10 @@ def make_judge(config: Config, symbols: int, args: Arguments) -> Any:
     return jax.jit(judge)
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/perplexity") -> None:
+    """Parses the command line and evaluates the models that it names."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/perplexity", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

@@ -14,9 +14,9 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from research.cli.machine import configure_jax
+from research.cli.tool import run_tool
 from research.console import print_text
-from research.errors import UserError, plain_exit
+from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.lm import PRESETS, Config
 from research.lm.corpora import plain_text
@@ -106,8 +106,10 @@ def write(tokenizer: Tokenizer, prompt: np.ndarray, tokens: Iterable[int]) -> st
     return text
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/sample") -> None:
+    """Parses the command line and lets the model that it names write."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/sample", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

@@ -22,7 +22,13 @@ import pandas as pd
 import tyro
 from jax import lax
 from rich.console import Console
-from trained_mlps import (
+
+from research.cli.tool import run_tool
+from research.console import print_table, print_text
+from research.errors import UserError
+from research.limits import as_float
+from research.mlp.robustness import robustness
+from research.mlp.tools.trained import (
     Trained,
     at_once,
     check_choice,
@@ -32,12 +38,6 @@ from trained_mlps import (
     summary,
     write_table,
 )
-
-from research.cli.machine import configure_jax
-from research.console import print_table, print_text
-from research.errors import UserError, plain_exit
-from research.limits import as_float
-from research.mlp.robustness import robustness
 from research.report import classifiers
 from research.report.read import read_run_of
 from research.report.statistics import iqm_interval
@@ -143,8 +143,10 @@ def numbers_table(trained: Trained, radii: np.ndarray, fast_RxM: Any, pgd_RxM: A
     )
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/attack") -> None:
+    """Parses the command line and attacks the nets that it names."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/attack", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

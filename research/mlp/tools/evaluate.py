@@ -19,14 +19,21 @@ import pandas as pd
 import tyro
 from jax import lax
 from rich.console import Console
-from trained_mlps import Trained, at_once, finished_settings, load_trained, summary, write_table
 
-from research.cli.machine import configure_jax
+from research.cli.tool import run_tool
 from research.console import print_paragraph, print_table, print_text
-from research.errors import UserError, plain_exit
+from research.errors import UserError
 from research.mlp.ensembles import average, by_size, gains
 from research.mlp.scores import score
 from research.mlp.task import predictions
+from research.mlp.tools.trained import (
+    Trained,
+    at_once,
+    finished_settings,
+    load_trained,
+    summary,
+    write_table,
+)
 from research.report import classifiers
 from research.report.read import read_run_of
 from research.report.statistics import mean_interval
@@ -198,8 +205,10 @@ def draw(found: Evaluated, sizes: pd.DataFrame, folder: Path, part: str) -> list
     return [*figures, classifiers.draw_by_size(folder / "ensembles.png", members, scores, part)]
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/evaluate") -> None:
+    """Parses the command line and evaluates the nets that it names."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/evaluate", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

@@ -22,7 +22,13 @@ import pandas as pd
 import tyro
 from jax import lax
 from rich.console import Console
-from trained_mlps import (
+
+from research.cli.tool import run_tool
+from research.console import print_table, print_text
+from research.errors import shortlist
+from research.mlp.attribution import explain, permutation_importance
+from research.mlp.dataset import Split
+from research.mlp.tools.trained import (
     Trained,
     at_once,
     check_choice,
@@ -31,12 +37,6 @@ from trained_mlps import (
     load_trained,
     write_table,
 )
-
-from research.cli.machine import configure_jax
-from research.console import print_table, print_text
-from research.errors import plain_exit, shortlist
-from research.mlp.attribution import explain, permutation_importance
-from research.mlp.dataset import Split
 from research.report import classifiers
 from research.report.agreement import in_top, rank_correlation
 from research.report.read import read_run_of
@@ -194,8 +194,10 @@ def numbers_table(trained: Trained, names: list[str], by_run: dict[str, Any]) ->
     )
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/explain") -> None:
+    """Parses the command line and explains the nets that it names."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/explain", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

@@ -20,15 +20,15 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import tyro
-from evaluate import predict
-from trained_mlps import Trained, finished_settings, load_trained
 
 from research.atomic import new_folder, write_bytes
-from research.cli.machine import configure_jax
+from research.cli.tool import run_tool
 from research.console import print_text
-from research.errors import UserError, plain_exit
+from research.errors import UserError
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
+from research.mlp.tools.evaluate import predict
+from research.mlp.tools.trained import Trained, finished_settings, load_trained
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, read_run_of
 from research.runs.session import versions
@@ -137,8 +137,10 @@ def _write(target: Path, trained: Trained) -> tuple[int, float]:
     return found
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/export") -> None:
+    """Parses the command line and exports the net, or the ensemble, that it names."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/export", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

@@ -1,4 +1,4 @@
-"""The trained nets of a run folder, for the scripts that look at them."""
+"""The trained nets of a run folder, for the tools that look at them."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +46,7 @@ class Trained(NamedTuple):
 
     @property
     def class_names(self) -> list[str]:
+        """The classes, in the order of the outputs; none of a regression."""
         return self.facts["classes"]
 
 
