@@ -18,11 +18,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from research.cli.command_line import arguments_type, make_experiment, preset_arguments, run_main
+from research.cli.arguments import arguments_type, make_experiment, preset_arguments
+from research.cli.command_line import run_main
 from research.cli.train_and_show import train_and_show
 from research.errors import UserError
 from research.limits import as_int
 from research.lm import PRESETS, make_problem
+from research.lm.flag_groups import FLAG_GROUPS
 from research.lm.tools import sample
 
 _DEFAULT = PRESETS["topics"]
@@ -35,7 +37,7 @@ class SampleFlags:
     sample: Annotated[int, tyro.conf.arg(help="tokens that the best model writes; or 0")] = 300
 
 
-Arguments: Any = arguments_type(*_DEFAULT, more=SampleFlags)
+Arguments: Any = arguments_type(*_DEFAULT, more=SampleFlags, groups=FLAG_GROUPS)
 
 
 def arguments(preset: str, **changes: Any) -> Any:

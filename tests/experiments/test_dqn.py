@@ -1,6 +1,5 @@
 """The recipes of DQN and PQN as a user calls them."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

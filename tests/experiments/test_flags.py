@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from research.cli.command_line import make_experiment, make_options
+from research.cli.arguments import make_experiment, make_options
 from research.engine.axes import make_runs
 from research.errors import UserError
 
