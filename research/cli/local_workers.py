@@ -97,12 +97,12 @@ def make_places(count: int) -> list[Place]:
     return [Place(cores=cores) for cores in shares_of_cores(count)]
 
 
-def run_workers(workers: Sequence[LocalWorker], go_on: str) -> None:
+def run_workers(workers: Sequence[LocalWorker], resume: str) -> None:
     """Runs the workers to their end.
 
     Args:
       workers: not yet started.
-      go_on: the command that resumes, for the line that says it.
+      resume: the command that resumes the sweep, for the line that is printed when it stops.
 
     Raises:
       Stopped: if a signal asked to stop; the workers have saved and left then.
@@ -119,7 +119,7 @@ def run_workers(workers: Sequence[LocalWorker], go_on: str) -> None:
             raise
     if stop.signum is not None:
         name = signal.Signals(stop.signum).name
-        raise Stopped(f"stopped by {name}; to resume: {go_on}", stop.signum)
+        raise Stopped(f"stopped by {name}; to resume: {resume}", stop.signum)
 
 
 def visible_gpus() -> list[str]:
