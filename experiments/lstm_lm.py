@@ -49,9 +49,8 @@ RECIPES = {name: arguments(name, seeds=("4",)) for name in PRESETS}
 
 
 def main(args: Any) -> Path | None:
-    """Trains, prints the result table, draws the learning curve, lets the best model write, and
-    returns the run folder,
-    if it is finished."""
+    """Trains, prints the result table, draws the learning curve, lets the best model write and
+    returns the run folder; None if the sweep has not finished."""
     if as_int("--sample", args.sample) < 0:
         raise UserError(f"--sample {args.sample}: must be at least 0, which writes nothing")
     experiment = make_experiment("lstm_lm", make_problem, *_DEFAULT, args)

@@ -41,8 +41,8 @@ RECIPES = {
 
 
 def main(args: Any) -> Path | None:
-    """Trains, prints the result tables, draws the figures, returns the run folder, if it is
-    finished."""
+    """Trains, prints the result tables, draws the figures and returns the run folder; None if the
+    sweep has not finished."""
     check_flags(args)
     experiment = make_experiment("mlp", make_problem, _DEFAULT.config, _DEFAULT.hparams, args)
     folder = train_and_show(experiment, args)

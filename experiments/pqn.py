@@ -34,8 +34,8 @@ RECIPES = {name: arguments(name, seeds=("64",)) for name in PQN_PRESETS}
 
 
 def main(args: Any) -> Path | None:
-    """Trains, prints the result table, draws the learning curve, returns the run folder,
-    if it is finished."""
+    """Trains, prints the result table, draws the learning curve and returns the run folder; None if
+    the sweep has not finished."""
     args, hparams = take_env_params(args, _DEFAULT.hparams)
     experiment = make_experiment(
         "pqn", make_pqn_problem, _DEFAULT.config, hparams, args, in_work=True
