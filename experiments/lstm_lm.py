@@ -16,14 +16,16 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
-import sample
 import tyro
-from train_and_show import train_and_show
 
-from research.cli.command_line import arguments_type, make_experiment, preset_arguments, run_main
+from research.cli.arguments import arguments_type, make_experiment, preset_arguments
+from research.cli.command_line import run_main
+from research.cli.train_and_show import train_and_show
 from research.errors import UserError
 from research.limits import as_int
 from research.lm import PRESETS, make_problem
+from research.lm.flag_groups import FLAG_GROUPS
+from research.lm.tools import sample
 
 _DEFAULT = PRESETS["topics"]
 
@@ -35,7 +37,7 @@ class SampleFlags:
     sample: Annotated[int, tyro.conf.arg(help="tokens that the best model writes; or 0")] = 300
 
 
-Arguments: Any = arguments_type(*_DEFAULT, more=SampleFlags)
+Arguments: Any = arguments_type(*_DEFAULT, more=SampleFlags, groups=FLAG_GROUPS)
 
 
 def arguments(preset: str, **changes: Any) -> Any:
@@ -47,9 +49,8 @@ RECIPES = {name: arguments(name, seeds=("4",)) for name in PRESETS}
 
 
 def main(args: Any) -> Path | None:
-    """Trains, prints the result table, draws the learning curve, lets the best model write, and
-    returns the run folder,
-    if it is finished."""
+    """Trains, prints the result table, draws the learning curve, lets the best model write and
+    returns the run folder; None if the sweep has not finished."""
     if as_int("--sample", args.sample) < 0:
         raise UserError(f"--sample {args.sample}: must be at least 0, which writes nothing")
     experiment = make_experiment("lstm_lm", make_problem, *_DEFAULT, args)

@@ -16,14 +16,15 @@ program, config fields get one program each.
 from pathlib import Path
 from typing import Any
 
-import evaluate
-from train_and_show import train_and_show
-
-from research.cli.command_line import arguments_type, make_experiment, preset_arguments, run_main
+from research.cli.arguments import arguments_type, make_experiment, preset_arguments
+from research.cli.command_line import run_main
+from research.cli.train_and_show import train_and_show
 from research.mlp import PRESETS, check_flags, make_problem
+from research.mlp.flag_groups import FLAG_GROUPS
+from research.mlp.tools import evaluate
 
 _DEFAULT = PRESETS["digits"]
-Arguments: Any = arguments_type(_DEFAULT.config, _DEFAULT.hparams)
+Arguments: Any = arguments_type(_DEFAULT.config, _DEFAULT.hparams, groups=FLAG_GROUPS)
 
 
 def arguments(preset: str, **changes: Any) -> Any:
@@ -40,8 +41,8 @@ RECIPES = {
 
 
 def main(args: Any) -> Path | None:
-    """Trains, prints the result tables, draws the figures, returns the run folder, if it is
-    finished."""
+    """Trains, prints the result tables, draws the figures and returns the run folder; None if the
+    sweep has not finished."""
     check_flags(args)
     experiment = make_experiment("mlp", make_problem, _DEFAULT.config, _DEFAULT.hparams, args)
     folder = train_and_show(experiment, args)

@@ -12,14 +12,17 @@ as in `dqn.py`: each that is shown with dots takes a list; intervals are in envi
 from pathlib import Path
 from typing import Any
 
-from train_and_show import train_and_show
-
-from research.cli.command_line import arguments_type, make_experiment, preset_arguments, run_main
+from research.cli.arguments import arguments_type, make_experiment, preset_arguments
+from research.cli.command_line import run_main
+from research.cli.train_and_show import train_and_show
 from research.dqn import PQN_PRESETS, make_pqn_problem
 from research.dqn.env_params import EnvParamFlags, take_env_params
+from research.dqn.flag_groups import PQN_FLAG_GROUPS
 
 _DEFAULT = PQN_PRESETS["cartpole"]
-Arguments: Any = arguments_type(*_DEFAULT, unit="env steps", more=EnvParamFlags)
+Arguments: Any = arguments_type(
+    *_DEFAULT, unit="env steps", more=EnvParamFlags, groups=PQN_FLAG_GROUPS
+)
 
 
 def arguments(preset: str, **changes: Any) -> Any:
@@ -31,8 +34,8 @@ RECIPES = {name: arguments(name, seeds=("64",)) for name in PQN_PRESETS}
 
 
 def main(args: Any) -> Path | None:
-    """Trains, prints the result table, draws the learning curve, returns the run folder,
-    if it is finished."""
+    """Trains, prints the result table, draws the learning curve and returns the run folder; None if
+    the sweep has not finished."""
     args, hparams = take_env_params(args, _DEFAULT.hparams)
     experiment = make_experiment(
         "pqn", make_pqn_problem, _DEFAULT.config, hparams, args, in_work=True

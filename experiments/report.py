@@ -93,7 +93,7 @@ def _predict(folder: Path) -> None:
     if files_in(folder / "evaluation", "predictions-*.safetensors"):
         return
     _configure_jax()
-    import evaluate
+    from research.mlp.tools import evaluate
 
     evaluate.main(evaluate.Arguments(str(folder), settings="best"))
 
@@ -102,7 +102,7 @@ def _play(folder: Path) -> None:
     if files_in(folder, "run-*.gif"):
         return
     _configure_jax()
-    import watch
+    from research.dqn.tools import watch
 
     watch.main(watch.Arguments(str(folder), steps=EPISODE_STEPS))
 
@@ -111,7 +111,7 @@ def _write(folder: Path) -> None:
     if (folder / "evaluation" / "samples.json").is_file():
         return
     _configure_jax()
-    import sample
+    from research.lm.tools import sample
 
     sample.main(sample.Arguments(str(folder)))
 

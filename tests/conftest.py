@@ -38,16 +38,20 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 
-ALONE = ("kills", "distributed", "bench", "flags")  # tests of experiments that share no sweep
+pytest_plugins = ["tests.sweeps"]  # fixtures of recipes and of tools, which share sweeps
+
+ALONE = ("kills", "distributed", "flags", "defaults")  # tests of recipes that share no sweep
 
 
 class _ByFile(LoadScopeScheduling):
-    """Keeps the tests of a file in one worker, and those of experiments that share sweeps."""
+    """Keeps the tests of a file in one worker, and in another all that look at the sweeps of
+    `tests/sweeps.py`: those of recipes and of tools. A worker trains each of these sweeps once."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         alone = file.endswith(tuple(f"test_{name}.py" for name in ALONE))
-        return "experiments" if file.startswith("tests/experiments/") and not alone else file
+        shares = file.startswith("tests/experiments/") or "/tools/" in file
+        return "sweeps" if shares and not alone else file
 
 
 def pytest_xdist_make_scheduler(config, log):

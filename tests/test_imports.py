@@ -6,17 +6,22 @@ from pathlib import Path
 
 import pytest
 
-RESEARCH = Path(__file__).parents[1] / "research"
+ROOT = Path(__file__).parents[1]
+RESEARCH = ROOT / "research"
 WORKLOADS = ("mlp", "dqn", "lm")
 # What each folder of `research/` may import of the others; the files beside them are for all.
 MAY_IMPORT = {
     **{workload: set() for workload in WORKLOADS},
     "engine": set(),
     "runs": {"engine"},
-    "cli": {"engine", "runs"},
     "report": {"engine", "runs"},
-    "benchmark": {"engine", "runs"},
+    "cli": {"engine", "runs", "report"},
+    "benchmark": {"engine", "runs", "cli", *WORKLOADS},
 }
+# What looks at the run folders of one workload lives with it, and may import what reads them.
+LOOKS_AT_RESULTS = ("tools", "views")
+MAY_LOOK = {"report", "runs", "cli"}
+RECIPES = {"dqn.py", "pqn.py", "mlp.py", "lstm_lm.py"}
 FILES_AND_SCREENS = {"io", "os", "pathlib", "shutil", "subprocess", "sys", "tempfile", "rich"}
 PRINTING = {"research.console", "research.streams"}
 
@@ -48,15 +53,40 @@ def test_every_folder_has_its_place():
     assert folders | {path.parent.name for path in RESEARCH.glob("*/*.py")} == set(MAY_IMPORT)
 
 
+def looks_at_results(path):
+    """Whether a module is one of a workload's tools or views."""
+    workload, inside, *_ = path.relative_to(RESEARCH).with_suffix("").parts
+    return workload in WORKLOADS and inside in LOOKS_AT_RESULTS
+
+
 @pytest.mark.parametrize("folder", MAY_IMPORT)
 def test_no_import_goes_up(folder):
+    """So no workload imports another, and the report neither a workload nor the command line."""
     for path in modules(RESEARCH / folder):
-        found = folders_of(imported(path)) - MAY_IMPORT[folder] - {folder}
+        may = MAY_IMPORT[folder] | (MAY_LOOK if looks_at_results(path) else set())
+        found = folders_of(imported(path)) - may - {folder}
         assert not found, f"{path.relative_to(RESEARCH)} imports {sorted(found)}"
 
 
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_a_workload_does_not_need_what_looks_at_its_results(workload):
+    """Its tools and views import it, never the other way round."""
+    above = [f"research.{workload}.{name}" for name in LOOKS_AT_RESULTS]
+    for path in modules(RESEARCH / workload):
+        if not looks_at_results(path):
+            found = [name for name in imported(path) if name.startswith(tuple(above))]
+            assert not found, f"{path.relative_to(RESEARCH)} imports {found}"
+
+
+def test_experiments_holds_recipes_only():
+    here = {path.name for path in (ROOT / "experiments").iterdir()} - {"__pycache__"}
+    here -= {"report.py"}  # until it is research/report/tools/report.py
+    assert here == {*RECIPES, "README.md", "results"}
+
+
 def test_what_is_for_all_needs_nobody():
-    for path in RESEARCH.glob("*.py"):
+    """But for `python -m research`, which is the command line."""
+    for path in {*RESEARCH.glob("*.py")} - {RESEARCH / "__main__.py"}:
         found = folders_of(imported(path))
         assert not found, f"{path.name} imports {sorted(found)}"
 
@@ -88,6 +118,7 @@ def test_no_tool_or_test_is_imported_by_what_it_is_made_of():
 
 
 OF_EACH_WORKLOAD = {"Config", "HParams", "State", "Preset"}
+OF_EACH_TOOL = {"Arguments"}
 
 
 def definitions():
@@ -101,7 +132,7 @@ def definitions():
 def test_no_two_classes_have_one_name():
     places = {}
     for path, node in definitions():
-        if isinstance(node, ast.ClassDef) and node.name not in OF_EACH_WORKLOAD:
+        if isinstance(node, ast.ClassDef) and node.name not in OF_EACH_WORKLOAD | OF_EACH_TOOL:
             places.setdefault(node.name, []).append(path.name)
     assert not {name: files for name, files in places.items() if len(files) > 1}
 

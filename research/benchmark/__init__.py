@@ -1,2 +1,1 @@
-"""How fast a machine trains a task as the runs grow in number, and how fast it could. Knows the
-engine and no workload."""
+"""Measures how fast a machine trains more and more runs at once, and how fast it could."""

@@ -1,4 +1,4 @@
-"""What a machine can do at best, measured: matrix products and copies.
+"""Measures the best that a machine can do: matrix products and copies.
 
 The roofline of Williams, Waterman and Patterson (2009), with ceilings that are measured.
 """
@@ -15,17 +15,17 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 SIZES = (256, 512, 1024, 2048, 4096, 8192)  # of square matrices
-COPIED_BYTES = 2**27  # of each device: more than caches hold
-SECONDS = 0.05  # of a repeat, at least
+COPIED_BYTES = 2**27  # on each device: more than caches hold
+SECONDS = 0.05  # the least that a repeat takes
 REPEATS = 5
 
 
 class Ceilings(NamedTuple):
-    """Of all local devices together.
+    """The best that all local devices do together.
 
     Attributes:
-      flops_per_second: precision -> of the best square matrix product.
-      bytes_per_second: read and written, of a large copy.
+      flops_per_second: precision -> FLOP/s of the best square matrix product.
+      bytes_per_second: bytes read and written per second by a large copy.
     """
 
     flops_per_second: dict[str, float]
@@ -33,18 +33,18 @@ class Ceilings(NamedTuple):
 
 
 def measure_ceilings(precisions: Sequence[str] = ("float32", "bfloat16")) -> Ceilings:
-    """Every device works at the same time, on numbers of its own."""
-    flops = {name: max(_products(name)) for name in precisions}
+    """Measures the ceilings, with all devices working at the same time on data of their own."""
+    flops = {name: max(_matmul_rates(name)) for name in precisions}
     return Ceilings(flops, _copy())
 
 
-def _products(precision: str) -> Iterator[float]:
-    """FLOP/s of products of two [size, size] matrices, one after the other; of larger and larger
-    ones, until a single product takes longer than a repeat. Sums are in float32: on a CPU, XLA
-    has no kernels of bfloat16 sums and takes a fifth of the speed."""
+def _matmul_rates(precision: str) -> Iterator[float]:
+    """Yields FLOP/s of products of two [size, size] matrices, of larger and larger ones until a
+    single product takes longer than a repeat. Sums are in float32: on a CPU, XLA has no kernels
+    with bfloat16 sums and is five times slower."""
     dtype = jnp.dtype(precision)
     for size in SIZES:
-        # Each product is of the last one's result, so that none can be left out.
+        # Each product takes the last one's result, so that XLA can leave none out.
         kernel = jnp.full((size, size), 1 / size, dtype)
         product = lambda y: lax.dot(y, kernel, preferred_element_type=jnp.float32).astype(dtype)  # noqa: B023
         rate = _rate(product, jnp.ones((jax.local_device_count(), size, size), dtype))
@@ -54,15 +54,15 @@ def _products(precision: str) -> Iterator[float]:
 
 
 def _copy() -> float:
-    """Bytes per second."""
+    """Returns how many bytes per second a copy reads and writes."""
     x = jnp.zeros((jax.local_device_count(), COPIED_BYTES // 4), jnp.float32)
     copy = lambda y: lax.optimization_barrier(y + 1)
     return 2 * COPIED_BYTES * jax.local_device_count() * _rate(copy, x)
 
 
 def _rate(work: Callable[[jax.Array], jax.Array], x: jax.Array) -> float:
-    """How often a second `work` is done, its result being its next argument; on every device, on
-    its part of `x`, which is consumed. The fastest of a few repeats."""
+    """Returns how often a second all devices do `work`, each on its part of `x` and with every
+    result as the next argument; the fastest of a few repeats. `x` is donated."""
     mesh = Mesh(np.asarray(jax.local_devices()), ("device",))
 
     def on_each(x, turns):

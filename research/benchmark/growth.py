@@ -1,4 +1,4 @@
-"""Throughput as the runs grow in number, and where it stops growing."""
+"""Measures throughput with more and more runs, up to where more runs bring nothing."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -10,20 +10,20 @@ import numpy as np
 from research.benchmark.timing import SECONDS, Case, Timing, time_case
 from research.runs.memory_limit import device_limit
 
-GAIN = 1.05  # what a doubling must bring, or it is at saturation
-LEAST_STEPS = 4  # of a call: of fewer, what a call itself takes is a large part
-BEYOND = 2  # doublings beyond saturation that are still looked at
+GAIN = 1.05  # what a doubling must bring: with less, throughput is saturated
+LEAST_STEPS = 4  # in a call: with fewer, the cost of the call itself is a large part
+BEYOND = 2  # doublings that must bring nothing before the search ends
 SATURATED = 0.9  # of the best throughput
 
 
 class Limits(NamedTuple):
-    """When to stop.
+    """When to stop adding runs.
 
     Attributes:
-      runs: R at most.
-      seconds: of one call at most: what lies beyond would take too long.
-      factor: between one R and the next.
-      repeats: of each measurement.
+      runs: the most runs R.
+      seconds: the most that one call may take.
+      factor: how many times more runs the next measurement has.
+      repeats: how often each measurement is repeated.
     """
 
     runs: int = 2**16
@@ -33,14 +33,14 @@ class Limits(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """A case for R = 1, 2, 4 and so on.
+    """The timings of a case with R = 1, 2, 4... runs.
 
     Attributes:
       case: its name.
-      precision: of its products.
-      unit: of work, such as env steps.
-      timings: of each R.
-      stopped_by: "saturation", "time", "memory" or "runs".
+      precision: the type of its matrix products.
+      unit: the unit of work, such as env steps.
+      timings: one for each R.
+      stopped_by: why there are no more: "saturation", "time", "memory" or "runs".
     """
 
     case: str
@@ -51,12 +51,12 @@ class Growth(NamedTuple):
 
     @property
     def best(self) -> Timing:
-        """The R of the highest throughput."""
+        """The timing with the highest throughput."""
         return max(self.timings, key=lambda timing: timing.units_per_second)
 
     @property
     def saturation(self) -> Timing:
-        """The fewest runs with nearly the best throughput."""
+        """The timing with the fewest runs that has nearly the best throughput."""
         enough = SATURATED * self.best.units_per_second
         return next(one for one in self.timings if one.units_per_second >= enough)
 
@@ -69,13 +69,13 @@ def measure_growth(
     Args:
       case: what to time.
       limits: when to stop.
-      say: told of each timing.
+      say: is told of each timing.
     """
     timings: list[Timing] = []
     steps, reason = case.first_steps, "runs"
     for runs in _numbers(limits):
         if timings:
-            seconds = limits.factor * _step_seconds(timings[-1])  # of a step of so many
+            seconds = limits.factor * _step_seconds(timings[-1])  # that a step of the next R takes
             steps = max(LEAST_STEPS, round(SECONDS / seconds))
             if full := _why_not(timings, seconds * steps, limits):
                 reason = full
@@ -87,7 +87,7 @@ def measure_growth(
 
 
 def _why_not(timings: Sequence[Timing], call_seconds: float, limits: Limits) -> str | None:
-    """What speaks against still more runs, whose calls would take so long."""
+    """Returns why not to try more runs, whose calls would take `call_seconds`; None: try."""
     if _is_flat(timings):
         return "saturation"
     if limits.factor * timings[-1].peak_bytes > device_limit(jax.local_devices()[0]):
@@ -105,14 +105,14 @@ def _step_seconds(timing: Timing) -> float:
 
 
 def _is_flat(timings: Sequence[Timing]) -> bool:
-    """Whether the last doublings brought nothing."""
+    """Returns whether the last doublings brought nothing."""
     rates = [timing.units_per_second for timing in timings]
     return len(rates) > BEYOND and max(rates[-BEYOND:]) < GAIN * max(rates[:-BEYOND])
 
 
 def log_log_slopes(timings: Sequence[Timing]) -> list[float]:
-    """Of the time that all runs take for a unit of work each, against their number: below 1, more
-    runs are cheaper than one after the other; at 1 they cost what they cost alone."""
+    """Returns the log-log slopes of time against the number of runs, for one unit of work of each
+    run: below 1, runs together are cheaper than one after the other; at 1 they cost the same."""
     runs = np.log([timing.runs for timing in timings])
     seconds = np.log([timing.runs / timing.units_per_second for timing in timings])
     return (np.diff(seconds) / np.diff(runs)).tolist()

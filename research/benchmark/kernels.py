@@ -1,10 +1,10 @@
-"""What the kernels of a compiled program do, read from its HLO, XLA's language."""
+"""Finds out what each kernel of a compiled program does from its HLO, XLA's language."""
 
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-PRODUCTS = "matrix products"
+MATRIX_PRODUCTS = "matrix products"
 RANDOM = "random numbers"
 GATHERS = "gathers and scatters"
 REDUCTIONS = "sums and other reductions"
@@ -12,9 +12,9 @@ ELEMENTWISE = "elementwise"
 COPIES = "copies and layout"
 CONTROL = "loops and calls"
 
-# Of what a fusion holds, the first of these that is there says what it does.
+# A fusion is of the first of these kinds that is in it.
 _KIND_OF = {
-    PRODUCTS: {"dot", "convolution", "ragged-dot"},
+    MATRIX_PRODUCTS: {"dot", "convolution", "ragged-dot"},
     RANDOM: {"rng", "rng-bit-generator"},
     GATHERS: {"gather", "scatter", "sort", "topk"},
     REDUCTIONS: {"reduce", "reduce-window", "select-and-scatter"},
@@ -45,10 +45,10 @@ class Kernel(NamedTuple):
     """One instruction that a device runs.
 
     Attributes:
-      kind: one of the above, such as `PRODUCTS`.
-      shape: of its result, as HLO has it; of a tuple, of the first.
-      source: the operation of JAX that it was made from, below the modules and transformations
-        that name it; of a fusion, of the product in it, if there is one, or of its result.
+      kind: one of the above, such as `MATRIX_PRODUCTS`.
+      shape: the shape of its result as HLO writes it; of a tuple, that of the first element.
+      source: the operation of JAX that it was made from, without the modules and transformations
+        around it; of a fusion, that of its matrix product or else of its result.
     """
 
     kind: str
@@ -65,10 +65,10 @@ class _Instruction(NamedTuple):
 
 
 def read_kernels(hlo: str) -> dict[str, Kernel]:
-    """What each instruction of a program does, by its name, which is what profiles call it.
+    """Returns what each instruction of a program does, under the name that profiles give it.
 
     Args:
-      hlo: the text of a compiled program, as `jax.stages.Compiled.as_text` has it.
+      hlo: the text of a compiled program, from `jax.stages.Compiled.as_text`.
     """
     computations = _read(hlo)
     kernels = {}
@@ -77,14 +77,14 @@ def read_kernels(hlo: str) -> dict[str, Kernel]:
         draws = 2 * sum(bool(_RANDOM.search(name)) for name in names) > len(names)
         for name, instruction in computation.items():
             kernel = _kernel(instruction, computations)
-            # XLA's own copies have no name: those of a loop that draws are part of the drawing.
+            # XLA's own copies have no name: in a loop that draws they are part of the drawing.
             unnamed = draws and not kernel.source
             kernels[name] = kernel._replace(kind=RANDOM) if unnamed else kernel
     return kernels
 
 
 def _read(hlo: str) -> dict[str, dict[str, _Instruction]]:
-    """Computation -> name -> instruction."""
+    """Returns computation -> name -> instruction."""
     computations: dict[str, dict[str, _Instruction]] = {}
     current: dict[str, _Instruction] = {}
     for line in hlo.splitlines():
@@ -106,7 +106,9 @@ def _kernel(instruction: _Instruction, computations: dict[str, dict[str, _Instru
     inside = [instruction, *_fused(instruction, computations)]
     kind = _kind(inside)
     named = [one.op_name for one in inside if one.op_name]
-    products = [one.op_name for one in inside if one.opcode in _KIND_OF[PRODUCTS] and one.op_name]
+    products = [
+        one.op_name for one in inside if one.opcode in _KIND_OF[MATRIX_PRODUCTS] and one.op_name
+    ]
     source = (products or named or [""])[0]
     shape = instruction.shape.strip("(").split("{")[0].split(", ")[0]
     return Kernel(kind, shape, _unwrapped(source))
@@ -115,18 +117,18 @@ def _kernel(instruction: _Instruction, computations: dict[str, dict[str, _Instru
 def _fused(
     instruction: _Instruction, computations: dict[str, dict[str, _Instruction]]
 ) -> Iterator[_Instruction]:
-    """What a fusion does, fusions in it included."""
+    """Yields the instructions of a fusion, and of fusions in it."""
     for inner in computations.get(instruction.calls, {}).values():
         yield inner
         yield from _fused(inner, computations)
 
 
 def _kind(inside: Iterable[_Instruction]) -> str:
-    """Of an instruction and all that is fused into it."""
+    """Returns the kind of an instruction, given with all that is fused into it."""
     inside = list(inside)
     opcodes = {one.opcode for one in inside} - {"fusion", "custom-call"}
-    if opcodes & _KIND_OF[PRODUCTS] or any(_LIBRARIES.search(one.target) for one in inside):
-        return PRODUCTS
+    if opcodes & _KIND_OF[MATRIX_PRODUCTS] or any(_LIBRARIES.search(one.target) for one in inside):
+        return MATRIX_PRODUCTS
     if opcodes & _KIND_OF[RANDOM] or any(_RANDOM.search(one.op_name) for one in inside):
         return RANDOM
     for kind in (GATHERS, REDUCTIONS):

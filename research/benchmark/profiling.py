@@ -1,4 +1,4 @@
-"""Where the time of a training program goes, by what its kernels do."""
+"""Measures how long each kernel of a training program takes, and adds them up by kind."""
 
 import tempfile
 import warnings
@@ -14,18 +14,18 @@ from research.benchmark.kernels import Kernel, read_kernels
 from research.benchmark.timing import Case, Ready
 from research.errors import UserError
 
-SECONDS = 0.1  # that is recorded, about: of small kernels there are many, and each is an event
-PROBED_STEPS = 8  # to find out how many steps that is
+SECONDS = 0.1  # about what is recorded: small kernels are many, and each is an event
+PROBED_STEPS = 8  # timed first, to know how many steps that is
 
 
 class Spent(NamedTuple):
-    """One kernel, over the whole profile and all devices.
+    """How long one kernel took, over the whole profile and all devices.
 
     Attributes:
-      name: that the program has for it.
+      name: its name in the program.
       kernel: what it does.
-      seconds: in it alone, without those that it calls, and without what writing that down took.
-      calls: how often.
+      seconds: time in this kernel, without kernels that it calls and without the profiler's share.
+      calls: how often it ran.
     """
 
     name: str
@@ -35,16 +35,16 @@ class Spent(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """A call of a training program.
+    """One call of a training program, kernel by kernel.
 
     Attributes:
       case, precision, runs: what was trained.
-      steps: of each run.
-      devices: that took part.
-      seconds: that the call takes when nothing is recorded.
-      recording: seconds that it takes to record one call of a kernel, which are taken off; what is
-        no longer than that is not known well.
-      spent: of each kernel, longest first.
+      steps: how many steps of each run.
+      devices: how many devices took part.
+      seconds: how long the call takes when nothing is recorded.
+      recording: seconds that it takes to record one kernel, which are subtracted; kernels that are
+        no longer than that are not known well.
+      spent: how long each kernel took, longest first.
     """
 
     case: str
@@ -57,7 +57,7 @@ class Profile(NamedTuple):
     spent: list[Spent]
 
     def by_kind(self) -> dict[str, float]:
-        """Seconds of each kind of kernel, longest first; all devices together."""
+        """Returns the seconds of each kind of kernel, longest first, of all devices together."""
         total: dict[str, float] = defaultdict(float)
         for one in self.spent:
             total[one.kernel.kind] += one.seconds
@@ -65,13 +65,13 @@ class Profile(NamedTuple):
 
     @property
     def idle(self) -> float:
-        """Seconds in which devices ran no kernel of their own, all together: they waited, started
-        kernels or, on a CPU, helped with a product of another device."""
+        """Seconds in which devices ran no kernel of their own, added up over devices: they waited,
+        started kernels or, on a CPU, helped with a matrix product of another device."""
         return max(0.0, self.devices * self.seconds - sum(one.seconds for one in self.spent))
 
 
 class Event(NamedTuple):
-    """What a profiler records: a kernel, and when it ran, in nanoseconds."""
+    """A kernel, and when it ran, in nanoseconds: what a profiler records."""
 
     name: str
     start: float
@@ -79,10 +79,10 @@ class Event(NamedTuple):
 
 
 def profile_case(case: Case, runs: int) -> Profile:
-    """Trains and records it.
+    """Trains a case and returns how long each of its kernels takes.
 
-    To write an event down takes a CPU about 1 us, as long as a small kernel. What the recorded call
-    took longer than one that is not recorded is taken off, the same for each event.
+    To record an event takes a CPU about 1 us, as long as a small kernel takes. How much longer the
+    recorded call took than an unrecorded one is subtracted, the same from each event.
 
     Raises:
       UserError: if the profiler saw no kernel.
@@ -101,7 +101,7 @@ def profile_case(case: Case, runs: int) -> Profile:
     recorded, devices = recorded / 1e9, ready.program.layout.devices
     recording = max(0.0, devices * (recorded - seconds) / len(events))
     spent = _add_up(lanes, read_kernels(program.as_text()), recording)
-    # What recording costs is not quite the same for all: no more than the whole is shared out.
+    # Recording does not cost all kernels quite the same: their sum is at most the whole.
     total = sum(one.seconds for one in spent)
     factor = min(1.0, devices * seconds / total) if total else 1.0
     spent = [one._replace(seconds=factor * one.seconds) for one in spent]
@@ -109,7 +109,7 @@ def profile_case(case: Case, runs: int) -> Profile:
 
 
 def _record(ready: Ready) -> list[list[Event]]:
-    """Trains on, and returns what each stream or thread did."""
+    """Trains for another repeat and returns the kernels that each stream or thread ran."""
     options = jax.profiler.ProfileOptions()
     options.python_tracer_level = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +124,7 @@ def _record(ready: Ready) -> list[list[Event]]:
 
 
 def _lanes(profile: Any) -> Iterator[Iterable[Event]]:
-    """The kernels of each stream of a device, or thread of a CPU, in order."""
+    """Yields the kernels of each stream of a device, or thread of a CPU, in order."""
     planes = list(profile.planes)
     devices = [plane for plane in planes if plane.name.startswith("/device:")]
     for plane in devices or planes:
@@ -133,7 +133,7 @@ def _lanes(profile: Any) -> Iterator[Iterable[Event]]:
 
 
 def _kernel_event(event: Any) -> Event | None:
-    """None if it is no kernel's."""
+    """Returns a profiler's event as an `Event`; None if it is not of a kernel."""
     for name, value in event.stats:
         if name == "hlo_op":
             return Event(str(value), event.start_ns, event.start_ns + event.duration_ns)
@@ -158,8 +158,8 @@ def _add_up(
 
 
 def own_time(events: Iterable[Event]) -> Iterator[tuple[Event, float]]:
-    """Each event of a thread with the nanoseconds that no event within it takes: a loop encloses
-    the kernels of its body."""
+    """Yields each event of a thread with the nanoseconds that it spends outside the events within
+    it: a loop encloses the kernels of its body."""
     open_events: list[tuple[Event, float]] = []  # and the time of those within
     for event in sorted(events, key=lambda event: (event.start, -event.end)):
         while open_events and open_events[-1][0].end <= event.start:

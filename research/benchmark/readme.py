@@ -1,5 +1,5 @@
-"""The tables of throughput in README files, made from the benchmarks that are kept: nobody types a
-figure."""
+"""Writes the tables of throughput in README files, so that nobody types a number, from the
+benchmarks in `experiments/results/bench/`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ BEGIN, END = "<!-- bench: made by scripts/bench readme -->", "<!-- end of bench 
 
 
 def all_tables(results: Path) -> str:
-    """A table of every case for each file, by name; what `experiments/results/README.md` shows.
+    """Returns a table of every case for each benchmark: what `experiments/results/README.md` shows.
 
     Raises:
       UserError: if there is no file.
@@ -24,7 +24,7 @@ def all_tables(results: Path) -> str:
 
 
 def short_table(results: Path) -> str:
-    """The table, in the same form, of the file that compares most cases; what the README shows.
+    """Returns `same_form_table` of the benchmark that compares most cases: what the README shows.
 
     Raises:
       UserError: if there is no file.
@@ -40,10 +40,10 @@ README_FILES: dict[Path, Callable[[Path], str]] = {
 
 
 def write_readme(path: Path, tables: str) -> None:
-    """Puts the tables between the marks of a file.
+    """Writes the tables between the marks of a file.
 
     Raises:
-      UserError: if it has no marks.
+      UserError: if the file has no marks.
     """
     text = path.read_text("utf-8")
     before, begin, rest = text.partition(BEGIN)

@@ -1,4 +1,4 @@
-"""A benchmark as a file, and read back."""
+"""Writes a benchmark to a file and reads it back."""
 
 import json
 from collections.abc import Sequence
@@ -13,25 +13,26 @@ from research.benchmark.timing import Making, Timing
 from research.errors import UserError
 
 FORMAT = 1
+IN_FILES = {"baselines": "peers", "baseline": "peer"}  # names in files of that format
 
 
-class PeerResult(NamedTuple):
-    """What other code does of the same work.
+class BaselineResult(NamedTuple):
+    """How fast a baseline does the work of a case.
 
     Attributes:
-      case, precision: that it is compared with.
-      peer: what it is.
-      how: such as "one process a core".
-      runs: that it trains at once, in all its processes.
-      units_per_second: of all of them.
-      checked: what was found equal to ours, such as "params 9,610, batch 64".
-      ours: units per second of ours, measured right before.
-      ours_runs: how many runs that is with.
+      case, precision: the case that it is compared with.
+      baseline: its name.
+      how: how it is started, such as "one process a core".
+      runs: how many runs it trains at once, in all its processes.
+      units_per_second: units of work per second of all of them.
+      checked: what was found equal to the case, such as "9,610 params, batch 64".
+      ours: units of work per second of the case, measured in the same turn.
+      ours_runs: how many runs of the case train at once.
     """
 
     case: str
     precision: str
-    peer: str
+    baseline: str
     how: str
     runs: int
     units_per_second: float
@@ -45,21 +46,21 @@ class Benchmark(NamedTuple):
 
     Attributes:
       machine: devices, versions, commit and time.
-      ceilings: of the machine.
-      growths: a case each.
-      targets: how long to a quality.
-      peers: what else was measured.
+      ceilings: the best that the machine can do.
+      growths: the throughput of each case, with more and more runs.
+      targets: how long sweeps take to reach a score.
+      baselines: the throughput of other libraries.
     """
 
     machine: dict[str, Any]
     ceilings: Ceilings
     growths: list[Growth]
     targets: list[Reached]
-    peers: list[PeerResult]
+    baselines: list[BaselineResult]
 
     @property
     def name(self) -> str:
-        """The machine and its JAX, in a line."""
+        """The machine and its version of JAX, in a line."""
         device, versions = self.machine["device"], self.machine["versions"]
         kind = device["processor"] if device["platform"] == "cpu" else device["kind"]
         count = device["cores"] if device["platform"] == "cpu" else device["count"]
@@ -67,7 +68,7 @@ class Benchmark(NamedTuple):
 
 
 def save(benchmark: Benchmark, path: Path) -> None:
-    """Writes it as JSON.
+    """Writes a benchmark as JSON.
 
     Raises:
       UserError: if it cannot be written.
@@ -80,13 +81,13 @@ def save(benchmark: Benchmark, path: Path) -> None:
 
 
 def to_json(benchmark: Benchmark) -> dict[str, Any]:
-    """In JSON types: named tuples as objects."""
+    """Returns a benchmark in JSON types, with named tuples as objects."""
     return {"format": FORMAT, **_plain(benchmark)}
 
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "_asdict"):
-        return {name: _plain(one) for name, one in value._asdict().items()}
+        return {IN_FILES.get(name, name): _plain(one) for name, one in value._asdict().items()}
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
@@ -95,10 +96,10 @@ def _plain(value: Any) -> Any:
 
 
 def load(path: str | Path) -> Benchmark:
-    """Reads what `save` wrote.
+    """Reads the file that `save` wrote.
 
     Raises:
-      UserError: if it is not there, or no such file.
+      UserError: if there is no such file, or it holds no benchmark.
     """
     try:
         found = json.loads(Path(path).read_text("utf-8"))
@@ -109,7 +110,7 @@ def load(path: str | Path) -> Benchmark:
             ceilings=Ceilings(**found["ceilings"]),
             growths=[_growth(one) for one in found["growths"]],
             targets=[Reached(**one) for one in found["targets"]],
-            peers=[PeerResult(**one) for one in found["peers"]],
+            baselines=[_baseline(one) for one in found["peers"]],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no file of scripts/bench: {error}") from None
@@ -120,10 +121,15 @@ def _growth(found: dict[str, Any]) -> Growth:
     return Growth(found["case"], found["precision"], found["unit"], timings, found["stopped_by"])
 
 
+def _baseline(found: dict[str, Any]) -> BaselineResult:
+    in_code = {in_file: name for name, in_file in IN_FILES.items()}
+    return BaselineResult(**{in_code.get(name, name): value for name, value in found.items()})
+
+
 def common(
     first: Sequence[Growth], second: Sequence[Growth]
 ) -> list[tuple[Growth, Timing, Timing]]:
-    """What two benchmarks both timed: the case, and the timing of each."""
+    """Returns what two benchmarks both timed: each case, with the timing of either."""
     others = {
         (one.case, one.precision, timing.runs): timing for one in second for timing in one.timings
     }

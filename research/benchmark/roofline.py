@@ -1,4 +1,4 @@
-"""How near a measured throughput is to what the machine can do."""
+"""Compares a measured throughput with the best that the machine can do."""
 
 from typing import NamedTuple
 
@@ -7,12 +7,12 @@ from research.benchmark.timing import Timing
 
 
 class Share(NamedTuple):
-    """Of the machine's measured ceilings.
+    """Throughput as a share of the machine's measured ceilings.
 
     Attributes:
-      compute: FLOP/s of the training as a share of those of the best matrix product.
-      bandwidth: what has to move of params and optimizer state, as a share of what a copy moves.
-        Above 1 it did not have to: caches hold it.
+      compute: FLOP/s of the training over those of the best matrix product.
+      bandwidth: bytes per second of params and optimizer state, read and written, over those of a
+        copy. Above 1, caches hold them and they need not move.
     """
 
     compute: float
@@ -20,12 +20,12 @@ class Share(NamedTuple):
 
 
 def share_of_ceiling(timing: Timing, precision: str, ceilings: Ceilings) -> Share:
-    """Where a timing lies under the roofline (Williams et al., 2009)."""
+    """Returns how near a timing is to the roofline (Williams et al., 2009)."""
     flops = (timing.flops_per_unit or 0.0) * timing.units_per_second
     moved = timing.bytes_per_unit * timing.units_per_second
     return Share(flops / ceilings.flops_per_second[precision], moved / ceilings.bytes_per_second)
 
 
 def ceiling_units(timing: Timing, precision: str, ceilings: Ceilings) -> float:
-    """Units per second if nothing but FLOPs took time."""
+    """Returns units of work per second if nothing but floating-point operations took time."""
     return ceilings.flops_per_second[precision] / (timing.flops_per_unit or float("nan"))

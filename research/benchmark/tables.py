@@ -1,4 +1,4 @@
-"""What a benchmark says, as tables of words."""
+"""Formats a benchmark as tables."""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from research.benchmark.record import Benchmark, common
 from research.benchmark.roofline import share_of_ceiling
 from research.human import human
 
-OURS, PROCESS_A_CORE = "Seedbed", "one process a core"  # as `PeerResult` names them
+OURS, PROCESS_A_CORE = "Seedbed", "one process a core"  # as `BaselineResult` names them
 _PARENTHESES = re.compile(r" \(.*?\)")
-LONGEST = 20  # kernels of a profile that are named
+LONGEST = 20  # kernels of a profile that the table names
 SOURCE_WIDTH = 60  # characters of where a kernel comes from
 
 
@@ -20,9 +20,9 @@ class Rows(NamedTuple):
     """A table.
 
     Attributes:
-      title: above it.
-      names: of its columns.
-      rows: their cells.
+      title: the line above it.
+      names: the headings of its columns.
+      rows: the cells of each row, as text.
     """
 
     title: str
@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 
 
 def ceilings_line(benchmark: Benchmark) -> str:
-    """The machine's ceilings."""
+    """Returns the best that the machine can do, in a line."""
     products = ", ".join(
         f"{human(rate)}FLOP/s {name}" for name, rate in benchmark.ceilings.flops_per_second.items()
     )
@@ -39,7 +39,7 @@ def ceilings_line(benchmark: Benchmark) -> str:
 
 
 def growth_table(benchmark: Benchmark, growth: Growth) -> Rows:
-    """A line for each number of runs."""
+    """Returns a table with a row for each number of runs."""
     slopes = ["", *(f"{slope:.2f}" for slope in log_log_slopes(growth.timings))]
     rows = []
     for timing, slope in zip(growth.timings, slopes, strict=True):
@@ -69,7 +69,7 @@ def growth_table(benchmark: Benchmark, growth: Growth) -> Rows:
 
 
 def summary_table(benchmark: Benchmark) -> Rows:
-    """A line for each case: what `experiments/results/README.md` shows."""
+    """Returns the table of `experiments/results/README.md`, with a row for each case."""
     rows = []
     for growth in benchmark.growths:
         one, best, enough = growth.timings[0], growth.best, growth.saturation
@@ -84,65 +84,65 @@ def summary_table(benchmark: Benchmark) -> Rows:
                 f"{enough.runs:,}",
                 f"{share.compute:.0%}",
                 f"{share.bandwidth:.0%}",
-                _peers_cell(benchmark, growth),
+                _baselines_cell(benchmark, growth),
             )
         )
     names = ("case", "precision", "one run", "best", "gain", "saturated by", "of peak FLOP/s",
-             "of copies", "ours over others")  # fmt: skip
+             "of copies", "ours over baselines")  # fmt: skip
     return Rows(benchmark.name, names, rows)
 
 
 def same_form_table(benchmark: Benchmark) -> Rows:
-    """What the README shows: a line for each float32 case that others train as well, with a process
-    a core for ours and for the fastest of them. No line where one of both is missing."""
+    """Returns the table of the README: a row for each float32 case that a baseline trains as well,
+    both with one process a core, and of the baselines the fastest."""
     rows = []
     for growth in benchmark.growths:
-        same = [peer for peer in benchmark.peers if peer.how == PROCESS_A_CORE]
+        same = [one for one in benchmark.baselines if one.how == PROCESS_A_CORE]
         same = [one for one in same if (one.case, one.precision) == (growth.case, "float32")]
-        ours = [peer for peer in same if peer.peer == OURS]
-        others = [peer for peer in same if peer.peer != OURS]
+        ours = [one for one in same if one.baseline == OURS]
+        others = [one for one in same if one.baseline != OURS]
         if growth.precision != "float32" or not (ours and others):
             continue
-        best = max(others, key=lambda peer: peer.units_per_second)
+        best = max(others, key=lambda one: one.units_per_second)
         ratio = ours[0].units_per_second / best.units_per_second
         rows.append(
             (
                 f"{growth.case} ({_PARENTHESES.sub('', best.checked)})",
                 f"{human(ours[0].units_per_second)} {growth.unit}/s",
-                f"{human(best.units_per_second)} {growth.unit}/s, {best.peer}",
+                f"{human(best.units_per_second)} {growth.unit}/s, {best.baseline}",
                 f"{ratio:.3g}x",
             )
         )
-    return Rows(benchmark.name, ("what is trained", "ours", "best of the others", "ratio"), rows)
+    return Rows(benchmark.name, ("what is trained", "ours", "best baseline", "ratio"), rows)
 
 
-def _peers_cell(benchmark: Benchmark, growth: Growth) -> str:
+def _baselines_cell(benchmark: Benchmark, growth: Growth) -> str:
     return "; ".join(
-        f"{peer.ours / peer.units_per_second:.3g}x {peer.peer} ({peer.how})"
-        for peer in benchmark.peers
-        if (peer.case, peer.precision) == (growth.case, growth.precision)
+        f"{one.ours / one.units_per_second:.3g}x {one.baseline} ({one.how})"
+        for one in benchmark.baselines
+        if (one.case, one.precision) == (growth.case, growth.precision)
     )
 
 
-def peers_table(benchmark: Benchmark) -> Rows:
-    """Every other code, beside ours."""
+def baselines_table(benchmark: Benchmark) -> Rows:
+    """Returns a table with a row for each baseline, beside ours."""
     rows = [
         (
-            f"{peer.case}, {peer.precision}",
-            f"{peer.peer}, {peer.how}",
-            f"{human(peer.units_per_second)} with {peer.runs}",
-            f"{human(peer.ours)} with {peer.ours_runs:,}",
-            f"{peer.ours / peer.units_per_second:.3g}x",
-            peer.checked,
+            f"{one.case}, {one.precision}",
+            f"{one.baseline}, {one.how}",
+            f"{human(one.units_per_second)} with {one.runs}",
+            f"{human(one.ours)} with {one.ours_runs:,}",
+            f"{one.ours / one.units_per_second:.3g}x",
+            one.checked,
         )
-        for peer in benchmark.peers
+        for one in benchmark.baselines
     ]
-    names = ("case", "other code", "units/s", "ours", "ratio", "found equal")
-    return Rows("Beside others, in the same run", names, rows)
+    names = ("case", "baseline", "units/s", "ours", "ratio", "found equal")
+    return Rows("Baselines, measured in turn with ours", names, rows)
 
 
 def targets_table(benchmark: Benchmark) -> Rows:
-    """How long to a quality."""
+    """Returns a table with a row for each sweep that was timed until it reached a score."""
     rows = [
         (
             one.name,
@@ -158,11 +158,11 @@ def targets_table(benchmark: Benchmark) -> Rows:
     ]
     names = ("sweep", "median of the runs to reach", "runs", "time, evaluations included",
              "a run", "compiling before", "of each run", "median then")  # fmt: skip
-    return Rows("Time to a quality", names, rows)
+    return Rows("Time to a score", names, rows)
 
 
 def compare_table(first: Benchmark, second: Benchmark) -> Rows:
-    """What both timed: the second over the first."""
+    """Returns a table of what two benchmarks both timed, the second over the first."""
     rows = []
     for growth, one, other in common(first.growths, second.growths):
         apart = other.low > one.high or other.high < one.low
@@ -181,7 +181,7 @@ def compare_table(first: Benchmark, second: Benchmark) -> Rows:
 
 
 def profile_tables(profile: Profile) -> list[Rows]:
-    """What kinds of kernels take how long, and the longest kernels."""
+    """Returns a table of how long each kind of kernel takes, and one of the longest kernels."""
     whole = profile.devices * profile.seconds
     kinds = profile.by_kind() | {"none of its own": profile.idle}
     shares = [
@@ -190,8 +190,8 @@ def profile_tables(profile: Profile) -> list[Rows]:
     ]
     title = (
         f"{profile.case}, {profile.precision}, {profile.runs:,} runs, {profile.steps:,} steps on "
-        f"{profile.devices} devices; {_microseconds(profile.recording)}, which recording a kernel "
-        "takes, are taken off each"
+        f"{profile.devices} devices; the {_microseconds(profile.recording)} that recording a "
+        "kernel takes are subtracted"
     )
     longest = [
         (
@@ -220,6 +220,6 @@ def _shortened(source: str) -> str:
 
 
 def markdown(table: Rows) -> str:
-    """The table for a document, without its title."""
+    """Returns a table in Markdown, without its title."""
     lines = [table.names, ["---"] * len(table.names), *table.rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

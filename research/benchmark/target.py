@@ -1,5 +1,5 @@
-"""How long a sweep takes to a quality that it is asked for, the form of MLPerf: what is fast in
-units per second and learns nothing has no time."""
+"""Measures how long a sweep takes to reach a score, as MLPerf does: code that is fast in units of
+work per second and learns nothing never gets there."""
 
 import statistics
 import time
@@ -15,16 +15,16 @@ from research.task import HParams, Problem
 
 
 class Target(NamedTuple):
-    """What to reach.
+    """A sweep, and the score that it must reach.
 
     Attributes:
-      name: as it is shown.
+      name: what it is called in tables.
       problem: task and data.
-      hparams: of every run.
-      runs: one a seed.
-      steps: after which it has failed.
-      cadence: when to look.
-      goal: of the median of the runs' key metric.
+      hparams: the hyper-parameters of every run.
+      runs: how many runs, each with a seed of its own.
+      steps: the most steps that it may take.
+      cadence: when to evaluate.
+      goal: what the median of the runs' key metric must reach.
     """
 
     name: str
@@ -37,17 +37,17 @@ class Target(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """How it went.
+    """Whether, and after how long, a sweep reached its goal.
 
     Attributes:
-      name: of the target.
-      metric, goal: what the median of the runs was to be.
-      runs: how many.
-      compile_seconds: tracing and compiling.
-      seconds: of training, evaluations included; None if the goal was not reached.
-      units: of work of one run by then.
-      unit: of work.
-      median: of the last evaluation.
+      name: the target's name.
+      metric, goal: the key metric, and what its median had to reach.
+      runs: how many runs.
+      compile_seconds: how long tracing and compiling took.
+      seconds: how long training took, evaluations included; None if the goal was not reached.
+      units: units of work that one run had done by then.
+      unit: the unit of work.
+      median: the median at the last evaluation.
     """
 
     name: str
@@ -62,11 +62,11 @@ class Reached(NamedTuple):
 
 
 class _Ended(Exception):
-    """The goal is reached."""
+    """Raised when the goal is reached."""
 
 
 def time_to_target(target: Target) -> Reached:
-    """Trains until the median of the runs reaches the goal."""
+    """Trains until the median of the runs reaches the goal, and returns how long that took."""
     task = target.problem.task
     all_runs = make_runs(target.hparams, {}, range(target.runs))
     chunks = plan_chunks(target.steps, target.cadence)

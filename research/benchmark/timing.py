@@ -1,4 +1,4 @@
-"""One training program of so many runs: what it takes to make it, and how fast it trains."""
+"""Times one training program of R runs: how long it takes to compile, and how fast it trains."""
 
 import tempfile
 import time
@@ -17,7 +17,7 @@ from research.engine.program import Program
 from research.task import HParams, Problem
 
 REPEATS = 10
-SECONDS = 0.2  # that a repeat takes, about
+SECONDS = 0.2  # about what a repeat takes
 
 EVENTS = {
     "/jax/core/compile/jaxpr_trace_duration": "trace",
@@ -30,11 +30,11 @@ class Case(NamedTuple):
     """What is timed.
 
     Attributes:
-      name: as it is shown.
-      precision: of its matrix products.
+      name: what it is called in tables.
+      precision: the type of its matrix products.
       problem: task and data; evaluations are left out.
-      hparams: of every run.
-      first_steps: of one call of a single run: what takes about `SECONDS`, to begin with.
+      hparams: the hyper-parameters of every run.
+      first_steps: how many steps of a single run take about `SECONDS`: a first guess.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Case(NamedTuple):
 
 
 class Making(NamedTuple):
-    """What it takes to make the programs that train and evaluate, in seconds.
+    """How many seconds it takes to make the programs that train and evaluate.
 
     Attributes:
-      trace: from Python to JAX's language.
-      lower: to the compiler's.
-      compile: by the compiler, cold.
-      cached: all of it again, by another process that finds the compiled programs on the disk.
+      trace: tracing Python functions to jaxprs.
+      lower: lowering jaxprs to StableHLO.
+      compile: compiling that, without a cache.
+      cached: all three in a new process that finds the compiled programs in the cache.
     """
 
     trace: float
@@ -61,20 +61,20 @@ class Making(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """R runs on this machine.
+    """How fast R runs train on this machine.
 
     Attributes:
       runs: R.
-      lanes, blocks: how many runs advance in lockstep on a device, and how often that many.
-      making: of their programs.
-      first_call: seconds of the first call of the training program: memory is touched.
-      steps: of a repeat.
-      repeats: seconds of each, synchronized.
-      units_per_second: of all runs together: the median of the repeats.
-      low, high: the quartiles of it.
-      flops_per_unit: of one unit of work of one run; see `count_flops`.
-      bytes_per_unit: that it has to move: params and optimizer state, read and written.
-      peak_bytes: of one device, as the compiler has it.
+      lanes, blocks: how many runs a device trains in lockstep, and how many such blocks there are.
+      making: how long it takes to make their programs.
+      first_call: seconds of the training program's first call, which touches new memory.
+      steps: steps in a repeat.
+      repeats: seconds of each repeat, after waiting for the device.
+      units_per_second: units of work per second of all runs together: the median of the repeats.
+      low, high: its quartiles.
+      flops_per_unit: floating-point operations in a unit of work; see `count_flops`.
+      bytes_per_unit: bytes of params and optimizer state read and written for a unit of work.
+      peak_bytes: memory of one device that the compiler plans with.
     """
 
     runs: int
@@ -93,12 +93,12 @@ class Timing(NamedTuple):
 
 
 class Ready:
-    """Programs and states of R runs, to be timed whenever it is wanted.
+    """Compiled programs and states of R runs, which can be timed again and again.
 
     Attributes:
-      making: what it took to make the programs.
+      making: how long it took to make the programs.
       first_call: seconds of the first call.
-      steps: of a repeat, which is as many calls as take `SECONDS`, about.
+      steps: steps in a repeat, which makes as many calls as take about `SECONDS`.
     """
 
     def __init__(
@@ -108,10 +108,10 @@ class Ready:
         Args:
           case: what to time.
           runs: R.
-          steps: of one call.
-          cold: whether to find out what making the programs takes; else they may come from the
-            cache, and `making` means nothing.
-          one_call: a repeat is one, however short.
+          steps: steps in one call.
+          cold: whether to measure how long making the programs takes; otherwise they may come from
+            the cache, and `making` means nothing.
+          one_call: whether a repeat is a single call, however short.
         """
         all_runs = make_runs(case.hparams, {}, range(runs))
         (self._chunk,) = chunks = plan_chunks(steps, Cadence(steps, steps, steps))
@@ -126,7 +126,7 @@ class Ready:
         self.steps = self._calls * steps
 
     def repeat(self) -> float:
-        """Trains on, and returns how many seconds that took."""
+        """Trains for another `steps` and returns how many seconds that took."""
         train = self.program.train[self._chunk.logs, self._chunk.log_every]
         began = time.perf_counter()
         for call in range(self._called, self._called + self._calls):
@@ -140,24 +140,24 @@ class Ready:
         return time.perf_counter() - began
 
     def units(self, seconds: float) -> float:
-        """Units of work a second, of all runs, where a repeat took so long."""
+        """Returns units of work per second of all runs, for a repeat that took so many seconds."""
         return self.runs * self.steps * self.case.problem.task.work_per_step / seconds
 
     def carried_bytes(self) -> float:
-        """Params and optimizer state of one run."""
+        """Returns how many bytes the params and optimizer state of one run have."""
         state = self._blocks[0].states
         leaves = jax.tree.leaves([getattr(state, name, ()) for name in ("params", "opt_state")])
         return sum(leaf.nbytes / len(leaf) for leaf in leaves)
 
 
 def time_case(case: Case, runs: int, steps: int, repeats: int = REPEATS) -> Timing:
-    """Makes the programs and times them.
+    """Makes the programs of a case and times them.
 
     Args:
       case: what to time.
       runs: R.
-      steps: of one call.
-      repeats: how many.
+      steps: steps in one call.
+      repeats: how many times to measure.
     """
     ready = Ready(case, runs, steps)
     seconds = [ready.repeat() for _ in range(repeats)]
@@ -181,7 +181,7 @@ def time_case(case: Case, runs: int, steps: int, repeats: int = REPEATS) -> Timi
 
 
 def _make(make: Callable[[], Program]) -> tuple[Program, Making]:
-    """Makes a program twice: cold, and from what is on the disk."""
+    """Makes a program twice, without a cache and from one, and measures how long each takes."""
     with tempfile.TemporaryDirectory() as folder, _cache_in(folder):
         _forget()
         with _durations() as spent:
@@ -194,14 +194,14 @@ def _make(make: Callable[[], Program]) -> tuple[Program, Making]:
 
 
 def _forget() -> None:
-    """As if the process had just begun."""
+    """Drops all that JAX keeps in memory, as if the process had just begun."""
     forget_traces()
     forget_programs()
 
 
 @contextmanager
 def _durations() -> Iterator[dict[str, list[float]]]:
-    """Seconds that JAX spends, by what it does, while open."""
+    """Yields the seconds that JAX spends on each of `EVENTS` while the context is open."""
     spent: dict[str, list[float]] = {name: [] for name in EVENTS.values()}
 
     def listen(event: str, duration_secs: float, **_: str | int) -> None:
@@ -217,7 +217,7 @@ def _durations() -> Iterator[dict[str, list[float]]]:
 
 @contextmanager
 def _cache_in(folder: str) -> Iterator[None]:
-    """The compilation cache elsewhere, while open."""
+    """Moves the compilation cache to a folder while the context is open."""
     from jax.experimental.compilation_cache import compilation_cache
 
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")

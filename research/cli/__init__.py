@@ -1,1 +1,1 @@
-"""What a user types and sees: flags, lines, progress, processes and signals."""
+"""What a user types and sees: flags, tools, progress, several processes and signals."""

@@ -1,10 +1,10 @@
-"""What `scripts/launch` does: a sweep in several processes, on this machine or through SLURM.
+"""Trains a sweep in several processes, on this machine or through SLURM.
 
     scripts/launch experiments/mlp.py --seeds 64 --on local --workers 4
     scripts/launch experiments/dqn.py --on slurm --workers 8 --gpus 1 --partition gpu --minutes 240
 
 The run folder is made first; then each worker takes the jobs in it that no other has taken. All
-flags but those below go to the experiment. `--resume RUN` resumes a folder that is there.
+flags but those below go to the recipe. `--resume RUN` resumes a run folder that is there.
 """
 
 import argparse
@@ -34,40 +34,52 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(message)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser(prog: str = "scripts/launch") -> argparse.ArgumentParser:
     """Returns the parser of the launcher's own flags."""
     parser = _Parser(
-        prog="scripts/launch",
-        description=__doc__,
+        prog=prog,
+        description=(__doc__ or "").replace("scripts/launch", prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("experiment", help="a script; scripts/run EXPERIMENT --help lists its flags")
+    add("experiment", help="a recipe, such as experiments/dqn.py; its own --help lists its flags")
     add("--on", default="local", metavar="local|slurm", help="where the workers run")
-    add("--workers", type=_count("--workers"), metavar="N", help="one a GPU if not given, else 2")
+    add(
+        "--workers",
+        type=_count("--workers"),
+        metavar="N",
+        help="how many processes; if not given, one a GPU, or 2",
+    )
     add("--retries", type=_count("--retries", 0), default=3, metavar="N",
         help="how often a worker that died is started again")  # fmt: skip
     slurm = parser.add_argument_group("with --on slurm")
     add = slurm.add_argument
-    add("--partition", metavar="P")
+    add("--partition", metavar="P", help="partition to submit to")
     add("--minutes", type=_count("--minutes", 5), metavar="M",
-        help="after which a worker is queued again, and resumes; 60 if not given")  # fmt: skip
-    add("--gpus", type=_count("--gpus"), metavar="G", help="of each worker")
-    add("--cpus", type=_count("--cpus"), metavar="C", help="of each worker")
+        help="time limit, after which a worker is queued again; 60 if not given")  # fmt: skip
+    add("--gpus", type=_count("--gpus"), metavar="G", help="GPUs of each worker")
+    add("--cpus", type=_count("--cpus"), metavar="C", help="cores of each worker")
     add("--slurm", nargs="+", action="extend", metavar="KEY=VALUE",
         help="other parameters of sbatch, such as account=ours")  # fmt: skip
-    add("--wait", action="store_true", default=None, help="for the workers, and show the result")
+    add(
+        "--wait",
+        action="store_true",
+        default=None,
+        help="wait for the workers, then show the result",
+    )
     return parser
 
 
-def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+def parse(
+    words: Sequence[str], prog: str = "scripts/launch"
+) -> tuple[argparse.Namespace, list[str]]:
     """Returns the launcher's own flags, and those of the experiment.
 
     Raises:
       UserError: for flags that make no sense.
     """
-    given, flags = make_parser().parse_known_args(words)
+    given, flags = make_parser(prog).parse_known_args(words)
     if given.on not in ("local", "slurm"):
         raise UserError(f"--on {given.on}: give local or slurm")
     if not Path(given.experiment).is_file():
@@ -82,31 +94,35 @@ def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     return given, flags
 
 
-def launch(words: Sequence[str]) -> None:
+def launch(words: Sequence[str], prog: str = "scripts/launch") -> None:
     """Makes or resumes the run folder, and starts the workers.
+
+    Args:
+      words: the launcher's flags and those of the experiment.
+      prog: what the launcher is called in the commands that it prints.
 
     Raises:
       UserError: if something given is wrong.
       Stopped: if a signal asked to stop.
       SystemExit: if the folder could not be made, or the sweep did not end.
     """
-    given, flags = parse(words)
+    given, flags = parse(words, prog)
     places = make_places(given)
     folder = resumed_folder(flags)
     if folder is None:
         folder = prepare(given.experiment, flags, places)
         flags = ["--resume", str(folder)]
     command = worker_command(given.experiment, flags)
-    go_on = go_on_line(given, folder)
+    resume = resume_command(given, folder, prog)
     if given.on == "local":
         workers = [
             LocalWorker(number, command, place, given.retries)
             for number, place in enumerate(places)
         ]
-        local_workers.run_workers(workers, go_on)
-    elif not submit(given, folder, command):
+        local_workers.run_workers(workers, resume)
+    elif not submit(given, folder, command, prog):
         return
-    show(folder, go_on)
+    show(folder, resume)
 
 
 def make_places(given: argparse.Namespace) -> list[Place]:
@@ -156,7 +172,7 @@ def prepare(experiment: str, flags: Sequence[str], places: Sequence[Place]) -> P
     return Path(path)
 
 
-def submit(given: argparse.Namespace, folder: Path, command: Sequence[str]) -> bool:
+def submit(given: argparse.Namespace, folder: Path, command: Sequence[str], prog: str) -> bool:
     """Submits the workers to SLURM and returns whether they were waited for."""
     request = slurm_workers.Request(
         partition=given.partition,
@@ -168,13 +184,13 @@ def submit(given: argparse.Namespace, folder: Path, command: Sequence[str]) -> b
     job = slurm_workers.submit_workers(folder, command, given.workers, given.retries, request)
     logs = slurm_workers.log_folder(folder)
     print_text(f"submitted as job {job}, workers: {given.workers}; their output: {logs}")
-    print_text(f"to look: squeue -j {job}; scripts/show {folder}")
+    print_text(f"to look: squeue -j {job}; {prog.removesuffix('launch')}show {folder}")
     if given.wait:
         slurm_workers.wait_for(job)
     return bool(given.wait)
 
 
-def show(folder: Path, go_on: str) -> None:
+def show(folder: Path, resume: str) -> None:
     """Shows the result, or says what is missing.
 
     Raises:
@@ -185,13 +201,13 @@ def show(folder: Path, go_on: str) -> None:
         command = [sys.executable, "-m", "research.report.show", str(folder)]
         raise SystemExit(subprocess.run(command).returncode)
     missing = {job.name for job in run.plan().jobs} - run.ended_jobs()
-    print_text(f"{len(missing)} jobs have not ended; to resume: {go_on}", error=True)
+    print_text(f"{len(missing)} jobs have not ended; to resume: {resume}", error=True)
     raise SystemExit(1)
 
 
-def go_on_line(given: argparse.Namespace, folder: Path) -> str:
-    """Returns the command that resumes a folder."""
-    words = ["scripts/launch", given.experiment, "--resume", str(folder), "--on", given.on]
+def resume_command(given: argparse.Namespace, folder: Path, prog: str) -> str:
+    """Returns the command that resumes a run folder."""
+    words = [*prog.split(), given.experiment, "--resume", str(folder), "--on", given.on]
     words += ["--workers", str(given.workers)]
     for name in ("partition", "minutes", "gpus", "cpus"):
         if getattr(given, name) is not None:
@@ -225,6 +241,11 @@ def _pairs(words: Sequence[str]) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-if __name__ == "__main__":
+def run(argv: list[str] | None = None, prog: str = "scripts/launch") -> None:
+    """Parses the command line and trains the sweep that it names."""
     with plain_exit():
-        launch(sys.argv[1:])
+        launch(sys.argv[1:] if argv is None else argv, prog)
+
+
+if __name__ == "__main__":
+    run()

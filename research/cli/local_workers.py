@@ -1,4 +1,4 @@
-"""Workers on this machine: one per GPU, or each on its share of the cores."""
+"""Starts workers on this machine: one a GPU, or each on its share of the cores."""
 
 import contextlib
 import itertools
@@ -23,7 +23,7 @@ class Place(NamedTuple):
 
     Attributes:
       environment: variables beside those of this process, such as which GPU.
-      cores: to keep to; None: any.
+      cores: the cores to keep to; None: any.
     """
 
     environment: Mapping[str, str] = {}
@@ -34,12 +34,12 @@ class LocalWorker(threading.Thread):
     """A worker process, and the thread that starts it, prints its lines and starts it again."""
 
     def __init__(self, number: int, command: Sequence[str], place: Place, retries: int):
-        """Nothing is started before `start`.
+        """Makes the thread; `start` starts it and its process.
 
         Args:
-          number: what its lines begin with.
-          command: as of `worker_command`.
-          place: what it may use.
+          number: the worker's number, with which its lines begin.
+          command: the worker's command, see `worker_command`.
+          place: what it may use of the machine.
           retries: how often it is started again.
         """
         super().__init__(name=f"worker {number}")
@@ -49,7 +49,7 @@ class LocalWorker(threading.Thread):
         self._stopping = False
 
     def run(self) -> None:
-        """Starts the process until it ends for good."""
+        """Starts the process, and again if it dies, until it ends for good."""
         for tries_left in range(self.retries, -1, -1):
             with keep_to(self.place.cores):
                 status = self._run_once()
@@ -59,7 +59,7 @@ class LocalWorker(threading.Thread):
             _write(f"worker {self.number} {describe_end(status)} and {then}\n")
 
     def ask_to_stop(self, signum: int = signal.SIGTERM) -> None:
-        """Passes a signal on to the process, which is not started again."""
+        """Sends a signal to the process, which is then not started again."""
         self._stopping = True
         if self._child is not None:
             self._child.send_signal(signum)
@@ -97,12 +97,12 @@ def make_places(count: int) -> list[Place]:
     return [Place(cores=cores) for cores in shares_of_cores(count)]
 
 
-def run_workers(workers: Sequence[LocalWorker], go_on: str) -> None:
+def run_workers(workers: Sequence[LocalWorker], resume: str) -> None:
     """Runs the workers to their end.
 
     Args:
       workers: not yet started.
-      go_on: the command that resumes, for the line that says it.
+      resume: the command that resumes the sweep, for the line that is printed when it stops.
 
     Raises:
       Stopped: if a signal asked to stop; the workers have saved and left then.
@@ -119,7 +119,7 @@ def run_workers(workers: Sequence[LocalWorker], go_on: str) -> None:
             raise
     if stop.signum is not None:
         name = signal.Signals(stop.signum).name
-        raise Stopped(f"stopped by {name}; to resume: {go_on}", stop.signum)
+        raise Stopped(f"stopped by {name}; to resume: {resume}", stop.signum)
 
 
 def visible_gpus() -> list[str]:
@@ -153,7 +153,7 @@ def shares_of_cores(count: int) -> list[list[int] | None]:
 
 @contextlib.contextmanager
 def keep_to(cores: Sequence[int] | None) -> Iterator[None]:
-    """While open, this thread, and a process that it starts, keep to `cores`; None: to any."""
+    """Keeps this thread, and processes that it starts, to some cores while open; None: to any."""
     if cores is None:
         yield
         return
@@ -166,7 +166,7 @@ def keep_to(cores: Sequence[int] | None) -> Iterator[None]:
 
 
 def _wait(workers: Sequence[LocalWorker], stop: StopRequest) -> None:
-    """Waits until all workers have ended; a signal is passed on once."""
+    """Waits until all workers have ended, and passes a signal on to them once."""
     passed_on = False
     while any(worker.is_alive() for worker in workers):
         if stop and not passed_on:
@@ -178,7 +178,7 @@ def _wait(workers: Sequence[LocalWorker], stop: StopRequest) -> None:
 
 
 def _write(line: str) -> None:
-    """In one call, so that lines of several workers do not mix; a terminal that is gone is no
-    reason to stop."""
+    """Prints a line in one call, so that lines of several workers do not mix; that the terminal is
+    gone is no reason to stop."""
     with contextlib.suppress(OSError):
         print_text(line, end="")

@@ -129,8 +129,8 @@ def process_of_world() -> tuple[int, int]:
 
 
 def _cache_folder() -> Path | None:
-    """Where compiled programs are kept, if they are: by default one folder a Python and JAX
-    version, since what one compiles is no use to another."""
+    """Returns the folder of compiled programs, None if they are not kept: by default one for each
+    version of Python and JAX, which cannot use each other's."""
     given = os.environ.get("SEEDBED_CACHE")
     if given == "off":
         return None

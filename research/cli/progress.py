@@ -58,7 +58,7 @@ class SweepProgress:
         self._bar.stop()
 
     def update(self, record: Record) -> None:
-        """Takes note of a chunk that has ended."""
+        """Shows how far the runs are, after a chunk."""
         done, total = self.shown(record.chunk.end), self.shown(self.steps)
         rate = (done - self.shown(self.start)) * self.runs / record.seconds
         if self.task.key_metric in record.evaluated:

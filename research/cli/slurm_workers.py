@@ -1,4 +1,4 @@
-"""Workers as tasks of a SLURM job array, submitted through submitit.
+"""Submits workers to SLURM as tasks of a job array, through submitit.
 
 A task whose time is over, or that is preempted, gets SIGUSR2 from SLURM some time before its end;
 submitit then calls `Worker.checkpoint` and has SLURM queue the task again.
@@ -27,7 +27,7 @@ POLL_SECONDS = 5.0  # between looks at the queue
 NOTICE_SECONDS = 120  # between SIGUSR2 and the end of a task's time
 SAVE_SECONDS = 90.0  # of them for the worker to save
 GRACE_SECONDS = 120.0  # between SIGTERM and what else SLURM has in mind
-MOST_TIMEOUTS = 1_000  # a task that ran out of time has got on, and so is no failure
+MOST_TIMEOUTS = 1_000  # running out of time is no failure: the task has made progress
 PASSED_ON = ("JAX_", "XLA_", "SEEDBED_")
 
 # SLURM sends SIGUSR2 to all processes of a task, and it would end the worker before it has saved.
@@ -36,10 +36,10 @@ IGNORING = ("sh", "-c", 'trap "" USR1 USR2; exec "$@"', "worker")
 
 @dataclasses.dataclass
 class Worker:
-    """A SLURM task: it runs the worker process, and has it save if SLURM wants the node back.
+    """A SLURM task: runs the worker process, and has it save when SLURM takes the node back.
 
     Attributes:
-      command: as of `worker_command`.
+      command: the worker's command, see `worker_command`.
       environment: variables beside those of the task.
       retries: how often the process is started again, if it dies.
     """
@@ -64,7 +64,7 @@ class Worker:
         return status
 
     def checkpoint(self) -> DelayedSubmission:
-        """Has the process save and leave; what it returns is run when the task is there again.
+        """Has the process save and leave, and returns what SLURM runs when the task starts again.
 
         Called by a signal handler, in the middle of `wait`, which holds a lock: so the end of the
         process is only looked at here, not collected.
@@ -88,7 +88,7 @@ class Request:
 
     Attributes:
       partition: None: the cluster's default.
-      minutes: after which a task is queued again, and resumes.
+      minutes: the time limit, after which a task is queued again and resumes.
       gpus, cpus: None: the cluster's default.
       more: other parameters of sbatch.
     """
@@ -114,10 +114,10 @@ def submit_workers(
 
     Args:
       folder: the run folder.
-      command: as of `worker_command`.
-      count: of workers.
+      command: the worker's command, see `worker_command`.
+      count: how many workers.
       retries: how often each process is started again within its task.
-      request: what each needs.
+      request: what each worker needs.
 
     Returns:
       The number of the job.
@@ -139,7 +139,7 @@ def submit_workers(
 
 
 def parameters(name: str, count: int, request: Request) -> dict[str, object]:
-    """Returns what submitit is told of the array."""
+    """Returns the parameters of the job array, as submitit names them."""
     given = {
         "slurm_partition": request.partition,
         "gpus_per_node": request.gpus,
@@ -196,5 +196,5 @@ def _is_running(pid: int) -> bool:
 
 
 def _passed_on() -> dict[str, str]:
-    """Variables that the numbers depend on, for clusters that hand none on to their tasks."""
+    """Returns variables that results depend on, for clusters that pass none to their tasks."""
     return {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}

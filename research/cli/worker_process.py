@@ -1,4 +1,4 @@
-"""The command that starts a worker process, and what its exit status means."""
+"""How a worker process is started, and what its exit status means."""
 
 import signal
 import sys
@@ -12,8 +12,8 @@ def worker_command(experiment: str, flags: Sequence[str]) -> list[str]:
     """Returns the command that starts a worker.
 
     Args:
-      experiment: the path of the script.
-      flags: `--resume FOLDER`, and what is to be other than the folder says.
+      experiment: the path of the recipe.
+      flags: `--resume FOLDER`, and flags that change what the folder records.
     """
     return [sys.executable, experiment, *flags, "--worker"]
 

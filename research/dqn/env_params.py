@@ -25,7 +25,7 @@ class EnvParamFlags:
 
     env_param: Annotated[
         tuple[str, ...],
-        tyro.conf.arg(metavar="NAME=VALUE[,VALUE...]", help="of the environment; swept if several"),
+        tyro.conf.arg(metavar="NAME=VALUE[,VALUE...]", help="a parameter of the environment; several values are swept"),
     ] = ()
 
 

@@ -16,19 +16,27 @@ LEAST = 3  # repeats
 
 def main(root: str, name: str, precision: str, runs: int, seconds: float) -> float:
     """Compiles, warms up, times."""
-    sys.path[:0] = [root, f"{root}/experiments"]
+    sys.path.insert(0, root)
     from research.benchmark.growth import LEAST_STEPS
     from research.benchmark.timing import SECONDS, Ready
     from research.cli.machine import configure_jax
 
     configure_jax()
-    from bench_cases import CASES  # pyright: ignore[reportMissingImports]
-
-    case = CASES[name](precision)
+    case = cases_of(root)[name](precision)
     probe = Ready(case, runs, LEAST_STEPS, cold=False)
     steps = max(LEAST_STEPS, round(SECONDS * probe.steps / probe.repeat()))
     ready = Ready(case, runs, steps, cold=False)
     return statistics.median(map(ready.units, repeats(ready, seconds)))
+
+
+def cases_of(root: str) -> Any:
+    """The cases of a checkout; older ones kept them in `experiments/`."""
+    try:
+        from research.benchmark.cases import CASES
+    except ImportError:
+        sys.path.insert(1, f"{root}/experiments")
+        from bench_cases import CASES  # pyright: ignore[reportMissingImports]
+    return CASES
 
 
 def repeats(ready: Any, seconds: float) -> Iterator[float]:

@@ -89,8 +89,9 @@ def check(args: argparse.Namespace) -> dict[str, tuple[Path, Mapping[str, str]]]
         others[variant] = ROOT, {name: f"{before} {value}" if name == "XLA_FLAGS" else value}
     if args.checkout is not None:
         folder = Path(args.checkout)
-        if not (folder / "experiments" / "bench_cases.py").is_file():
-            raise UserError(f"--checkout {folder}: holds no experiments/bench_cases.py")
+        places = ("research/benchmark/cases.py", "experiments/bench_cases.py")  # now, and before
+        if not any((folder / place).is_file() for place in places):
+            raise UserError(f"--checkout {folder}: holds no {places[0]}")
         others[str(folder)] = folder.resolve(), {}
     if not others:
         raise UserError("nothing to compare with: give --variants or --checkout")

@@ -9,7 +9,7 @@ from flax import struct
 
 from research.benchmark.ceilings import Ceilings
 from research.benchmark.growth import Growth
-from research.benchmark.record import Benchmark, PeerResult
+from research.benchmark.record import BaselineResult, Benchmark
 from research.benchmark.target import Reached
 from research.benchmark.timing import Case, Making, Timing
 from research.task import Problem, Task, field
@@ -81,5 +81,5 @@ def benchmark():
         Ceilings({"float32": 1e10, "bfloat16": 2e10}, 1e8),
         [Growth("product", "float32", "rows", timings, "saturation")],
         [Reached("toy", "score", 0.9, 4, 1.5, 2.0, 640, "rows", 0.95)],
-        [PeerResult("product", "float32", "other", "all threads", 1, 2e3, "same", 4.1e3, 8)],
+        [BaselineResult("product", "float32", "other", "all threads", 1, 2e3, "same", 4.1e3, 8)],
     )

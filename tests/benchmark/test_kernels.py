@@ -51,11 +51,11 @@ def found():
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("fusion.1", kernels.PRODUCTS),
+        ("fusion.1", kernels.MATRIX_PRODUCTS),
         ("fusion.2", kernels.COPIES),
         ("gather.3", kernels.GATHERS),
         ("reduce.4", kernels.REDUCTIONS),
-        ("call.5", kernels.PRODUCTS),
+        ("call.5", kernels.MATRIX_PRODUCTS),
         ("while.6", kernels.CONTROL),
         ("rng.7", kernels.RANDOM),
         ("add.8", kernels.ELEMENTWISE),
@@ -81,5 +81,5 @@ def test_programs_as_they_are_compiled_here_are_understood():
 
     text = jax.jit(step).lower(jnp.ones((32, 32)), jax.random.key(0)).compile().as_text()
     kinds = [kernel.kind for kernel in read_kernels(text).values()]
-    assert kinds.count(kernels.PRODUCTS) >= 2
+    assert kinds.count(kernels.MATRIX_PRODUCTS) >= 2
     assert kernels.RANDOM in kinds

@@ -26,7 +26,7 @@ def profile(case, monkeypatch):
 def test_the_product_of_the_task_is_seen(profile):
     assert (profile.case, profile.runs) == ("product", 3)
     assert profile.steps >= 4
-    products = [one for one in profile.spent if one.kernel.kind == kernels.PRODUCTS]
+    products = [one for one in profile.spent if one.kernel.kind == kernels.MATRIX_PRODUCTS]
     assert sum(one.calls for one in products) >= profile.steps
     assert products[0].kernel.source.endswith("dot_general")
     by_kind = profile.by_kind()

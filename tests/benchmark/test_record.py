@@ -1,13 +1,13 @@
-"""A benchmark as a file, its tables, its picture, and the README's table."""
+"""A benchmark as a file, its tables, its figure, and the README's table."""
 
 import json
 
 import pytest
 
 from research.benchmark import tables
-from research.benchmark.picture import draw
+from research.benchmark.figure import draw
 from research.benchmark.readme import BEGIN, END, README_FILES, RESULTS, all_tables, write_readme
-from research.benchmark.record import PeerResult, common, load, save, to_json
+from research.benchmark.record import BaselineResult, common, load, save, to_json
 from research.errors import UserError
 
 
@@ -63,7 +63,7 @@ def test_a_change_that_is_within_the_spread_is_none(benchmark):
     assert [row[-1] for row in rows] == ["2.00x", "alike", "alike"]
 
 
-def test_the_picture_is_drawn(benchmark, tmp_path):
+def test_the_figure_is_drawn(benchmark, tmp_path):
     assert draw(benchmark, tmp_path / "bench.png").stat().st_size > 5_000
 
 
@@ -95,10 +95,14 @@ def test_readme_files_show_the_benchmarks_that_are_kept(path):
 def test_the_short_table_compares_in_the_same_form(benchmark):
     """A process a core against a process a core, and the fastest of the others."""
     assert tables.same_form_table(benchmark).rows == []
-    ours = PeerResult("product", "float32", "Seedbed", "one process a core", 8, 6e3, "same", 4e3, 8)
-    slow = ours._replace(peer="slow", units_per_second=1e3)
-    fast = ours._replace(peer="fast", units_per_second=4e3)
-    found = tables.same_form_table(benchmark._replace(peers=[*benchmark.peers, slow, ours, fast]))
+    ours = BaselineResult(
+        "product", "float32", "Seedbed", "one process a core", 8, 6e3, "same", 4e3, 8
+    )
+    slow = ours._replace(baseline="slow", units_per_second=1e3)
+    fast = ours._replace(baseline="fast", units_per_second=4e3)
+    found = tables.same_form_table(
+        benchmark._replace(baselines=[*benchmark.baselines, slow, ours, fast])
+    )
     assert found.rows == [("product (same)", "6k rows/s", "4k rows/s, fast", "1.5x")]
 
 

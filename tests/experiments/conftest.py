@@ -1,28 +1,11 @@
-"""Scripts as a user calls them: as a process, or their `main` in this one."""
+"""Recipes as a user calls them: as a process, or their `main` in this one."""
 
-import contextlib
-import importlib.util
-import io
-import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-ENVIRONMENT = {**os.environ, "COLUMNS": "100"}
-TEXT = "the cat sat on the mat and saw a rat\n" * 120
-SWEEPS = {
-    "mlp": "mlp.py --data wine --hidden 8 --learning-rate 1e-3 1e-2 --seeds 3 --steps 60",
-    "regression": "mlp.py --data diabetes --hidden 8 --learning-rate 1e-2 --seeds 2 --steps 40",
-    "dqn": "dqn.py --n-step 1 --env-param gravity=9.8,20 --hidden 8 --num-envs 4 "
-    "--eval-episodes 2 --env-steps 400 --log-every 40 --train-every 8 --seeds 2 "
-    "--learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8",
-    "lm": "lstm_lm.py --corpus text.txt --hidden 8 --embedding-size 6 --batch-size 4 --window 8 "
-    "--epochs 1 --seeds 2 --output-dropout 0 0.5 --tied False True",
-}
+from tests.sweeps import ENVIRONMENT, EXPERIMENTS
 
 
 @pytest.fixture
@@ -34,65 +17,6 @@ def call():
         return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True)
 
     return run
-
-
-@pytest.fixture
-def load_script(monkeypatch):
-    """A function that imports a script of `experiments/`; it leaves JAX as it is."""
-    _prepare_to_load(monkeypatch)
-    return _load
-
-
-def _prepare_to_load(monkeypatch):
-    monkeypatch.setattr("research.cli.machine.configure_jax", lambda *_: None)
-    monkeypatch.syspath_prepend(str(EXPERIMENTS))  # as Python does for a script
-
-
-def _load(script):
-    spec = importlib.util.spec_from_file_location(script.removesuffix(".py"), EXPERIMENTS / script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-class Done(NamedTuple):
-    """A sweep that has been run: its run folder, and what it wrote to each stream."""
-
-    folder: Path
-    out: str
-    err: str
-
-
-@pytest.fixture(scope="session")
-def small_sweep(tmp_path_factory):
-    """A function that returns the `Done` of one of `SWEEPS`, which every test of this process
-    shares and none changes."""
-    done = {}
-
-    def run(name):
-        if name not in done:
-            done[name] = _run_sweep(SWEEPS[name], tmp_path_factory.mktemp(name))
-        return done[name]
-
-    return run
-
-
-def _run_sweep(command, home):
-    (home / "text.txt").write_text(TEXT)
-    script, *words = command.split()
-    words += ["--name", "it"]
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch:
-        _prepare_to_load(patch)
-        patch.chdir(home)
-        patch.setenv("COLUMNS", "100")
-        patch.setattr(sys, "argv", [script, *words])
-        module = _load(script)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            module.run_main(module.main, module.RECIPES, module.__doc__, words)
-    return Done(home / "runs" / "it", out.getvalue(), err.getvalue())
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
-"""What a workload does by default is the same from Python and from the command line."""
+"""What the command lines of recipes begin with: defaults, and groups of flags."""
 
 import dataclasses
 
 import pytest
 
 from research import dqn, lm, mlp
-from research.cli.command_line import make_experiment, parse_arguments
+from research.cli.arguments import make_experiment
+from research.cli.command_line import parse_arguments
 
 WORKLOADS = {
     "mlp.py": (mlp.Config, mlp.HParams),
@@ -33,3 +34,15 @@ def test_a_command_line_without_flags_is_the_config_and_hparams_of_python(script
                 continue
             default, value = getattr(python, field.name), getattr(found, field.name)
             assert default in axes.get(field.name, (value,)), field.name
+
+
+@pytest.mark.parametrize("script", WORKLOADS)
+def test_every_flag_is_in_a_group_and_the_usual_ones_are_nine(script, load_script):
+    """And `--preset`."""
+    fields = dataclasses.fields(load_script(script).Arguments)
+    groups = [field.metadata["group"] for field in fields]
+    assert not {"config", "hyper-parameter", "further"} & set(groups)
+    assert groups.index("usual") == 0
+    assert groups.count("usual") == 9
+    usual = {field.name for field in fields if field.metadata["group"] == "usual"}
+    assert {"seeds", "learning_rate", "name", "resume"} <= usual

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from research.runs.run_folder import load_params
-from tests.experiments.conftest import ENVIRONMENT, EXPERIMENTS
+from tests.sweeps import ENVIRONMENT, EXPERIMENTS
 
 SWEEPS = {
     "mlp.py": "--seeds 8 --steps 40 --hidden 8 --learning-rate 1e-2",

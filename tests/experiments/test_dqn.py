@@ -1,36 +1,15 @@
-"""The scripts of DQN and PQN as a user calls them, and watching what they trained."""
-
-import json
-import shutil
+"""The recipes of DQN and PQN as a user calls them."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
-from tests.experiments.conftest import EXPERIMENTS
-
-
-@pytest.mark.parametrize("script", ["dqn.py", "pqn.py", "watch.py"])
-def test_the_scripts_stay_short(script):
-    assert len((EXPERIMENTS / script).read_text().splitlines()) < 110
+from tests.sweeps import EXPERIMENTS
 
 
-def trained(load_script, script, preset, tmp_path, **changes):
-    """A small run folder, of two groups and two settings each."""
-    module = load_script(script)
-    small = {
-        "hidden": ((8,), (4, 4)), "num_envs": (4,), "eval_episodes": (2,), "env_steps": (400,),
-        "train_every": (8,), "learning_rate": (1e-4, 1e-3), "seeds": ("2",),
-        "out": str(tmp_path), "name": "small",
-    }  # fmt: skip
-    return module.main(module.arguments(preset, **small | changes))
-
-
-DQN_CHANGES = {
-    "learning_starts": (80,), "buffer_size": (160,), "batch_size": (8,),
-    "target_update_every": (8,), "n_step": (2,),
-}  # fmt: skip
+@pytest.mark.parametrize("script", ["dqn.py", "pqn.py"])
+def test_the_recipes_stay_short(script):
+    assert len((EXPERIMENTS / script).read_text().splitlines()) < 60
 
 
 def test_a_sweep_prints_who_solved_it(small_sweep):
@@ -45,57 +24,6 @@ def test_a_sweep_prints_who_solved_it(small_sweep):
     assert set(metrics["env_gravity"]) == {9.8, 20.0}
     assert set(np.diff(sorted(set(metrics["work"])))) == {40}
     assert metrics["work"].max() == 400
-
-
-@pytest.fixture
-def folder(small_sweep, tmp_path):
-    """A copy of its run folder."""
-    return shutil.copytree(small_sweep("dqn").folder, tmp_path / "it")
-
-
-def test_an_agent_is_watched(folder, load_script, capsys):
-    watch = load_script("watch.py")
-    watch.main(watch.Arguments(str(folder), steps=3))
-    (gif,) = folder.glob("run-*.gif")
-    assert f"animation: {gif}" in capsys.readouterr().out
-    with Image.open(gif) as picture:
-        assert picture.n_frames == 3
-
-
-def test_a_chosen_run_is_the_one_that_acts(folder, load_script, capsys):
-    """Its hyper-parameters and params, and those of no other."""
-    row = check_run_acts(3, folder, load_script, capsys)
-    assert (row["seed"], row["env_gravity"]) == (1, 20)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("script", "preset", "changes"),
-    [("dqn.py", "article", DQN_CHANGES), ("pqn.py", "cartpole", {"minibatches": (2,)})],
-)
-def test_a_chosen_run_of_every_algorithm_acts(
-    tmp_path, load_script, capsys, script, preset, changes
-):
-    """Of the second group: its config, too."""
-    folder = trained(load_script, script, preset, tmp_path, **changes)
-    row = check_run_acts(6, folder, load_script, capsys)
-    assert (row["seed"], row["hidden"], row["learning_rate"]) == (0, "4x4", 1e-3)
-
-
-def check_run_acts(number, folder, load_script, capsys):
-    watch = load_script("watch.py")
-    seen = []
-    watch.draw = lambda env, params, episode, path: seen.append((env, episode, path))
-    watch.main(watch.Arguments(str(folder), run=number, steps=4))
-    ((env, episode, path),) = seen
-    assert path == folder / f"run-{number}.gif"
-    assert len(episode.states) <= 4
-    rows = pd.read_parquet(folder / "metrics")
-    row = rows[(rows["run"] == number) & rows["evaluation_return"].notna()].iloc[-1]
-    said = f"run {number}, seed {row['seed']:.0f}: evaluation_return {row['evaluation_return']:.4g}"
-    assert said in capsys.readouterr().out
-    assert env.name == json.loads((folder / "manifest.json").read_text())["config"]["env"]
-    return row
 
 
 @pytest.fixture
@@ -140,23 +68,3 @@ def test_bad_input_is_one_clear_line_and_status_2(old, refused, words, says):
 )
 def test_bad_input_of_pqn_is_one_clear_line_and_status_2(old, refused, words, says):
     assert says in refused("pqn.py", words, old)
-
-
-def test_what_cannot_be_watched_says_so(folder, tmp_path, load_script):
-    watch = load_script("watch.py")
-    error = watch.UserError
-    with pytest.raises(error, match="is no run folder"):
-        watch.main(watch.Arguments(str(tmp_path)))
-    with pytest.raises(error, match="--steps 0: must be at least 1"):
-        watch.main(watch.Arguments(str(folder), steps=0))
-    with pytest.raises(error, match=r"--run 9: .* its runs are 0 to 3"):
-        watch.main(watch.Arguments(str(folder), run=9))
-    for params in (folder / "params").iterdir():
-        params.unlink()
-    with pytest.raises(error, match=r"has no params of run \d: they are written when"):
-        watch.main(watch.Arguments(str(folder)))
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["config"]["env"] = "FrozenLake-misc"
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(error, match="FrozenLake-misc cannot be drawn; gymnax draws Acrobot-v1"):
-        watch.main(watch.Arguments(str(folder)))

@@ -10,8 +10,8 @@ from research.report.one_run import one_run
 from research.report.read import read_run_folder
 from research.report.trackers import EVENTS
 from tests.contract import slow
-from tests.experiments.conftest import EXPERIMENTS, SWEEPS
 from tests.report.tracked import read_scalars
+from tests.sweeps import EXPERIMENTS, SWEEPS
 
 WINE = SWEEPS["mlp"].removeprefix("mlp.py ")  # trained by other tests, so that it is compiled
 

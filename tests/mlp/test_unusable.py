@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from research.cli.command_line import arguments_type, make_experiment, parse_arguments
+from research.cli.arguments import arguments_type, make_experiment
+from research.cli.command_line import parse_arguments
 from research.errors import UserError
 from research.mlp import PRESETS
 from research.mlp.tables import read_files

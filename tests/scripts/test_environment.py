@@ -266,7 +266,7 @@ def test_a_python_with_jax_is_benchmarked_as_it_is(machine):
     done = machine.run("--quick", script="bench")
     assert done.returncode == 0, done.stderr
     root = machine.root
-    assert done.stdout == f"took {root}/experiments/bench.py --quick\n{root}\n"
+    assert done.stdout == f"took -m research.benchmark.bench --quick\n{root}\n"
     assert done.stderr.startswith("with the JAX of ")
     assert not machine.uv_calls()
 
@@ -274,7 +274,7 @@ def test_a_python_with_jax_is_benchmarked_as_it_is(machine):
 def test_where_there_is_no_jax_the_benchmark_sets_up(machine):
     machine.command("python3", 'case "$*" in *jax*) exit 1 ;; esac')
     done = machine.run("--quick", script="bench")
-    assert done.stdout == f"ran {machine.root}/experiments/bench.py --quick\n"
+    assert done.stdout == "ran -m research.benchmark.bench --quick\n"
     assert len(machine.uv_calls()) == 1
 
 

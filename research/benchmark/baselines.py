@@ -1,4 +1,4 @@
-"""What else trains the same, for `scripts/bench` to time beside ours: each a process of its own."""
+"""Baselines: other libraries that train what a case does, each timed in processes of its own."""
 
 import json
 import os
@@ -10,29 +10,29 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from bench_cases import LSTMS, lstm
 
+from research.benchmark.cases import LSTMS, lstm
 from research.benchmark.timing import Case
 from research.cli.local_workers import keep_to, shares_of_cores
 from research.errors import UserError
 from research.runs.session import usable_cores
 
 MLPS = {"mlp-small": ("10-5-1", False), "mlp-digits": ("64-128-10", True)}  # whether it classifies
-LOOPS = Path(__file__).parents[1] / "scripts" / "compare"
+LOOPS = Path(__file__).parents[2] / "scripts" / "compare"
 
 
-class Peer(NamedTuple):
-    """Other code that trains what a case does.
+class Baseline(NamedTuple):
+    """A library that trains what a case does.
 
     Attributes:
-      name: of it.
-      package: that its interpreter must have.
-      loop: the script, and what it is given before the number of seconds.
-      batch: what an update of it must be of.
-      extra_params: that it has beside ours, such as a second bias of PyTorch's LSTM.
-      after: what the loop is given after the number of seconds.
-      runs: that one process trains at once.
-      apart: whether it cannot run beside this project's own packages.
+      name: what it is called in tables.
+      package: the package that its interpreter must have.
+      loop: the script that trains, and its arguments before the number of seconds.
+      batch: how many examples an update must have.
+      extra_params: how many params it has beside ours, such as a second bias of PyTorch's LSTM.
+      after: the script's arguments after the number of seconds.
+      runs: how many runs one process trains at once.
+      apart: whether it cannot be installed beside this project's own packages.
     """
 
     name: str
@@ -45,62 +45,64 @@ class Peer(NamedTuple):
     apart: bool = False
 
 
-def peers_of(
+def baselines_of(
     case: Case, threads: int, data: Path, purejaxrl: str | None = None, runs: int = 1
-) -> Iterator[Peer]:
-    """Those that train what a case does.
+) -> Iterator[Baseline]:
+    """Yields the baselines of a case.
 
     Args:
-      case: of `scripts/bench`.
-      threads: that each process may use.
-      data: where the examples of an MLP lie.
-      purejaxrl: a checkout of it, if there is one.
-      runs: for each process of those that train several at once.
+      case: what they must train.
+      threads: how many each process may use.
+      data: the file with the examples of an MLP.
+      purejaxrl: a checkout of purejaxrl, if there is one.
+      runs: how many runs a process trains, of baselines that train several at once.
     """
     if case.name not in LSTMS and case.precision != "float32":
         return
     if case.name in MLPS:
         shape, classifies = MLPS[case.name]
-        yield Peer("PyTorch", "torch", ("torch_loop.py", str(data), shape, str(threads)), 64)
+        yield Baseline("PyTorch", "torch", ("torch_loop.py", str(data), shape, str(threads)), 64)
         if classifies:
             hidden = shape.split("-")[1]
-            yield Peer("scikit-learn", "sklearn", ("sklearn_loop.py", str(data), hidden), 64)
+            yield Baseline("scikit-learn", "sklearn", ("sklearn_loop.py", str(data), hidden), 64)
     elif case.name == "dqn-cartpole":
-        yield Peer("Stable-Baselines3", "stable_baselines3", ("sb3_loop.py", str(threads)), 128)
+        yield Baseline("Stable-Baselines3", "stable_baselines3", ("sb3_loop.py", str(threads)), 128)
         if purejaxrl is not None:
             loop = ("purejaxrl_loop.py", purejaxrl, str(runs))
-            yield Peer("purejaxrl", "flashbax", loop, 128, runs=runs, apart=True)
+            yield Baseline("purejaxrl", "flashbax", loop, 128, runs=runs, apart=True)
     elif case.name in LSTMS:
         symbols, hidden, batch, window = LSTMS[case.name]
         sizes = (symbols, hidden[0], len(hidden), batch, window, threads)
         loop = ("torch_lm_loop.py", *map(str, sizes))
-        yield Peer("PyTorch", "torch", loop, batch, 4 * sum(hidden), (case.precision,))
+        yield Baseline("PyTorch", "torch", loop, batch, 4 * sum(hidden), (case.precision,))
 
 
 def has_package(python: str, package: str) -> bool:
-    """Whether an interpreter could import it."""
+    """Whether an interpreter has a package."""
     look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"
     return subprocess.run([python, "-c", look], capture_output=True).returncode == 0
 
 
-def run_peer(python: str, peer: Peer, case: Case, processes: int, seconds: float) -> float:
-    """Units a second of so many processes together.
+def run_baseline(
+    python: str, baseline: Baseline, case: Case, processes: int, seconds: float
+) -> float:
+    """Units of work a second of so many processes together.
 
     Raises:
-      UserError: if one fails, or trains something else than we do.
+      UserError: if one fails, or does not do the same work as the case.
     """
-    script, *words = peer.loop
-    command = [python, str(LOOPS / script), *words, str(seconds), *peer.after]
-    results = _run_at_once(command, processes, peer.name)
-    check_same_work(peer, case, results)
+    script, *words = baseline.loop
+    command = [python, str(LOOPS / script), *words, str(seconds), *baseline.after]
+    results = _run_at_once(command, processes, baseline.name)
+    check_same_work(baseline, case, results)
     return sum(result["units_per_second"] for result in results)
 
 
 def run_ours(case: Case, runs: int, processes: int, seconds: float) -> float:
-    """Units a second of the case itself by so many processes, as under `scripts/launch`.
+    """Units of work a second of the case itself in so many processes, as `scripts/launch` starts.
 
     Args:
-      runs: of each process.
+      runs: how many each process trains.
 
     Raises:
       UserError: if one fails.
@@ -111,7 +113,8 @@ def run_ours(case: Case, runs: int, processes: int, seconds: float) -> float:
 
 
 def _run_at_once(command: Sequence[str], processes: int, name: str) -> list[Any]:
-    """What so many processes print, as JSON in the last line; each keeps to cores of its own.
+    """Runs a command in so many processes, each on cores of its own, and returns the JSON that each
+    prints in its last line.
 
     Raises:
       UserError: if one fails.
@@ -135,29 +138,29 @@ def _run_at_once(command: Sequence[str], processes: int, name: str) -> list[Any]
     return [json.loads(answer.strip().splitlines()[-1]) for answer, _ in answers]
 
 
-def check_same_work(peer: Peer, case: Case, results: Sequence[Mapping[str, Any]]) -> None:
-    """Whether they trained what we do.
+def check_same_work(baseline: Baseline, case: Case, results: Sequence[Mapping[str, Any]]) -> None:
+    """Checks that a baseline has as many params as the case, the same batch, and made updates.
 
     Raises:
       UserError: if not.
     """
-    params = count_params(case) + peer.extra_params
+    params = count_params(case) + baseline.extra_params
     for result in results:
-        if result["params"] != params or result["batch"] != peer.batch or result["updates"] < 1:
+        if result["params"] != params or result["batch"] != baseline.batch or result["updates"] < 1:
             raise UserError(
-                f"{peer.name} trains {result['params']:,} params by batches of {result['batch']}, "
-                f"and {case.name} {params:,} by batches of {peer.batch}"
+                f"{baseline.name} trains {result['params']:,} params by batches of "
+                f"{result['batch']}, and {case.name} {params:,} by batches of {baseline.batch}"
             )
 
 
-def describe_work(peer: Peer, case: Case) -> str:
-    """What is found equal by `check_same_work`."""
-    more = f" ({peer.extra_params:,} of them a second bias)" if peer.extra_params else ""
-    return f"{count_params(case) + peer.extra_params:,} params{more}, batch {peer.batch}"
+def describe_work(baseline: Baseline, case: Case) -> str:
+    """Returns what `check_same_work` found equal, in words."""
+    more = f" ({baseline.extra_params:,} of them a second bias)" if baseline.extra_params else ""
+    return f"{count_params(case) + baseline.extra_params:,} params{more}, batch {baseline.batch}"
 
 
 def count_params(case: Case) -> int:
-    """Of one run."""
+    """Returns how many params one run of a case has."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     task, shared = case.problem.task, case.problem.shared
     state = jax.eval_shape(task.init, shared, case.hparams, key)
@@ -165,7 +168,8 @@ def count_params(case: Case) -> int:
 
 
 def write_examples(case: Case, folder: str) -> Path:
-    """The training part of an MLP's data, for the others to read; a path where there is none."""
+    """Writes the training part of an MLP's data for the baselines and returns its path; other cases
+    have no file there."""
     path = Path(folder) / "examples.npz"
     if case.name in MLPS:
         train: Any = case.problem.shared.train
@@ -174,7 +178,7 @@ def write_examples(case: Case, folder: str) -> Path:
 
 
 def flax_case(case: Case) -> Case | None:
-    """The same language model as one writes it with flax's own LSTM; None of another case."""
+    """Returns the same language model made of flax's own LSTM; None for other cases."""
     if case.name not in LSTMS:
         return None
     sys.path.append(str(LOOPS))

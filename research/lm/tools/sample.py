@@ -1,4 +1,4 @@
-"""Lets a trained language model write, token by token.
+"""Lets a trained language model write text, token by token.
 
     scripts/sample RUN                          the best run of the folder
     scripts/sample RUN --run 3 --prompt "The "  a chosen one continues a text
@@ -14,9 +14,9 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from research.cli.machine import configure_jax
+from research.cli.tool import run_tool
 from research.console import print_text
-from research.errors import UserError, plain_exit
+from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.lm import PRESETS, Config
 from research.lm.corpora import plain_text
@@ -33,20 +33,26 @@ from research.task import make_key
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Lets a trained language model write, token by token."""
+    """Which model writes, how much, and how its tokens are drawn."""
 
-    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of lstm_lm")]
-    run: Annotated[int | None, tyro.conf.arg(help="its number; the best if not given")] = None
-    prompt: Annotated[str, tyro.conf.arg(help="what to continue; a new line if empty")] = ""
-    tokens: Annotated[int, tyro.conf.arg(help="how many to write")] = 400
-    temperature: Annotated[float, tyro.conf.arg(help="0: always the most probable token")] = 0.8
-    top_k: Annotated[int, tyro.conf.arg(help="from so many of the most probable; 0: all")] = 0
-    top_p: Annotated[float, tyro.conf.arg(help="from the fewest with this probability")] = 1.0
-    seed: Annotated[int, tyro.conf.arg(help="another one writes another text")] = 0
+    folder: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of lstm_lm")
+    ]
+    run: Annotated[int | None, tyro.conf.arg(help="number of the run; the best if None")] = None
+    prompt: Annotated[str, tyro.conf.arg(help="text to continue; a new line if empty")] = ""
+    tokens: Annotated[int, tyro.conf.arg(help="how many tokens to write")] = 400
+    temperature: Annotated[
+        float, tyro.conf.arg(help="of the softmax; 0: always the likeliest token")
+    ] = 0.8
+    top_k: Annotated[int, tyro.conf.arg(help="draw from the K likeliest tokens; 0: from all")] = 0
+    top_p: Annotated[
+        float, tyro.conf.arg(help="draw from the fewest tokens of this probability")
+    ] = 1.0
+    seed: Annotated[int, tyro.conf.arg(help="seed of the draws")] = 0
 
 
 def main(arguments: Arguments) -> str:
-    """Writes to the terminal as the text is made, and returns it."""
+    """Prints the text while it is written, and returns it."""
     as_int("--tokens", arguments.tokens, low=1)
     seed = as_seed("--seed", arguments.seed)
     choice = SamplingRule(arguments.temperature, arguments.top_k, arguments.top_p)
@@ -67,13 +73,13 @@ def main(arguments: Arguments) -> str:
 
 
 def restore(data: RunFolderData, run: OneRun) -> tuple[Config, Tokenizer]:
-    """What a run was trained with."""
+    """Returns the config and the tokenizer that a run was trained with."""
     config = restore_config(run.config, PRESETS["topics"].config)
     return config, load_tokenizer(load_file(data.path, run.group, "vocabulary"))
 
 
 def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
-    """The start token and the prompt's, which is read as the training text was.
+    """Returns the start token and those of the prompt, which is read as the training text was.
 
     Raises:
       UserError: naming a symbol that the model does not know.
@@ -93,7 +99,7 @@ def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
 
 
 def write(tokenizer: Tokenizer, prompt: np.ndarray, tokens: Iterable[int]) -> str:
-    """Prints what is new of the text after every token; a character may take several."""
+    """Prints the text as it grows and returns it; a character may take several tokens."""
     made, shown = prompt.tolist(), ""
     for token in tokens:
         made.append(token)
@@ -106,8 +112,10 @@ def write(tokenizer: Tokenizer, prompt: np.ndarray, tokens: Iterable[int]) -> st
     return text
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/sample") -> None:
+    """Parses the command line and lets the model that it names write."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/sample", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

@@ -1,4 +1,4 @@
-"""Throughput against runs, on logarithmic axes, under the ceiling."""
+"""Draws throughput against the number of runs, on logarithmic axes, under the ceiling."""
 
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,12 @@ COLOURS = {"float32": "#0072b2", "bfloat16": "#d55e00"}
 
 
 def draw(benchmark: Benchmark, path: Path) -> Path | None:
-    """A figure a case, a curve a precision: medians, quartiles, and as dashes what the best matrix
-    products of that precision would allow. The file is `path`; None without matplotlib."""
+    """Draws a panel a case and in it a curve a precision: medians and quartiles, and as a dashed
+    line what the best matrix products of that precision would allow.
+
+    Returns:
+      The path of the figure; None if matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -44,7 +48,7 @@ def draw(benchmark: Benchmark, path: Path) -> Path | None:
 
 
 def _draw_growth(axes, benchmark: Benchmark, growth, colour) -> Any:
-    """Draws a curve, and returns what a legend shows of it."""
+    """Draws a curve and returns its handle for the legend."""
     runs = [timing.runs for timing in growth.timings]
     middle, low, high = (
         np.array([getattr(timing, name) for timing in growth.timings])

@@ -12,12 +12,12 @@ from typing import Annotated
 
 import tyro
 
-from research.cli.machine import configure_jax
+from research.cli.tool import run_tool
 from research.console import print_text
 from research.dqn import algorithm_of, make_environment
 from research.dqn.env_params import PREFIX, add_env_params, with_env_params
 from research.dqn.watching import check_drawn, draw, play_one
-from research.errors import UserError, plain_exit
+from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.report.one_run import one_run
 from research.report.read import read_run_folder
@@ -70,8 +70,10 @@ def main(arguments: Arguments) -> Path:
     return path
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/watch") -> None:
+    """Parses the command line and draws an episode of the agent that it names."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/watch", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

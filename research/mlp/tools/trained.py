@@ -1,4 +1,4 @@
-"""The trained nets of a run folder, for the scripts that look at them."""
+"""Reads the trained nets of a run folder, and what else the tools of MLPs share."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,16 +24,16 @@ from research.runs.run_folder import load_all_params
 
 
 class Trained(NamedTuple):
-    """The finite runs of one setting.
+    """The trained nets of one setting, those that diverged left out.
 
     Attributes:
-      setting: in the words of the report.
-      config: with the loss named.
-      shared: the data they were trained on.
-      facts: what is recorded of that.
-      runs: their numbers, int [R].
-      seeds: int [R].
-      params: every leaf [R, ...].
+      setting: the setting, as the report has it.
+      config: their config, with the loss that the data decides.
+      shared: the data that they were trained on.
+      facts: what the run folder records of the data.
+      runs: the numbers of the runs, int [R].
+      seeds: their seeds, int [R].
+      params: their params; every leaf is [R, ...].
     """
 
     setting: Setting
@@ -46,12 +46,13 @@ class Trained(NamedTuple):
 
     @property
     def class_names(self) -> list[str]:
+        """The classes, in the order of the outputs; none of a regression."""
         return self.facts["classes"]
 
 
 def finished_settings(data: RunFolderData) -> list[Setting]:
-    """The settings with a finite run, those that a halving stopped left out; the best by the key
-    metric first.
+    """Returns the settings with a finite run, the best by the key metric first; settings that a
+    halving stopped are left out.
 
     Raises:
       UserError: if there is none.
@@ -69,7 +70,7 @@ def finished_settings(data: RunFolderData) -> list[Setting]:
 
 
 def load_trained(data: RunFolderData, setting: Setting) -> Trained:
-    """The nets of one setting, and their data.
+    """Returns the nets of one setting, and their data.
 
     Raises:
       UserError: if they have not ended, or the data is not what they were trained on.
@@ -86,18 +87,18 @@ def load_trained(data: RunFolderData, setting: Setting) -> Trained:
 
 
 def first_rows(trained: Trained, part: str, most: int) -> Split:
-    """The rows at the beginning of a part."""
+    """Returns the first rows of a part."""
     split = getattr(trained.shared, part)
     return Split(split.x[:most], split.y[:most])
 
 
 def at_once(config: Config) -> int:
-    """How many runs to look at side by side: of convolutions, which need much memory, few."""
+    """Returns how many runs to compute side by side: few with convolutions, which need memory."""
     return 2 if config.channels else 16
 
 
 def summary(values_R: np.ndarray) -> str:
-    """Median, interquartile mean and its interval over runs, for a table."""
+    """Returns median, interquartile mean and its interval over runs, as the cell of a table."""
     iqm, low, high = map(float, iqm_interval(values_R))
     return f"{np.median(values_R):.4g} {iqm:.4g} [{low:.4g}, {high:.4g}]"
 
@@ -118,7 +119,7 @@ def write_table(run_folder: Path, name: str, table: pd.DataFrame) -> Path:
 
 
 def check_choice(part: str, seed: int, **counts: int | None) -> None:
-    """What the scripts that look at rows are asked for.
+    """Checks the flags of tools that look at rows of a part.
 
     Raises:
       UserError: naming what is out of range.

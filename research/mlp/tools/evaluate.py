@@ -1,12 +1,12 @@
-"""How good trained MLPs are: every metric, of each run alone and of all runs of a setting together.
+"""Computes every metric of trained MLPs: of each run alone, and of all runs of a setting together.
 
     scripts/evaluate RUN
     scripts/evaluate RUN --settings best --part validation
 
 Metrics are scikit-learn's, from the predictions of the final params. They are printed for each
-setting, the best first by what the sweep compares by, which is the validation part. The folder
-RUN/evaluation has all numbers and predictions as plain files; for the best setting there are
-figures: ROC and precision-recall curves, the confusion matrix, ensembles by their size.
+setting, the best by the sweep's key metric first. All numbers and predictions are written to
+RUN/evaluation as plain files; for the best setting there are figures: ROC and precision-recall
+curves, the confusion matrix, ensembles by their size.
 """
 
 import dataclasses
@@ -19,14 +19,21 @@ import pandas as pd
 import tyro
 from jax import lax
 from rich.console import Console
-from trained_mlps import Trained, at_once, finished_settings, load_trained, summary, write_table
 
-from research.cli.machine import configure_jax
+from research.cli.tool import run_tool
 from research.console import print_paragraph, print_table, print_text
-from research.errors import UserError, plain_exit
+from research.errors import UserError
 from research.mlp.ensembles import average, by_size, gains
 from research.mlp.scores import score
 from research.mlp.task import predictions
+from research.mlp.tools.trained import (
+    Trained,
+    at_once,
+    finished_settings,
+    load_trained,
+    summary,
+    write_table,
+)
 from research.report import classifiers
 from research.report.read import read_run_of
 from research.report.statistics import mean_interval
@@ -41,25 +48,25 @@ SHOWN = (
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """How good trained MLPs are: each run alone, and all runs of a setting together."""
+    """Which trained MLPs to evaluate, and what to print."""
 
-    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of mlp")]
-    settings: Annotated[str, tyro.conf.arg(help="all or best")] = "all"
-    part: Annotated[str, tyro.conf.arg(help="what is printed and drawn: validation or test")] = (
-        "test"
-    )
-    by_class: Annotated[bool, tyro.conf.arg(help="print the metrics of each class, too")] = False
+    folder: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of mlp")
+    ]
+    settings: Annotated[str, tyro.conf.arg(help="settings to evaluate: all or best")] = "all"
+    part: Annotated[str, tyro.conf.arg(help="part to print and draw: validation or test")] = "test"
+    by_class: Annotated[bool, tyro.conf.arg(help="print the metrics of each class as well")] = False
 
 
 class Evaluated(NamedTuple):
-    """A setting's predictions and scores.
+    """The predictions and scores of one setting.
 
     Attributes:
-      trained: its runs.
-      predicted: part -> float32 [R, N, K], as `predictions`.
-      targets: part -> [N].
-      alone: part -> a list of the scores of each run.
-      together: part -> scores of all runs as an ensemble.
+      trained: the runs of the setting.
+      predicted: part -> what each run predicts, float32 [R, N, K]; see `predictions`.
+      targets: part -> the true classes or values, [N].
+      alone: part -> the scores of each run.
+      together: part -> the scores of all runs as an ensemble.
     """
 
     trained: Trained
@@ -94,7 +101,7 @@ def main(args: Arguments) -> Path:
 
 
 def evaluate(trained: Trained) -> Evaluated:
-    """What the runs of a setting predict, and how good it is."""
+    """Returns the predictions and scores of the runs of a setting."""
     predicted = {part: predict(trained, getattr(trained.shared, part).x) for part in PARTS}
     targets = {part: true_targets(trained, part) for part in PARTS}
     names = trained.class_names
@@ -104,7 +111,7 @@ def evaluate(trained: Trained) -> Evaluated:
 
 
 def predict(trained: Trained, x: Any) -> np.ndarray:
-    """What each run makes of rows, float32 [R, N, K], as `predictions`."""
+    """Returns what each run predicts for rows, float32 [R, N, K]; see `predictions`."""
 
     @jax.jit
     def all_runs(shared, params, x):
@@ -115,7 +122,7 @@ def predict(trained: Trained, x: Any) -> np.ndarray:
 
 
 def true_targets(trained: Trained, part: str) -> np.ndarray:
-    """Classes, or numbers in their own unit: [N]."""
+    """Returns the true classes, or of a regression the true values in their own unit: [N]."""
     y, shared = np.asarray(getattr(trained.shared, part).y), trained.shared
     if shared.classes:
         return y
@@ -123,7 +130,7 @@ def true_targets(trained: Trained, part: str) -> np.ndarray:
 
 
 def print_setting(found: Evaluated, part: str, by_class: bool) -> None:
-    """A line for each metric."""
+    """Prints a table with a row for each metric."""
     runs, label = len(found.trained.runs), found.trained.setting.label
     rows = len(found.targets[part])
     lines = []
@@ -140,7 +147,7 @@ def print_setting(found: Evaluated, part: str, by_class: bool) -> None:
 
 
 def gain_line(found: Evaluated, part: str) -> str:
-    """By how much the ensemble is better than its members, over the rows."""
+    """Returns how much better the ensemble is than its members, in words."""
     words = []
     for name, gain_N in gains(found.targets[part], found.predicted[part]).items():
         mean, low, high = map(float, mean_interval(gain_N))
@@ -149,7 +156,8 @@ def gain_line(found: Evaluated, part: str) -> str:
 
 
 def scores_table(found: Evaluated) -> pd.DataFrame:
-    """One row a run and part; and one of the ensemble of all runs, without run and seed."""
+    """Returns a row for each run and part, and one for the ensemble of all runs, which has neither
+    run nor seed."""
     rows, values = [], found.trained.setting.values
     for part in PARTS:
         numbers = zip(found.trained.runs, found.trained.seeds, found.alone[part], strict=True)
@@ -161,7 +169,7 @@ def scores_table(found: Evaluated) -> pd.DataFrame:
 
 
 def ensembles_table(found: Evaluated, part: str) -> pd.DataFrame:
-    """One row an ensemble, of every size."""
+    """Returns a row for each ensemble, of every size."""
     names, values = found.trained.class_names, found.trained.setting.values
     made = by_size(found.targets[part], found.predicted[part], names)
     return pd.DataFrame(
@@ -171,7 +179,7 @@ def ensembles_table(found: Evaluated, part: str) -> pd.DataFrame:
 
 
 def save_predictions(found: Evaluated, folder: Path) -> None:
-    """Writes `predictions-RUN.safetensors`, RUN being the first of the setting."""
+    """Writes the predictions to `predictions-RUN.safetensors`, with the setting's first run."""
     trained = found.trained
     tensors = {"runs": trained.runs, "seeds": trained.seeds, **found.predicted}
     tensors |= {f"{part}_target": target for part, target in found.targets.items()}
@@ -180,7 +188,7 @@ def save_predictions(found: Evaluated, folder: Path) -> None:
 
 
 def draw(found: Evaluated, sizes: pd.DataFrame, folder: Path, part: str) -> list[Path]:
-    """Figures of one setting."""
+    """Draws the figures of one setting and returns their paths."""
     y_N, predicted, names = found.targets[part], found.predicted[part], found.trained.class_names
     if names:
         given, measures = (y_N, predicted, names), ("accuracy", "log_loss")
@@ -198,8 +206,10 @@ def draw(found: Evaluated, sizes: pd.DataFrame, folder: Path, part: str) -> list
     return [*figures, classifiers.draw_by_size(folder / "ensembles.png", members, scores, part)]
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/evaluate") -> None:
+    """Parses the command line and evaluates the nets that it names."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/evaluate", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

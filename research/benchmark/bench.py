@@ -1,19 +1,20 @@
-"""How fast this machine trains, as the runs grow in number, beside what it could do and beside
-baselines.
+"""Measures how fast this machine trains more and more runs at once, beside what it could do at best
+and beside baselines: other libraries that train the same.
 
     scripts/bench                          every case; some 20 minutes on a CPU
     scripts/bench --quick                  three cases at two sizes, in two minutes
-    scripts/bench --peers PYTHON           beside torch and stable_baselines3, if that has them
+    scripts/bench --peers PYTHON           beside torch and stable_baselines3, if PYTHON has them
     scripts/bench --peers PYTHON --purejaxrl FOLDER    and a checkout of purejaxrl, if it has gymnax
                                            0.0.9 and flashbax
     scripts/bench profile CASE             where the time of a case goes
     scripts/bench compare A.json B.json    two machines, or before and after a change
     scripts/bench readme                   writes the tables of the README files from results/bench/
 
-Throughput is in units of work (examples, env steps, tokens) of all runs together, evaluations left
-out; the time to a quality includes them. Every repeat waits for the device; medians of ten. Peers
-take turns with ours, have the same net, batch and updates, and are refused if not. What is measured
-is in OUT/bench.json, a figure beside it.
+Throughput counts units of work (examples, env steps, tokens) of all runs together and leaves
+evaluations out; the time to a score includes them. Every repeat waits for the device, and figures
+are medians of ten repeats. Baselines are timed in turn with this project, and are refused unless
+their net, batch and updates are the same. Results are written to OUT/bench.json, with a figure
+beside it.
 
 JAX, Flax, Optax and Chex are enough: where the project is not set up and the Python has them, they
 are measured as they are. Without gymnax there are no DQNs, without matplotlib there is no figure.
@@ -26,19 +27,19 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from bench_cases import CASES, known_cases, targets
-from bench_turns import measure_peers
 from rich.console import Console
 
 from research.benchmark import tables
+from research.benchmark.cases import CASES, known_cases, targets
 from research.benchmark.ceilings import measure_ceilings
+from research.benchmark.figure import draw
 from research.benchmark.growth import Limits, measure_growth
-from research.benchmark.picture import draw
 from research.benchmark.profiling import profile_case
 from research.benchmark.readme import README_FILES, RESULTS, write_readme
 from research.benchmark.record import Benchmark, load, save
 from research.benchmark.target import time_to_target
 from research.benchmark.timing import Case
+from research.benchmark.turns import measure_baselines
 from research.cli.machine import configure_jax
 from research.console import LOOSE, print_table, say
 from research.errors import UserError, plain_exit, shortlist
@@ -46,12 +47,12 @@ from research.matmul import PRECISIONS
 from research.runs.session import describe_session
 
 QUICK_LIMITS = Limits(runs=32, factor=32)
-FILE_WIDTH = 150  # of what is not printed to a terminal
+FILE_WIDTH = 150  # columns, where the output is no terminal
 
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What to measure; see `read_arguments`."""
+    """What to measure; `read_arguments` describes each."""
 
     quick: bool = False
     out: str = "bench"
@@ -64,25 +65,31 @@ class Arguments:
     targets: bool = True
 
 
-def read_arguments(words: list[str]) -> Arguments:
-    """By the standard library: JAX need not have tyro beside it."""
-    parser = make_parser("scripts/bench", __doc__)
+def read_arguments(words: Sequence[str], prog: str = "scripts/bench") -> Arguments:
+    """Returns the arguments that a command line gives. Parsed by the standard library, since tyro
+    may not be installed."""
+    parser = make_parser(prog, (__doc__ or "").replace("scripts/bench", prog))
     add, default = parser.add_argument, Arguments()
     add("--quick", action="store_true", help="three cases at two sizes")
-    add("--out", default=default.out, help="the folder of what is measured (default: %(default)s)")
-    add("--cases", nargs="+", default=(), help=f"of {', '.join(CASES)}; all if not given")
-    add("--precisions", nargs="+", default=(), help="float32, bfloat16; quick: the first")
-    add("--peers", metavar="PYTHON", help="an interpreter that has what others need")
-    add("--purejaxrl", metavar="FOLDER", help="a checkout of it, for the peers' interpreter")
-    add("--runs", type=int, default=default.runs, help="at most (default: %(default)s)")
+    add("--out", default=default.out, help="folder for the results (default: %(default)s)")
+    add("--cases", nargs="+", default=(), help=f"some of {', '.join(CASES)}; all if not given")
+    add(
+        "--precisions",
+        nargs="+",
+        default=(),
+        help="float32, bfloat16; both if not given, with --quick the first",
+    )
+    add("--peers", metavar="PYTHON", help="an interpreter that has the packages of the baselines")
+    add("--purejaxrl", metavar="FOLDER", help="a checkout of purejaxrl, for that interpreter")
+    add("--runs", type=int, default=default.runs, help="most runs at once (default: %(default)s)")
     add("--seconds", type=float, default=default.seconds,
-        help="that a peer is timed for, each turn (default: %(default)s)")  # fmt: skip
-    add("--no-targets", dest="targets", action="store_false", help="no time to a quality")
+        help="how long a turn of a baseline is timed (default: %(default)s)")  # fmt: skip
+    add("--no-targets", dest="targets", action="store_false", help="leave out the time to a score")
     return Arguments(**vars(parser.parse_args(words)))
 
 
 def make_parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """Of flags that are written out in full."""
+    """Returns a parser that takes no abbreviated flags and prints the description as it is."""
     return argparse.ArgumentParser(
         name, description=description, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -90,7 +97,7 @@ def make_parser(name: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def main(args: Arguments) -> Path:
-    """Measures, prints, writes, and returns the path of the JSON."""
+    """Measures every case, prints tables, writes the results and returns the path of the JSON."""
     names = check(args)
     wanted = args.precisions or (PRECISIONS[:1] if args.quick else PRECISIONS)
     console = make_console()
@@ -106,7 +113,7 @@ def main(args: Arguments) -> Path:
         for make_target in targets(args.quick):
             benchmark.targets.append(time_to_target(make_target()))
         show(tables.targets_table(benchmark), console)
-    show(tables.peers_table(benchmark), console)
+    show(tables.baselines_table(benchmark), console)
     show(tables.summary_table(benchmark), console)
     path = Path(args.out) / "bench.json"
     save(benchmark, path)
@@ -116,16 +123,16 @@ def main(args: Arguments) -> Path:
 
 
 def make_console() -> Console:
-    """As wide as the terminal, if it is one."""
+    """Returns a console as wide as the terminal, or `FILE_WIDTH` if the output is none."""
     console = Console()
     return console if console.is_terminal else Console(width=FILE_WIDTH)
 
 
 def check(args: Arguments) -> list[str]:
-    """The names of the cases.
+    """Returns the names of the cases to measure.
 
     Raises:
-      UserError: for what makes no sense.
+      UserError: for an argument that makes no sense.
     """
     check_known("--cases", args.cases, known_cases())
     check_known("--precisions", args.precisions, PRECISIONS)
@@ -141,7 +148,7 @@ def check(args: Arguments) -> list[str]:
 
 
 def check_known(flag: str, given: Sequence[str], known: Sequence[str]) -> None:
-    """Raises a `UserError` for what is not known."""
+    """Raises a `UserError` for a name that is not among the known ones."""
     for name in given:
         if name in CASES and name not in known:
             raise UserError(f"{flag} {name}: gymnax is not installed")
@@ -150,13 +157,13 @@ def check_known(flag: str, given: Sequence[str], known: Sequence[str]) -> None:
 
 
 def check_runs(runs: int) -> None:
-    """Raises a `UserError` if there are none."""
+    """Raises a `UserError` unless there is at least one run."""
     if runs < 1:
         raise UserError(f"--runs {runs}: must be at least 1")
 
 
 def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Console) -> None:
-    """Its growth, then its peers at its best."""
+    """Times a case with more and more runs, then its baselines beside its best number of runs."""
     limits = QUICK_LIMITS if args.quick else Limits(runs=args.runs)
     with console.status(f"{case.name}, {case.precision}") as status:
         tell = lambda timing: status.update(
@@ -166,22 +173,22 @@ def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Con
         growth = measure_growth(case, limits, tell)
         benchmark.growths.append(growth)
         if args.peers or not args.quick:
-            others = measure_peers(
+            results = measure_baselines(
                 case, growth, args.peers, args.purejaxrl, args.seconds, partial(say, console)
             )
-            benchmark.peers.extend(others)
+            benchmark.baselines.extend(results)
     show(tables.growth_table(benchmark, growth), console)
 
 
 def show(rows: tables.Rows, console: Console) -> None:
-    """Prints a table, if there is something in it."""
+    """Prints a table, unless it is empty."""
     if not rows.rows:
         return
     print_table(console, rows.names, rows.rows, title=rows.title, padding=LOOSE, wrap=True)
 
 
-def compare(words: list[str]) -> None:
-    """`compare A.json B.json`."""
+def compare(words: Sequence[str]) -> None:
+    """Prints what two benchmarks both timed, the second over the first: `compare A.json B.json`."""
     if len(words) != 2:
         raise UserError("compare: give two files of scripts/bench")
     first, second = map(load, words)
@@ -191,13 +198,13 @@ def compare(words: list[str]) -> None:
     show(rows, Console())
 
 
-def profile(words: list[str]) -> None:
-    """`profile CASE`."""
-    description = "Where the time of a case goes, by what its kernels do, and the longest of them."
-    parser = make_parser("scripts/bench profile", description)
+def profile(words: Sequence[str], prog: str = "scripts/bench profile") -> None:
+    """Prints which kernels a case spends its time in: `profile CASE`."""
+    description = "Prints where the time of a case goes: kinds of kernels, and the longest kernels."
+    parser = make_parser(prog, description)
     parser.add_argument("case", help=f"one of {', '.join(known_cases())}")
     parser.add_argument("--precision", default=PRECISIONS[0], help="(default: %(default)s)")
-    parser.add_argument("--runs", type=int, default=16, help="at once (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=16, help="runs at once (default: %(default)s)")
     args = parser.parse_args(words)
     check_known("profile", [args.case], known_cases())
     check_known("--precision", [args.precision], PRECISIONS)
@@ -208,9 +215,11 @@ def profile(words: list[str]) -> None:
         show(rows, console)
 
 
-if __name__ == "__main__":
+def run(argv: list[str] | None = None, prog: str = "scripts/bench") -> None:
+    """Parses the command line and measures, profiles, compares or writes the README's tables."""
+    given = sys.argv[1:] if argv is None else argv
     with plain_exit():
-        command, *words = sys.argv[1:] or [""]
+        command, *words = given or [""]
         if command == "compare":
             compare(words)
         elif command == "readme":
@@ -218,8 +227,12 @@ if __name__ == "__main__":
                 write_readme(path, make_tables(RESULTS))
         elif command == "profile":
             configure_jax()
-            profile(words)
+            profile(words, f"{prog} profile")
         else:
-            given = read_arguments(sys.argv[1:])
+            arguments = read_arguments(given, prog)
             configure_jax()
-            main(given)
+            main(arguments)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,4 +1,4 @@
-"""What `scripts/bench` times: the workloads at well-known sizes."""
+"""The cases that `scripts/bench` times: the workloads at well-known sizes."""
 
 import dataclasses
 import importlib.util
@@ -15,7 +15,7 @@ from research.lm.data import Heldout, TextData
 from research.mlp.dataset import Dataset, Split
 from research.task import Problem, always_zero
 
-WINDOWS = 50  # of random text: there is nothing to learn, but it is read as any other
+WINDOWS = 50  # of random text, which is read as any other though there is nothing to learn
 # Symbols, layers, streams, window: the small and the medium model of Zaremba et al. (2014), but for
 # dropout, and one of characters.
 LSTMS = {
@@ -46,7 +46,7 @@ def _mlp(
 
 
 def _random_table(rows: int, features: int, classes: int) -> Dataset:
-    """Rows to train on, of which there is nothing to learn; the other parts are the same rows."""
+    """A table of random rows, the same in all three parts: there is nothing to learn."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, features)).astype(np.float32)
     y = rng.integers(classes, size=rows).astype(np.int32) if classes else x[:, 0]
@@ -115,20 +115,20 @@ CASES: dict[str, Callable[[str], Case]] = {
     "dqn-cartpole": dqn_cartpole,
     "dqn-breakout": dqn_breakout,
     **{name: lambda precision, name=name: lstm(name, precision) for name in LSTMS},
-}  # name -> how it is made in a precision
+}  # name -> a function that makes it in a precision
 QUICK = ("mlp-digits", "dqn-cartpole", "lstm-char-128")
 HAS_GYMNAX = importlib.util.find_spec("gymnax") is not None  # without it, there is no DQN
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None  # without it, there are no digits
 
 
 def known_cases(quick: bool = False) -> list[str]:
-    """The names of those that can be made here."""
+    """Returns the names of the cases that can be made with the packages that are installed."""
     names = QUICK if quick else tuple(CASES)
     return [name for name in names if HAS_GYMNAX or not name.startswith("dqn")]
 
 
 def targets(quick: bool) -> list[Callable[[], Target]]:
-    """The sweeps that are timed to a quality; evaluations are part of them."""
+    """Returns the sweeps that are timed until they reach a score, evaluations included."""
     digits = [_digits] if HAS_SKLEARN else []
     if quick:
         return digits

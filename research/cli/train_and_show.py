@@ -1,4 +1,4 @@
-"""What every experiment does once it knows what to run: train it, track it, show it."""
+"""Trains an experiment, tracks it and shows its result: what every recipe does."""
 
 from functools import partial
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from research.cli.command_line import make_options
+from research.cli.arguments import make_options
 from research.cli.terminal import TerminalObserver
 from research.console import say
 from research.report.show import show_run
@@ -17,11 +17,11 @@ from research.runs.runner import run_experiment
 
 
 def train_and_show(experiment: Experiment, args: Any) -> Path | None:
-    """Trains, prints the result table, draws the learning curve.
+    """Trains an experiment, prints its result table and draws its learning curve.
 
     Args:
       experiment: what to run.
-      args: the arguments of the script, which say how.
+      args: the arguments of the recipe, which say how to run it.
 
     Returns:
       The run folder, if it is finished.

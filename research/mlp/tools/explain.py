@@ -1,13 +1,13 @@
-"""What trained MLPs look at, and whether all seeds look at the same.
+"""Finds out which columns trained MLPs depend on, and whether all seeds depend on the same.
 
     scripts/explain RUN
     scripts/explain RUN --top 3 --rows 200
 
-Of every run of the best setting: integrated gradients (Sundararajan et al., 2017), the mean over
-rows of what a column adds to or takes from the logit of the true class, from the mean of the
-training rows on; and permutation importance, what is lost of the accuracy (of numbers, of R^2)
-when the column's values are dealt out to other rows. The first says what a net uses, the second
-what it needs. The steps of the integral are increased until what the columns add sums to the
+For every run of the best setting there are integrated gradients (Sundararajan et al., 2017): how
+much a column adds to or takes from the logit of the true class, on average over rows, starting from
+the mean of the training rows. And permutation importance: how much accuracy (R^2 of a regression)
+is lost when the column's values are shuffled among rows. The first says what a net uses, the second
+what it needs. The steps of the integral are increased until the columns' shares add up to the
 difference of outputs, to 1e-3 of it in every row and run (completeness).
 """
 
@@ -22,7 +22,13 @@ import pandas as pd
 import tyro
 from jax import lax
 from rich.console import Console
-from trained_mlps import (
+
+from research.cli.tool import run_tool
+from research.console import print_table, print_text
+from research.errors import shortlist
+from research.mlp.attribution import explain, permutation_importance
+from research.mlp.dataset import Split
+from research.mlp.tools.trained import (
     Trained,
     at_once,
     check_choice,
@@ -31,12 +37,6 @@ from trained_mlps import (
     load_trained,
     write_table,
 )
-
-from research.cli.machine import configure_jax
-from research.console import print_table, print_text
-from research.errors import plain_exit, shortlist
-from research.mlp.attribution import explain, permutation_importance
-from research.mlp.dataset import Split
 from research.report import classifiers
 from research.report.agreement import in_top, rank_correlation
 from research.report.read import read_run_of
@@ -49,21 +49,24 @@ MOST_DRAWN, MOST_PRINTED = 20, 10
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What trained MLPs look at, and whether all seeds look at the same."""
+    """Which trained MLPs to explain, and how exactly."""
 
-    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of mlp")]
+    folder: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of mlp")
+    ]
     top: Annotated[
         int | None,
-        tyro.conf.arg(help="of how many columns to ask whether seeds agree; 5, or half of them"),
+        tyro.conf.arg(help="how many columns seeds should agree on; 5, or half of all, if None"),
     ] = None
-    rows: Annotated[int, tyro.conf.arg(help="of the part, from its beginning, at most")] = 200
-    part: Annotated[str, tyro.conf.arg(help="train, validation or test")] = "test"
-    steps: Annotated[int, tyro.conf.arg(help="of the integral, at most")] = 4_096
+    rows: Annotated[int, tyro.conf.arg(help="most rows of the part, from its first on")] = 200
+    part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = "test"
+    steps: Annotated[int, tyro.conf.arg(help="most steps of the integral")] = 4_096
     repeats: Annotated[int, tyro.conf.arg(help="how often a column is shuffled")] = 5
-    seed: Annotated[int, tyro.conf.arg(help="of the shuffling")] = 0
+    seed: Annotated[int, tyro.conf.arg(help="seed of the shuffling")] = 0
 
     def check(self) -> None:
-        """
+        """Checks the numbers.
+
         Raises:
           UserError: naming what is out of range.
         """
@@ -72,7 +75,7 @@ class Arguments:
 
 
 def main(args: Arguments) -> Path:
-    """Prints a table, draws a figure, returns the file with the numbers of every run."""
+    """Prints a table, draws a figure and returns the file with the numbers of every run."""
     args.check()
     data = read_run_of(args.folder, "mlp")
     trained = load_trained(data, finished_settings(data)[0])
@@ -91,7 +94,7 @@ def main(args: Arguments) -> Path:
 
 
 def columns_of(trained: Trained) -> tuple[list[str], np.ndarray]:
-    """The columns of the table, and which features each consists of: bool [C, F]."""
+    """Returns the names of the columns, and which features each consists of: bool [C, F]."""
     columns, features = trained.facts.get("columns"), trained.shared.train.x.shape[1]
     if columns is None:  # images by name
         return [str(pixel) for pixel in range(features)], np.eye(features, dtype=bool)
@@ -107,7 +110,7 @@ def columns_of(trained: Trained) -> tuple[list[str], np.ndarray]:
 def integrate(
     trained: Trained, rows: Split, members_CxF: np.ndarray, args: Arguments
 ) -> np.ndarray:
-    """The mean over rows of how much a column adds or takes, float32 [R, C]."""
+    """Returns the mean size of each column's integrated gradients over rows, float32 [R, C]."""
 
     @partial(jax.jit, static_argnames="steps")
     def all_runs(shared, all_params, rows, members_CxF, steps):
@@ -130,7 +133,7 @@ def integrate(
 
 
 def shuffle(trained: Trained, rows: Split, members_CxF: np.ndarray, args: Arguments) -> np.ndarray:
-    """`permutation_importance` of every run, float32 [R, C]; all face the same draws."""
+    """Returns `permutation_importance` of every run, float32 [R, C], from the same shuffles."""
 
     @jax.jit
     def all_runs(shared, all_params, rows, members_CxF, key):
@@ -147,7 +150,7 @@ def shuffle(trained: Trained, rows: Split, members_CxF: np.ndarray, args: Argume
 def print_measure(
     trained: Trained, names: list[str], measure: str, values: np.ndarray, top: int
 ) -> None:
-    """A line for each of the columns that matter most, and what all runs agree on."""
+    """Prints a table of the columns that matter most, and which of them all runs agree on."""
     runs, order = len(trained.runs), np.argsort(-np.median(values, axis=0), kind="stable")
     title = f"{measure}, {trained.setting.label}: {runs} runs"
     counts, rows = in_top(values, top), []
@@ -165,12 +168,12 @@ def print_measure(
 
 
 def most_important(by_run: dict[str, np.ndarray]) -> np.ndarray:
-    """The columns, those first that the first measure finds most important."""
+    """Returns the numbers of the columns, the most important by the first measure first."""
     return np.argsort(-np.median(next(iter(by_run.values())), axis=0), kind="stable")
 
 
 def draw(trained: Trained, names: list[str], by_run: dict[str, np.ndarray], folder: Path) -> Path:
-    """Every run a dot; of images, every pixel."""
+    """Draws a dot for every run and column, or images of pixels, and returns the path."""
     path, image = folder / "importance.png", trained.shared.image
     if image:
         return classifiers.draw_pixels(
@@ -182,7 +185,7 @@ def draw(trained: Trained, names: list[str], by_run: dict[str, np.ndarray], fold
 
 
 def numbers_table(trained: Trained, names: list[str], by_run: dict[str, Any]) -> pd.DataFrame:
-    """One row a run and column."""
+    """Returns a row for each run and column."""
     runs = len(trained.runs)
     return pd.DataFrame(
         {
@@ -194,8 +197,10 @@ def numbers_table(trained: Trained, names: list[str], by_run: dict[str, Any]) ->
     )
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/explain") -> None:
+    """Parses the command line and explains the nets that it names."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/explain", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

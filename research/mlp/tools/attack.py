@@ -1,12 +1,12 @@
-"""How trained MLPs hold when their inputs are attacked: accuracy under FGSM and PGD.
+"""Measures the scores of trained MLPs whose inputs are attacked, by FGSM and by PGD.
 
     scripts/attack RUN
     scripts/attack RUN --radius 0.05 0.1 0.2 --steps 40
 
-A radius is how far every feature may move (the maximum norm): in standard deviations of the
-feature; of images, as a share of the way from black to white. Categories are not moved. PGD
-(Madry et al., 2018) takes the worst of all points on the way from FGSM's (Goodfellow et al., 2015)
-and, along the margin, from a random one, so it is never weaker than FGSM. To train on attacks:
+A radius is how far every feature may move (the maximum norm), in standard deviations of the
+feature, or in images as a share of the way from black to white. Categories are not moved. PGD
+(Madry et al., 2018) takes the worst of all points on its ways from FGSM's point (Goodfellow et al.,
+2015) and from a random one, so it is never weaker than FGSM. To train on attacks:
 
     scripts/run experiments/mlp.py --adversarial-steps 5 --adversarial-radius 0.03 0.1
 """
@@ -22,7 +22,13 @@ import pandas as pd
 import tyro
 from jax import lax
 from rich.console import Console
-from trained_mlps import (
+
+from research.cli.tool import run_tool
+from research.console import print_table, print_text
+from research.errors import UserError
+from research.limits import as_float
+from research.mlp.robustness import robustness
+from research.mlp.tools.trained import (
     Trained,
     at_once,
     check_choice,
@@ -32,12 +38,6 @@ from trained_mlps import (
     summary,
     write_table,
 )
-
-from research.cli.machine import configure_jax
-from research.console import print_table, print_text
-from research.errors import UserError, plain_exit
-from research.limits import as_float
-from research.mlp.robustness import robustness
 from research.report import classifiers
 from research.report.read import read_run_of
 from research.report.statistics import iqm_interval
@@ -48,19 +48,22 @@ MOST_LINES = 6  # settings in the figure
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """How trained MLPs hold when their inputs are attacked."""
+    """Which trained MLPs to attack, and how strongly."""
 
-    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of mlp")]
-    radius: Annotated[tuple[float, ...], tyro.conf.arg(help="how far inputs may be moved")] = (
+    folder: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of mlp")
+    ]
+    radius: Annotated[tuple[float, ...], tyro.conf.arg(help="how far inputs may move")] = (
         0.01, 0.03, 0.1, 0.3,
     )  # fmt: skip
-    steps: Annotated[int, tyro.conf.arg(help="of PGD, from each of two starts")] = 20
-    rows: Annotated[int, tyro.conf.arg(help="of the part, from its beginning, at most")] = 1_000
-    part: Annotated[str, tyro.conf.arg(help="train, validation or test")] = "test"
-    seed: Annotated[int, tyro.conf.arg(help="of PGD's random starts")] = 0
+    steps: Annotated[int, tyro.conf.arg(help="steps of PGD from each of its two starts")] = 20
+    rows: Annotated[int, tyro.conf.arg(help="most rows of the part, from its first on")] = 1_000
+    part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = "test"
+    seed: Annotated[int, tyro.conf.arg(help="seed of PGD's random starts")] = 0
 
     def check(self) -> None:
-        """
+        """Checks the numbers.
+
         Raises:
           UserError: naming what is out of range.
         """
@@ -71,7 +74,7 @@ class Arguments:
 
 
 def main(args: Arguments) -> Path:
-    """Prints a table, draws a figure, returns the file with the numbers of every run."""
+    """Prints a table, draws a figure and returns the file with the numbers of every run."""
     args.check()
     data = read_run_of(args.folder, "mlp")
     radii = np.unique(np.array([0.0, *args.radius], np.float32))
@@ -98,7 +101,7 @@ def main(args: Arguments) -> Path:
 
 
 def attack_runs(trained: Trained, radii: np.ndarray, args: Arguments) -> tuple[Any, Any]:
-    """Scores under FGSM and under PGD, float32 [R, M] each; all runs face the same draws."""
+    """Returns scores under FGSM and under PGD, float32 [R, M] each, from the same random draws."""
     rows = first_rows(trained, args.part, args.rows)
 
     @jax.jit
@@ -116,7 +119,7 @@ def attack_runs(trained: Trained, radii: np.ndarray, args: Arguments) -> tuple[A
 def print_setting(
     trained: Trained, scores: tuple[Any, Any], radii: np.ndarray, score: str, args: Arguments
 ) -> None:
-    """A line a radius."""
+    """Prints a table with a row for each radius."""
     rows = min(args.rows, len(getattr(trained.shared, args.part).y))
     title = f"{trained.setting.label}: {score} of {len(trained.runs)} runs, {rows} {args.part} rows"
     pgd = f"PGD, {args.steps} steps"
@@ -129,7 +132,7 @@ def print_setting(
 
 
 def numbers_table(trained: Trained, radii: np.ndarray, fast_RxM: Any, pgd_RxM: Any) -> pd.DataFrame:
-    """One row a run and radius."""
+    """Returns a row for each run and radius."""
     runs, many = len(trained.runs), len(radii)
     return pd.DataFrame(
         {
@@ -143,8 +146,10 @@ def numbers_table(trained: Trained, radii: np.ndarray, fast_RxM: Any, pgd_RxM: A
     )
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/attack") -> None:
+    """Parses the command line and attacks the nets that it names."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/attack", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

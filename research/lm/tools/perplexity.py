@@ -1,12 +1,12 @@
-"""How well trained language models predict a text: each alone, and as an ensemble.
+"""Computes the perplexity of trained language models on a text: of each, and of their ensemble.
 
     scripts/perplexity RUN                         the test part of what they were trained on
     scripts/perplexity RUN --corpus other.txt      another text, in the words that they know
     scripts/perplexity RUN --dynamic rms           while they keep learning from it
 
-Every token is predicted once, from all that come before it. An ensemble gives a token the mean of
-the probabilities that the runs of a setting give it. Dynamic evaluation moves the params after
-every window, which has been predicted by then.
+Every token is predicted once, from all tokens before it. An ensemble gives a token the mean of the
+probabilities that the runs of a setting give it. Dynamic evaluation updates the params after every
+window, once it has been predicted.
 """
 
 import dataclasses
@@ -17,11 +17,10 @@ import jax
 import numpy as np
 import tyro
 from rich.console import Console
-from sample import restore
 
-from research.cli.machine import configure_jax
+from research.cli.tool import run_tool
 from research.console import print_table, print_text
-from research.errors import UserError, plain_exit
+from research.errors import UserError
 from research.limits import as_float, as_int
 from research.lm import Config
 from research.lm.corpora import load_corpus
@@ -30,6 +29,7 @@ from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.evaluation import ensemble_nll, token_nlls
 from research.lm.task import make_model
 from research.lm.text import PER_CHARACTER, Tokenizer
+from research.lm.tools.sample import restore
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
 from research.report.settings import settings
@@ -41,21 +41,30 @@ RULES = ("none", "sgd", "rms")
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """How well trained language models predict a text: each alone, and as an ensemble."""
+    """Which models predict which text, and how."""
 
-    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of lstm_lm")]
-    corpus: Annotated[str | None, tyro.conf.arg(help="another text than that of training")] = None
-    part: Annotated[str, tyro.conf.arg(help="train, validation or test")] = "test"
-    window: Annotated[int, tyro.conf.arg(help="tokens at a time; of dynamic, between steps")] = 20
-    streams: Annotated[int, tyro.conf.arg(help="pieces read side by side; 1: exact")] = 1
+    folder: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of lstm_lm")
+    ]
+    corpus: Annotated[
+        str | None, tyro.conf.arg(help="another text than that of training, if given")
+    ] = None
+    part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = "test"
+    window: Annotated[
+        int, tyro.conf.arg(help="tokens read at once; an update of --dynamic each")
+    ] = 20
+    streams: Annotated[int, tyro.conf.arg(help="pieces of text read side by side; 1: exact")] = 1
     context: Annotated[int, tyro.conf.arg(help="tokens that a piece reads before its own")] = 64
-    dynamic: Annotated[str, tyro.conf.arg(help="learn meanwhile: " + ", ".join(RULES))] = "none"
+    dynamic: Annotated[str, tyro.conf.arg(help="dynamic evaluation: " + ", ".join(RULES))] = "none"
     rate: Annotated[float, tyro.conf.arg(help="step size of dynamic evaluation")] = 2e-3
-    decay: Annotated[float, tyro.conf.arg(help="how fast it returns to what was trained")] = 0.02
-    epsilon: Annotated[float, tyro.conf.arg(help="added to the root mean squares of rms")] = 1e-3
+    decay: Annotated[float, tyro.conf.arg(help="pull of the params back to those trained")] = 0.02
+    epsilon: Annotated[
+        float, tyro.conf.arg(help="added to the root mean squares of --dynamic rms")
+    ] = 1e-3
 
     def check(self) -> None:
-        """
+        """Checks the numbers.
+
         Raises:
           UserError: naming what is out of range.
         """
@@ -75,7 +84,7 @@ class Arguments:
 
 
 def main(args: Arguments) -> None:
-    """Prints a line for each setting of the run folder."""
+    """Prints a table with a row for each setting of the run folder."""
     args.check()
     data = read_run_of(args.folder, "lstm_lm")
     rows = []
@@ -94,7 +103,8 @@ def main(args: Arguments) -> None:
 
 
 def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> Any:
-    """What is measured, float64 [R] of each run of one setting, and the same of their ensemble."""
+    """Returns the name of the measure and its value for each run of a setting, float64 [R], and for
+    their ensemble."""
     config, tokenizer = restore(data, runs[0])
     heldout, train = read_text(config, tokenizer, args)
     judge = make_judge(config, len(tokenizer), args)
@@ -110,7 +120,7 @@ def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> A
 
 
 def read_text(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple[Heldout, Any]:
-    """The text to predict; and the training text, if dynamic evaluation needs it.
+    """Returns the text to predict, and the training text if dynamic evaluation needs it.
 
     Raises:
       UserError: if it cannot be read, has symbols that the models do not know, or is empty.
@@ -131,9 +141,9 @@ def read_text(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple[He
 
 @cache
 def make_judge(config: Config, symbols: int, args: Arguments) -> Any:
-    """A compiled function: (params, text to predict, training text) -> the loss of every token.
+    """Returns a jitted function: (params, text to predict, training text) -> loss of every token.
 
-    The same one for all settings of a config, so that it is compiled once.
+    It is the same function for all settings of a config, so that it is compiled once.
     """
     model = make_model(config, symbols)
 
@@ -147,8 +157,10 @@ def make_judge(config: Config, symbols: int, args: Arguments) -> Any:
     return jax.jit(judge)
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/perplexity") -> None:
+    """Parses the command line and evaluates the models that it names."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/perplexity", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

@@ -6,8 +6,9 @@
     python RUN/export/predict.py table.csv
 
 The folder holds the params as safetensors, the program as `jax.export` serializes it, for CPUs,
-GPUs and TPUs, and a script that reads tables and needs numpy and jax alone. It is written once it
-has read the table anew and predicted what the net does, and an existing one is not overwritten.
+GPUs and TPUs, and a script that reads tables and needs numpy and jax alone. It is written only if
+it reads the table as training did and predicts what the net predicts; an existing folder is not
+overwritten.
 """
 
 import dataclasses
@@ -20,15 +21,15 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import tyro
-from evaluate import predict
-from trained_mlps import Trained, finished_settings, load_trained
 
 from research.atomic import new_folder, write_bytes
-from research.cli.machine import configure_jax
+from research.cli.tool import run_tool
 from research.console import print_text
-from research.errors import UserError, plain_exit
+from research.errors import UserError
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
+from research.mlp.tools.evaluate import predict
+from research.mlp.tools.trained import Trained, finished_settings, load_trained
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, read_run_of
 from research.runs.session import versions
@@ -40,16 +41,20 @@ PARTS = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Writes a trained MLP, or an ensemble, as a program that predicts without this package."""
+    """Which trained MLP to export, and where to."""
 
-    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of mlp")]
-    run: Annotated[int | None, tyro.conf.arg(help="which; the best if not given")] = None
-    ensemble: Annotated[bool, tyro.conf.arg(help="all runs of the best setting")] = False
-    to: Annotated[str | None, tyro.conf.arg(help="the folder to make; RUN/export")] = None
+    folder: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of mlp")
+    ]
+    run: Annotated[int | None, tyro.conf.arg(help="number of the run; the best if None")] = None
+    ensemble: Annotated[bool, tyro.conf.arg(help="export all runs of the best setting, as one")] = (
+        False
+    )
+    to: Annotated[str | None, tyro.conf.arg(help="the folder to make; RUN/export if None")] = None
 
 
 def main(args: Arguments) -> Path:
-    """Returns the folder that it made."""
+    """Writes the folder and returns its path."""
     data = read_run_of(args.folder, "mlp")
     target = Path(args.to) if args.to else data.path / "export"
     if target.exists():
@@ -67,7 +72,7 @@ def main(args: Arguments) -> Path:
 
 
 def choose(data: RunFolderData, args: Arguments) -> Trained:
-    """The nets to export.
+    """Returns the nets to export.
 
     Raises:
       UserError: if there is no such run.
@@ -115,7 +120,7 @@ def check(trained: Trained, folder: Path) -> tuple[int, float]:
 
 
 def _write(target: Path, trained: Trained) -> tuple[int, float]:
-    """Writes the folder, whole or not at all; returns what `check` does."""
+    """Writes the folder, whole or not at all, and returns what `check` returns."""
     schema: dict[str, Any] = {
         **make_schema(trained.config, trained.facts, trained.shared.train.x.shape[1]),
         "runs": trained.runs.tolist(),
@@ -137,8 +142,10 @@ def _write(target: Path, trained: Trained) -> tuple[int, float]:
     return found
 
 
+def run(argv: list[str] | None = None, prog: str = "scripts/export") -> None:
+    """Parses the command line and exports the net, or the ensemble, that it names."""
+    run_tool(main, Arguments, __doc__ or "", argv, prog)
+
+
 if __name__ == "__main__":
-    with plain_exit():
-        given = tyro.cli(Arguments, prog="scripts/export", description=__doc__)
-        configure_jax()
-        main(given)
+    run()

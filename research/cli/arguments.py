@@ -1,0 +1,181 @@
+"""The arguments of a recipe: their type, made of the workload's dataclasses, and the experiment and
+options that they ask for."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from research.cli import machine
+from research.cli.flag_types import axis_flag, plain_flag
+from research.cli.sweep_flags import SWEEP_FLAGS
+from research.engine.axes import check_axes, parse_seeds
+from research.engine.cadence import Intervals
+from research.errors import UserError
+from research.limits import as_int
+from research.runs.experiment import Experiment, check_experiment
+from research.runs.job_runner import TrainOptions
+from research.runs.memory_limit import parse_bytes
+from research.runs.runner import RunOptions
+from research.runs.search import check_halving, check_search
+from research.task import HParams, Problem, always_zero
+
+FlagGroups = Mapping[str, Sequence[str]]  # the heading of a group in `--help` -> names of its flags
+_Flag = tuple[str, Any, Any, str]  # name, type, default, heading
+
+
+def arguments_type(
+    config: Any,
+    hparams: Any,
+    unit: str = "steps",
+    more: type | None = None,
+    groups: FlagGroups | None = None,
+) -> Any:
+    """Returns a dataclass of all flags, with a tuple for every field of config and hparams.
+
+    Args:
+      config, hparams: dataclass instances, whose values become the defaults. A field with
+        `derived` in its metadata is no flag.
+      unit: what intervals count. Unless it is steps, the config says how long a run trains, and
+        there is no flag for it. A config with a field `steps` says so, too, and that is the flag.
+      more: a dataclass of flags beside those of every recipe.
+      groups: how `--help` groups flags, first to last; what they leave out follows.
+    """
+    heading_of = {name: heading for heading, names in (groups or {}).items() for name in names}
+    place = {name: place for place, name in enumerate(heading_of)}
+    flags = list(_flags(config, hparams, unit, more))
+    if unknown := heading_of.keys() - {name for name, *_ in flags}:
+        raise ValueError(f"groups have no such flags: {sorted(unknown)}")
+    flags.sort(key=lambda flag: place.get(flag[0], len(place)))
+    fields = []
+    for name, kind, default, heading in flags:
+        metadata = {"group": heading_of.get(name, heading)}
+        fields.append((name, kind, dataclasses.field(default=default, metadata=metadata)))
+    return dataclasses.make_dataclass("Arguments", fields, frozen=True)
+
+
+def _flags(config: Any, hparams: Any, unit: str, more: type | None) -> Iterator[_Flag]:
+    """Yields all flags, each with the group that it is in unless the workload says otherwise."""
+    for part, heading in ((config, "config"), (hparams, "hyper-parameter")):
+        for field in given_fields(part):
+            yield field.name, *axis_flag(field, getattr(part, field.name)), heading
+    in_config = unit != "steps" or hasattr(config, "steps")
+    for heading, some in {**SWEEP_FLAGS, "further": more}.items():
+        for field in dataclasses.fields(some) if some else ():
+            if field.name != "steps" or not in_config:
+                yield field.name, *plain_flag(field, unit), heading
+
+
+def given_fields(part: Any) -> list[dataclasses.Field]:
+    """Returns the fields of a config or hparams that the user gives."""
+    return [field for field in dataclasses.fields(part) if not field.metadata.get("derived")]
+
+
+def preset_arguments(arguments_type: Any, config: Any, hparams: Any, **changes: Any) -> Any:
+    """Returns arguments of such a type with the values of a preset, changed as given."""
+    values = {field.name: (getattr(part, field.name),)
+              for part in (config, hparams) for field in given_fields(part)}  # fmt: skip
+    return arguments_type(**values | changes)
+
+
+def make_experiment(
+    name: str,
+    make_problem: Callable[[Any], Problem],
+    config: Any,
+    hparams: HParams,
+    arguments: Any,
+    in_work: bool = False,
+) -> Experiment:
+    """Returns the experiment that `arguments` ask for.
+
+    Args:
+      name: what the experiment is called in its run folder.
+      make_problem: makes a task and its data of a config.
+      config, hparams: the values of what no argument gives.
+      arguments: of a type that `arguments_type` made.
+      in_work: whether intervals count the task's unit of work, such as env steps, not steps.
+
+    Raises:
+      UserError: for a value that does not fit.
+    """
+    config_axes, config = _split(config, arguments)
+    hparams_axes, hparams = _split(hparams, arguments)
+    if hasattr(config, "off"):
+        config = dataclasses.replace(config, off=always_zero(hparams, arguments))
+    experiment = Experiment(
+        name=name,
+        make_problem=make_problem,
+        config=config,
+        hparams=hparams,
+        config_axes=config_axes,
+        hparams_axes=hparams_axes,
+        seeds=parse_seeds(arguments.seeds),
+        steps=None if hasattr(config, "steps") else getattr(arguments, "steps", None),
+        intervals=Intervals(arguments.log_every, arguments.eval_every, arguments.chunk_every),
+        in_work=in_work,
+        most_lanes=arguments.lanes,
+        search=check_search(arguments.search, arguments.search_seed),
+        halving=check_halving(arguments.halving, arguments.rungs),
+    )
+    return check_experiment(experiment)
+
+
+def _split(part: Any, arguments: Any) -> tuple[dict[str, Any], Any]:
+    """The axes among the arguments for a config or hparams, and it with what has one value."""
+    axes = check_axes(part, {one.name: getattr(arguments, one.name) for one in given_fields(part)})
+    first = {name: values[0] for name, values in axes.items()}
+    swept = {name: values for name, values in axes.items() if len(values) > 1}
+    try:
+        given = dataclasses.replace(
+            part, **{name: first[name] for name in first if name not in swept}
+        )
+    except UserError:  # a default that is in no cell of the grid does not go with what is given
+        given = dataclasses.replace(part, **first)
+    return swept, given
+
+
+def make_options(arguments: Any) -> RunOptions:
+    """Returns the options of running that `arguments` ask for.
+
+    Raises:
+      UserError: for numbers that make no sense.
+    """
+    parallel = _read_parallel(arguments.parallel)
+    shares = as_int("--shares", arguments.shares, low=1)
+    if not arguments.checkpoint_every > 0:
+        raise UserError(f"--checkpoint-every {arguments.checkpoint_every:g}: must be above 0")
+    if arguments.worker and not arguments.resume:
+        raise UserError("--worker: one of several processes in a folder; name it with --resume")
+    process = machine.process_of_world() if arguments.distributed else None
+    if process and arguments.name is None:
+        raise UserError("--distributed: give --name, so that all processes use one run folder")
+    limit = arguments.memory_limit
+    train = TrainOptions(
+        checkpoint_minutes=arguments.checkpoint_every,
+        keep_states=arguments.keep_states,
+        fit=parallel is None,
+        memory_limit=None if limit is None else parse_bytes(limit),
+    )
+    return RunOptions(
+        out=arguments.out,
+        name=arguments.name,
+        parallel=parallel,
+        shares=max(shares, process[1] if process else 1),
+        prepare=arguments.prepare,
+        worker=arguments.worker,
+        process=process,
+        train=train,
+    )
+
+
+def _read_parallel(word: str) -> int | None:
+    """Returns how many runs train together; None is auto.
+
+    Raises:
+      UserError: for anything else.
+    """
+    if word == "auto":
+        return None
+    try:
+        return as_int("--parallel", int(word), low=1)
+    except ValueError:
+        raise UserError(f"--parallel {word}: give auto or a number, such as 256") from None

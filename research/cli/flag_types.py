@@ -1,0 +1,115 @@
+"""Makes flags of dataclass fields: a field of config or hyper-parameters takes a list of values."""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any
+
+import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+from research.errors import UserError
+from research.limits import flag_of
+from research.runs.experiment import cell
+
+METAVARS = {float: "FLOAT", int: "INT", bool: "{True,False}", tuple: "INTxINT"}
+
+
+def axis_flag(field: dataclasses.Field, default: Any) -> tuple[Any, Any]:
+    """Returns the type and default of a flag that takes one value of a field, or several.
+
+    Args:
+      field: of a config or hparams dataclass, made by `research.task.field`.
+      default: the value of the field where the flag is not given.
+    """
+    if field.metadata.get("words"):
+        return _words_flag(field, default)
+    kind, flag = type(default), flag_of(field.name)
+    one = PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=METAVARS.get(kind, "NAME"),
+        instance_from_str=partial(_read, kind, flag),
+        is_instance=lambda value: isinstance(value, kind),
+        str_from_instance=lambda value: [_write(value)],
+    )
+    described = tyro.conf.arg(help=field.metadata.get("help", ""))
+    return Annotated[tuple[Annotated[kind, one], ...], described], (default,)
+
+
+def _words_flag(field: dataclasses.Field, default: Any) -> tuple[Any, Any]:
+    """A flag of a field of several words: it takes all of them, as one value."""
+    flag = flag_of(field.name)
+
+    def read(words: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        if not words:
+            raise UserError(f"{flag}: give at least one; '' is the empty one")
+        return (tuple(words),)
+
+    all_words = PrimitiveConstructorSpec(
+        nargs="*",
+        metavar=f"{field.metadata['words']}...",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: list(value[0]),
+    )
+    described = tyro.conf.arg(help=field.metadata.get("help", ""))
+    return Annotated[tuple, all_words, described], (default,)
+
+
+def plain_flag(field: dataclasses.Field, unit: str) -> tuple[Any, Any]:
+    """Returns the type and default of a flag that takes one value, with the unit that it counts in
+    its help."""
+    annotated: Any = field.type
+    (described,) = annotated.__metadata__
+    kind, text = annotated.__origin__, (described.help or "").replace("{unit}", unit)
+    parts = [dataclasses.replace(described, help=text)]
+    if kind in (int, float, int | None):
+        parts.append(_number(field.name, kind, described.metavar))
+    return Annotated[kind, *parts], field.default
+
+
+def _number(name: str, kind: Any, metavar: str | None) -> PrimitiveConstructorSpec:
+    """How a flag of one number is read; None, where it may be that, is a word."""
+    number, may_be_none = (float if kind is float else int), kind == int | None
+
+    def read(words: Sequence[str]) -> Any:
+        return None if may_be_none and list(words) == ["None"] else _read(number, flag, words)
+
+    flag = flag_of(name)
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar or ("INT" if number is int else "FLOAT"),
+        instance_from_str=read,
+        is_instance=lambda value: value is None or isinstance(value, number),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _read(kind: type, flag: str, words: Sequence[str]) -> Any:
+    """Reads one value.
+
+    Raises:
+      UserError: not a ValueError, which tyro would turn into a box of several lines.
+    """
+    (word,) = words
+    readers = {
+        float: (float, "a number, such as 0.001"),
+        int: (int, "a whole number"),
+        bool: ({"True": True, "False": False}.__getitem__, "True or False"),
+        tuple: (_read_widths, "widths, such as 128 or 64x32 (none: linear)"),
+        str: (str, "a word"),
+    }
+    read, meant = readers[kind]
+    try:
+        return read(word)
+    except (ValueError, KeyError):
+        shown = word if len(word) <= 40 else word[:40] + "..."
+        raise UserError(f"{flag} {shown}: not {meant}") from None
+
+
+def _read_widths(word: str) -> tuple[int, ...]:
+    return () if word == "none" else tuple(int(width) for width in word.split("x"))
+
+
+def _write(value: Any) -> str:
+    return "none" if value == () else str(cell(value))

@@ -1,0 +1,131 @@
+"""The flags of every recipe, beside those of its config and hyper-parameters: a dataclass for each
+group that `--help` shows."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated
+
+import tyro
+
+
+@dataclasses.dataclass(frozen=True)
+class UsualFlags:
+    """What a sweep is made of, and where it is kept."""
+
+    seeds: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="N | SEED SEED...", help="64 means 0 to 63; two or more are a list"),
+    ] = ("32",)
+    steps: Annotated[int | None, tyro.conf.arg(help="how many steps each run trains")] = 1_000
+    name: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="NAME", help="name of the run folder; experiment and time if None"),
+    ] = None
+    out: Annotated[
+        str, tyro.conf.arg(metavar="FOLDER", help="folder in which run folders are made")
+    ] = "runs"
+    resume: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="RUN", help="resume a run folder, with the flags it was made by"),
+    ] = None
+    parallel: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="auto|N", help="most runs trained together; auto: as many as fit the memory"
+        ),
+    ] = "auto"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunningFlags:
+    """How often a sweep logs, evaluates and saves, and what it may use of a device."""
+
+    log_every: Annotated[
+        int | None, tyro.conf.arg(help="{unit} that a logged mean covers; 1% of all if None")
+    ] = None
+    eval_every: Annotated[
+        int | None, tyro.conf.arg(help="{unit} between evaluations; 5% of all if None")
+    ] = None
+    chunk_every: Annotated[
+        int | None,
+        tyro.conf.arg(help="most {unit} between returns to the host; about 1% of all if None"),
+    ] = None
+    checkpoint_every: Annotated[
+        float, tyro.conf.arg(metavar="MINUTES", help="minutes between checkpoints")
+    ] = 10.0
+    keep_states: Annotated[
+        bool, tyro.conf.arg(help="keep the last states as a checkpoint, not only the params")
+    ] = False
+    lanes: Annotated[
+        int | None,
+        tyro.conf.arg(help="most runs in lockstep on one device; the engine chooses if None"),
+    ] = None
+    memory_limit: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="SIZE", help="memory to use of a device, such as 20GB; all of it if None"
+        ),
+    ] = None
+    deterministic: Annotated[
+        bool,
+        tyro.conf.arg(help="use only GPU kernels that repeat to the last bit; they are slower"),
+    ] = False
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchFlags:
+    """Random search over hyper-parameters, and successive halving of its settings."""
+
+    search: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="N", help="draw N settings; two values of a hyper-parameter are a range then"
+        ),
+    ] = None
+    search_seed: Annotated[int, tyro.conf.arg(help="seed of the draws")] = 0
+    halving: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="FACTOR", help="continue one setting in FACTOR at each rung"),
+    ] = None
+    rungs: Annotated[
+        int, tyro.conf.arg(help="how often --halving compares settings, the end included")
+    ] = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class ProcessFlags:
+    """One sweep in several processes; scripts/launch gives these."""
+
+    shares: Annotated[
+        int, tyro.conf.arg(metavar="N", help="make at least N jobs, for so many processes")
+    ] = 1
+    prepare: Annotated[bool, tyro.conf.arg(help="make the run folder and train nothing")] = False
+    worker: Annotated[
+        bool, tyro.conf.arg(help="train what no other worker has taken; with --resume RUN")
+    ] = False
+    distributed: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="auto|HOST:PORT,I/N",
+            help="be process I of N of a jax.distributed world, such as a TPU pod",
+        ),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackingFlags:
+    """Other trackers that follow a sweep while it trains."""
+
+    tensorboard: Annotated[
+        bool, tyro.conf.arg(help="write TensorBoard's files to RUN/tensorboard")
+    ] = False
+    wandb: Annotated[bool, tyro.conf.arg(help="write offline runs of W&B to RUN/wandb")] = False
+
+
+SWEEP_FLAGS: Mapping[str, type] = {
+    "usual": UsualFlags,
+    "running": RunningFlags,
+    "search": SearchFlags,
+    "process": ProcessFlags,
+    "tracking": TrackingFlags,
+}  # the heading of a group in `--help` -> its flags

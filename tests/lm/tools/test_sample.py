@@ -1,0 +1,87 @@
+"""Text from trained language models."""
+
+import json
+
+import pytest
+
+from research.errors import UserError
+from research.lm.text import make_tokenizer
+from research.lm.tools import sample
+from tests.lm.tools.conftest import WORDS
+from tests.sweeps import TEXT
+
+
+def test_what_a_sweep_ends_with_can_be_repeated(small_sweep, trained, capsys):
+    sample.main(sample.Arguments(str(trained()), tokens=300))
+    again = capsys.readouterr()
+    assert again.out.strip() in small_sweep("lm").out
+    assert again.err == ""
+
+
+def test_a_prompt_is_continued(trained, capsys):
+    folder = trained()
+    capsys.readouterr()
+    write = lambda **changes: sample.main(sample.Arguments(str(folder), tokens=20, **changes))
+    text = write(prompt="the cat ", run=1)
+    assert text.startswith("the cat ")
+    assert len(text) == 28
+    out = capsys.readouterr().out
+    assert out.startswith("run 1, seed 1: validation_bits_per_character ")
+    assert out.endswith(text + "\n")
+    assert write(seed=1) != write(seed=2)
+    assert write(seed=1, temperature=0.0) == write(seed=2, temperature=0.0)
+
+
+@pytest.mark.parametrize("level", ["character", "word", "byte"])
+def test_a_prompt_is_read_as_the_training_text_was(level):
+    """Without what an editor adds, but for bytes, which are kept in both."""
+    tokenizer = make_tokenizer(level, TEXT)
+    plain, edited = "the cat\nsat", "\ufeffthe cat\r\nsat"
+    expected = edited if level == "byte" else plain
+    tokens = sample.read_prompt(tokenizer, edited)
+    assert tokenizer.decode(tokens[1:]) == expected
+
+
+def test_words_stand_apart_from_the_prompt(trained):
+    folder = trained(**WORDS)
+    text = sample.main(sample.Arguments(str(folder), tokens=20, prompt="the cat"))
+    known = {*["the", "cat", "sat", "on", "mat", "and", "saw", "a", "rat", "<unk>"]}
+    assert text.startswith("the cat")
+    assert set(text.split()) <= known
+
+
+@pytest.mark.parametrize(
+    ("level", "changes", "says"),
+    [
+        (
+            "character",
+            {"prompt": "naïve"},
+            "--prompt: .ï. at place 2 does not occur",
+        ),
+        ("word", {"prompt": "the dog sat"}, "--prompt: the model does not know the word 'dog'"),
+        ("word", {"run": 7}, r"--run 7: .* its runs are 0 to 2"),
+        ("word", {"tokens": 0}, "--tokens 0: must be at least 1"),
+        ("word", {"temperature": -1.0}, r"--temperature -1.0: must be at least 0"),
+        ("word", {"top_k": -1}, "--top-k -1: must be at least 0"),
+        ("word", {"top_p": 0.0}, r"--top-p 0.0: must be above 0 and at most 1"),
+    ],
+)
+def test_what_cannot_be_written_is_one_clear_line(trained, level, changes, says):
+    folder = trained(**WORDS) if level == "word" else trained()
+    with pytest.raises(UserError, match=says):
+        sample.main(sample.Arguments(str(folder), **changes))
+
+
+def test_a_folder_of_another_workload_is_named(trained):
+    folder = trained()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"experiment": "dqn"}))
+    with pytest.raises(UserError, match="run folder of dqn, not of lstm_lm"):
+        sample.main(sample.Arguments(str(folder)))
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "vocabulary-0.json").write_text("{")
+    with pytest.raises(UserError, match=r"vocabulary-0.json is damaged"):
+        sample.main(sample.Arguments(str(folder)))
+    (folder / "vocabulary-0.json").unlink()
+    with pytest.raises(UserError, match=r"no file .*vocabulary-0.json"):
+        sample.main(sample.Arguments(str(folder)))

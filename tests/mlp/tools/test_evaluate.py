@@ -1,0 +1,89 @@
+"""Every metric of trained MLPs, alone and as an ensemble."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors import safe_open
+from sklearn import metrics
+
+from research.errors import UserError
+from research.mlp.tools import evaluate
+from tests.mlp.tools.conftest import check_refused
+
+
+def test_a_sweep_ends_with_the_metrics_of_its_best_setting(small_sweep):
+    folder, text, _ = small_sweep("mlp")
+    assert "3 runs, 36 test rows" in text
+    for name in ("balanced_accuracy", "f1_macro", "roc_auc", "average_precision", "log_loss"):
+        assert f" {name} " in text
+    assert "Lower by the ensemble, on average over its members and test rows: error" in text
+    for figure in ("roc", "precision_recall", "confusion", "ensembles"):
+        assert (folder / f"{figure}.png").stat().st_size > 5_000
+
+
+def test_scores_are_those_of_the_predictions_that_are_kept(folder):
+    evaluate.main(evaluate.Arguments(str(folder)))
+    scores = pd.read_parquet(folder / "evaluation" / "scores.parquet")
+    assert len(scores) == 2 * 2 * (3 + 1)  # settings, parts, runs and their ensemble
+    files = sorted((folder / "evaluation").glob("predictions-*.safetensors"))
+    assert [file.stem for file in files] == ["predictions-000000", "predictions-000003"]
+    with safe_open(files[1], framework="numpy") as file:
+        p, y = file.get_tensor("test"), file.get_tensor("test_target")
+        assert file.get_tensor("runs").tolist() == [3, 4, 5]
+        assert json.loads(file.metadata()["classes"]) == ["class_0", "class_1", "class_2"]
+    test = scores[scores["part"] == "test"]
+    for run, one in zip((3, 4, 5), p, strict=True):
+        row = test[test["run"] == run].iloc[0]
+        assert row["learning_rate"] == pytest.approx(1e-2)
+        np.testing.assert_allclose(row["accuracy"], metrics.accuracy_score(y, one.argmax(axis=1)))
+        expected = metrics.f1_score(y, one.argmax(axis=1), average="macro")
+        np.testing.assert_allclose(row["f1_macro"], expected)
+    together = test[test["run"].isna() & (test["learning_rate"] > 5e-3)].iloc[0]
+    assert together["members"] == 3
+    mean = p.mean(axis=0, dtype=float)
+    expected = metrics.log_loss(y, mean / mean.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(together["log_loss"], expected, rtol=1e-5)
+
+
+def test_the_accuracy_is_that_of_the_sweep(folder):
+    scores = pd.read_parquet(folder / "evaluation" / "scores.parquet")
+    rows = pd.read_parquet(folder / "metrics")
+    last = rows[rows["step"] == 60].set_index("run")
+    for part in ("validation", "test"):
+        alone = scores[(scores["part"] == part) & scores["run"].notna()].set_index("run")
+        expected = last.loc[alone.index, f"{part}_accuracy"]
+        np.testing.assert_allclose(alone["accuracy"], expected, rtol=1e-6)
+
+
+def test_a_regression_ends_with_its_metrics_and_a_figure(small_sweep):
+    done = small_sweep("regression")
+    assert " rmse " in done.out
+    assert (done.folder / "predicted.png").is_file()
+
+
+def test_data_that_has_changed_is_refused(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["data"][0]["sha256"] = "0" * 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"--data wine is not what the runs of .* were trained on"):
+        evaluate.main(evaluate.Arguments(str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"part": "dev"}, "--part dev: there are validation, test"),
+        ({"settings": "some"}, "--settings some: give all or best"),
+    ],
+)
+def test_bad_input_is_one_clear_line(folder, given, says):
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(UserError, match=says):
+        evaluate.main(evaluate.Arguments(str(folder), **given))
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_what_is_no_folder_of_mlps_is_refused(tmp_path, folder):
+    check_refused(evaluate, tmp_path, folder)
