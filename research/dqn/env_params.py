@@ -25,7 +25,10 @@ class EnvParamFlags:
 
     env_param: Annotated[
         tuple[str, ...],
-        tyro.conf.arg(metavar="NAME=VALUE[,VALUE...]", help="a parameter of the environment; several values are swept"),
+        tyro.conf.arg(
+            metavar="NAME=VALUE[,VALUE...]",
+            help="an environment parameter; several values: a sweep",
+        ),
     ] = ()
 
 
