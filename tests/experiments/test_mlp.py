@@ -90,7 +90,7 @@ def tables(tmp_path):
         ("--data colours.csv --target b --test-data fourth.csv", "no training row is of class 3"),
         ("--data colours.csv --target b --test-data no.csv", "--test-data no.csv: no such file"),
         ("--data digits --drop a", "--drop a: only for a CSV or Parquet file, not digits"),
-        ("--data iris --channels 4", "--channels 4: the rows of iris are no images"),
+        ("--data iris --channels 4", "--channels 4: the rows of iris are not images"),
         ("--channels 4x4x4x4", "--channels 4x4x4x4: images of 8x8 can be halved 3 times"),
         ("--data diabetes --class-weights balanced", "--class-weights balanced: the target of"),
         ("--label-noise 2", "--label-noise 2.0: must be between 0 and 1"),

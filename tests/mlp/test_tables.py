@@ -326,7 +326,7 @@ def test_a_test_file_is_the_end_of_the_table(tmp_path):
     train = csv(tmp_path, a=UP, c=COLORS, b=BITS)
     test = csv(tmp_path, "test.csv", b=[1, 0], more=[0, 0], c=["red", "pink"], a=[70, 80])
     table = read_files(train, "b", test)
-    assert table.tests == 2
+    assert table.test_rows == 2
     columns = by_name(table.columns)
     assert list(columns) == ["a", "c"]
     assert columns["a"].values.tolist() == [*UP, 70, 80]
@@ -339,13 +339,13 @@ def test_a_test_file_is_read_by_the_kinds_of_the_training_file(tmp_path):
     train = csv(tmp_path, a=["1", "x", "2", "z", "z"] * 6, b=["+-"[bit] for bit in BITS])
     table = read_files(train, "b", csv(tmp_path, "test.csv", a=["1", "2"], b=["-", "-"]))
     assert table.columns[0].values[-2:].tolist() == ["1", "2"]
-    assert (table.class_names, table.tests) == (["+", "-"], 2)
+    assert (table.class_names, table.test_rows) == (["+", "-"], 2)
     assert table.y[-2:].tolist() == [1, 1]
 
 
 def test_plus_and_minus_are_classes(tmp_path):
     table = read_files(csv(tmp_path, a=UP, b=["+-"[bit] for bit in BITS]), "b")
-    assert (table.class_names, table.dropped, table.taken) == (["+", "-"], 0, {})
+    assert (table.class_names, table.dropped, table.missing_words) == (["+", "-"], 0, {})
     assert table.y.tolist() == BITS
 
 
@@ -358,7 +358,7 @@ def test_the_words_that_are_missing_can_be_named(tmp_path):
     table = read_files(path, "b", missing=["."])
     assert (table.class_names, table.dropped) == (["DE", "NA", "None"], 0)
     assert table.columns[0].missing.tolist() == [bool(bit) for bit in BITS]
-    assert table.taken == {"a": {".": 15}}
+    assert table.missing_words == {"a": {".": 15}}
 
 
 def test_what_was_taken_for_missing_is_counted_for_both_files_where_it_is_used(tmp_path):
@@ -366,13 +366,13 @@ def test_what_was_taken_for_missing_is_counted_for_both_files_where_it_is_used(t
     train = csv(tmp_path, **gaps, b=["none", *BITS[:14]])
     test = csv(tmp_path, "test.csv", a=["?"], c=["x"], gone=[1], b=[1])
     table = read_files(train, "b", test, drop=["gone"])
-    assert table.taken == {"a": {"-": 5, "?": 6}, "c": {"NA": 5}, "b": {"none": 1}}
+    assert table.missing_words == {"a": {"-": 5, "?": 6}, "c": {"NA": 5}, "b": {"none": 1}}
     assert table.rows.tolist() == list(range(1, 16))
 
 
 def test_one_class_says_what_was_taken_for_another(tmp_path):
     path = csv(tmp_path, a=UP, b=["none" if bit else "some" for bit in BITS])
-    with pytest.raises(UserError, match=r"is some in every row; taken for missing: 'none' \(15\)"):
+    with pytest.raises(UserError, match=r"is some in every row; read as missing: 'none' \(15\)"):
         read_files(path, "b")
 
 
@@ -415,7 +415,7 @@ def test_missing_targets_of_both_files_are_left_out(tmp_path):
     train = csv(tmp_path, a=UP, b=["?", "?", *BITS[2:]])
     test = csv(tmp_path, "test.csv", a=[70, 80, 90], b=[0, "?", 1])
     table = read_files(train, "b", test)
-    assert (table.dropped, table.tests) == (3, 2)
+    assert (table.dropped, table.test_rows) == (3, 2)
     assert table.columns[0].values[-3:].tolist() == [29, 70, 90]
 
 

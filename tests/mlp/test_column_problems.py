@@ -9,8 +9,8 @@ import pytest
 from research.cli.command_line import arguments_type, make_experiment, parse_arguments
 from research.errors import UserError
 from research.mlp import PRESETS
+from research.mlp.column_problems import drop_flag, find_dropped
 from research.mlp.tables import read_files
-from research.mlp.unusable import drop_flag, find_dropped
 
 ROWS = range(30)
 BITS = [i % 2 for i in ROWS]
