@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 
 from research.lm.data import Heldout
@@ -97,8 +98,7 @@ def _mover(trained, rule):
     if rule.rms is None:
         plain = lambda p, g, p0: p - rule.rate * g + rule.decay * (p0 - p)
         return lambda params, grads: jax.tree.map(plain, params, grads, trained)
-    leaves = jax.tree.leaves(rule.rms)
-    mean = sum(jnp.sum(leaf) for leaf in leaves) / sum(leaf.size for leaf in leaves)
+    mean = optax.tree.sum(rule.rms) / optax.tree.size(rule.rms)
 
     def scaled(p, g, p0, rms):
         back = jnp.minimum(rule.decay * rms / mean, 1)

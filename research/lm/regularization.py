@@ -32,7 +32,7 @@ class Rates(NamedTuple):
 def keep_mask(key: jax.Array, rate: Any, shape: tuple[int, ...]) -> jax.Array:
     """A dropout mask, float32: 1 / (1 - rate) with probability 1 - rate, else 0."""
     keep = 1 - rate
-    return jnp.where(jax.random.uniform(key, shape, jnp.float32) < keep, 1 / keep, 0)
+    return jnp.where(jax.random.bernoulli(key, keep, shape), 1 / keep, 0)
 
 
 def drop(x_TxBxF: jax.Array, key: jax.Array, rate: Any, locked: bool) -> jax.Array:

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 
 from research.matmul import as_bits, einsum, from_bits, sum_type, summed_outer
@@ -21,7 +22,7 @@ from research.matmul import as_bits, einsum, from_bits, sum_type, summed_outer
 def token_nll(out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: Any) -> jax.Array:
     """The loss of every token, `-log softmax(out W' + b)[target]`, in nats: float32 [N]."""
     logits_NxV = make_logits(out_NxE, table_VxE, bias_V)
-    return jax.nn.logsumexp(logits_NxV, axis=-1) - _pick(logits_NxV, target_N)
+    return optax.softmax_cross_entropy_with_integer_labels(logits_NxV, target_N)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -143,8 +143,7 @@ def window_loss(
     if config.loss_over == "time":
         objective = objective * config.window
     if (rate := in_use(config, hparams, "l2_penalty")) is not None:
-        squares = [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params)]
-        objective = objective + rate * 0.5 * sum(squares[1:], squares[0])
+        objective = objective + rate * 0.5 * optax.tree.norm(params, squared=True)
     return objective, (loss, outputs.carries)
 
 

@@ -34,7 +34,7 @@ def squared_error(
 ) -> jax.Array:
     """The mean of (output - target)^2, without the factor 1/2."""
     chex.assert_shape(outputs_Bx1, (*targets_B.shape, 1))
-    return _mean(jnp.square(outputs_Bx1[:, 0] - targets_B), weights_B)
+    return _mean(optax.squared_error(outputs_Bx1[:, 0], targets_B), weights_B)
 
 
 def absolute_error(

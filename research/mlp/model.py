@@ -111,5 +111,5 @@ def _larger(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def _drop(x_BxF: jax.Array, dropout: Dropout, layer: int) -> jax.Array:
     keep = 1 - dropout.rate
-    drawn = jax.random.uniform(jax.random.fold_in(dropout.key, layer), x_BxF.shape, jnp.float32)
-    return x_BxF * jnp.where(drawn < keep, 1 / keep, 0)
+    kept = jax.random.bernoulli(jax.random.fold_in(dropout.key, layer), keep, x_BxF.shape)
+    return x_BxF * jnp.where(kept, 1 / keep, 0)
