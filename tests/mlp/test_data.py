@@ -12,6 +12,7 @@ from research.errors import UserError
 from research.mlp import Config, data, make_problem
 from research.mlp.dataset import BUNDLED, DataChoice
 from research.mlp.images import IMAGES
+from tests.mlp.files import BITS, ROWS, UP, csv
 
 PARTS = ("train", "validation", "test")
 
@@ -75,16 +76,7 @@ def test_a_regression_target_is_standardized_and_its_unit_kept():
     np.testing.assert_allclose(restored, y, rtol=1e-4)
 
 
-def csv(folder, name="table.csv", **columns):
-    """A file of these columns."""
-    lines = [columns, *zip(*columns.values(), strict=True)]
-    path = folder / name
-    path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
-    return str(path)
-
-
-ROWS = range(30)
-UP, BITS, THREES = list(ROWS), [i % 2 for i in ROWS], [i % 3 for i in ROWS]
+THREES = [i % 3 for i in ROWS]
 COLORS = [("red", "green", "blue")[i // 2 % 3] for i in ROWS]
 
 
@@ -132,7 +124,7 @@ def test_numbers_have_no_classes_and_no_bounds(tmp_path):
     assert dataset.x_high.tolist() == [np.inf]
 
 
-def test_digits_are_pictures_between_black_and_white():
+def test_digits_are_images_between_black_and_white():
     dataset, facts = data.load(DataChoice("digits"))
     assert dataset.image == (8, 8, 1)
     x = datasets.load_digits().data[facts["rows"]["test"]]
@@ -181,7 +173,7 @@ def test_what_is_taken_for_missing_is_said_and_recorded(tmp_path):
     assert facts["notes"][:2] == [
         f"{path}: 1 rows without b are left out",
         f"{path}: read as missing: '-' in 10 cells of a, d; '?' in 20 cells of a, d; "
-        "'NA' in 10 cells of c; 'none' in 1 cell of b; --missing names the words of missing cells",
+        "'NA' in 10 cells of c; 'none' in 1 cell of b; --missing names other words",
     ]
     _, facts = load(path, "b", missing=("-", "?", "none"))
     assert facts["classes"] == ["0", "1"]

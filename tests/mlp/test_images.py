@@ -25,8 +25,7 @@ CLASSES = ("x", "y", "z")
 
 @pytest.fixture
 def keep(tmp_path, monkeypatch):
-    """A function that makes files the pictures named `small`, which are there and need no
-    network."""
+    """A function that makes files the named images `small`, already downloaded."""
     monkeypatch.setenv("SEEDBED_DATA", str(tmp_path))
     data.load.cache_clear()
 
@@ -76,7 +75,7 @@ def cifar(missing=None, end=None):
     return {"cifar.tar.gz": archive.getvalue()}, planes.reshape(12, 3, 32, 32), labels.ravel()
 
 
-def test_idx_files_are_pictures_row_by_row_the_test_part_last(keep):
+def test_idx_files_are_images_row_by_row_the_test_part_last(keep):
     files, x, y = mnist()
     keep(files, "mnist", (4, 3, 1))
     loaded = load_images("small")
@@ -96,9 +95,9 @@ def test_cifars_planes_become_channels_and_its_batches_are_in_order(keep):
     files, planes, labels = cifar()
     keep(files, "cifar10", (32, 32, 3))
     loaded = load_images("small")
-    pictures = loaded.x.reshape(12, 32, 32, 3)
+    pixels = loaded.x.reshape(12, 32, 32, 3)
     for channel in range(3):
-        np.testing.assert_array_equal(pictures[..., channel], planes[:, channel])
+        np.testing.assert_array_equal(pixels[..., channel], planes[:, channel])
     np.testing.assert_array_equal(loaded.y, labels)
     assert (loaded.x.dtype, loaded.test_rows) == (np.uint8, 2)
 
@@ -116,7 +115,7 @@ BROKEN = {
     "no shape": gzip.compress(b"\0\0\x08\x03\0\0"),
     "too few pixels": gzip.compress(gzip.decompress(IDX)[:-1]),
     "too many pixels": gzip.compress(gzip.decompress(IDX) + b"\0"),
-    "smaller pictures": idx(np.zeros((30, 3, 3))),
+    "smaller images": idx(np.zeros((30, 3, 3))),
     "fewer axes": idx(np.zeros((30, 12))),
 }
 
