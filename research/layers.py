@@ -31,7 +31,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x_NxF: jax.Array) -> jax.Array:
-        """float32 [N, F] -> float32 [N, G]."""
+        """The outputs for rows float32 [N, F]: float32 [N, G]."""
         shape = (x_NxF.shape[-1], self.features)
         kernel_FxG = self.param("kernel", self.kernel_init, shape, jnp.float32)
         bias_G = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
@@ -58,7 +58,7 @@ class Conv3x3(nn.Module):
 
     @nn.compact
     def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
-        """float32 [B, H, W, C] -> float32 [B, H, W, filters], or [B, H - 2, W - 2, filters]."""
+        """Outputs [B, H, W, filters] for images [B, H, W, C]; H - 2 and W - 2 if unpadded."""
         if self.pad:
             x_BxHxWxC = jnp.pad(x_BxHxWxC, ((0, 0), (1, 1), (1, 1), (0, 0)))
         b, h, w, c = x_BxHxWxC.shape

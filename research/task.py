@@ -44,7 +44,7 @@ class Requirement(NamedTuple):
     reason: str
 
 
-def nothing_required(hparams: HParams) -> Sequence[Requirement]:
+def no_requirements(hparams: HParams) -> Sequence[Requirement]:
     """No requirements."""
     del hparams
     return ()
@@ -82,7 +82,7 @@ class Task(NamedTuple):
     steps: int | None = None
     epoch: int | None = None
     goal: float | None = None
-    requirements: Callable[[HParams], Sequence[Requirement]] = nothing_required
+    requirements: Callable[[HParams], Sequence[Requirement]] = no_requirements
 
     def work_after(self, step: Any) -> Any:
         """The work that is done after `step` steps."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from research.dqn.environments import Environment, make_environment
 from research.dqn.goals import GOALS
-from research.task import Problem, Requirement, Task, bind, nothing_required
+from research.task import Problem, Requirement, Task, bind, no_requirements
 
 
 def agent_task(
@@ -17,7 +17,7 @@ def agent_task(
     *,
     steps: int,
     work_at_start: int = 0,
-    requirements: Callable[[Any], Sequence[Requirement]] = nothing_required,
+    requirements: Callable[[Any], Sequence[Requirement]] = no_requirements,
 ) -> Task:
     """A task of three functions that take `config` and `env` first.
 

@@ -31,7 +31,7 @@ def start_plateau() -> Plateau:
 
 
 def check_plateau(plateau: Plateau, loss: jax.Array, patience: Any, decay: Any) -> Plateau:
-    """The state after a validation loss: after `patience` checks without progress, it decays."""
+    """The state after a validation loss; decays after more than `patience` stale checks."""
     better = loss < plateau.best
     stale = jnp.where(better, 0.0, plateau.stale + 1)
     due = stale > patience

@@ -33,23 +33,23 @@ def integrated_gradients(
       float32 [B, F]. The sum over F is `output(x) - output(baseline)` (completeness, their
       proposition 1), except for pieces whose change no weight in [0, 1] reproduces.
     """
-    way_BxF = x_BxF - baseline_F[None, :]
-    slopes = jax.value_and_grad(
+    line_BxF = x_BxF - baseline_F[None, :]
+    value_and_gradient = jax.value_and_grad(
         lambda x: (lambda y_B: (jnp.sum(y_B), y_B))(output(x)), has_aux=True
     )
 
     def at(place: jax.Array | float) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The output, its input gradient, and its derivative along the line."""
-        (_, output_B), slope_BxF = slopes(baseline_F[None, :] + place * way_BxF)
-        return output_B, slope_BxF, jnp.sum(slope_BxF * way_BxF, axis=1)
+        (_, output_B), gradient_BxF = value_and_gradient(baseline_F[None, :] + place * line_BxF)
+        return output_B, gradient_BxF, jnp.sum(gradient_BxF * line_BxF, axis=1)
 
     def add(carry: tuple, step: jax.Array) -> tuple[tuple, None]:
-        (output_B, slope_BxF, along_B), total_BxF = carry
+        (output_B, gradient_BxF, along_B), total_BxF = carry
         end = at((step + 1) / steps)
         change_B, bend_B = steps * (end[0] - output_B), along_B - end[2]
         share_B = (change_B - end[2]) / jnp.where(bend_B == 0, 1, bend_B)
         share_Bx1 = jnp.where(bend_B == 0, 0.5, jnp.clip(share_B, 0, 1))[:, None]
-        return (end, total_BxF + share_Bx1 * slope_BxF + (1 - share_Bx1) * end[1]), None
+        return (end, total_BxF + share_Bx1 * gradient_BxF + (1 - share_Bx1) * end[1]), None
 
     def add_some(carry: tuple, some: jax.Array) -> tuple[tuple, None]:
         start, total_BxF = carry
@@ -59,7 +59,7 @@ def integrated_gradients(
     # Partial sums: one long sum of small numbers would lose the precision that many pieces gain.
     pieces = jnp.arange(steps, dtype=jnp.float32).reshape(-1, math.gcd(steps, 64))
     (_, total_BxF), _ = lax.scan(add_some, (at(0.0), jnp.zeros_like(x_BxF)), pieces)
-    return way_BxF * total_BxF / steps
+    return line_BxF * total_BxF / steps
 
 
 def make_output(config: Config, shared: Dataset, params: object, labels_B: jax.Array) -> Output:

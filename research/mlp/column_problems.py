@@ -22,7 +22,7 @@ from research.mlp.columns import (
 )
 from research.mlp.exported_predict import clean_name
 
-MOST_TOLD = 5  # columns of a file whose problem is shown
+MOST_SHOWN = 5  # columns of a file whose problem is shown
 
 
 def drop_flag(names: Iterable[str]) -> str:
@@ -135,17 +135,17 @@ class ColumnProblems:
         """
         if not self.names:
             return
-        told = []
+        lines = []
         for path, problems in self.problems.items():
-            more = len(problems) - MOST_TOLD
-            told.append(f"{path}, {'; '.join(problems[:MOST_TOLD])}")
-            told += [f"and {more} more columns"] if more > 0 else []
+            more = len(problems) - MOST_SHOWN
+            lines.append(f"{path}, {'; '.join(problems[:MOST_SHOWN])}")
+            lines += [f"and {more} more columns"] if more > 0 else []
         if set(names) - set(self.names):
             them = "it" if len(self.names) == 1 else "them"
-            told.append(f"{drop_flag([*self.left_out, *self.names])} leaves {them} out")
+            lines.append(f"{drop_flag([*self.left_out, *self.names])} leaves {them} out")
         elif names:
-            told.append("no other column is left to predict from")
-        raise UserError("; ".join(told))
+            lines.append("no other column is left to predict from")
+        raise UserError("; ".join(lines))
 
     def _unique(self, path: str, cells: Sequence[Cells]) -> list[Cells]:
         """The columns with a unique name; adds the others as problems."""

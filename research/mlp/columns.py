@@ -156,8 +156,13 @@ def parse(cells: Cells, rule: MissingRule, like: Column | None = None) -> Column
     Raises:
       BadColumn: if a cell is not of that kind, or a number is too large.
     """
-    if not isinstance(cells.values, pd.Series):
-        return _parse_words(cells, list(cells.values), rule, like)
+    if isinstance(cells.values, pd.Series):
+        return _parse_series(cells, rule, like)
+    return _parse_words(cells, list(cells.values), rule, like)
+
+
+def _parse_series(cells: Cells, rule: MissingRule, like: Column | None) -> Column:
+    """The column of a Parquet file, by the types of its values."""
     types, series = pd.api.types, cells.values
     known = series.notna()
     some = series[known]
@@ -235,7 +240,7 @@ def join(column: Column, more: Column) -> Column:
 
 
 def text_reason(column: Column) -> str:
-    """Why a column of words is text and not categories: it has too many different words, or ""."""
+    """Why a column of words is text: it has too many different words; "" if it is categories."""
     if not column.is_words:
         return ""
     words = column.values[~column.missing]

@@ -21,7 +21,7 @@ from research.errors import UserError, shortlist
 from research.mlp import data_quality
 from research.mlp.columns import column_title, number_like
 from research.mlp.dataset import BUNDLED, DataChoice, Dataset, Split
-from research.mlp.encoding import encode
+from research.mlp.encoding import Encoded, encode
 from research.mlp.images import IMAGES, Images, load_images
 from research.mlp.tables import Table, read_bundled, read_files
 
@@ -95,23 +95,19 @@ def _load_table(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
     _check_classes(table, rows)
     encoded = encode(table, rows["train"], choice.min_category)
     y, y_mean, y_scale = _standardize_target(table, rows["train"])
-    bounds = _bounds(table, encoded.facts, encoded.radius)
     dataset = Dataset(
         **{part: Split(encoded.x[which], y[which]) for part, which in rows.items()},
         x_mean=jnp.zeros(len(encoded.features), jnp.float32),
         x_scale=jnp.ones(len(encoded.features), jnp.float32),
-        **bounds,
+        **_bounds(table, encoded.facts, encoded.radius),
         target_mean=jnp.float32(y_mean),
         target_scale=jnp.float32(y_scale),
         class_weights=jnp.ones(len(table.class_names), jnp.float32),
         classes=len(table.class_names),
         image=table.image,
     )
-    names = [column.name for column in table.columns]
-    columns = {name: np.flatnonzero(encoded.columns == i) for i, name in enumerate(names)}
-    found = data_quality.inspect(
-        encoded.x, y, rows, table.class_names, None if table.image else columns
-    )
+    columns = None if table.image else _features_of_columns(table, encoded)
+    found = data_quality.inspect(encoded.x, y, rows, table.class_names, columns)
     facts = {
         **_facts(choice, rows, table.class_names, found, table.left_out),
         "missing": {"rule": dict(table.rule), "cells": table.missing_words},
@@ -126,15 +122,21 @@ def _load_table(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
     return dataset, facts
 
 
+def _features_of_columns(table: Table, encoded: Encoded) -> dict[str, np.ndarray]:
+    """The indices of the features that each column became, by its name."""
+    return {
+        column.name: np.flatnonzero(encoded.columns == index)
+        for index, column in enumerate(table.columns)
+    }
+
+
 def _notes(table: Table, target: str) -> list[str]:
     """Notes on how the cells of the table were read, one line each."""
     lines = []
     if table.dropped:
         lines.append(f"{table.dropped} rows without {target} are left out")
     if table.missing_words:
-        lines.append(
-            f"read as missing: {_describe_taken(table)}; --missing names the words of missing cells"
-        )
+        lines.append(f"read as missing: {_describe_missing(table)}; --missing names other words")
     lines += [
         f"{column_title(column.name)} looks like numbers but is read as words, such as "
         f"{word!r}, and each is a category: write 1200 or 0.5"
@@ -144,7 +146,7 @@ def _notes(table: Table, target: str) -> list[str]:
     return [f"{table.source}: {line}" for line in lines]
 
 
-def _describe_taken(table: Table) -> str:
+def _describe_missing(table: Table) -> str:
     """The words that counted as missing, with the number of cells and the columns of each."""
     columns: dict[str, dict[str, int]] = {}
     for name, counts in table.missing_words.items():

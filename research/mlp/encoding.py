@@ -1,8 +1,8 @@
 """Tables encoded as float32 features: imputed, standardized and one-hot, by scikit-learn.
 
-Every transformer is fitted on the training rows alone. A `ColumnTransformer` would save little:
-the names of features (its are `missingindicator_x` and `x_infrequent_sklearn`), the recorded facts
-and the error lines need a loop over columns all the same.
+Every transformer is fitted on the training rows alone. A `ColumnTransformer` gives the same
+numbers but other names, such as `missingindicator_x` and `x = infrequent_sklearn`, and the recorded
+facts and the error lines would need this loop over columns all the same.
 
 Shape letters: N rows, F features, E features of one column.
 """

@@ -113,9 +113,7 @@ def read_files(
         more, more_cells = _cut(test_path, read_cells(test_path), target, left_out)
         more_labels = _parse_target(test_path, more_cells, rule, labels)
         columns = bad.join(columns, test_path, more, rule)
-        labels, test_rows = join(labels, more_labels), int((~more_labels.missing).sum())
-        if test_rows == 0:
-            raise UserError(f"{test_path} has no rows after cleaning: {target} is always missing")
+        labels, test_rows = join(labels, more_labels), _known_rows(test_path, more_labels)
     rows = np.flatnonzero(~labels.missing)
     dropped = len(labels.values) - len(rows)
     columns, labels = [column.take(rows) for column in columns], labels.take(rows)
@@ -168,6 +166,18 @@ def _parse_target(path: str, cells: Cells, rule: MissingRule, like: Column | Non
         raise UserError(f"{path}, {error}") from error
 
 
+def _known_rows(path: str, labels: Column) -> int:
+    """How many rows of a test file have a target.
+
+    Raises:
+      UserError: if there are none.
+    """
+    count = int((~labels.missing).sum())
+    if count == 0:
+        raise UserError(f"{path} has no rows after cleaning: {labels.name} is always missing")
+    return count
+
+
 def _check_size(path: str, labels: Column, target: str) -> None:
     dropped = int(labels.missing.sum())
     rows = len(labels.values) - dropped
@@ -186,11 +196,7 @@ def _read_target(path: str, labels: Column, target_type: str) -> tuple[np.ndarra
     if len(values) < 2:
         only = values[0] if labels.is_words else f"{values[0]:g}"
         gone = [f"{word!r} ({count})" for word, count in labels.missing_words.items()]
-        taken = (
-            f"; read as missing: {shortlist(gone)}; --missing names the words of missing cells"
-            if gone
-            else ""
-        )
+        taken = f"; read as missing: {shortlist(gone)}; --missing names other words" if gone else ""
         raise UserError(f"{path}: the target {labels.name} is {only} in every row{taken}")
     if labels.is_words:
         return y, [str(value) for value in values]

@@ -73,7 +73,7 @@ class TensorBoard(Tracker):
 
     The file is open during a write only, and truncated to the remembered length before it, which
     removes what a kill left half-written. `tensorboardX.SummaryWriter(purge_step=...)` would need
-    an open file, a queue and a thread for each of hundreds of settings; opened for each write
+    an open file, a queue and two threads for each of hundreds of settings; opened for each write
     alone, it overwrites what it wrote in the same second, by which its files are named.
     """
 
