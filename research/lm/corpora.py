@@ -145,7 +145,7 @@ def read_text(path: Path, exact: bool = False) -> str:
     if (start := content.find(b"\0")) >= 0:
         line = content[:start].count(b"\n") + 1
         raise UserError(
-            f"{path}: byte {start}, in line {line}, is NUL, so that this is no text in UTF-8; "
+            f"{path}: byte {start}, in line {line}, is NUL, so this is not text in UTF-8; "
             "convert the file, or read any file with --level byte"
         )
     return plain_text(text)

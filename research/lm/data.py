@@ -109,9 +109,7 @@ def lay_out(
         name: np.concatenate([[tokenizer.start], some]).astype(dtype)
         for name, some in tokens.items()
     }
-    train = lay_out_train(
-        after["train"], layout
-    )  # first, since it refuses a window that is too long
+    train = lay_out_train(after["train"], layout)  # first: it refuses windows that are too long
     heldout = {
         name: lay_out_heldout(after[name], len(getattr(parts, name)), layout)
         for name in ("validation", "test")

@@ -215,5 +215,5 @@ def _read_numbers(path: str, number: int, line: bytes, size: int) -> np.ndarray:
 
 def _other_count(path: str, number: int, count: int, size: int) -> UserError:
     return UserError(
-        f"--glove {path}: line {number} has {count} numbers, not {size}: is the file whole?"
+        f"--glove {path}: line {number} has {count} numbers, not {size}: is the file cut short?"
     )

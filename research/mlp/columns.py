@@ -32,11 +32,7 @@ MissingRule = Mapping[str, Any]  # which words are missing cells, see `is_missin
 MISSING_IN_TEXT: MissingRule = {
     "words": ["?", "n/a", "na", "nan", "none", "null"], "any_case": True, "numbers": ["-"],
 }  # fmt: skip
-MISSING_IN_PARQUET: MissingRule = {
-    "words": [],
-    "any_case": False,
-    "numbers": [],
-}  # which has its own nulls
+MISSING_IN_PARQUET: MissingRule = {"words": [], "any_case": False, "numbers": []}  # it has nulls
 
 
 class Column(NamedTuple):

@@ -252,8 +252,8 @@ def _check_classes(table: Table, rows: Mapping[str, np.ndarray]) -> None:
         names = shortlist(table.class_names[k] for k in unseen)
         count = int(np.isin(table.y, unseen).sum())
         raise UserError(
-            f"{table.source}: no training row is of class {names} of the target, and {count} "
-            "others are: leave those out, or give another --split-seed"
+            f"{table.source}: no training row is of class {names} of the target, but {count} "
+            "other rows are: leave these out, or give another --split-seed"
         )
 
 

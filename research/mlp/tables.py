@@ -155,7 +155,7 @@ def _cut(
         raise UserError(f"{path} has several columns named {target!r}: rename all but one")
     rest = [cells for cells in given if cells.name != target]
     if not rest:
-        raise UserError(f"{path} has no column beside the target {target}")
+        raise UserError(f"{path} has no column besides the target {target}")
     return rest, targets[0]
 
 

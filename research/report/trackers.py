@@ -120,9 +120,7 @@ class WandB(Tracker):
             self._runs[setting.number] = self._begin(setting, known.get("id") or uuid.uuid4().hex)
         run = self._runs[setting.number]
         for shown, values in _points(summary):
-            run.log(
-                values, step=shown, commit=True
-            )  # without commit, the last step stays in memory
+            run.log(values, step=shown, commit=True)  # else the last step stays in memory
         return {"id": run.id}
 
     def _begin(self, setting: TrackedSetting, name: str) -> Any:

@@ -92,7 +92,7 @@ def tables(tmp_path):
         ("--data digits --drop a", "--drop a: only for a CSV or Parquet file, not digits"),
         ("--data iris --channels 4", "--channels 4: the rows of iris are not images"),
         ("--channels 4x4x4x4", "--channels 4x4x4x4: images of 8x8 can be halved 3 times"),
-        ("--data diabetes --class-weights balanced", "--class-weights balanced: the target of"),
+        ("--data diabetes --class-weights balanced", "--class-weights balanced: diabetes is"),
         ("--label-noise 2", "--label-noise 2.0: must be between 0 and 1"),
         ("--adversarial-radius 0.1", "--adversarial-radius 0.1: give --adversarial-steps"),
         ("--adversarial-steps 2", "--adversarial-steps 2: give an --adversarial-radius"),

@@ -164,7 +164,7 @@ def test_a_download_that_was_changed_is_not_kept(named, monkeypatch):
         (b"line\n" * 3 + b"caf\xe9\n", r"byte 18, in line 4, is not UTF-8 \(b'\\xe9'\)"),
         (LINES.encode("utf-16"), "is UTF-16, not UTF-8; convert the file"),
         (LINES.encode("utf-32"), "is UTF-32, not UTF-8; convert the file"),
-        (LINES.encode("utf-16-le"), "byte 1, in line 1, is NUL.* no text in UTF-8; convert"),
+        (LINES.encode("utf-16-le"), "byte 1, in line 1, is NUL.* not text in UTF-8; convert"),
         (b"line\n" * 3 + b"\0\n", "byte 15, in line 4, is NUL"),
     ],
 )

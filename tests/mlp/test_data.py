@@ -228,7 +228,9 @@ def test_copies_of_training_rows_in_a_test_file_are_said(tmp_path):
 def test_a_class_that_is_not_trained_on_is_an_error(tmp_path):
     path = csv(tmp_path, a=UP, b=COLORS)
     test = csv(tmp_path, "test.csv", a=[1, 2, 3], b=["red", "pink", "pink"])
-    says = "no training row is of class pink of the target, and 2 others are: leave those out, or"
+    says = (
+        "no training row is of class pink of the target, but 2 other rows are: leave these out, or"
+    )
     with pytest.raises(UserError, match=says):
         load(path, "b", test_data=test)
 

@@ -118,7 +118,7 @@ def test_dropped_columns_are_left_out(tmp_path):
         ("z", r"--drop z: no column of .*table\.csv to leave out; there are a, c, b"),
         ("a,z", "--drop z: no column"),
         ("b", "--drop b: it is the target"),
-        ("a,c", "no column beside the target b"),
+        ("a,c", "no column besides the target b"),
     ],
 )
 def test_what_cannot_be_dropped_is_one_clear_line(tmp_path, drop, says):
