@@ -19,7 +19,7 @@ from research.mlp.attribution import (
 )
 from research.mlp.dataset import Split
 from research.mlp.task import fit_to
-from tests.mlp import nets
+from tests.mlp import cases
 
 X = np.float32(np.random.default_rng(0).normal(size=(7, 4)))
 BASE = np.float32([0.5, -0.2, 0.0, 1.0])
@@ -61,7 +61,7 @@ def trained():
     """A net on breast cancer, its config and data."""
     config = Config(data="breast_cancer", hidden=(16, 16))
     shared = make_problem(config).shared
-    return fit_to(config, shared), shared, nets.trained(shared, config.hidden, epochs=20)
+    return fit_to(config, shared), shared, cases.trained(shared, config.hidden, epochs=20)
 
 
 def rows_of(shared, count=50):
