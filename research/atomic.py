@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, whenever the process is killed."""
+"""Atomic writes: a file or folder is complete or absent, whenever the process is killed."""
 
 import contextlib
 import os
@@ -7,13 +7,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-# `tempfile` makes files and folders for their owner alone, whatever the umask says, and the umask
-# cannot be asked for without changing it for a moment in all threads. So names are made here, and
-# the kernel applies the umask.
+# What `tempfile` makes only its owner can read, whatever the umask, and reading the umask means
+# changing it for a moment in all threads. So names are made here, and the kernel applies the umask.
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Replaces `path` by `data` in one step, once the data is on the disk.
+    """Replaces `path` by a file that holds `data`, once the data is on the disk.
 
     Raises:
       OSError: if the folder cannot be written or the disk is full; `path` is then as it was.
@@ -34,11 +33,12 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A hidden folder, which is renamed to `path` in the end; after an error nothing is left, nor
-    are the folders above it that had to be made.
+    """Yields a hidden folder that is renamed to `path` at the end.
+
+    An error removes it, and the parent folders that were made for it.
 
     Raises:
-      OSError: if it cannot be made, or something is at `path` then.
+      OSError: if it cannot be made, or `path` exists by then.
     """
     above = [folder for folder in path.parents if not folder.exists()]
     staging = _beside(path)
@@ -49,14 +49,14 @@ def new_folder(path: Path) -> Iterator[Path]:
         staging.rename(path)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
-        with contextlib.suppress(OSError):  # others may use them by now
+        with contextlib.suppress(OSError):  # another process may use them by now
             for folder in above:
                 folder.rmdir()
         raise
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
-    """Waits until the names in a folder are on the disk."""
+    """Flushes the names in a folder to the disk (`fsync`)."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -65,5 +65,5 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """A name that nobody else uses; of one length, so that any name has room for it."""
+    """An unused hidden path in the same folder, of fixed length, however long `path` is."""
     return path.with_name(f".{secrets.token_hex(8)}.partial")

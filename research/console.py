@@ -1,7 +1,7 @@
-"""All that is printed goes out here: lines, paragraphs, tables.
+"""All printing: lines, paragraphs and tables.
 
-Rich reads `[red]` and `:smile:` in what it is given, and a terminal acts on control characters; so
-text from data goes through `visible`, and to Rich as `Text`, which it shows letter by letter.
+Rich interprets `[red]` and `:smile:`, and a terminal interprets control characters. So text from
+data is escaped by `visible`, and given to Rich as `Text`, which is shown literally.
 """
 
 import contextlib
@@ -21,17 +21,17 @@ TIGHT, LOOSE = (0, 0, 0, 0), (0, 1, 0, 0)  # padding of a table's cells
 
 
 def say(console: Console, line: str) -> None:
-    """Prints a line as it is: unwrapped, without markup."""
+    """Prints one line literally: not wrapped, no markup."""
     console.out(visible(line), highlight=False)
 
 
 def print_text(text: str, end: str = "\n", *, error: bool = False) -> None:
-    """Prints text as it is to the standard output, or the standard error, at once."""
+    """Prints text literally to the standard output, or the standard error, and flushes."""
     print(visible(text), end=end, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def print_paragraph(console: Console, text: str, style: str = "") -> None:
-    """Prints text, wrapped where the terminal ends."""
+    """Prints text, wrapped at the width of the terminal."""
     console.print(Text(_encodable(console, visible(text)), style))
 
 
@@ -44,15 +44,15 @@ def print_table(
     padding: tuple[int, int, int, int] = TIGHT,
     wrap: bool = False,
 ) -> None:
-    """Prints a table, everything flush right.
+    """Prints a table, right-aligned.
 
     Args:
       console: to print to.
-      names: of the columns; a newline in one breaks its heading.
-      rows: a cell for each column.
-      title: above it.
-      padding: of each cell: above, right, below, left.
-      wrap: whether cells that are too wide are wrapped, instead of cut.
+      names: column names; a newline in one breaks its heading.
+      rows: one cell for each column.
+      title: printed above the table, if not empty.
+      padding: of each cell: top, right, bottom, left.
+      wrap: whether cells that are too wide are wrapped rather than cut.
     """
     heading = Text(_encodable(console, one_line(title)), "table.title") if title else None
     table = Table(title=heading, box=box.SIMPLE_HEAD, padding=padding)
@@ -65,16 +65,16 @@ def print_table(
 
 
 def width(cell: str) -> int:
-    """How many columns of a terminal a cell, or a heading of several lines, takes."""
+    """The width of a cell, or of a heading of several lines, in columns of the terminal."""
     return max(cell_len(line) for line in visible(cell).split("\n"))
 
 
 def waiting(console: Console, text: str) -> contextlib.AbstractContextManager[Any]:
-    """While open, a terminal shows that something is happening."""
+    """Shows a spinner beside `text` while open, if the console is a terminal."""
     shown = Text(_encodable(console, one_line(text)))
     return console.status(shown) if console.is_terminal else contextlib.nullcontext()
 
 
 def _encodable(console: Console, text: str) -> str:
-    """As the terminal can show it, so that columns are counted right."""
+    """`text` with escapes for what the console cannot encode, so that widths are right."""
     return text.encode(console.encoding, "backslashreplace").decode(console.encoding)

@@ -1,4 +1,4 @@
-"""Files that are downloaded once, and checked every time they are read."""
+"""Files that are downloaded once, and verified by checksum at every read."""
 
 import os
 from pathlib import Path
@@ -8,19 +8,19 @@ from research.errors import UserError
 
 
 class Source(NamedTuple):
-    """A file to download, and how to know that it is the right one."""
+    """A file to download, and its checksum."""
 
     url: str
     checksum: str  # ALGORITHM:HEX
 
     @property
     def name(self) -> str:
-        """The file's name in its address."""
+        """The file name in the URL."""
         return self.url.rsplit("/", 1)[-1]
 
 
 def data_folder() -> Path:
-    """Where downloads are kept: `SEEDBED_DATA`, or the user's cache."""
+    """The folder of downloads: `SEEDBED_DATA`, or one in the user's cache."""
     if given := os.environ.get("SEEDBED_DATA"):
         return Path(given)
     import platformdirs
@@ -29,15 +29,16 @@ def data_folder() -> Path:
 
 
 def download(name: str, source: Source, flag: str) -> Path:
-    """The local path of a file, fetched if need be and checked in any case.
+    """The local path of a file, downloaded if it is not there, and verified in any case.
 
     Args:
-      name: of what it is a part of, and of the folder it is kept in.
+      name: the data set that it belongs to; also the name of its folder.
       source: the file.
-      flag: that the person gave `name` by, for errors.
+      flag: the flag that named the data set, for errors.
 
     Raises:
-      UserError: saying where to put it by hand, if it cannot be had; or that it is another.
+      UserError: if it cannot be downloaded (the error says where to put it by hand), or its
+        checksum is wrong.
     """
     import pooch
 
@@ -47,7 +48,7 @@ def download(name: str, source: Source, flag: str) -> Path:
         path = pooch.retrieve(source.url, source.checksum, fname=source.name, path=folder)
     except ValueError:  # the checksum's
         raise UserError(
-            f"{flag} {name}: {source.url} is not what it was, or was changed on its way: its "
+            f"{flag} {name}: {source.url} has changed, or was damaged on its way: its "
             f"{source.checksum.partition(':')[0]} is not {source.checksum.partition(':')[2]}"
         ) from None
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The one exception that is meant for the user, not for the programmer."""
+"""Errors that are meant for the user, and the exit status of each."""
 
 import contextlib
 import errno
@@ -11,11 +11,11 @@ from research.streams import OutputLost, lasting_streams
 
 
 class UserError(Exception):
-    """Something the person gave is wrong: one line that names it and says what would be right."""
+    """Invalid input from the user: one line that names it and says what would be right."""
 
 
 class Stopped(Exception):
-    """Asked to stop by a signal, and everything is saved; the text says how to resume."""
+    """A signal stopped the training after everything was saved; the text says how to resume."""
 
     def __init__(self, text: str, signum: int):
         super().__init__(text)
@@ -24,10 +24,11 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def plain_exit() -> Iterator[None]:
-    """Turns a `UserError` into one line on the standard error and exit status 2, without a
-    traceback; an interrupt into status 130, and a signal that was waited for into 128 and its
-    number. What is printed meanwhile never ends the program, see `lasting_streams`. For
-    `if __name__ == "__main__"`."""
+    """Ends the program with one line and an exit status, instead of a traceback.
+
+    A `UserError` gives status 2, an interrupt 130, a handled signal 128 plus its number. For
+    `if __name__ == "__main__"`. Printing never ends the program meanwhile, see `lasting_streams`.
+    """
     try:
         with lasting_streams(), _one_line_errors():
             yield
@@ -61,7 +62,7 @@ def _say_error(text: str) -> None:
 
 
 def shortlist(names: Iterable[Any], limit: int = 8) -> str:
-    """`names` as one comma-separated phrase, cut after `limit`: for the end of an error line."""
+    """The first `limit` names, joined by commas, and how many more there are: for error lines."""
     words = [str(name) for name in names]
     more = f" and {len(words) - limit} more" if len(words) > limit else ""
     return ", ".join(words[:limit]) + more

@@ -1,7 +1,8 @@
-"""All text in Matplotlib's figures is set here.
+"""Text in Matplotlib figures, shown literally.
 
-Matplotlib takes what stands between two `$` for mathematics, leaves out of a legend what begins
-with `_`, and warns of letters that its font lacks. Names from data are shown as they are instead.
+Matplotlib reads what stands between two `$` as mathematics, leaves names that begin with `_` out of
+the legend, and warns about characters that its font lacks. The functions here show any name from
+data as it is.
 """
 
 from collections.abc import Sequence
@@ -10,41 +11,41 @@ from typing import Any
 
 from research.plain_text import MOST_LETTERS, escaped, labels, one_line, shortened, visible
 
-MOST_IN_TITLE, MOST_IN_LEGEND = 110, 60  # letters
+MOST_IN_TITLE, MOST_IN_LEGEND = 110, 60  # characters
 
 
 def set_title(axes: Any, text: str, size: float = 10) -> None:
-    """The title above axes."""
+    """Sets the title of axes."""
     _set(axes.title, shortened(one_line(text), MOST_IN_TITLE))
     axes.title.set_fontsize(size)
 
 
 def set_suptitle(figure: Any, text: str, size: float = 11) -> None:
-    """The title above all axes of a figure."""
+    """Sets the title of a figure, above all its axes."""
     _set(figure.suptitle(" ", fontsize=size), shortened(one_line(text), MOST_IN_TITLE))
 
 
 def set_x_label(axes: Any, text: str) -> None:
-    """What the horizontal axis measures."""
+    """Sets the label of the horizontal axis."""
     _set(axes.xaxis.label, shortened(one_line(text)))
 
 
 def set_y_label(axes: Any, text: str) -> None:
-    """What the vertical axis measures."""
+    """Sets the label of the vertical axis."""
     _set(axes.yaxis.label, shortened(one_line(text)))
 
 
 def set_ticks(
     axis: Any, places: Any, names: Sequence[object], most: int = MOST_LETTERS, **look: Any
 ) -> None:
-    """Names along an axis.
+    """Sets the ticks of an axis to names.
 
     Args:
       axis: `axes.xaxis` or `axes.yaxis`.
-      places: of the names, one each; without names, ticks are hidden.
-      names: of any length; they are shortened, and still differ then.
-      most: letters of a name.
-      look: as Matplotlib's text has it.
+      places: one position for each name; without names, ticks are hidden.
+      names: of any length; they are shortened so that they still differ.
+      most: the longest that a name may be, in characters.
+      look: Matplotlib's text properties.
     """
     shown = [_drawable(name) for name in labels(names, most)]
     families = list(dict.fromkeys(family for _, some in shown for family in some))
@@ -55,17 +56,17 @@ def set_ticks(
 
 
 def write(axes: Any, x: float, y: float, text: str, **look: Any) -> None:
-    """Text of one or several lines within axes."""
+    """Draws text of one or several lines at a point of axes."""
     _set(axes.text(x, y, " ", **look), visible(text))
 
 
 def set_legend(axes: Any, entries: Sequence[tuple[Any, str]], size: float = 8) -> None:
-    """A legend, if there is something in it.
+    """Draws a legend, if it has entries.
 
     Args:
-      axes: that it is drawn into.
-      entries: what is drawn, and its name.
-      size: of the letters.
+      axes: the axes to draw it in.
+      entries: (artist, name) of each.
+      size: of the font.
     """
     if not entries:
         return
@@ -85,8 +86,10 @@ def _set(text: Any, content: str) -> None:
 
 
 def _drawable(text: str) -> tuple[str, list[str]]:
-    """Text for which there are glyphs, and the families of fonts that have them, if the first is
-    not enough. Escapes stand for letters that no font on this machine has."""
+    """Text that can be drawn, and the font families for it; none if the default one is enough.
+
+    Characters that no font on this machine has become escapes.
+    """
     import matplotlib
     from matplotlib import font_manager
 
@@ -100,7 +103,7 @@ def _drawable(text: str) -> tuple[str, list[str]]:
 
 @cache
 def _family_with(lacking: frozenset[int]) -> str | None:
-    """The name of an installed family that has some letters."""
+    """The name of an installed font family that has these characters; None if there is none."""
     from matplotlib import font_manager
 
     for font in font_manager.fontManager.ttflist:
@@ -111,7 +114,7 @@ def _family_with(lacking: frozenset[int]) -> str | None:
 
 @cache
 def _letters(path: str) -> frozenset[int]:
-    """The letters that a font has; none if it cannot be read."""
+    """The characters that a font has; empty if it cannot be read."""
     from matplotlib import ft2font
 
     try:

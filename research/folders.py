@@ -1,4 +1,4 @@
-"""What lies in a folder, and what a folder is called."""
+"""Files in a folder, the name of a folder, and the format of run folders."""
 
 from pathlib import Path
 from typing import Any
@@ -9,21 +9,25 @@ FORMAT = 2  # of run folders
 
 
 def files_in(folder: Path, pattern: str = "*") -> list[Path]:
-    """What of `pattern` lies in a folder, in order of names.
+    """The paths in a folder that match `pattern`, sorted by name.
 
-    Hidden names are left out: they are files that are not complete yet, or what others leave
-    beside them, such as the `._name` of macOS and the `.nfs...` of a network's file system.
+    Hidden names are left out: they are incomplete files, or leftovers of the operating system, such
+    as `._name` of macOS and `.nfs...` of a network file system.
     """
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def named(path: Path) -> Path:
-    """The same folder by a path that ends with its name: not `.` and not `..`."""
+    """The path of the same folder that ends with its name, not with `.` or `..`."""
     return path if path.name not in ("", "..") else path.resolve()
 
 
 def check_format(path: Path, manifest: Any) -> None:
-    """Raises a `UserError` if the manifest of a run folder is none, or of another format."""
+    """Checks the format of a run folder.
+
+    Raises:
+      UserError: if its manifest is no JSON object, or states another format.
+    """
     if not isinstance(manifest, dict):
         raise UserError(f"{path} is damaged: its manifest.json holds no object")
     if (found := manifest.get("format")) != FORMAT:

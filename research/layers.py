@@ -1,4 +1,4 @@
-"""Layers made for many runs side by side.
+"""Layers that stay fast under `vmap` over runs.
 
 Shape letters: B batch, H height, W width, C channels, N rows, F features, G outputs.
 """
@@ -16,12 +16,13 @@ NARROW = 16  # outputs
 
 
 class Dense(nn.Module):
-    """`x W + b`.
+    """A dense layer, `x W + b`.
 
     Attributes:
       features: G.
       kernel_init: of the kernel [F, G].
-      dtype: in which the product is computed, with sums in float32; params and result are float32.
+      dtype: of the operands of the matrix product; it is accumulated in float32, and params and
+        result are float32.
     """
 
     features: int
@@ -30,7 +31,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x_NxF: jax.Array) -> jax.Array:
-        """float32 [N, F] -> float32 [N, G]."""
+        """The outputs for rows float32 [N, F]: float32 [N, G]."""
         shape = (x_NxF.shape[-1], self.features)
         kernel_FxG = self.param("kernel", self.kernel_init, shape, jnp.float32)
         bias_G = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
@@ -38,14 +39,14 @@ class Dense(nn.Module):
 
 
 class Conv3x3(nn.Module):
-    """A convolution of stride 1, as one product over patches.
+    """A 3x3 convolution of stride 1, computed as one matrix product over patches.
 
-    Under `vmap` over runs, every one with filters of its own, a convolution becomes a grouped one,
-    which is slow on every backend; this stays a batched matrix product.
+    Under `vmap` over runs, each with filters of its own, a convolution becomes a grouped one, which
+    is slow on every backend; this becomes a batched matrix product.
 
     Attributes:
-      filters: how many.
-      pad: whether the image keeps its size, zeros around it, or loses a pixel at each side.
+      filters: the number of filters.
+      pad: whether zeros around the image keep its size; without, it loses a pixel on each side.
       kernel_init: of the kernel [9 C, filters].
       dtype: as of `Dense`.
     """
@@ -57,7 +58,7 @@ class Conv3x3(nn.Module):
 
     @nn.compact
     def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
-        """float32 [B, H, W, C] -> float32 [B, H, W, filters], or [B, H - 2, W - 2, filters]."""
+        """Outputs [B, H, W, filters] for images [B, H, W, C]; H - 2 and W - 2 if unpadded."""
         if self.pad:
             x_BxHxWxC = jnp.pad(x_BxHxWxC, ((0, 0), (1, 1), (1, 1), (0, 0)))
         b, h, w, c = x_BxHxWxC.shape
@@ -76,8 +77,8 @@ def _product(x_NxF: jax.Array, kernel_FxG: jax.Array, dtype: Any) -> jax.Array:
         return out_NxG
     if kernel_FxG.shape[1] > NARROW:
         return x_NxF @ kernel_FxG
-    # The gradient of a narrow kernel is x' dz. CPUs make its transpose, dz' x, several times as
-    # fast; XLA would turn that into the first again, were there no barrier between the product and
-    # the transpose. By automatic differentiation there is one if there is one here.
+    # The gradient of a narrow kernel is x' dz. CPUs compute its transpose, dz' x, several times as
+    # fast, but XLA turns that back into x' dz unless a barrier stands between the product and the
+    # transpose. Differentiating the barrier here puts one there.
     kernel_GxF = lax.optimization_barrier(kernel_FxG.T)
     return jnp.einsum("nf,gf->ng", x_NxF, kernel_GxF)

@@ -1,7 +1,7 @@
-"""Numbers that the user gives, as the 32-bit types that they become.
+"""Checks of the user's numbers against the 32-bit types that they become.
 
-Nothing is checked once a program runs: an int32 wraps around, a float32 becomes infinite or 0. So
-every number is checked here, on the host, before anything compiles.
+A compiled program checks nothing: an int32 wraps around, a float32 overflows or becomes 0. So every
+number is checked here, on the host, before anything compiles.
 """
 
 import dataclasses
@@ -14,20 +14,20 @@ from research.errors import UserError
 
 MOST_INT = 2**31 - 1  # of int32
 MOST_SEED = 2**32 - 1  # of uint32
-MOST_RUNS = 2**24  # of an experiment; the host keeps a record of each
+MOST_RUNS = 2**24  # in an experiment; the host keeps a record of each
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
 
 def plain(value: Any) -> Any:
-    """A NumPy or JAX scalar as the Python value it holds; anything else as it is."""
+    """The Python value of a NumPy or JAX scalar; any other value unchanged."""
     return value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value
 
 
 def as_int(flag: str, value: Any, low: int = -MOST_INT - 1, high: int = MOST_INT) -> int:
-    """`value` as an int between `low` and `high`, by default what an int32 holds.
+    """`value` as an int between `low` and `high`, by default the range of int32.
 
     Raises:
-      UserError: for what is no whole number (2.0 is one, True is none), or lies outside.
+      UserError: if it is not a whole number (2.0 is one, True is not), or is out of range.
     """
     value = plain(value)
     if isinstance(value, float) and value.is_integer():
@@ -42,10 +42,10 @@ def as_int(flag: str, value: Any, low: int = -MOST_INT - 1, high: int = MOST_INT
 
 
 def as_float(flag: str, value: Any) -> float:
-    """`value` as a float that is finite as a float32, and 0 there only if it is 0 here.
+    """`value` as a float that, as a float32, neither overflows nor underflows to 0.
 
     Raises:
-      UserError: for what is no number (True is none), not finite, too large or too small.
+      UserError: if it is not a number (True is not), not finite, too large or too small.
     """
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -63,7 +63,7 @@ def as_bool(flag: str, value: Any) -> bool:
     """`value` as a bool.
 
     Raises:
-      UserError: for anything but True and False; 0 and 1 are numbers.
+      UserError: for anything but True and False, such as 0 and 1.
     """
     value = plain(value)
     if not isinstance(value, bool):
@@ -72,17 +72,18 @@ def as_bool(flag: str, value: Any) -> bool:
 
 
 def as_seed(flag: str, value: Any) -> int:
-    """`value` as an int that a uint32 holds.
+    """`value` as an int in the range of uint32.
 
     Raises:
-      UserError: if it is none.
+      UserError: if it is not one.
     """
     return as_int(flag, value, 0, MOST_SEED)
 
 
 def as_field(flag: str, value: Any, field: dataclasses.Field) -> Any:
-    """`value` as the type of a dataclass field (float, int, bool, str or tuple of int), and in the
-    range that `research.task.field` states for it.
+    """`value` as the type of a dataclass field, checked against the range of the field.
+
+    The type is float, int, bool, str or a tuple of int; `research.task.field` states the range.
 
     Raises:
       UserError: if it does not fit.
@@ -106,7 +107,7 @@ def as_field(flag: str, value: Any, field: dataclasses.Field) -> Any:
 
 
 def fitted(dataclass: Any) -> dict[str, Any]:
-    """Every field that the user gives, its value as the type of the field.
+    """The fields that the user sets, name -> value, each value of the type of its field.
 
     Raises:
       UserError: naming the flag and the value that does not fit.
@@ -119,8 +120,9 @@ def fitted(dataclass: Any) -> dict[str, Any]:
 
 
 def fit_fields(frozen: Any) -> None:
-    """Sets every field of a frozen dataclass to its value as the type of the field: for the
-    `__post_init__` of a config, which must hold no NumPy scalar.
+    """Converts every field of a frozen dataclass, in place, to the type of the field.
+
+    For the `__post_init__` of a config, which must hold no NumPy scalar.
 
     Raises:
       UserError: as `fitted`.
@@ -135,7 +137,7 @@ def flag_of(name: str) -> str:
 
 
 def _kind(field: dataclasses.Field, value: Any) -> str:
-    """The name of a field's type: by its annotation, or its default, or the value given."""
+    """The name of a field's type, from its annotation, else from its default or the value."""
     declared = getattr(field.type, "__name__", str(field.type)).partition("[")[0]
     if declared in ("float", "int", "bool", "tuple", "str"):
         return declared
@@ -144,13 +146,14 @@ def _kind(field: dataclasses.Field, value: Any) -> str:
 
 
 def as_stored(value: Any) -> Any:
-    """A value as the program holds it: 0.01 and 0.010000000001 are one float32."""
+    """`value` as the program holds it: a float is rounded to float32."""
     return np.float32(value).item() if isinstance(value, float) else value
 
 
 def check_range(flag: str, value: Any, metadata: Any) -> None:
-    """A number lies in the range that its `research.task.field` states, as the float32 it becomes:
-    0.99999999 is 1 there.
+    """Checks that a number is in the range of its field, also after rounding to float32.
+
+    For example, 0.99999999 is rounded to 1.
 
     Raises:
       UserError: naming the range.
@@ -166,7 +169,7 @@ def check_range(flag: str, value: Any, metadata: Any) -> None:
 
 
 def _within(value: float, low: Any, high: Any, above: Any, below: Any) -> bool:
-    """NaN lies in no range."""
+    """Whether a value is in the range; NaN never is."""
     return (
         (low is None or value >= low)
         and (high is None or value <= high)
@@ -185,7 +188,7 @@ def _legal(metadata: Any) -> str:
 
 
 def short(value: Any) -> str:
-    """A number in a line, not in a page."""
+    """A number as text, abbreviated if it has more than 20 digits."""
     if isinstance(value, int) and abs(value) >= 10**20:
         return f"{'-' if value < 0 else ''}1e{int(abs(value).bit_length() * math.log10(2))} or so"
     return str(value)

@@ -1,6 +1,6 @@
-"""Matrix products whose sums are in float32, whatever the type of what is multiplied.
+"""Matrix products accumulated in float32, whatever the type of the operands.
 
-Shape letters: N rows, which the gradient of a kernel is a sum over; F and G features.
+Shape letters: N rows, F input features, G output features.
 """
 
 from functools import partial
@@ -10,24 +10,26 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-PRECISIONS = ("float32", "bfloat16")  # what can be multiplied
+PRECISIONS = ("float32", "bfloat16")  # types of operands
 PRECISION_HELP = "type of the matrix products: float32 or bfloat16"
 
 
 def sum_type(x: jax.Array) -> Any:
-    """The type to add products of this type up in: float32, or float64 of float64."""
+    """The type that products of `x` are accumulated in: float32, or float64 if `x` is float64."""
     return jnp.float64 if x.dtype == jnp.float64 else jnp.float32
 
 
 def einsum(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
-    """`jnp.einsum` of two arrays in `sum_type`."""
+    """`jnp.einsum` of two arrays, accumulated in `sum_type`."""
     return jnp.einsum(subscripts, a, b, preferred_element_type=sum_type(a))
 
 
 @jax.custom_vjp
 def dense(x_NxF: Any, kernel_FxG: Any) -> jax.Array:
-    """`x K` of every row, multiplied in the type of x; result and gradient of the kernel are in
-    `sum_type`."""
+    """The matrix product `x K`, with the kernel rounded to the type of x.
+
+    The result and the gradient of the kernel are accumulated in `sum_type`.
+    """
     return einsum("nf,fg->ng", x_NxF, kernel_FxG.astype(x_NxF.dtype))
 
 
@@ -46,7 +48,7 @@ dense.defvjp(_dense_forward, _dense_backward)
 
 
 def summed_outer(a_NxF: jax.Array, b_NxG: jax.Array) -> jax.Array:
-    """The sum over N of the outer products of rows, `a' b`: [F, G] in `sum_type`."""
+    """`a' b`, the sum over N of the outer products of rows: [F, G] in `sum_type`."""
     as_it_is = partial(einsum, "nf,ng->fg")
     if a_NxF.dtype != jnp.bfloat16:
         return as_it_is(a_NxF, b_NxG)
@@ -54,8 +56,11 @@ def summed_outer(a_NxF: jax.Array, b_NxG: jax.Array) -> jax.Array:
 
 
 def _summed_outer_on_cpu(a_NxF, b_NxG):
-    """Of a product with a transpose XLA makes one that reads rows as columns, for which CPUs have
-    no bfloat16 kernel. It does not see through a loop, so one transposes a block at a time."""
+    """`summed_outer` with a transpose that XLA for CPUs does not fold into the product.
+
+    Folded, the product has a layout for which there is no bfloat16 kernel on CPUs. XLA does not
+    see through a loop, so a loop transposes one block of rows at a time.
+    """
     n, features = a_NxF.shape
     rows = next((rows for rows in range(64, 1, -1) if n % rows == 0 and n > rows), None)
     if rows is None:
@@ -71,7 +76,7 @@ def _summed_outer_on_cpu(a_NxF, b_NxG):
 
 
 def scan(function: Any, carry: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
-    """`lax.scan`, whose bfloat16 inputs and outputs lie in memory as bits; see `as_bits`."""
+    """`lax.scan` that stores bfloat16 inputs and outputs as uint16; see `as_bits`."""
 
     def one_step(carry, bits):
         carry, ys = function(carry, from_bits(bits))
@@ -82,16 +87,16 @@ def scan(function: Any, carry: Any, xs: Any, reverse: bool = False) -> tuple[Any
 
 
 def as_bits(tree: Any) -> Any:
-    """Its bfloat16 leaves as uint16 of the same bits.
+    """`tree` with its bfloat16 leaves bitcast to uint16.
 
-    For CPUs, XLA has no slice or update of bfloat16: it converts the whole array to float32, and
-    back, at every step of a scan.
+    XLA for CPUs has no slice or update of bfloat16: at every step of a scan it would convert the
+    whole array to float32 and back.
     """
     return _recast(tree, jnp.bfloat16, jnp.uint16)
 
 
 def from_bits(tree: Any) -> Any:
-    """Undoes `as_bits` of a tree that had no uint16 leaves of its own."""
+    """The inverse of `as_bits`, for trees that had no uint16 leaves."""
     return _recast(tree, jnp.uint16, jnp.bfloat16)
 
 

@@ -1,7 +1,7 @@
-"""Optax with hyper-parameters that are traced, so that one program can hold many values of them.
+"""Optax optimizers with traced hyper-parameters, so that one program serves all their values.
 
-Built anew inside every step from `hparams`, which costs only trace time; a transformation kept in
-the state would leak tracers from one chunk to the next.
+A task builds its optimizer from `hparams` inside every step, which costs only trace time; one kept
+in the state would leak tracers from one chunk to the next.
 """
 
 from typing import Any
@@ -14,11 +14,11 @@ import optax
 def adamw(
     learning_rate: Any, weight_decay: Any, b1: Any, b2: Any, max_grad_norm: Any = None
 ) -> optax.GradientTransformation:
-    """AdamW (Loshchilov and Hutter, 2019, algorithm 2) with the decay scaled by the rate.
+    """AdamW (Loshchilov and Hutter, 2019, algorithm 2), its decay scaled by the learning rate.
 
     Args:
       learning_rate, weight_decay, b1, b2: float32 scalars, traced or not. Biases do not decay.
-      max_grad_norm: as of `adam`.
+      max_grad_norm: as in `adam`.
     """
     decay = optax.add_decayed_weights(weight_decay, mask=_kernels)
     parts = _clipped(max_grad_norm), optax.scale_by_adam(b1=b1, b2=b2), decay
@@ -28,8 +28,12 @@ def adamw(
 def sgd(
     learning_rate: Any, weight_decay: Any, momentum: Any = None, max_grad_norm: Any = None
 ) -> optax.GradientTransformation:
-    """Gradient descent with heavy-ball momentum (Polyak, 1964), or with None; the decay and
-    `max_grad_norm` as in `adamw`."""
+    """Gradient descent with heavy-ball momentum (Polyak, 1964).
+
+    Args:
+      learning_rate, weight_decay, max_grad_norm: as in `adamw`.
+      momentum: float32 scalar, traced or not; None costs nothing.
+    """
     decay = optax.add_decayed_weights(weight_decay, mask=_kernels)
     moved = optax.identity() if momentum is None else optax.trace(decay=momentum)
     return _descend(learning_rate, _clipped(max_grad_norm), moved, decay)
@@ -40,24 +44,23 @@ def adam(learning_rate: Any, eps: Any, max_grad_norm: Any) -> optax.GradientTran
 
     Args:
       learning_rate, eps: float32 scalars, traced or not.
-      max_grad_norm: the same; 0 leaves every gradient as it is, None also costs nothing.
+      max_grad_norm: float32 scalar, traced or not; 0 turns clipping off, None also costs nothing.
     """
     return _descend(learning_rate, _clipped(max_grad_norm), optax.scale_by_adam(eps=eps))
 
 
 def radam(learning_rate: Any, max_grad_norm: Any) -> optax.GradientTransformation:
-    """Adam that waits until its second moment is known (Liu et al., 2020, algorithm 2), on
-    gradients clipped as in `adam`."""
+    """RAdam (Liu et al., 2020, algorithm 2) on gradients clipped as in `adam`."""
     return _descend(learning_rate, _clipped(max_grad_norm), optax.scale_by_radam())
 
 
 def _descend(learning_rate: Any, *parts: optax.GradientTransformation) -> Any:
-    """Transforms the gradient by `parts` and steps against it."""
+    """The chain of `parts`, followed by a step of `learning_rate` against the result."""
     chain = optax.chain(*parts, optax.scale_by_learning_rate(learning_rate))
 
     def update(updates, state, params=None, **extra):
-        # Optax raises beta to the step count; with a traced beta that mixes float32 and int32, and
-        # with a beta of Python's it would be float64 where JAX has that.
+        # Optax raises beta to the step count. That mixes float32 and int32 if beta is traced, and
+        # would be float64 under JAX's x64 mode if beta is a Python float.
         with (
             jax.enable_x64(False),
             jax.numpy_dtype_promotion("standard"),
@@ -73,7 +76,11 @@ def _clipped(max_norm: Any) -> optax.GradientTransformation:
 
 
 def _clip(max_norm: Any) -> optax.GradientTransformation:
-    """`optax.clip_by_global_norm` for a traced bound, of which 0 is none."""
+    """Clips to a global norm that may be 0, which turns clipping off.
+
+    `optax.clip_by_global_norm` divides every number by the norm before it multiplies; this scales
+    all by one factor, which rounds differently.
+    """
 
     def update(updates, state, params=None):
         del params

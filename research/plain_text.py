@@ -1,40 +1,40 @@
-"""Text from data, such as names of columns, classes and folders, made fit to be shown.
+"""Text that is safe to show: names from data escaped and shortened, and numbers for the user.
 
-Whoever wrote the data chose these names. A terminal, a figure and a page show them letter by
-letter; nothing in them is a command.
+Names of columns, classes and folders come from whoever wrote the data. A terminal, a figure and a
+page show them literally; nothing in them is a command.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-MOST_LETTERS = 40  # of a label
+MOST_LETTERS = 40  # characters of a label
 
-# Controls but for the newline and the tab; marks that turn the direction of writing; separators of
-# lines; byte-order marks; and halves of a character, as names of files that are no UTF-8 have them.
+# Control characters except newline and tab; marks that change the direction of writing; line
+# separators; byte-order marks; and lone surrogates, which stand for bytes that are not UTF-8 in the
+# names of files.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
 
 def visible(text: object) -> str:
-    """`text` with an escape, such as `\\x1b`, for each character that has no shape of its own;
-    newlines and tabs stay."""
+    """`text` with escapes, such as `\\x1b`, for invisible characters except newline and tab."""
     return _HIDDEN.sub(lambda found: escaped(found[0]), str(text).replace("\r\n", "\n"))
 
 
 def one_line(text: object) -> str:
-    """As `visible`, with escapes for newlines and tabs, too."""
+    """`text` with escapes for invisible characters, newline and tab included."""
     return visible(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
 def escaped(text: str) -> str:
-    """`text` in ASCII, with escapes such as `\\u4e2d` for all other characters."""
+    """`text` in ASCII: all other characters become escapes, such as `\\u4e2d`."""
     return text.encode("unicode_escape").decode("ascii")
 
 
 def shortened(text: str, most: int = MOST_LETTERS) -> str:
-    """`text`, with an ellipsis for its middle if it has more than `most` letters."""
+    """`text`, its middle replaced by an ellipsis if it has more than `most` characters."""
     if len(text) <= most:
         return text
     end = most // 3
@@ -42,7 +42,7 @@ def shortened(text: str, most: int = MOST_LETTERS) -> str:
 
 
 def labels(names: Iterable[object], most: int = MOST_LETTERS) -> list[str]:
-    """`names` as short lines that still differ: those that look the same are numbered."""
+    """`names` as short labels that still differ: equal ones are numbered."""
     short = [shortened(one_line(name), most) for name in names]
     count, seen = Counter(short), Counter[str]()
     for place, label in enumerate(short):
@@ -50,3 +50,12 @@ def labels(names: Iterable[object], most: int = MOST_LETTERS) -> list[str]:
         if count[label] > 1:
             short[place] = f"{label} ({seen[label]})"
     return short
+
+
+def human(number: float) -> str:
+    """`number` with three digits and a letter for thousands: 12.3k, 4.56M, 789."""
+    units: Sequence[str] = ("", "k", "M", "G", "T", "P")
+    scale = 0
+    while abs(number) >= 999.5 and scale < len(units) - 1:
+        number, scale = number / 1000, scale + 1
+    return f"{number:.3g}{units[scale]}"

@@ -1,8 +1,8 @@
 """A random order of n examples as a function of the position, without storing or sorting one.
 
-Each run of a sweep needs an order of its own in every epoch. To draw it by sorting costs
-n log n a run and n integers of state; under `vmap` on a CPU that is most of a small net's step.
-A keyed bijection costs O(batch) a step and a few words of state.
+Each run of a sweep needs its own order in every epoch. `jax.random.permutation` sorts, which costs
+O(n log n) time and n integers of state per run: under `vmap` on a CPU, most of a small net's step.
+A keyed bijection costs O(batch) per step and a few words of state.
 """
 
 import math
@@ -11,32 +11,32 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-ROUNDS = 10  # where the examples are rotated before every other one; else the first
-UNROTATED = 8  # are enough
+ROUNDS = 10  # with a rotation before every other round
+UNROTATED = 8  # rounds where the grid has exactly n cells and nothing is rotated
 SHORTEST, LONGEST = 5, 2**16 - 1  # sides of the grid
-GOLDEN = 0x9E3779B9  # 2**32 over the golden ratio: multiples of it lie far apart
-ORDER = ROUNDS + ROUNDS // 2  # words of an order: keys of rounds, and how far to rotate
+GOLDEN = 0x9E3779B9  # 2**32 over the golden ratio: its multiples lie far apart
+ORDER = ROUNDS + ROUNDS // 2  # words of an order: a key per round, and the rotations
 
 
 def draw_order(key: jax.Array) -> jax.Array:
-    """uint32 [ORDER]: an order, to be read with `at_positions`."""
-    # More words of the generator would take longer than all the rest.
+    """A random order, uint32 [ORDER], which `at_positions` reads."""
+    # Two words of the generator, expanded by a hash: drawing all of them would dominate the cost.
     first, second = jax.random.bits(key, (2,), jnp.uint32)
     words = first + jnp.uint32(GOLDEN) * jnp.arange(ORDER, dtype=jnp.uint32)
     return mix(mix(words) ^ second)
 
 
 def at_positions(order: jax.Array, positions: jax.Array, n: int) -> jax.Array:
-    """Which of n examples stand at the given positions of a random order.
+    """The examples at the given positions of a random order of n examples.
 
-    A Feistel network (Luby and Rackoff, 1988), here on a grid with halves of nearly the same size
-    (Black and Rogaway, 2002, method 3). The largest grid within n leaves a few examples out, which
-    stay where they are; so that they are others again and again, all are rotated in between. For
-    small n the grid is larger than n and the network applied again where it leaves n (cycle
-    walking, method 2 there). A bijection, for any round function.
+    A Feistel network (Luby and Rackoff, 1988) on a grid of nearly equal sides (Black and Rogaway,
+    2002, method 3), which is a bijection for any round function. The largest grid within n leaves a
+    few examples in place; rotating all examples between rounds makes these different ones each
+    time. For small n the grid is larger than n, and the network is applied again to what falls
+    outside n (cycle walking, their method 2).
 
-    Over 300,000 keys, which pair of n examples stands at two neighbouring positions cannot be told
-    from uniform by a chi-square test, for all n from 5 to 60.
+    The pairs of examples at two neighbouring positions, over 300,000 keys, pass a chi-square test
+    for uniformity at every n from 5 to 60.
 
     Args:
       order: uint32 [ORDER] from `draw_order`.
@@ -44,7 +44,7 @@ def at_positions(order: jax.Array, positions: jax.Array, n: int) -> jax.Array:
       n: how many examples, 1 to 2**31 - 1.
 
     Returns:
-      int32 [B], each in [0, n); over all n positions every example stands exactly once.
+      int32 [B], each in [0, n); over all n positions every example occurs exactly once.
     """
     place = positions.astype(jnp.uint32)
     if n < SHORTEST**2:
@@ -59,7 +59,7 @@ def at_positions(order: jax.Array, positions: jax.Array, n: int) -> jax.Array:
 
 
 def _rotated(order: jax.Array, place: jax.Array, n: int) -> jax.Array:
-    """The network on the largest grid within n, rotated in between."""
+    """The network on the largest grid within n, with rotations between rounds."""
     rows, columns = _grid_within(n)
     left_out = n - rows * columns
     keys, turns = order[:ROUNDS], order[ROUNDS:]
@@ -83,13 +83,16 @@ def _rotate(place: jax.Array, turn: jax.Array, n: int) -> jax.Array:
 
 
 def _apart(place: jax.Array, n: int) -> jax.Array:
-    """As it is. The loop, which is never entered, keeps XLA for CPUs from making the gather that
-    reads this compute it anew for every number of a row."""
+    """`place`, unchanged, behind a loop that is never entered.
+
+    Without it, XLA for CPUs fuses this computation into the gather that reads the rows, and repeats
+    it for every feature of a row.
+    """
     return lax.while_loop(lambda place: jnp.any(place >= n), lambda place: place - n, place)
 
 
 def _walked(order: jax.Array, place: jax.Array, n: int) -> jax.Array:
-    """The network on a grid of n cells or of a few more, until it is within n."""
+    """The network on a grid of at least n cells, applied until the result is within n."""
     rows = SHORTEST
     columns = max(math.ceil(n / rows), SHORTEST)
 
@@ -104,8 +107,10 @@ def _walked(order: jax.Array, place: jax.Array, n: int) -> jax.Array:
 
 
 def _grid_within(n: int) -> tuple[int, int]:
-    """Rows and columns, at least half as many of one as of the other, if there can be: n cells, or
-    as few less as can be."""
+    """The rows and columns of the largest grid of at most n cells.
+
+    Neither side is less than half of the other, where n allows it.
+    """
     root = math.isqrt(n)
     fewest = max(root // 2, SHORTEST, math.ceil(n / LONGEST))
     rows = max(range(root, fewest - 1, -1), key=lambda rows: rows * (n // rows))
@@ -115,22 +120,24 @@ def _grid_within(n: int) -> tuple[int, int]:
 def _round(
     index: int, left: jax.Array, right: jax.Array, key: jax.Array, rows: int, columns: int
 ) -> tuple[jax.Array, jax.Array]:
-    """One half is moved by the hash of the other."""
+    """One round: shifts one half by the hash of the other."""
     if index % 2:
         return left, _moved(right, left ^ key, columns)
     return _moved(left, right ^ key, rows), right
 
 
 def _moved(half: jax.Array, word: jax.Array, side: int) -> jax.Array:
-    """Shifted around a side by the hash of a word."""
-    # The upper half of the hash, scaled to [0, side): a division would cost more than all the rest.
+    """`half` shifted by the hash of a word, modulo `side`."""
+    # The upper half of the hash, scaled to [0, side): a modulo would dominate the cost.
     moved = half + (((mix(word) >> 16) * jnp.uint32(side)) >> 16)
     return jnp.where(moved < side, moved, moved - side)
 
 
 def mix(word: jax.Array) -> jax.Array:
-    """An integer hash in which each bit of the input moves half of the bits of the output:
-    multiply and xor-shift, constants found by search (Wellons, 2018, lowbias32)."""
+    """A hash of uint32: flipping one input bit flips half of the output bits on average.
+
+    Multiply and xor-shift, with constants found by search (Wellons, 2018, lowbias32).
+    """
     word = (word ^ (word >> 16)) * jnp.uint32(0x7FEB352D)
     word = (word ^ (word >> 15)) * jnp.uint32(0x846CA68B)
     return word ^ (word >> 16)

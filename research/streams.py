@@ -1,4 +1,4 @@
-"""Standard streams that no letter and no reader can break."""
+"""Standard streams that neither an encoding nor a reader that leaves can break."""
 
 import contextlib
 import errno
@@ -7,15 +7,15 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-GONE = (errno.EPIPE, errno.EIO)  # whoever read has left; the terminal is closed
+GONE = (errno.EPIPE, errno.EIO)  # the reader has closed the pipe; the terminal is closed
 
 
 class OutputLost(Exception):
-    """Something that was printed could not be written, though somebody may want to read it."""
+    """Printed output could not be written, though its reader was still there."""
 
 
 class _Lasting(io.FileIO):
-    """A file that takes all it is given, written or not, and notes what went wrong first."""
+    """A file that accepts every write, even one that fails, and keeps the first error."""
 
     error: OSError | None = None
 
@@ -32,12 +32,14 @@ class _Lasting(io.FileIO):
 
 @contextlib.contextmanager
 def lasting_streams() -> Iterator[None]:
-    """While open, what is printed never ends the program: a reader that goes away (`| head`), a
-    closed terminal and a full disk lose lines and nothing else; and what the encoding of a stream
-    lacks is written as an escape, such as `\\u00e9`.
+    """Keeps printing from ending the program while open.
+
+    A reader that leaves (`| head`), a closed terminal and a full disk lose lines and nothing else.
+    Characters that the encoding of a stream lacks become escapes, such as `\\u00e9`.
 
     Raises:
-      OutputLost: at the end, if lines were lost though nobody went away, as on a full disk.
+      OutputLost: at the end, if lines were lost for another reason than a reader that left, such as
+        a full disk.
     """
     before = sys.stdout, sys.stderr
     made = [_lasting(stream) for stream in before]
@@ -55,7 +57,7 @@ def lasting_streams() -> Iterator[None]:
 
 
 def _lasting(stream: TextIO | None) -> io.TextIOWrapper | None:
-    """The same stream without ends; None where it is closed, or no file but a test's capture."""
+    """A stream to the same file that accepts every write; None if it is closed or no file."""
     if not isinstance(stream, io.TextIOWrapper):
         return None
     try:

@@ -1,16 +1,16 @@
 """The contract between a workload and the engine: a `Task` is three pure functions.
 
-Everything that is a `Task` can be swept over seeds and hyper-parameters in one compiled program,
-sharded, split, measured, recorded and reported, and has to know nothing about any of it.
+Every `Task` can be swept over seeds and hyper-parameters in one compiled program, sharded, split,
+measured, recorded and reported, without knowing about any of it.
 
     config   static: a frozen dataclass. Another value is another program.
     hparams  traced: a `flax.struct` dataclass of scalars. Another value is another lane.
-    shared   what all runs read (data, environment parameters). Passed in, never closed over:
-             a closed-over array is compiled into the program as a constant.
-    state    what a run carries: a pytree with a field `params`; optimizer state and data beside
-             it. No functions, no keys, and no counter that a branch depends on.
-    key      comes from the engine, a fresh one for every step: `fold_in(run_key, t)`. So a run
-             depends neither on the chunk length, nor on where it was stopped, nor on neighbours.
+    shared   the arrays that all runs read (data, environment parameters). Passed in, never closed
+             over: a closed-over array is compiled into the program as a constant.
+    state    the carry of a run: a pytree with a field `params`, the optimizer state and data. No
+             functions, no keys, and no counter that a branch depends on.
+    key      a fresh key for every step, given by the engine: `fold_in(run_key, t)`. So a run
+             depends neither on the chunk length, nor on where it was stopped, nor on other runs.
     t        the step, counted by the engine and the same for all runs. Schedules, epochs and
              write positions follow from it. A branch on `t` stays a branch under `vmap`; a branch
              on anything in the state becomes a `select` that computes both sides.
@@ -31,12 +31,12 @@ Metrics = Mapping[str, "jax.Array | Mean"]
 
 
 class Requirement(NamedTuple):
-    """What must hold between the hyper-parameters of one run, such as that a range is not empty.
+    """A condition on several hyper-parameters of one run, such as that a range is not empty.
 
     Attributes:
       fields: the names of the hyper-parameters.
-      holds: bool; [R] where they are columns of R runs.
-      reason: what must hold; the end of the line that refuses a setting.
+      holds: bool, or bool [R] for columns of R runs.
+      reason: the condition in words, for the end of the error line.
     """
 
     fields: tuple[str, ...]
@@ -44,31 +44,31 @@ class Requirement(NamedTuple):
     reason: str
 
 
-def nothing_required(hparams: HParams) -> Sequence[Requirement]:
+def no_requirements(hparams: HParams) -> Sequence[Requirement]:
     """No requirements."""
     del hparams
     return ()
 
 
 class Task(NamedTuple):
-    """Three pure functions, and the few facts that the engine prints.
+    """Three pure functions, and a few facts for the engine.
 
     Attributes:
       init: `(shared, hparams, key) -> state`.
       step: `(shared, hparams, state, key, t) -> (state, metrics)`, one update. `t` is an int32
         scalar that counts from 0. Metrics are scalars, or `Mean` where there may be none.
-      evaluate: `(shared, hparams, state, key) -> metrics`. It changes nothing.
-      key_metric: the metric by which settings are compared; one of those `evaluate` returns.
-      higher_is_better: whether a larger `key_metric` is the better one.
-      work_unit: what a step works through, in the plural: examples, env steps, tokens.
-      work_per_step: how many of them one step of one run works through.
-      work_at_start: how many of them `init` has done.
-      steps: how many steps the config asks for, at whose end schedules end; None, if there are no
-        schedules, leaves it to the command line.
-      epoch: in how many steps the data is read once, if it is read in turn.
-      goal: the value of `key_metric` at which a run counts as having solved its problem.
-      requirements: `hparams -> requirements` between them, of which the range of a single field
-        knows nothing. Checked for every setting of a sweep before anything compiles.
+      evaluate: `(shared, hparams, state, key) -> metrics`. It leaves the state unchanged.
+      key_metric: the metric that settings are compared by; one that `evaluate` returns.
+      higher_is_better: whether a larger `key_metric` is better.
+      work_unit: the unit of work, in the plural: examples, env steps, tokens.
+      work_per_step: the units of work in one step of one run.
+      work_at_start: the units of work in `init`.
+      steps: the length of a run, and the horizon of its schedules; None leaves it to the command
+        line, where there are no schedules.
+      epoch: the steps of one pass over the data, if it is read in order.
+      goal: the value of `key_metric` at which a run has solved its problem.
+      requirements: `hparams -> conditions` on several hyper-parameters together. Checked for every
+        setting of a sweep before anything compiles.
     """
 
     init: Callable[[Shared, HParams, jax.Array], State]
@@ -82,20 +82,20 @@ class Task(NamedTuple):
     steps: int | None = None
     epoch: int | None = None
     goal: float | None = None
-    requirements: Callable[[HParams], Sequence[Requirement]] = nothing_required
+    requirements: Callable[[HParams], Sequence[Requirement]] = no_requirements
 
     def work_after(self, step: Any) -> Any:
-        """How much work is done after so many steps."""
+        """The work that is done after `step` steps."""
         return self.work_at_start + step * self.work_per_step
 
 
 class Mean(NamedTuple):
     """A metric that is not defined at every step, such as the return of an episode.
 
-    The engine adds up both fields over the steps it logs together and records total / weight, or
-    nothing where weight is 0. In training and in evaluation alike, an observation of weight 0 is
-    no observation, whatever its total: a NaN there is undefined, as the R2 of a single row, and no
-    sign of divergence. With `done` and `returns` over the environments of one run:
+    The engine sums both fields over the steps that it logs together and records total / weight, or
+    null where weight is 0. An observation of weight 0 is ignored, whatever its total, in training
+    and in evaluation: a NaN there, such as the R2 of a single row, does not count as divergence.
+    With `done` and `returns` over the environments of one run:
     `Mean(jnp.sum(returns * done), jnp.sum(done))`.
     """
 
@@ -104,22 +104,22 @@ class Mean(NamedTuple):
 
     @classmethod
     def of(cls, metric: "jax.Array | Mean") -> "Mean":
-        """`metric` itself if it is a `Mean`, else one observation of it."""
+        """`metric` if it is a `Mean`, else a `Mean` of this one observation."""
         if isinstance(metric, Mean):
             return cls(jnp.float32(metric.total), jnp.float32(metric.weight))
         return cls(jnp.float32(metric), jnp.float32(1))
 
 
 class Problem(NamedTuple):
-    """A task and what it works on.
+    """A task and its data.
 
     Attributes:
-      task: what a run is.
-      shared: the arrays its runs share.
-      facts: about those, for the record; JSON types.
-      files: what is needed to make use of a trained run, such as its vocabulary: name -> JSON
-        types, each kept as a file of its own in the run folder.
-      notes: what the user should know before the runs are trained; lines.
+      task: the task.
+      shared: the arrays that its runs share.
+      facts: facts about the data, for the manifest; JSON types.
+      files: name -> JSON types, each kept as a file in the run folder: what a trained run needs to
+        be used, such as its vocabulary.
+      notes: lines that the user should read before the runs are trained.
     """
 
     task: Task
@@ -146,15 +146,14 @@ def field(
     (`research.limits`): under `vmap` they could not be.
 
     Args:
-      default: its value where none is given.
-      help: the text of its flag.
-      low, high: the ends of the range, which are legal.
-      above, below: ends that are not, such as the decay 1 of an average that is divided by
+      default: the default value.
+      help: the help text of its flag.
+      low, high: inclusive bounds of the range.
+      above, below: exclusive bounds, such as 1 for the decay of an average that is divided by
         1 - decay.
-      log: whether a random search draws the logarithm evenly, as suits a learning rate.
-      zero_is_off: whether a hyper-parameter takes time even at 0; see `always_zero`.
-      words: what the command line calls a word of a field that is a tuple of words, all of which
-        are one value.
+      log: whether a random search draws the logarithm uniformly, as suits a learning rate.
+      zero_is_off: whether the hyper-parameter costs time even at 0; see `always_zero`.
+      words: for a field that is a tuple of strings: the command line's name of one of them.
     """
     metadata = {
         "help": help, "low": low, "high": high, "above": above, "below": below, "log": log,
@@ -164,17 +163,19 @@ def field(
 
 
 def off_field() -> Any:
-    """The field `off` of a config: no flag, it follows from the hyper-parameters of all runs, of
-    which it is what `always_zero` says. An experiment fills it in."""
+    """The field `off` of a config: the `always_zero` of all runs, filled in by the experiment.
+
+    It has no flag.
+    """
     return dataclasses.field(default=(), metadata={"derived": True})
 
 
 def always_zero(hparams: HParams, values: Any = None) -> tuple[str, ...]:
-    """The hyper-parameters that take time even at 0, and are 0 in every run.
+    """The hyper-parameters that cost time even at 0 and are 0 in every run, by name.
 
     Args:
       hparams: a hparams dataclass.
-      values: an object with one value or several of each; `hparams` if not given.
+      values: an object with one value, or an array of values, of each; `hparams` if None.
     """
     values = hparams if values is None else values
     costly = [one.name for one in dataclasses.fields(hparams) if one.metadata.get("zero_is_off")]
@@ -182,16 +183,19 @@ def always_zero(hparams: HParams, values: Any = None) -> tuple[str, ...]:
 
 
 def in_use(config: Any, hparams: HParams, name: str) -> Any:
-    """A hyper-parameter, or None if it is off: 0 in every run, and so not in the program."""
+    """The value of a hyper-parameter; None if it is off, that is 0 in every run."""
     return None if name in config.off else getattr(hparams, name)
 
 
 def make_key(seed: Any) -> jax.Array:
-    """The typed key of a seed, of the Threefry generator whatever JAX's default is: under `vmap`,
-    JAX's other generators draw numbers for a run that depend on its neighbours."""
+    """The typed key of a seed.
+
+    The generator is Threefry whatever JAX's default is: under `vmap`, the numbers that JAX's other
+    generators draw for a run depend on the other runs.
+    """
     return jax.random.key(seed, impl="threefry2x32")
 
 
 def bind(function: Callable[..., Any], *static: Any) -> Callable[..., Any]:
-    """`function` with its first arguments, a config and what follows from it, filled in."""
+    """`function` with its first, static, arguments filled in, such as a config."""
     return lambda *args: function(*static, *args)

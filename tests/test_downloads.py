@@ -37,7 +37,7 @@ def test_an_error_about_what_came_names_the_flag_and_the_checksum(folder, monkey
 
     monkeypatch.setattr(pooch.core, "choose_downloader", lambda *args, **options: other)
     digest = SOURCE.checksum.removeprefix("md5:")
-    says = f"^--data it: {SOURCE.url} is not what it was.*: its md5 is not {digest}$"
+    says = f"^--data it: {SOURCE.url} has changed.*: its md5 is not {digest}$"
     with pytest.raises(UserError, match=says):
         download("it", SOURCE, "--data")
 

@@ -81,7 +81,7 @@ def test_a_traced_bound_on_the_norm_is_optaxs_clipping(make, theirs):
     assert abs(float(given["bias"][0] - unclipped["bias"][0])) > 1e-2
 
 
-def test_adamw_shortens_gradients_before_it_forgets_their_size():
+def test_adamw_clips_gradients_before_it_normalizes_them():
     """Adam is blind to a factor unless its epsilon matters: so a very small bound."""
     with jax.numpy_dtype_promotion("standard"):
         clipped = lambda: optax.chain(optax.clip_by_global_norm(1e-8), optax.adam(0.1))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from research.plain_text import labels, one_line, shortened, visible
+from research.plain_text import human, labels, one_line, shortened, visible
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from research.plain_text import labels, one_line, shortened, visible
         ("over\rwritten\x08", r"over\rwritten\x08"),
         ("\x9b31m\x7f", r"\x9b31m\x7f"),
         ("abc\u202etxt.exe", r"abc\u202etxt.exe"),
-        ("caf\udce9", r"caf\udce9"),  # as a file name that is no UTF-8
+        ("caf\udce9", r"caf\udce9"),  # as a file name that is not UTF-8
         ("a\u2028b\ufeff", r"a\u2028b\ufeff"),
         ("שלום 中文 é 👩\u200d🔬", "שלום 中文 é 👩\u200d🔬"),
         ("two\nlines\tand\r\na third", "two\nlines\tand\na third"),
@@ -38,3 +38,12 @@ def test_labels_that_look_the_same_still_differ():
     first, second, third, fourth = labels(long, 12)
     assert first.removesuffix(" (1)") == second.removesuffix(" (2)") == "aaaaaaa…aaaa"
     assert (third, fourth) == ("b", r"b\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (7, "7"), (999, "999"), (1000, "1k"), (12_345, "12.3k"), (4.56e6, "4.56M"),
+     (999_600, "1M"), (1e18, "1e+03P"), (0.25, "0.25")],
+)  # fmt: skip
+def test_numbers_have_three_digits_and_a_letter(number, text):
+    assert human(number) == text

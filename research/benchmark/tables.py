@@ -8,7 +8,7 @@ from research.benchmark.growth import Growth, log_log_slopes
 from research.benchmark.profiling import Profile
 from research.benchmark.record import Benchmark, common
 from research.benchmark.roofline import share_of_ceiling
-from research.human import human
+from research.plain_text import human
 
 OURS, PROCESS_A_CORE = "Seedbed", "one process a core"  # as `BaselineResult` names them
 _PARENTHESES = re.compile(r" \(.*?\)")

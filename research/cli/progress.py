@@ -9,8 +9,7 @@ from scipy.stats import trim_mean
 
 from research.console import say
 from research.engine.metrics import Record, diverged_runs, value
-from research.human import human
-from research.plain_text import one_line
+from research.plain_text import human, one_line
 from research.task import Task
 
 PLAIN_EVERY = 5.0  # seconds between lines where there is no terminal

@@ -12,7 +12,7 @@ from research.cli.signals import stop_request
 from research.console import say, waiting
 from research.engine.metrics import Record
 from research.engine.program import Program
-from research.human import human
+from research.plain_text import human
 from research.runs.experiment import Experiment, Part
 from research.runs.observer import Observer, Stopping
 from research.runs.session import device_facts

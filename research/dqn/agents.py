@@ -8,7 +8,7 @@ import jax
 from research.dqn.env_params import with_env_params
 from research.dqn.environments import GOALS, Environment, make_environment
 from research.dqn.rollout import evaluate_values
-from research.task import Metrics, Problem, Requirement, Task, bind, nothing_required
+from research.task import Metrics, Problem, Requirement, Task, bind, no_requirements
 
 
 def agent_task(
@@ -20,7 +20,7 @@ def agent_task(
     *,
     steps: int,
     work_at_start: int = 0,
-    requirements: Callable[[Any], Sequence[Requirement]] = nothing_required,
+    requirements: Callable[[Any], Sequence[Requirement]] = no_requirements,
 ) -> Task:
     """The task of an agent, from functions that take `config` and `env` first.
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from research.human import human
+from research.plain_text import human
 
 
 class Cost(NamedTuple):

@@ -1,4 +1,4 @@
-"""Language models: an LSTM that predicts the next token."""
+"""The language-model workload: an LSTM that predicts the next token of a text."""
 
 from research.lm.config import Config, HParams
 from research.lm.presets import PRESETS, Preset

@@ -1,4 +1,4 @@
-"""What a language model's program is compiled for, and what every run may have its own value of."""
+"""The config and the hyper-parameters of the language model."""
 
 import dataclasses
 from typing import Any
@@ -25,33 +25,41 @@ CHOICES = {
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What is compiled into the program."""
+    """The static config of the language model: another value is another program."""
 
     corpus: str = field("topics", f"a text file, a folder of parts, or {', '.join(CORPORA)}")
     split: str = field("90/5/5", "percent of one file to train on, validate on and test on")
     level: str = field("character", "tokens are " + ", ".join(LEVELS))
     vocabulary_size: int = field(0, "the most words, or byte pairs; 0 for all (4096 pairs)", low=0)
-    embedding_size: int = field(128, "of a token", low=1)
-    glove: str = field("", "a file of word vectors that the embeddings begin with")
-    frozen: bool = field(False, "whether the embeddings stay what they begin as")
+    embedding_size: int = field(128, "size of the embedding of a token", low=1)
+    glove: str = field("", "a file of word vectors that initialize the embeddings")
+    frozen: bool = field(False, "whether the embeddings are not trained")
     hidden: tuple[int, ...] = field((128, 128), "units of the LSTM layers, such as 200x200")
     tied: bool = field(False, "whether the softmax uses the embeddings")
     coupled: bool = field(False, "whether the input gate is 1 - the forget gate")
-    init_scale: float = field(0.0, "params begin uniform in +-this; 0: as in PyTorch", low=0)
-    forget_bias: float = field(0.0, "added to what the forget gates' biases begin at")
+    init_scale: float = field(
+        0.0, "params are initialized uniform in +-this; 0: as in PyTorch", low=0
+    )
+    forget_bias: float = field(0.0, "added to the initial biases of the forget gates")
     batch_size: int = field(16, "streams of text read side by side", low=1)
-    window: int = field(64, "tokens of a stream an update, through which gradients flow", low=1)
-    epochs: int = field(2, "how often the training text is read", low=1)
-    steps: int = field(0, "updates a run, at whose end schedules end; 0: as many as epochs", low=0)
+    window: int = field(
+        64, "tokens of a stream in one update: the length of backpropagation", low=1
+    )
+    epochs: int = field(2, "passes over the training text", low=1)
+    steps: int = field(0, "updates of a run, the horizon of schedules; 0: by --epochs", low=0)
     optimizer: str = field("adam", "adam or sgd")
-    loss_over: str = field("tokens", "the gradient is of the mean over tokens, or streams (time)")
-    locked: bool = field(False, "whether dropout drops the same units in a whole window")
+    loss_over: str = field(
+        "tokens", "average the loss over tokens, or over streams and sum it over time (time)"
+    )
+    locked: bool = field(False, "whether dropout drops the same units at all steps of a window")
     schedule: str = field("cosine", "of the learning rate: " + ", ".join(CHOICES["schedule"]))
-    averaging: str = field("none", "of the weights: none, ema, or asgd, begun when validation says")
+    averaging: str = field(
+        "none", "of the params: none, ema, or asgd (begins when validation stalls)"
+    )
     compute: str = field("float32", PRECISION_HELP)
-    softmax_chunk: int = field(0, "tokens whose logits are held at once; 0 for all", low=0)
-    eval_streams: int = field(16, "pieces of a held-out text read side by side; 1: exact", low=1)
-    eval_context: int = field(64, "tokens each piece reads before its own", low=0)
+    softmax_chunk: int = field(0, "tokens whose logits are in memory at once; 0 for all", low=0)
+    eval_streams: int = field(16, "streams that a held-out text is cut into; 1: exact", low=1)
+    eval_context: int = field(64, "tokens each stream reads before those it predicts", low=0)
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
@@ -84,29 +92,33 @@ def _penalty(help: str) -> Any:
 
 @struct.dataclass
 class HParams:
-    """What every run may have its own value of."""
+    """The hyper-parameters of a run: traced, each may differ between runs."""
 
-    learning_rate: float = field(1e-2, "step size at its highest", low=0, log=True)
-    warmup: float = field(0.0, "updates in which it rises to that", low=0)
-    decay: float = field(0.5, "what it is multiplied with, under decay and plateau", low=0, high=1)
+    learning_rate: float = field(1e-2, "learning rate after the warm-up", low=0, log=True)
+    warmup: float = field(0.0, "updates of linear warm-up of the learning rate", low=0)
+    decay: float = field(
+        0.5, "factor of the learning rate, for the schedules decay and plateau", low=0, high=1
+    )
     decay_after: float = field(4.0, "epochs before the first decay", low=0)
-    patience: float = field(1.0, "epochs without progress before plateau decays", low=0)
-    beta1: float = field(0.9, "of Adam", low=0, below=1)
-    beta2: float = field(0.999, "of Adam", low=0, below=1)
+    patience: float = field(
+        1.0, "epochs without progress before plateau decays the learning rate", low=0
+    )
+    beta1: float = field(0.9, "beta1 of Adam", low=0, below=1)
+    beta2: float = field(0.999, "beta2 of Adam", low=0, below=1)
     max_grad_norm: float = field(
-        1.0, "global norm that gradients are clipped to; 0: never", low=0, zero_is_off=True
+        1.0, "global norm that gradients are clipped to; 0: off", low=0, zero_is_off=True
     )
     weight_decay: float = field(0.0, "decoupled decay of kernels and embeddings", low=0, log=True)
-    l2_penalty: float = _penalty("on half the sum of all params squared, in the loss")
-    embedding_dropout: float = _dropout("rate at which symbols are dropped")
-    input_dropout: float = _dropout("rate before the first layer")
-    layer_dropout: float = _dropout("rate between layers")
-    output_dropout: float = _dropout("rate before the softmax")
-    state_dropout: float = _dropout("rate on the recurrent state, locked")
-    weight_dropout: float = _dropout("rate on the recurrent weights")
-    activation_penalty: float = _penalty("on the squared outputs (AR)")
-    slowness_penalty: float = _penalty("on their squared change in time (TAR)")
-    ema_decay: float = field(0.999, "of the average of the weights", low=0, below=1)
+    l2_penalty: float = _penalty("weight of half the sum of all squared params in the loss")
+    embedding_dropout: float = _dropout("dropout rate of symbols")
+    input_dropout: float = _dropout("dropout rate before the first layer")
+    layer_dropout: float = _dropout("dropout rate between layers")
+    output_dropout: float = _dropout("dropout rate before the softmax")
+    state_dropout: float = _dropout("dropout rate of the recurrent state, locked")
+    weight_dropout: float = _dropout("dropout rate of the recurrent weights")
+    activation_penalty: float = _penalty("weight of the squared outputs in the loss (AR)")
+    slowness_penalty: float = _penalty("weight of their squared change over time (TAR)")
+    ema_decay: float = field(0.999, "decay of the average, for --averaging ema", low=0, below=1)
     trigger_after: float = field(
-        5.0, "epochs without progress before asgd averages", low=1, high=MEMORY - 1
+        5.0, "epochs without progress before asgd begins to average", low=1, high=MEMORY - 1
     )

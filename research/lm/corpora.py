@@ -1,4 +1,4 @@
-"""Text to train on, in parts: by name, from a folder, or from one file."""
+"""Corpora: texts in parts, by name, from a folder, or from one file."""
 
 import codecs
 import itertools
@@ -15,7 +15,7 @@ from research.folders import files_in
 from research.lm.text import PER_CHARACTER
 
 BYTE_ORDER_MARK = "\ufeff"
-_OTHER_ENCODINGS = {  # by the marks that files in them begin with; that of UTF-16 begins UTF-32's
+_OTHER_ENCODINGS = {  # by byte-order mark; UTF-32 first, since UTF-16's is a prefix of its mark
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
@@ -29,7 +29,7 @@ _PART_NAMES = {
 
 
 class Parts(NamedTuple):
-    """The texts of a corpus; the test part is empty where there is none."""
+    """The texts of a corpus; the test part is empty if the corpus has none."""
 
     train: str
     validation: str
@@ -37,11 +37,11 @@ class Parts(NamedTuple):
 
 
 class NamedText(NamedTuple):
-    """A corpus that has a name.
+    """How to get a named corpus.
 
     Attributes:
-      sources: the files it is made from.
-      read: their paths -> Parts.
+      sources: the files to download.
+      read: the paths of these files -> Parts.
     """
 
     sources: tuple[Source, ...]
@@ -49,16 +49,17 @@ class NamedText(NamedTuple):
 
 
 def load_corpus(corpus: str, split: str = "90/5/5", level: str = "word") -> Parts:
-    """The parts of a corpus.
+    """The parts of a corpus, downloaded if necessary.
 
     Args:
       corpus: a name in `CORPORA`, a folder with a file for each part, or one text file.
-      split: percent of one file that each part gets, in its order; two numbers leave out the test.
-      level: of the tokens. A line of one file stays together unless they are characters or bytes;
-        bytes are those of the file, see `read_text`.
+      split: percentages of consecutive parts of a single file; two of them leave out the test part.
+      level: the kind of tokens. Parts of a single file begin at line starts unless tokens are
+        characters or bytes; the latter are those of the file, see `read_text`.
 
     Raises:
-      UserError: for what is none of those, cannot be read or downloaded, is no UTF-8, or is empty.
+      UserError: if there is no such corpus, or it cannot be read or downloaded, is not UTF-8, or
+        has an empty part.
     """
     path, exact = Path(corpus), level == "byte"
     try:
@@ -74,12 +75,10 @@ def load_corpus(corpus: str, split: str = "90/5/5", level: str = "word") -> Part
         shares = parse_split(split)
         parts = split_text(read_text(path, exact), shares, level not in PER_CHARACTER)
         if len(shares) == 3 and parts.validation.strip() and not parts.test.strip():
-            raise UserError(
-                f"--corpus {corpus}: its test part is empty; --split 90/10 goes without one"
-            )
+            raise UserError(f"--corpus {corpus}: its test part is empty; --split 90/10 makes none")
     else:
         known = shortlist(CORPORA)
-        raise UserError(f"--corpus {corpus}: no such file or folder, and no name; names: {known}")
+        raise UserError(f"--corpus {corpus}: no such file or folder, nor one of {known}")
     for name in ("train", "validation"):
         if not getattr(parts, name).strip():
             raise UserError(f"--corpus {corpus}: its {name} part is empty")
@@ -87,10 +86,10 @@ def load_corpus(corpus: str, split: str = "90/5/5", level: str = "word") -> Part
 
 
 def parse_split(split: str) -> tuple[int, ...]:
-    """ "90/5/5" as numbers.
+    """The percentages of a split, such as "90/5/5".
 
     Raises:
-      UserError: unless they are two or three and sum to 100.
+      UserError: unless they are two or three positive integers that sum to 100.
     """
     words = split.split("/")
     numbers = all(word.isdecimal() and len(word) <= 3 and int(word) for word in words)
@@ -102,7 +101,7 @@ def parse_split(split: str) -> tuple[int, ...]:
 
 
 def split_text(text: str, shares: tuple[int, ...], whole_lines: bool) -> Parts:
-    """Consecutive parts of so many percent of the characters."""
+    """The consecutive parts of a text, each with its share of the characters in percent."""
     bounds = [0]
     for percent in range(1, len(shares)):
         at = len(text) * sum(shares[:percent]) // 100
@@ -115,15 +114,16 @@ def split_text(text: str, shares: tuple[int, ...], whole_lines: bool) -> Parts:
 def read_text(path: Path, exact: bool = False) -> str:
     """The text of a file in UTF-8.
 
-    Line ends become those of Unix. Byte-order marks are left out wherever they stand: a file that
-    was joined of several has some in the middle.
+    Line ends become those of Unix. Byte-order marks are removed, also from the middle, where files
+    that were concatenated have them.
 
     Args:
-      exact: every byte is kept, whatever the file holds: those that are no UTF-8 become lone
-        surrogates (Python's `surrogateescape`), of which `Bytes.encode` makes the bytes again.
+      path: the path of the file.
+      exact: whether to keep every byte. Bytes that are not UTF-8 become lone surrogates (Python's
+        `surrogateescape`), which `Bytes.encode` turns back into bytes.
 
     Raises:
-      UserError: saying where, if it is no UTF-8 or holds NUL bytes, as no text does.
+      UserError: if the file is not UTF-8 or holds NUL bytes; it says where.
     """
     try:
         content = path.read_bytes()
@@ -139,25 +139,25 @@ def read_text(path: Path, exact: bool = False) -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise UserError(
-            f"{path}: byte {error.start}, in line {line}, is no UTF-8 "
+            f"{path}: byte {error.start}, in line {line}, is not UTF-8 "
             f"({content[error.start : error.start + 1]!r}); convert the file"
         ) from None
     if (start := content.find(b"\0")) >= 0:
         line = content[:start].count(b"\n") + 1
         raise UserError(
-            f"{path}: byte {start}, in line {line}, is NUL, so that this is no text in UTF-8; "
+            f"{path}: byte {start}, in line {line}, is NUL, so this is not text in UTF-8; "
             "convert the file, or read any file with --level byte"
         )
     return plain_text(text)
 
 
 def plain_text(text: str) -> str:
-    """The text with line ends as on Unix, without byte-order marks."""
+    """The text with Unix line ends, without byte-order marks."""
     return text.replace(BYTE_ORDER_MARK, "").replace("\r\n", "\n")
 
 
 def _read_folder(folder: Path, exact: bool) -> Parts:
-    """Of a folder with one file for each part, told by a word of its name."""
+    """The parts of a folder with one file for each, which a word of its name identifies."""
     files = _part_files(folder)
     for part in ("train", "valid"):
         if part not in files:
@@ -175,7 +175,7 @@ def _read_folder(folder: Path, exact: bool) -> Parts:
 
 
 def _part_files(folder: Path) -> dict[str, Path]:
-    """The files of a folder by the part that their names tell; hidden ones are not looked at."""
+    """The files of a folder by the part that a word of their names states, without hidden files."""
     files: dict[str, Path] = {}
     for path in files_in(folder):
         if not path.is_file():
@@ -191,8 +191,10 @@ def _part_files(folder: Path) -> dict[str, Path]:
 
 
 def _read_topics(paths: list[Path]) -> Parts:
-    """The language reference that the standard library carries for `help()`: English about Python,
-    a little different in every version of it."""
+    """The language reference in Python's standard library (for `help()`): English about Python.
+
+    It differs a little between versions of Python.
+    """
     del paths
     from pydoc_data.topics import topics
 
@@ -255,7 +257,7 @@ CORPORA = {
     "wikitext-103": NamedText(
         (Source(_WIKITEXT.format("103"), "md5:9ddaacaf6af0710eda8c456decff7832"),), _read_wikitext
     ),
-    # Mahoney: the first 10**8 bytes of an English Wikipedia of 2006, and that cleaned of all but
+    # Mahoney: the first 10**8 bytes of an English Wikipedia of 2006; and, as text8, reduced to
     # letters and spaces.
     "enwik8": NamedText(
         (
@@ -264,7 +266,7 @@ CORPORA = {
                 "sha256:547994d9980ebed1288380d652999f38a14fe291a6247c157c3d33d4932534bc",
             ),
         ),
-        partial(_read_zip_of_one, encoding="latin-1"),  # a character a byte
+        partial(_read_zip_of_one, encoding="latin-1"),  # one character per byte
     ),
     "text8": NamedText(
         (

@@ -2,9 +2,9 @@
 
 Shape letters: B training streams, S evaluation streams, T window, L length of a stream.
 
-A text is one sequence of tokens that is taken to follow an end of line, so that its first token is
-predicted, too. Training reads B equal pieces of it side by side (Zaremba et al., 2014); the fewer
-than B tokens left over are not used. Evaluation predicts every token once.
+A text is one sequence of tokens. A start token, the end of a line, precedes it, so that its first
+token is predicted, too. Training reads B equal streams of it side by side (Zaremba et al., 2014);
+fewer than B tokens at the end are not used. Evaluation predicts every token once.
 """
 
 import hashlib
@@ -22,12 +22,12 @@ from research.lm.text import UNKNOWN, Tokenizer, Words, make_tokenizer
 
 
 class Heldout(NamedTuple):
-    """A part to evaluate on.
+    """A held-out text, laid out for evaluation.
 
     Attributes:
-      tokens: uint16 or int32 [L + 1, S]; row i is what comes before row i + 1.
-      counts: float32 [L, S], 1 where row i + 1 is to be predicted, else 0.
-      characters: float32 [], how many the text has.
+      tokens: uint16 or int32 [L + 1, S]; row i + 1 is the target of row i.
+      counts: float32 [L, S], 1 where row i + 1 is predicted, 0 where it is masked out.
+      characters: float32 [], the number of characters of the text.
     """
 
     tokens: Any
@@ -37,14 +37,14 @@ class Heldout(NamedTuple):
 
 @struct.dataclass
 class TextData:
-    """A corpus in numbers.
+    """A tokenized corpus.
 
     Attributes:
       train: uint16 or int32 [L + 1, B].
-      validation: to choose by.
-      test: to report; None where there is none.
-      symbols: V, how many there are. Static.
-      vectors: what embeddings are to begin with, if anything.
+      validation: the held-out text to select by.
+      test: the held-out text to report on; None if there is none.
+      symbols: V, the number of symbols. Static.
+      vectors: the initial embeddings; None if they are random.
     """
 
     train: Any
@@ -61,8 +61,8 @@ class TextLayout(NamedTuple):
       batch_size: B.
       window: T.
       eval_streams: S.
-      eval_context: how many tokens a stream but the first reads before those it predicts, so that
-        its state is what it would be had it read everything.
+      eval_context: how many tokens each stream but the first reads before those it predicts, so
+        that its state is close to that of a model that read the text from the beginning.
     """
 
     batch_size: int
@@ -99,7 +99,7 @@ def load_text(
 def lay_out(
     parts: Parts, tokenizer: Tokenizer, tokens: dict[str, np.ndarray], layout: TextLayout
 ) -> TextData:
-    """The arrays that a run reads.
+    """The arrays that a run reads, laid out from the tokens of each part.
 
     Raises:
       UserError: if the training part is shorter than one window of every stream.
@@ -109,7 +109,7 @@ def lay_out(
         name: np.concatenate([[tokenizer.start], some]).astype(dtype)
         for name, some in tokens.items()
     }
-    train = lay_out_train(after["train"], layout)  # first: it refuses a window that is too long
+    train = lay_out_train(after["train"], layout)  # first: it refuses windows that are too long
     heldout = {
         name: lay_out_heldout(after[name], len(getattr(parts, name)), layout)
         for name in ("validation", "test")
@@ -124,10 +124,14 @@ def lay_out(
 
 
 def lay_out_train(after: np.ndarray, layout: TextLayout) -> np.ndarray:
-    """[L + 1, B]: stream j begins where stream j - 1 ends, which both hold.
+    """The training streams, [L + 1, B]; the last token of a stream is the first of the next.
 
     Args:
       after: [N + 1], the start token and the N tokens of the text.
+      layout: how to lay them out.
+
+    Raises:
+      UserError: if there are too few tokens for one window of every stream.
     """
     length = (len(after) - 1) // layout.batch_size
     if length < layout.window:
@@ -140,15 +144,15 @@ def lay_out_train(after: np.ndarray, layout: TextLayout) -> np.ndarray:
 
 
 def lay_out_heldout(after: np.ndarray, characters: int, layout: TextLayout) -> Heldout:
-    """Streams of whole windows that predict every token once; see `Heldout` and `TextLayout`."""
+    """A held-out text as streams of whole windows, which together predict every token once."""
     n = len(after) - 1
     streams = min(layout.eval_streams, n)
     own = math.ceil(n / streams)
     context = min(layout.eval_context, n) if streams > 1 else 0
     length = layout.window * math.ceil((own + context) / layout.window)
-    first_S = own * np.arange(streams)  # of those that a stream is to predict
+    first_S = own * np.arange(streams)  # the first token that each stream predicts
     at = np.maximum(first_S - context, 0)[None, :] + np.arange(length + 1)[:, None]
     predicts = at[:-1]
     counts = (predicts >= first_S) & (predicts < np.minimum(first_S + own, n))
-    # After the text's end there is nothing: what stands there does not count.
+    # Beyond the end of the text the last token is repeated; it is masked out.
     return Heldout(after[np.minimum(at, n)], counts.astype(np.float32), np.float32(characters))

@@ -1,13 +1,12 @@
-"""Dynamic evaluation: a model keeps learning from the text that it is tested on.
+"""Dynamic evaluation: the model keeps learning from the text that it is tested on.
 
-Every window is predicted before it is learned from, so nothing is seen ahead of time (Mikolov et
-al., 2010, section 3). After each, with `g` the gradient of its mean loss and `p0` the params as
-they were trained,
+Every window is predicted before the model learns from it (Mikolov et al., 2010, section 3). The
+update after a window, with `g` the gradient of its mean loss and `p0` the trained params, is
 
     p' = p - rate g / (rms + epsilon) + min(decay rms / mean(rms), 1) (p0 - p)
 
-where `rms` is of the gradients over the training text (Krause, Kahembwe, Murray and Renals, 2018,
-equations 4 to 7), or, in the simpler rule, 1 with an epsilon of 0.
+where `rms` is the root mean square of the gradients over the training text (Krause, Kahembwe,
+Murray and Renals, 2018, equations 4 to 7). The plain rule is the same with `rms` 1 and epsilon 0.
 
 Shape letters: L length of a stream, T window, B training streams.
 """
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 
 from research.lm.data import Heldout
@@ -24,13 +24,13 @@ from research.lm.model import LanguageModel
 
 
 class Rule(NamedTuple):
-    """How a model learns from what it has predicted.
+    """The update rule of dynamic evaluation.
 
     Attributes:
-      rate: of a step.
-      decay: how fast params return to what they were.
-      rms: of the gradients of every param, as `gradient_rms` gives it; None for plain steps.
-      epsilon: added to that, above 0: a param whose gradients were all 0 has a size of 0.
+      rate: the learning rate.
+      decay: how fast params decay towards the trained ones.
+      rms: the root mean square of the gradients, from `gradient_rms`; None for the plain rule.
+      epsilon: added to `rms`, above 0, since params whose gradients were all 0 have an `rms` of 0.
     """
 
     rate: Any
@@ -42,9 +42,9 @@ class Rule(NamedTuple):
 def dynamic_nlls(
     model: LanguageModel, params: Any, heldout: Heldout, window: int, rule: Rule
 ) -> jax.Array:
-    """The loss of every token, in nats: float32 [L, S], 0 where none is to be predicted.
+    """The loss of every token under dynamic evaluation, in nats: float32 [L, S], 0 if masked out.
 
-    With more streams than one, the model learns from all of them at once.
+    With several streams, the model learns from all of them at once.
     """
     move = _mover(params, rule)
 
@@ -69,8 +69,10 @@ def gradient_rms(model: LanguageModel, params: Any, train: Any, window: int) -> 
     """The root mean square of each param's gradient over the windows of the training text.
 
     Args:
+      model: the model.
+      params: its trained params.
       train: int [L + 1, B].
-      window: T, so long as it is learned from later.
+      window: T, the same as in `dynamic_nlls`.
     """
     rows = len(train) - 1 - (len(train) - 1) % window
     everything = Heldout(train, jnp.ones((rows, train.shape[1]), jnp.float32), jnp.float32(1))
@@ -92,12 +94,11 @@ def gradient_rms(model: LanguageModel, params: Any, train: Any, window: int) -> 
 
 
 def _mover(trained, rule):
-    """A step of the rule: (params, gradients) -> params."""
+    """The update of a rule, a function (params, gradients) -> params."""
     if rule.rms is None:
         plain = lambda p, g, p0: p - rule.rate * g + rule.decay * (p0 - p)
         return lambda params, grads: jax.tree.map(plain, params, grads, trained)
-    leaves = jax.tree.leaves(rule.rms)
-    mean = sum(jnp.sum(leaf) for leaf in leaves) / sum(leaf.size for leaf in leaves)
+    mean = optax.tree.sum(rule.rms) / optax.tree.size(rule.rms)
 
     def scaled(p, g, p0, rms):
         back = jnp.minimum(rule.decay * rms / mean, 1)

@@ -1,10 +1,10 @@
-"""How well a language model predicts a text that it was not trained on.
+"""The loss of a language model on held-out text.
 
-Every token of the text is predicted once, the first included, from all that come before it: the
-state is carried from window to window. Perplexity is exp of the mean loss in nats; bits per
-character are all of the loss in bits over the characters of the text, whatever the tokens are.
+Every token, the first included, is predicted once, from all tokens before it: the state is carried
+from window to window. Perplexity is exp of the mean loss in nats; bits per character are the total
+loss in bits over the number of characters, whatever the tokens are.
 
-Shape letters: L length of a stream, W windows, T length of one, S streams, R models, N tokens.
+Shape letters: L length of a stream, W windows, T tokens of a window, S streams, R models, N tokens.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ def heldout_nll(model: LanguageModel, params: Any, heldout: Heldout, window: int
 
 
 def token_nlls(model: LanguageModel, params: Any, heldout: Heldout, window: int) -> jax.Array:
-    """The loss of every token, in nats: float32 [L, S], 0 where none is to be predicted."""
+    """The loss of every token, in nats: float32 [L, S], 0 where masked out."""
 
     def one_window(carries, first):
         return window_nll(model, params, heldout, window, carries, first)
@@ -52,7 +52,7 @@ def window_nll(
     carries: tuple[Carry, ...],
     first: jax.Array,
 ) -> tuple[tuple[Carry, ...], jax.Array]:
-    """The state after the window that begins at a row, and the loss of its tokens: [T, S]."""
+    """The state after the window that begins at row `first`, and the loss of its tokens, [T, S]."""
     token = lax.dynamic_slice_in_dim(jnp.asarray(heldout.tokens), first, window + 1)
     token = token.astype(jnp.int32)
     counts_TxS = lax.dynamic_slice_in_dim(jnp.asarray(heldout.counts), first, window)
@@ -63,20 +63,20 @@ def window_nll(
 
 
 def first_rows(heldout: Heldout, window: int) -> jax.Array:
-    """Where its windows begin."""
+    """The first row of every window: int32 [W]."""
     return jnp.arange(0, len(heldout.counts), window, dtype=jnp.int32)
 
 
 def ensemble_nll(nll_RxN: np.ndarray) -> np.ndarray:
-    """The loss of each token under the mean of the probabilities that R models give it: [N].
+    """The loss of each token, [N], under the mean of the probabilities of R models.
 
-    Of the token that comes next, no other probabilities are needed.
+    The probabilities of the target tokens suffice for it.
     """
     return np.log(len(nll_RxN)) - np.logaddexp.reduce(-np.asarray(nll_RxN, np.float64), axis=0)
 
 
 def scores(name: str, nll: jax.Array, heldout: Heldout) -> dict[str, jax.Array]:
-    """Loss (nats a token), perplexity and bits per character from `heldout_nll`."""
+    """The loss (nats per token), perplexity and bits per character, from `heldout_nll`."""
     loss = nll / jnp.sum(heldout.counts)
     return {
         f"{name}_loss": loss,

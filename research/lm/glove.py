@@ -1,4 +1,4 @@
-"""Word vectors that were trained on other text (GloVe: Pennington, Socher and Manning, 2014).
+"""Pretrained word vectors, such as GloVe (Pennington, Socher and Manning, 2014).
 
 Shape letters: V symbols, E size of a vector.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from research.errors import UserError
 
-# What a file begins with that holds no text.
+# The first bytes of files that are not text.
 _FORMATS = {
     b"\x1f\x8b": "compressed by gzip: unpack it first",
     b"PK\x03\x04": "a zip archive: unpack it first",
@@ -27,11 +27,11 @@ _FORMATS = {
 
 
 class Vectors(NamedTuple):
-    """A vector for each symbol that has one.
+    """Word vectors for a vocabulary.
 
     Attributes:
-      table: float32 [V, E], 0 where there is none.
-      found: bool [V].
+      table: float32 [V, E], 0 for symbols without a vector.
+      found: bool [V], which symbols have a vector.
     """
 
     table: Any
@@ -39,23 +39,23 @@ class Vectors(NamedTuple):
 
 
 def read_vectors(path: str, words: Sequence[str], size: int) -> Vectors:
-    """The vectors of these words from a text file with a word and its numbers in each line.
+    """The vectors of words from a text file that has a word and its numbers in each line.
 
-    The formats of GloVe, word2vec (as text) and fastText (`.vec`) are read: with or without a first
-    line that holds the number of words and the size of a vector, with or without a byte-order mark,
-    spaces at the end of lines, or tabs between numbers. A line ends at a newline only, since some
-    of the words are other line ends. Of a word that comes twice the first counts. A word that the
-    file has in lower case only gets that vector. Lines of other words are not checked further than
-    their count of numbers.
+    These are the formats of GloVe, word2vec (as text) and fastText (`.vec`). A first line with the
+    number of words and the size of a vector, a byte-order mark, spaces at line ends and tabs
+    between numbers are optional. Lines end at newlines only, since some words are other line
+    separators. If a word occurs twice, the first vector counts. A word without a vector gets that
+    of its lower-case form. In the lines of other words, only the count of numbers is checked.
 
     Args:
-      path: of the file.
-      words: V of them, without spaces.
+      path: the path of the file.
+      words: V words, without spaces.
       size: E.
 
     Raises:
-      UserError: for a file that cannot be read, holds no text, or has vectors of another size or
-        for none of the words; naming the line that is cut short or holds what is no finite number.
+      UserError: if the file cannot be read, is not text, has vectors of another size, or has no
+        vector for any of the words; or if a line is cut short or holds a number that is not finite;
+        the error names the line.
     """
     places = _places(words)
     table, found = np.zeros((len(words), size), np.float32), np.zeros(len(words), bool)
@@ -79,8 +79,10 @@ def read_vectors(path: str, words: Sequence[str], size: int) -> Vectors:
 
 
 def coverage(vectors: Vectors, tokens: np.ndarray) -> dict[str, float]:
-    """How many symbols have a vector (`found`), and the share of the symbols (`types`) and of a
-    text's tokens (`tokens`) that do."""
+    """The number of symbols with a vector (`found`), and their share of symbols and of tokens.
+
+    The shares are `types`, of the symbols, and `tokens`, of the tokens of a text.
+    """
     found = np.asarray(vectors.found)
     return {
         "found": int(found.sum()),
@@ -90,8 +92,10 @@ def coverage(vectors: Vectors, tokens: np.ndarray) -> dict[str, float]:
 
 
 def fill(vectors: Vectors, key: jax.Array) -> jax.Array:
-    """The table with vectors drawn for the words that have none: float32 [V, E], each number
-    normal with the mean and the variance of those found."""
+    """The table with random vectors for symbols that have none: float32 [V, E].
+
+    They are normal, with the mean and the variance of the vectors that were found.
+    """
     found_Vx1 = jnp.asarray(vectors.found)[:, None]
     table = jnp.asarray(vectors.table)
     count = jnp.maximum(jnp.sum(found_Vx1), 1).astype(jnp.float32)
@@ -103,7 +107,7 @@ def fill(vectors: Vectors, key: jax.Array) -> jax.Array:
 
 
 def _places(words: Sequence[str]) -> dict[bytes, list[tuple[int, bool]]]:
-    """By what a file may hold: the numbers of the words that it is for, and whether as written."""
+    """Word in the file -> (index of the symbol, whether it is spelled the same) of every match."""
     places: dict[bytes, list[tuple[int, bool]]] = {}
     for number, word in enumerate(words):
         places.setdefault(word.encode(), []).append((number, True))
@@ -113,7 +117,7 @@ def _places(words: Sequence[str]) -> dict[bytes, list[tuple[int, bool]]]:
 
 
 def _check_text(path: str, head: bytes) -> None:
-    """That a file that begins so is text."""
+    """Raises a `UserError` if the first bytes of a file are not text."""
     if not head:
         raise UserError(f"--glove {path}: it is empty")
     for mark, says in _FORMATS.items():
@@ -124,8 +128,7 @@ def _check_text(path: str, head: bytes) -> None:
 
 
 def _lines(path: str, file: BufferedReader, size: int) -> Iterator[tuple[int, bytes, bytes]]:
-    """The number, the word and the whole of every line with a vector, a word with spaces left
-    out."""
+    """Yields (line number, word, line) of every vector; words with spaces are left out."""
     checked = False
     for number, line in enumerate(file, 1):
         line = line.rstrip()  # of ASCII spaces only: bytes know no others
@@ -137,7 +140,7 @@ def _lines(path: str, file: BufferedReader, size: int) -> Iterator[tuple[int, by
         if not checked:
             _check_width(path, number, line, size)
             checked = True
-        if line.count(b" ") == size:  # nearly always, and splitting the line takes longer
+        if line.count(b" ") == size:  # the fast path: splitting the whole line takes longer
             yield number, line.split(b" ", 1)[0], line
             continue
         fields = line.split()
@@ -165,7 +168,7 @@ def _check_header(path: str, line: bytes, size: int) -> None:
 
 
 def _check_width(path: str, number: int, line: bytes, size: int) -> None:
-    """That the first line with a vector has as many numbers as it should."""
+    """Raises a `UserError` if the first vector is not of size E."""
     fields = line.split()
     width = 0
     while width < len(fields) and _is_number(fields[-1 - width]):
@@ -183,7 +186,7 @@ def _is_number(field: bytes) -> bool:
         float(field)
     except ValueError:
         return False
-    return b"_" not in field  # which Python reads as in 1_000
+    return b"_" not in field  # Python reads 1_000 as a number
 
 
 def _is_finite(field: bytes) -> bool:
@@ -192,7 +195,7 @@ def _is_finite(field: bytes) -> bool:
 
 
 def _read_numbers(path: str, number: int, line: bytes, size: int) -> np.ndarray:
-    """The vector of a line: float32 [E]."""
+    """The vector in a line: float32 [E]."""
     word, *fields = line.split()
     if len(fields) != size:  # two spaces in a row were counted as a number
         raise _other_count(path, number, len(fields), size)
@@ -206,11 +209,11 @@ def _read_numbers(path: str, number: int, line: bytes, size: int) -> np.ndarray:
     bad = next(field for field in fields if not _is_finite(field))
     shown = f"line {number} ({word.decode(errors='replace')})"
     raise UserError(
-        f"--glove {path}: {shown}: {bad.decode(errors='replace')!r} is no finite float32 number"
+        f"--glove {path}: {shown}: {bad.decode(errors='replace')!r} is not a finite float32 number"
     )
 
 
 def _other_count(path: str, number: int, count: int, size: int) -> UserError:
     return UserError(
-        f"--glove {path}: line {number} has {count} numbers, not {size}: is the file whole?"
+        f"--glove {path}: line {number} has {count} numbers, not {size}: is the file cut short?"
     )

@@ -1,9 +1,9 @@
-"""Parameters in PyTorch's layout, so that a model trained here runs there and the other way round.
+"""Conversion of params to and from PyTorch's layout.
 
-What a module with `embedding = nn.Embedding(V, E)`, `lstm = nn.LSTM(E, H, layers)` and `decoder =
-nn.Linear(H, V)` has in its `state_dict`; with tied weights, a `projection = nn.Linear(H, E,
-bias=False)` may stand between. Gates have the same order in both, i, f, g, o. PyTorch adds two
-biases up; the first gets ours, the second is 0.
+The layout is the `state_dict` of a module with `embedding = nn.Embedding(V, E)`, `lstm = nn.LSTM(E,
+H, layers)` and `decoder = nn.Linear(H, V)`; with tied weights, a `projection = nn.Linear(H, E,
+bias=False)` may precede the decoder. The order of the gates, i, f, g, o, is the same. PyTorch adds
+two biases: the first is set to ours, the second to 0.
 """
 
 import os
@@ -18,10 +18,10 @@ from research.errors import UserError, shortlist
 
 
 def to_torch(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns params in the layout of a PyTorch `state_dict`.
+    """The params in the layout of a PyTorch `state_dict`.
 
     Raises:
-      UserError: for coupled gates, or layers of several widths, which `nn.LSTM` has not.
+      UserError: for coupled gates or layers of different widths, which `nn.LSTM` does not support.
     """
     params = {name: np.asarray(leaf) for name, leaf in params.items()}
     widths = [len(params[f"lstm_{layer}_recurrent"]) for layer in range(_layers(params))]
@@ -46,14 +46,14 @@ def to_torch(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def from_torch(state: Mapping[str, Any], tied: bool = False) -> dict[str, np.ndarray]:
-    """The params of a `state_dict`, its biases added up.
+    """The params of a `state_dict`, its two biases summed.
 
     Args:
-      state: name -> array, as `to_torch` gives them.
-      tied: whether the decoder's weight is the embedding's.
+      state: name -> array, as `to_torch` returns it.
+      tied: whether the weight of the decoder is that of the embedding.
 
     Raises:
-      UserError: naming what is missing.
+      UserError: naming tensors that are missing.
     """
     state = {name: np.asarray(leaf) for name, leaf in state.items()}
     layers = sum(name.startswith("lstm.weight_hh_l") for name in state)
@@ -82,10 +82,10 @@ def save_torch(path: str | os.PathLike[str], params: Mapping[str, Any]) -> None:
 
 
 def load_torch(path: str | os.PathLike[str], tied: bool = False) -> dict[str, np.ndarray]:
-    """Reads what `save_torch`, or `safetensors.torch.save_file` of a `state_dict`, wrote.
+    """The params in a file of `save_torch`, or of `safetensors.torch.save_file` of a `state_dict`.
 
     Raises:
-      UserError: for a file that is not there, is damaged, or lacks a tensor.
+      UserError: if the file does not exist, is damaged, or lacks a tensor.
     """
     try:
         return from_torch(safetensors.numpy.load_file(path), tied)

@@ -1,18 +1,19 @@
-"""The LSTM's recurrence over a window, with a gradient written by hand.
+"""The recurrence of an LSTM over a window, with a hand-written gradient.
 
     i, f, o = sigmoid(z),  g = tanh(z),  z = x W + b + h U
     c' = f c + i g,  h' = o tanh(c')
 
 (Hochreiter and Schmidhuber, 1997; the forget gate is of Gers, Schmidhuber and Cummins, 2000.)
 
-`z` and `U` hold the four gates side by side, in PyTorch's order i, f, g, o. The input's part `x W`
-does not depend on the state, so the caller makes it for the whole window with one matrix product.
-Differentiating the scan would add a gradient of U's size to U's at every step; here the scan
-backwards gives the gates' gradients only, from which one product over time and batch makes U's, as
-cuDNN does (Appleyard et al., 2016).
+`z` and `U` hold the four gates side by side, in PyTorch's order i, f, g, o. The input's part, `x
+W`, does not depend on the state, so the caller computes it for the whole window with one matrix
+product. Differentiating the scan would accumulate the gradient of U at every step. Here the
+backward scan returns the gradients of the gates, and one matrix product over time and batch turns
+them into that of U, as cuDNN does (Appleyard et al., 2016).
 
-Gates, `c` and everything that is added up are float32 (float64 of float64), also where the products
-are of bfloat16.
+Gates, `c` and all accumulations are float32 (float64 for float64 inputs), also where the operands
+of matrix products are bfloat16. The sigmoid is computed by tanh, for which XLA has a polynomial;
+`jax.nn.sigmoid` takes an exponential.
 
 Shape letters: T time, B batch, H units, G gates' units (4 H, or 3 H with coupled gates).
 """
@@ -28,11 +29,11 @@ from research.matmul import einsum, scan, sum_type, summed_outer
 
 
 class Carry(NamedTuple):
-    """The state between two windows.
+    """The state of a layer between two windows.
 
     Attributes:
-      h: [B, H], in the type of the products.
-      c: [B, H], in the type of the sums.
+      h: [B, H], in the type of the operands of matrix products.
+      c: [B, H], in the type of their accumulation.
     """
 
     h: jax.Array
@@ -40,12 +41,11 @@ class Carry(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What a step leaves for the way back, [B, H] each: the gates after their non-linearities (no
-    `i` where they are coupled), tanh of the cell state after the step, and from before it the cell
-    state and the masked output.
+    """The residuals of a step for the backward scan, [B, H] each.
 
-    They lie apart, not side by side in one array: for CPUs, XLA makes loops of whole rows of them,
-    several times as fast.
+    They are the gates after their non-linearities (no `i` if coupled), tanh of the cell state after
+    the step, and the cell state and the masked output before it. They are separate arrays, since
+    XLA for CPUs then loops over whole rows, which is several times as fast.
     """
 
     i: jax.Array | None
@@ -61,19 +61,18 @@ class _Step(NamedTuple):
 def lstm(
     coupled: bool, z_TxBxG: Any, kernel_HxG: Any, bias_G: Any, carry: Carry, mask_BxH: Any = None
 ) -> tuple[Any, Carry]:
-    """The outputs of every step, and the state after the last.
+    """The outputs of every step, and the state after the last step.
 
     Args:
-      coupled: whether the input gate is 1 - f (Greff et al., 2017); then there are the gates f, g
-        and o only.
-      z_TxBxG: `x W`, in the type of the sums.
-      kernel_HxG: U; it is multiplied in the type of h.
-      bias_G: b, in the type of the sums.
-      carry: before the first step.
-      mask_BxH: what every state read from the step before is multiplied with; not differentiated.
+      coupled: whether the input gate is 1 - f (Greff et al., 2017); then the gates are f, g and o.
+      z_TxBxG: `x W`, in the type of accumulations.
+      kernel_HxG: U; it is rounded to the type of h.
+      bias_G: b, in the type of accumulations.
+      carry: the state before the first step.
+      mask_BxH: the dropout mask that `h` of the previous step is multiplied by; not differentiated.
 
     Returns:
-      h [T, B, H] in the type of the products, and the carry after it.
+      h [T, B, H], and the state after the last step.
     """
     (h_TxBxH, last), _ = _forward(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH)
     return h_TxBxH, last
@@ -141,5 +140,4 @@ def _masked(h, mask_BxH):
 
 
 def _sigmoid(z):
-    """By tanh, for which XLA has a polynomial."""
     return 0.5 * jnp.tanh(0.5 * z) + 0.5

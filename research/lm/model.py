@@ -1,7 +1,7 @@
-"""The language model: embedding, layers of LSTM, softmax.
+"""The language model: an embedding, LSTM layers and a softmax.
 
-Shape letters: T time, B batch, V symbols, E size of an embedding, H units of a layer, G its gates'
-units.
+Shape letters: T time, B batch, V symbols, E size of an embedding, H units of a layer, G units of
+all its gates.
 """
 
 from typing import Any, NamedTuple
@@ -16,20 +16,20 @@ from research.matmul import dense, sum_type
 
 
 class Noise(NamedTuple):
-    """What training adds: a typed key, and how much of everything is dropped."""
+    """The dropout of one step: a typed key, and the rates."""
 
     key: jax.Array
     rates: Rates
 
 
 class Outputs(NamedTuple):
-    """What the layers give.
+    """The outputs of the layers.
 
     Attributes:
-      out: [T, B, E], what the softmax reads.
-      dropped: [T, B, H], of the last layer, after dropout.
-      raw: [T, B, H], the same before it.
-      carries: of every layer.
+      out: [T, B, E], the input of the softmax.
+      dropped: [T, B, H], the output of the last layer after dropout.
+      raw: [T, B, H], the same before dropout.
+      carries: the state of every layer after the window.
     """
 
     out: jax.Array
@@ -39,20 +39,21 @@ class Outputs(NamedTuple):
 
 
 class LanguageModel(nn.Module):
-    """Tokens to what the softmax reads; `softmax_params` gives it its weights.
+    """Tokens -> the input of the softmax, whose weights `softmax_params` returns.
 
     Attributes:
       symbols: V.
       embedding_size: E.
       hidden: H of every layer.
-      tied: whether the softmax uses the embeddings (Press and Wolf, 2017); a projection comes
-        before it where E is not the last H.
-      coupled: whether the input gate is 1 - forget gate.
-      locked: whether dropout drops the same units in all steps of a window.
-      init_scale: params begin uniform in plus or minus this; 0 begins as PyTorch does, embeddings
-        of their own normal, all else uniform in plus or minus 1 / sqrt(H).
-      forget_bias: added to what the forget gate's bias begins at (Jozefowicz et al., 2015).
-      dtype: in which matrix products are computed, with sums in float32; params are float32.
+      tied: whether the softmax uses the embeddings (Press and Wolf, 2017); a projection precedes it
+        if E is not the last H.
+      coupled: whether the input gate is 1 - the forget gate.
+      locked: whether dropout drops the same units at all steps of a window.
+      init_scale: params are initialized uniform in plus or minus this. With 0, as in PyTorch:
+        embeddings normal unless tied, all else uniform in plus or minus 1 / sqrt(H).
+      forget_bias: added to the initial bias of the forget gate (Jozefowicz et al., 2015).
+      dtype: of the operands of matrix products, which are accumulated in float32; params are
+        float32.
     """
 
     symbols: int
@@ -69,7 +70,7 @@ class LanguageModel(nn.Module):
     def __call__(
         self, token_TxB: jax.Array, carries: tuple[Carry, ...], noise: Noise | None = None
     ) -> Outputs:
-        """int [T, B] and the state before the window -> Outputs."""
+        """The outputs for tokens int [T, B], from the state before the window."""
         rates = noise.rates if noise else Rates()
         keys: Any = iter(jax.random.split(noise.key, 2 + 3 * len(self.hidden)) if noise else [])
         shape = (self.symbols, self.embedding_size)
@@ -117,7 +118,7 @@ class LanguageModel(nn.Module):
         self.param("softmax_bias", nn.initializers.zeros, (self.symbols,), jnp.float32)
 
     def _embedding(self):
-        # The softmax cannot begin with weights that large.
+        # Tied embeddings are weights of the softmax, for which a normal of scale 1 is too large.
         normal = not self.init_scale and not self.tied
         return (
             nn.initializers.normal(1.0, jnp.float32)
@@ -138,17 +139,17 @@ class LanguageModel(nn.Module):
         return init
 
     def start(self, batch: int) -> tuple[Carry, ...]:
-        """The state of every layer where nothing has been read: zeros, `h` in `dtype`."""
+        """The state of every layer at the beginning of a text: zeros."""
         zeros = [jnp.zeros((batch, units), self.dtype) for units in self.hidden]
         return tuple(Carry(zero, zero.astype(sum_type(zero))) for zero in zeros)
 
     def softmax_params(self, params: Any) -> tuple[jax.Array, jax.Array]:
-        """The softmax's table [V, E] and bias [V], float32."""
+        """The weights [V, E] and the bias [V] of the softmax, float32."""
         return params["embedding" if self.tied else "softmax"], params["softmax_bias"]
 
 
 def _dense(x_TxBxF: jax.Array, kernel_FxG: jax.Array) -> jax.Array:
-    """`dense` over time and batch at once: float32."""
+    """`dense` over the flattened time and batch axes: float32 [T, B, G]."""
     t, b, f = x_TxBxF.shape
     z_NxG: Any = dense(x_TxBxF.reshape(t * b, f), kernel_FxG)
     return z_NxG.reshape(t, b, -1)

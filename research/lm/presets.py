@@ -1,4 +1,4 @@
-"""Named settings of the language model."""
+"""Presets of the language model."""
 
 import dataclasses
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from research.lm.config import Config, HParams
 
 
 class Preset(NamedTuple):
-    """A config, and the values that its hyper-parameters start from."""
+    """A config and default hyper-parameters."""
 
     config: Config
     hparams: HParams
@@ -34,9 +34,9 @@ def _zaremba(units: int, dropout: float, epochs: int, scale: float, **rates: flo
 
 
 PRESETS = {
-    # Characters of English about Python.
+    # Characters of the language reference of Python.
     "topics": Preset(Config(), HParams()),
-    # 50-d word vectors -> 2 x 128 -> vocabulary; the article's shape.
+    # 50-d word vectors, two layers of 128 units, a vocabulary of 10,000 words.
     "article": Preset(
         Config(level="word", vocabulary_size=10_000, embedding_size=50, batch_size=20, window=20),
         HParams(learning_rate=2e-3),
@@ -52,16 +52,16 @@ PRESETS = {
     "ptb-large": _zaremba(
         1500, 0.65, epochs=55, scale=0.04, decay=1 / 1.15, decay_after=14.0, max_grad_norm=10.0
     ),
-    # Melis, Dyer and Blunsom (2018), one layer of 10 million params; the rates are those that their
-    # search found (google-deepmind/lamb, lamb/experiment/on-the-state/ptb_10m_lstm_d1/hps_proto).
-    # They look at validation every 100 updates, and drop the rate after 26 looks without progress:
-    # 6 epochs. It differs from theirs in these:
-    #   - theirs has four gates and 1194 units, its input gate at most 1 - f; here it is 1 - f, and
-    #     units make up for the gate that is spared;
-    #   - their state is forgotten with probability 0.01 at every window (drop_state_probability);
-    #   - their rate drops after 900 looks in any case, and training ends after 1,000 (100,000
-    #     updates) or where validation makes no progress; here after 120 epochs, half as many;
-    #   - their params begin by truncated normals, here uniform as in PyTorch.
+    # Melis, Dyer and Blunsom (2018), one layer, 10 million params; hyper-parameters of their search
+    # (google-deepmind/lamb, lamb/experiment/on-the-state/ptb_10m_lstm_d1/hps_proto). They validate
+    # every 100 updates and decay the learning rate after 26 checks without progress: 6 epochs.
+    # Differences:
+    #   - theirs has four gates and 1194 units, with an input gate of at most 1 - f; here the input
+    #     gate is 1 - f, and more units make up for the params of the fourth gate;
+    #   - theirs resets the state with probability 0.01 at every window (drop_state_probability);
+    #   - theirs decays the learning rate after 900 checks in any case, and trains for 1,000 checks
+    #     (100,000 updates) or until validation stalls; here for 120 epochs, half as many updates;
+    #   - theirs initializes params by truncated normals, here uniform as in PyTorch.
     "ptb-melis": Preset(
         Config(
             corpus="ptb",

@@ -1,4 +1,4 @@
-"""Text from a trained model, token by token.
+"""Sampling of text from a trained model, token by token.
 
 Shape letters: V symbols.
 """
@@ -18,16 +18,16 @@ from research.lm.lstm import Carry
 from research.lm.model import LanguageModel
 from research.lm.softmax import make_logits
 
-CHUNK = 16  # tokens made between two looks of the host
+CHUNK = 16  # tokens between two returns to the host
 
 
 class SamplingRule(NamedTuple):
-    """How the next token is chosen from the model's probabilities.
+    """How the next token is sampled from the probabilities of the model.
 
     Attributes:
-      temperature: what logits are divided by; 0 takes the most probable token.
-      top_k: from how many of the most probable tokens; 0 for all.
-      top_p: from the fewest tokens that have this much of the probability together (Holtzman et
+      temperature: the divisor of the logits; 0 takes the most probable token.
+      top_k: how many of the most probable tokens to sample from; 0 for all.
+      top_p: sample from the fewest tokens whose total probability is at least this (Holtzman et
         al., 2020); 1 for all.
     """
 
@@ -36,9 +36,10 @@ class SamplingRule(NamedTuple):
     top_p: float = 1.0
 
     def check(self) -> None:
-        """
+        """Checks the ranges of all fields.
+
         Raises:
-          UserError: naming a number out of range.
+          UserError: naming the field that is out of range.
         """
         if not self.temperature >= 0:
             raise UserError(f"--temperature {self.temperature}: must be at least 0")
@@ -52,16 +53,17 @@ class SamplingRule(NamedTuple):
 def generate(
     model: LanguageModel, params: Any, prompt: np.ndarray, key: jax.Array, choice: SamplingRule
 ) -> Iterator[int]:
-    """Tokens that follow a prompt, without end; the same ones for the same key.
+    """Yields tokens that follow a prompt, without end; the same ones for the same key.
 
     Args:
-      params: of one run.
+      model: the model.
+      params: the params of one run.
       prompt: int [tokens], at least one.
       key: typed.
-      choice: how to choose.
+      choice: the sampling rule.
 
     Raises:
-      UserError: for a choice out of range.
+      UserError: if the rule is out of range.
     """
     choice.check()
     prompt = np.asarray(prompt, np.int32)
@@ -76,7 +78,7 @@ def generate(
 
 
 def choose(logits_V: jax.Array, key: jax.Array, choice: SamplingRule) -> jax.Array:
-    """One token by `choice`: int32 []."""
+    """A token sampled by the rule `choice`: int32 []."""
     if choice.temperature == 0:
         return jnp.argmax(logits_V).astype(jnp.int32)
     allowed_V = restrict(logits_V / choice.temperature, choice)
@@ -84,7 +86,7 @@ def choose(logits_V: jax.Array, key: jax.Array, choice: SamplingRule) -> jax.Arr
 
 
 def restrict(logits_V: jax.Array, choice: SamplingRule) -> jax.Array:
-    """Logits with minus infinity in place of those that `top_k` and `top_p` leave out."""
+    """The logits, those of tokens that `top_k` and `top_p` exclude replaced by -inf."""
     order_V = jnp.argsort(-logits_V)
     sorted_V = logits_V[order_V]
     kept_V = jnp.ones(len(logits_V), bool)
@@ -110,7 +112,7 @@ def _read(
 
 @partial(jax.jit, static_argnums=(0, 6))
 def _write(model, params, carries, last, key, first, choice):
-    """The next `CHUNK` tokens, of which `first` is the number of the first."""
+    """The next `CHUNK` tokens, numbered from `first`, and the state after them."""
 
     def one_token(carry, number):
         carries, last = carry

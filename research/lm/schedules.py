@@ -1,4 +1,9 @@
-"""How the learning rate changes."""
+"""Learning-rate schedules.
+
+Optax has relatives of these that do not fit: `cosine_decay_schedule` rounds differently,
+`exponential_decay` begins at a whole step and not at a traced epoch, and `reduce_on_plateau` takes
+a static patience and counts updates, not validations.
+"""
 
 from typing import Any, NamedTuple
 
@@ -7,12 +12,12 @@ import jax.numpy as jnp
 
 
 class Plateau(NamedTuple):
-    """Whether validation still makes progress; float32 scalars.
+    """The state of the schedule `plateau`; float32 scalars.
 
     Attributes:
-      best: the lowest loss so far.
-      stale: how many checks ago that was.
-      scale: what the learning rate is multiplied with.
+      best: the lowest validation loss so far.
+      stale: how many checks ago that was, or the last decay.
+      scale: the factor of the learning rate.
     """
 
     best: jax.Array
@@ -21,12 +26,12 @@ class Plateau(NamedTuple):
 
 
 def start_plateau() -> Plateau:
-    """Before the first check."""
+    """The state before the first check."""
     return Plateau(jnp.float32(jnp.inf), jnp.float32(0), jnp.float32(1))
 
 
 def check_plateau(plateau: Plateau, loss: jax.Array, patience: Any, decay: Any) -> Plateau:
-    """After a validation loss: `decay` is due when more than `patience` checks saw no progress."""
+    """The state after a validation loss; decays after more than `patience` stale checks."""
     better = loss < plateau.best
     stale = jnp.where(better, 0.0, plateau.stale + 1)
     due = stale > patience
@@ -40,15 +45,16 @@ def check_plateau(plateau: Plateau, loss: jax.Array, patience: Any, decay: Any) 
 def rate_factor(
     schedule: str, hparams: Any, t: jax.Array, updates_an_epoch: int, updates: int
 ) -> jax.Array:
-    """What the learning rate of update `t` is multiplied with: float32 [].
+    """The factor of the learning rate at update `t`: float32 [].
 
     Args:
-      schedule: constant, plateau (of which only the warm-up is from `t`), cosine (Loshchilov and
-        Hutter, 2017, without restarts) or decay (`decay` to the power of the epochs begun since
+      schedule: constant; plateau (its warm-up only, see `Plateau.scale`); cosine (Loshchilov and
+        Hutter, 2017, without restarts); or decay (`decay` to the power of the epochs since
         `decay_after`; Zaremba et al., 2014).
-      hparams: with `warmup`, `decay` and `decay_after`.
+      hparams: its fields `warmup`, `decay` and `decay_after` are used.
       t: int32 [].
-      updates_an_epoch, updates: the latter of the whole run.
+      updates_an_epoch: the number of updates in an epoch.
+      updates: the number of updates in the run.
     """
     at = jnp.float32(t)
     factor = jnp.minimum(1.0, (at + 1) / jnp.maximum(hparams.warmup, 1))

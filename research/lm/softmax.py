@@ -2,10 +2,10 @@
 
 Shape letters: N tokens, C chunks, E size of an output, V symbols.
 
-The logits of all tokens at once, [N, V] in every run, are often larger than everything else that
-training needs. They are made, and turned into the gradient, for a chunk of the tokens at a time and
-never kept: the gradient is a multiple of what is known when the loss is, so nothing is computed
-twice (the fused loss of Liger Kernel, Hsu et al., 2024, does the same).
+The logits of all tokens at once, [N, V] in every run, often need more memory than everything else
+in training. Here they are computed, and turned into the gradient, for one chunk of tokens at a
+time. The gradient is computed together with the loss, so nothing is computed twice (as in the fused
+loss of Liger Kernel, Hsu et al., 2024).
 """
 
 from functools import partial
@@ -13,15 +13,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 
 from research.matmul import as_bits, einsum, from_bits, sum_type, summed_outer
 
 
 def token_nll(out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: Any) -> jax.Array:
-    """`-log softmax(out W' + b)[target]` of every token in nats: float32 [N]."""
+    """The loss of every token, `-log softmax(out W' + b)[target]`, in nats: float32 [N]."""
     logits_NxV = make_logits(out_NxE, table_VxE, bias_V)
-    return jax.nn.logsumexp(logits_NxV, axis=-1) - _pick(logits_NxV, target_N)
+    return optax.softmax_cross_entropy_with_integer_labels(logits_NxV, target_N)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -29,9 +30,9 @@ def total_nll(chunks: int, out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: 
     """The sum of `token_nll` over the tokens: float32 [].
 
     Args:
-      chunks: C, into how many parts the tokens are cut; divides N.
-      out_NxE: float, what the network gives; products are computed in its type.
-      table_VxE: float, a row a symbol.
+      chunks: C, the number of chunks of tokens; divides N.
+      out_NxE: float, the input of the softmax; its type is that of the operands of products.
+      table_VxE: float, one row per symbol.
       bias_V: float.
       target_N: int.
     """
@@ -40,7 +41,7 @@ def total_nll(chunks: int, out_NxE: Any, table_VxE: Any, bias_V: Any, target_N: 
 
 
 def make_logits(out_NxE: Any, table_VxE: Any, bias_V: Any) -> jax.Array:
-    """float32 [N, V], accumulated in float32 whatever the type of `out`."""
+    """The logits, float32 [N, V], accumulated in float32 whatever the type of `out`."""
     product_NxV = einsum("ne,ve->nv", out_NxE, table_VxE.astype(out_NxE.dtype))
     return product_NxV + bias_V.astype(product_NxV.dtype)[None, :]
 
@@ -73,16 +74,16 @@ total_nll.defvjp(_forward, _backward)
 
 
 def _with_gradient(out_NxE, target_N, table_VxE, bias_V):
-    """The sum over these tokens, and its gradients by out, table and bias, float32.
+    """The loss summed over tokens, and its gradients with respect to out, table and bias, float32.
 
-    The gradient by the logits is `(e - s at the target) / s` with `e = exp(logits - their largest)`
-    and its sum `s`. Exponentials are taken once, and rows of `out` are divided by `s`, not those of
-    `e`, which are longer.
+    The gradient with respect to the logits is `(e - s at the target) / s`, with `e = exp(logits -
+    their maximum)` and its sum `s`. Exponentials are computed once, and rows of `out` are divided
+    by `s` instead of rows of `e`, which are longer.
     """
     dtype, rounded_VxE = out_NxE.dtype, table_VxE.astype(out_NxE.dtype)
     logits_NxV = make_logits(out_NxE, table_VxE, bias_V)
     largest_N, chosen_N = jnp.max(logits_NxV, axis=-1), _pick(logits_NxV, target_N)
-    # Kept apart from what reads it, which would else compute it anew.
+    # The barrier keeps XLA from recomputing the exponentials in every consumer.
     e_NxV = lax.optimization_barrier(jnp.exp(logits_NxV - largest_N[:, None]).astype(dtype))
     s_N = jnp.sum(e_NxV, axis=-1, dtype=logits_NxV.dtype)
     nll = jnp.sum(jnp.log(s_N) + largest_N - chosen_N)

@@ -1,6 +1,6 @@
 """The language model as a task: truncated backpropagation through time over a text.
 
-All runs read the same window at the same time, so its slice is one for all of them.
+All runs read the same window at the same step, so one slice of the text serves all of them.
 
 Shape letters: T window, B streams, E size of an output, V symbols.
 """
@@ -18,8 +18,8 @@ from research.lm.averaging import (
     Trigger,
     average_since,
     check_trigger,
-    move_ema,
     start_trigger,
+    update_ema,
 )
 from research.lm.config import Config, HParams
 from research.lm.data import TextData, TextLayout, lay_out, load_text
@@ -36,15 +36,15 @@ from research.task import Metrics, Problem, Task, bind, in_use
 
 
 class State(NamedTuple):
-    """What a run carries.
+    """The state of a run.
 
     Attributes:
-      params: what is evaluated and kept, float32: the average of the trained ones, if any is made.
-      trained: what gradients move; None if that is `params` itself.
-      opt_state: of the optimizer.
-      carries: the LSTM's state after the last window, [B, H] each.
-      plateau: under that schedule, else None.
-      trigger: under averaging `asgd`, else None.
+      params: the params to evaluate and keep, float32: averaged if `averaging` is on, else trained.
+      trained: the params that gradients update; None while averaging is off.
+      opt_state: the state of the optimizer.
+      carries: the state of the LSTM layers after the last window, [B, H] each.
+      plateau: the state of the schedule `plateau`, else None.
+      trigger: the state of the averaging `asgd`, else None.
     """
 
     params: Any
@@ -56,7 +56,7 @@ class State(NamedTuple):
 
 
 def init(config: Config, shared: TextData, hparams: HParams, key: jax.Array) -> State:
-    """A run before its first update."""
+    """The state of a run before its first update."""
     model = make_model(config, shared.symbols)
     token = jnp.zeros((1, config.batch_size), jnp.int32)
     carries = model.start(config.batch_size)
@@ -83,9 +83,9 @@ def step(
     begins = t % windows == 0
     trained = state.params if state.trained is None else state.trained
     if config.schedule == "plateau" or config.averaging == "asgd":
-        look = lambda *checked: _look_at_validation(config, shared, hparams, trained, *checked)
+        check = lambda *checked: _check_validation(config, shared, hparams, trained, *checked)
         as_is = lambda *checked: checked
-        plateau, trigger = lax.cond(begins & (t > 0), look, as_is, state.plateau, state.trigger)
+        plateau, trigger = lax.cond(begins & (t > 0), check, as_is, state.plateau, state.trigger)
         state = state._replace(plateau=plateau, trigger=trigger)
     carries = jax.tree.map(lambda leaf: jnp.where(begins, 0, leaf), state.carries)
     first = t % windows * config.window
@@ -104,7 +104,7 @@ def step(
     moved: Any = optax.apply_updates(trained, deltas)
     trained = moved | {"embedding": trained["embedding"]} if config.frozen else moved
     state = state._replace(opt_state=opt_state, carries=carries)
-    return _keep(config, hparams, state, trained), {"loss": loss}
+    return _with_params(config, hparams, state, trained), {"loss": loss}
 
 
 def window_loss(
@@ -116,12 +116,16 @@ def window_loss(
     carries: tuple[Carry, ...],
     key: jax.Array,
 ) -> tuple[jax.Array, tuple[jax.Array, tuple[Carry, ...]]]:
-    """What is differentiated; and the loss in nats a token, and the state after the window.
+    """The objective to differentiate; the loss in nats per token, and the state after the window.
 
     Args:
-      token: int [T + 1, B]; each but the last predicts the next.
+      config: the config.
+      symbols: V.
+      hparams: the hyper-parameters of the run.
+      params: the params to differentiate with respect to.
+      token: int [T + 1, B]; each row but the last predicts the next.
       carries: the state before the window, through which no gradient flows.
-      key: typed, for the dropout.
+      key: typed key of the dropout.
     """
     token = token.astype(jnp.int32)
     model = make_model(config, symbols)
@@ -139,15 +143,14 @@ def window_loss(
     if config.loss_over == "time":
         objective = objective * config.window
     if (rate := in_use(config, hparams, "l2_penalty")) is not None:
-        squares = [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params)]
-        objective = objective + rate * 0.5 * sum(squares[1:], squares[0])
+        objective = objective + rate * 0.5 * optax.tree.norm(params, squared=True)
     return objective, (loss, outputs.carries)
 
 
 def evaluate(
     config: Config, shared: TextData, hparams: HParams, state: State, key: jax.Array
 ) -> Metrics:
-    """Loss, perplexity and bits per character on the held-out parts."""
+    """The loss, perplexity and bits per character on the validation and test parts."""
     del hparams, key
     model = make_model(config, shared.symbols)
     metrics = {}
@@ -159,7 +162,7 @@ def evaluate(
 
 
 def make_model(config: Config, symbols: int) -> LanguageModel:
-    """The network that a config describes."""
+    """The model of a config, for a vocabulary of `symbols`."""
     return LanguageModel(
         symbols=symbols,
         embedding_size=config.embedding_size,
@@ -174,13 +177,13 @@ def make_model(config: Config, symbols: int) -> LanguageModel:
 
 
 def make_noise(config: Config, hparams: HParams, key: jax.Array) -> Noise | None:
-    """What is dropped; None if nothing is."""
+    """The dropout of a step; None if every rate is off."""
     rates = Rates(*(in_use(config, hparams, f"{name}_dropout") for name in Rates._fields))
     return None if all(rate is None for rate in rates) else Noise(key, rates)
 
 
 def make_optimizer(config: Config, hparams: HParams) -> optax.GradientTransformation:
-    """What `config.optimizer` names, with the run's own hyper-parameters."""
+    """The optimizer that the config names, with the hyper-parameters of the run."""
     rate, decay = hparams.learning_rate, hparams.weight_decay
     norm = in_use(config, hparams, "max_grad_norm")
     if config.optimizer == "sgd":
@@ -189,22 +192,18 @@ def make_optimizer(config: Config, hparams: HParams) -> optax.GradientTransforma
 
 
 def updates_an_epoch(config: Config, shared: TextData) -> int:
-    """Whole windows in a stream of the training part."""
+    """The number of updates in an epoch: whole windows in a training stream."""
     return (len(shared.train) - 1) // config.window
 
 
 def updates_a_run(config: Config, windows: int) -> int:
-    """How many updates a run takes, of which `windows` are an epoch: the horizon of schedules."""
+    """The number of updates in a run, the horizon of schedules, if an epoch has `windows`."""
     return config.steps or config.epochs * windows
 
 
 @cache
 def make_task(config: Config, windows: int) -> Task:
-    """The task of one config.
-
-    Args:
-      windows: how many updates an epoch has, by the corpus.
-    """
+    """The task of a config, for a corpus whose epochs have `windows` updates."""
     per_character = config.level in PER_CHARACTER
     return Task(
         init=bind(init, config),
@@ -220,10 +219,10 @@ def make_task(config: Config, windows: int) -> Task:
 
 
 def make_problem(config: Config) -> Problem:
-    """Reads the corpus and makes the task that fits it.
+    """The task of a config, and the corpus that it names, loaded.
 
     Raises:
-      UserError: for a corpus that cannot be read or is too short, and what `Config` does not allow.
+      UserError: if the corpus or the word vectors cannot be read, or the corpus is too short.
     """
     parts, tokenizer, tokens, facts = load_text(
         config.corpus, config.split, config.level, config.vocabulary_size
@@ -237,20 +236,20 @@ def make_problem(config: Config) -> Problem:
         vectors = read_vectors(config.glove, tokenizer.symbols, config.embedding_size)
         shared = dataclasses.replace(shared, vectors=vectors)
         facts["glove"] = coverage(vectors, tokens["train"])
-        notes = [_describe(config.glove, facts["glove"], len(tokenizer))]
+        notes = [_describe_coverage(config.glove, facts["glove"], len(tokenizer))]
     task = make_task(config, windows)
     return Problem(task, shared, facts, {"vocabulary": tokenizer.dump()}, notes)
 
 
-def _describe(path: str, covered: dict[str, float], symbols: int) -> str:
-    """How many words begin with a vector from a file."""
+def _describe_coverage(path: str, covered: dict[str, float], symbols: int) -> str:
+    """A note on how many words have a vector in a file."""
     return (
         f"--glove {path}: {covered['found']:,} of the {symbols:,} words of the vocabulary have a "
-        f"vector, {covered['tokens']:.1%} of the training text; the others begin with random ones"
+        f"vector, {covered['tokens']:.1%} of the training text; the others get random ones"
     )
 
 
-def _look_at_validation(
+def _check_validation(
     config: Config,
     shared: TextData,
     hparams: HParams,
@@ -258,7 +257,7 @@ def _look_at_validation(
     plateau: Plateau | None,
     trigger: Trigger | None,
 ) -> tuple[Plateau | None, Trigger | None]:
-    """After an epoch: what the schedule and the averaging make of the validation loss."""
+    """The states of the schedule and the averaging after a check of the validation loss."""
     model, heldout = make_model(config, shared.symbols), shared.validation
     nll = heldout_nll(model, trained, heldout, config.window)
     loss = scores("validation", nll, heldout)["validation_loss"]
@@ -269,12 +268,12 @@ def _look_at_validation(
     return plateau, trigger
 
 
-def _keep(config: Config, hparams: HParams, state: State, trained: Any) -> State:
-    """With new trained params, and the average of them."""
+def _with_params(config: Config, hparams: HParams, state: State, trained: Any) -> State:
+    """The state with new trained params, and with their average if averaging is on."""
     if config.averaging == "none":
         return state._replace(params=trained)
     if config.averaging == "ema":
-        average = move_ema(state.params, trained, hparams.ema_decay)
+        average = update_ema(state.params, trained, hparams.ema_decay)
         return state._replace(params=average, trained=trained)
     assert state.trigger is not None
     trigger, average = average_since(state.trigger, state.params, trained)

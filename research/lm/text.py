@@ -1,6 +1,6 @@
-"""Text to numbers and back, by words, characters, bytes or byte pairs.
+"""Tokenizers: words, characters, bytes and byte pairs.
 
-A tokenizer knows the symbols of the training part only.
+The vocabulary of a tokenizer is made from the training part alone.
 """
 
 import json
@@ -15,35 +15,35 @@ import numpy as np
 from research.errors import UserError, shortlist
 
 if TYPE_CHECKING:
-    import tokenizers  # which words, characters and bytes do without
+    import tokenizers  # needed for byte pairs alone
 
 END = "<eos>"
 UNKNOWN = "<unk>"
 UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 BPE_SIZE = 4_096
-PER_CHARACTER = ("character", "byte")  # levels at which bits per character are told
+PER_CHARACTER = ("character", "byte")  # levels with bits per character as their key metric
 
 
 class Tokenizer(Protocol):
-    """What the four levels have in common.
+    """The interface of the tokenizers.
 
     Attributes:
-      level: its name.
-      start: the token that a text is taken to follow, an end of line where there is one.
+      level: the name of the tokenizer, a key of `LEVELS`.
+      start: the token that precedes a text: the end of a line, if the vocabulary has it.
     """
 
     level: str
     start: int
 
     def __len__(self) -> int:
-        """How many symbols there are."""
+        """The number of symbols."""
         ...
 
     def encode(self, text: str) -> np.ndarray:
-        """int32 [tokens]; unknown symbols become the unknown one, if there is one.
+        """The tokens of a text, int32 [tokens].
 
         Raises:
-          UserError: naming a symbol that is unknown, where there is none for such.
+          UserError: naming an unknown symbol, if the vocabulary has no symbol for unknown ones.
         """
         ...
 
@@ -52,13 +52,15 @@ class Tokenizer(Protocol):
         ...
 
     def dump(self) -> dict[str, Any]:
-        """JSON types, from which `load_tokenizer` makes it again."""
+        """The tokenizer as JSON types, which `load_tokenizer` reads."""
         ...
 
 
 class Words:
-    """What stands between spaces, and `<eos>` at the end of every line: the convention of the Penn
-    Treebank as Mikolov et al. (2010) prepared it."""
+    """Words separated by spaces, with `<eos>` at the end of every line.
+
+    This is the convention of the Penn Treebank as Mikolov et al. (2010) prepared it.
+    """
 
     level = "word"
 
@@ -68,10 +70,11 @@ class Words:
 
     @classmethod
     def of(cls, text: str, size: int = 0) -> "Words":
-        """The words of a text, the frequent ones first.
+        """A tokenizer of the words of a text, ordered by frequency.
 
         Args:
-          size: the most there may be, `<unk>` and `<eos>` among them; 0 for all.
+          text: the text.
+          size: the most symbols, `<unk>` and `<eos>` included; 0 for all.
 
         Raises:
           UserError: if `size` has no room for those two.
@@ -106,9 +109,9 @@ class Words:
 
 
 class Characters:
-    """Every character, line ends among them.
+    """Characters, line ends included.
 
-    A vocabulary that holds `UNKNOWN_CHARACTER` takes others for that.
+    If the vocabulary holds `UNKNOWN_CHARACTER`, unknown characters become that.
     """
 
     level = "character"
@@ -119,7 +122,7 @@ class Characters:
 
     @classmethod
     def of(cls, text: str, heldout: Iterable[str] = ()) -> "Characters":
-        """The characters of a text; and the unknown one if a held-out text has others."""
+        """A tokenizer of the characters of a text, and an unknown one if `heldout` has others."""
         symbols = set(text)
         strange = set().union(*heldout) - symbols
         return cls(sorted(symbols | {UNKNOWN_CHARACTER} if strange else symbols))
@@ -129,7 +132,7 @@ class Characters:
 
     @cached_property
     def _numbers(self) -> np.ndarray:
-        """int32, by code point; -1 where there is no symbol."""
+        """Code point -> token, int32; -1 for code points that are not in the vocabulary."""
         numbers = np.full(max(map(ord, self.symbols)) + 1, -1, np.int32)
         numbers[[ord(symbol) for symbol in self.symbols]] = np.arange(len(self.symbols))
         return numbers
@@ -155,9 +158,9 @@ class Characters:
 
 
 class Bytes:
-    """The bytes of a file as they are, or of a text in UTF-8: 256 symbols, none of them unknown.
+    """The bytes of a file, or of a text in UTF-8: 256 symbols, so that none is unknown.
 
-    The byte-order mark, the line ends and what is no UTF-8 are kept.
+    Byte-order marks, line ends and bytes that are not UTF-8 are kept.
     """
 
     level = "byte"
@@ -177,8 +180,7 @@ class Bytes:
 
 
 class BytePairs:
-    """Byte-pair encoding (Sennrich, Haddow and Birch, 2016) over bytes, so that nothing is
-    unknown."""
+    """Byte-pair encoding (Sennrich, Haddow and Birch, 2016) over bytes: no symbol is unknown."""
 
     level = "bpe"
 
@@ -188,7 +190,7 @@ class BytePairs:
 
     @classmethod
     def of(cls, text: str, size: int = 0) -> "BytePairs":
-        """Trained on a text, line by line; `size` symbols, or `BPE_SIZE` if 0.
+        """A tokenizer trained on the lines of a text, with `size` symbols, or `BPE_SIZE` if 0.
 
         Raises:
           UserError: if `size` has no room for the 256 bytes.
@@ -213,7 +215,7 @@ class BytePairs:
 
     @classmethod
     def loaded(cls, text: str) -> "BytePairs":
-        """From the JSON of `dump`, as text."""
+        """The tokenizer in the JSON text of `dump`."""
         from tokenizers import Tokenizer
 
         return cls(Tokenizer.from_str(text))
@@ -226,7 +228,7 @@ class BytePairs:
             text.encode()
         except UnicodeEncodeError as error:
             shown = text[error.start]
-            raise UserError(f"{shown!r} at place {error.start} is no UTF-8") from None
+            raise UserError(f"{shown!r} at place {error.start} is not UTF-8") from None
         lines = self._inner.encode_batch(text.splitlines(keepends=True))
         return np.array([token for line in lines for token in line.ids], np.int32)
 
@@ -245,12 +247,12 @@ def make_tokenizer(level: str, train: str, size: int = 0, heldout: Iterable[str]
 
     Args:
       level: one of `LEVELS`.
-      train: the text.
-      size: the most symbols there may be, for words and byte pairs.
-      heldout: texts that are to be encoded, too; none of their symbols gets a number.
+      train: the training text.
+      size: the most symbols, for words and byte pairs.
+      heldout: texts that will be encoded, too; their symbols are not added to the vocabulary.
 
     Raises:
-      UserError: for an unknown level or a size that makes no sense.
+      UserError: if the level is unknown, or the size does not fit it.
     """
     if level == "word":
         return Words.of(train, size)
@@ -264,7 +266,7 @@ def make_tokenizer(level: str, train: str, size: int = 0, heldout: Iterable[str]
 
 
 def load_tokenizer(dumped: dict[str, Any]) -> Tokenizer:
-    """Undoes `Tokenizer.dump`."""
+    """The tokenizer that `Tokenizer.dump` returned."""
     level = dumped["level"]
     if level == "bpe":
         return BytePairs.loaded(json.dumps(dumped["tokenizer"]))
@@ -274,7 +276,7 @@ def load_tokenizer(dumped: dict[str, Any]) -> Tokenizer:
 
 
 def split_words(text: str) -> list[str]:
-    """The words of every line and `<eos>` after each, of empty lines too."""
+    """The words of a text, with `<eos>` after every line, empty lines included."""
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()

@@ -1,4 +1,4 @@
-"""Supervised learning from tables and images, with perceptrons and small convolutional nets."""
+"""The MLP workload: supervised learning from tables and images."""
 
 from research.mlp.config import Config, HParams, check_flags
 from research.mlp.presets import PRESETS, Preset

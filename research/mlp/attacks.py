@@ -1,4 +1,4 @@
-"""Inputs moved a little so that a net errs: FGSM, PGD, and training on them.
+"""Adversarial examples: FGSM, PGD, and inputs for adversarial training.
 
 Shape letters: B rows, F features, M radii.
 """
@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-Slope = Callable[[jax.Array], jax.Array]  # [B, F] -> d loss of each row / d the row, [B, F]
-Errors = Callable[[jax.Array], jax.Array]  # [B, F] -> how wrong the net is about each row, [B]
+InputGradient = Callable[[jax.Array], jax.Array]  # [B, F] -> gradient of each row's loss, [B, F]
+Errors = Callable[[jax.Array], jax.Array]  # [B, F] -> error of each row, [B]
 
 
 class Box(NamedTuple):
-    """How far rows may be moved, in the units that the net reads.
+    """The set of allowed perturbations, in the units that the net reads.
 
     Attributes:
-      radius: float32 [F], of each feature: the ball of the maximum norm that is attacked.
-      low, high: float32 [F], between what any row lies.
+      radius: float32 [F], of the ball in the maximum norm around a row, by feature.
+      low, high: float32 [F], the bounds of every row.
     """
 
     radius: jax.Array
@@ -27,66 +27,76 @@ class Box(NamedTuple):
     high: jax.Array
 
     def nearest(self, moved_BxF: jax.Array, x_BxF: jax.Array) -> jax.Array:
-        """What is in the box around `x_BxF` and nearest to `moved_BxF`."""
+        """The projection of `moved_BxF` onto the box around `x_BxF`."""
         radius = self.radius[None, :]
         inside = jnp.clip(moved_BxF, x_BxF - radius, x_BxF + radius)
         return jnp.clip(inside, self.low[None, :], self.high[None, :])
 
 
-def fgsm(slope: Slope, x_BxF: jax.Array, box: Box) -> jax.Array:
-    """One step as long as the radius along the signs of the slope (Goodfellow, Shlens and Szegedy,
-    2015, section 4): float32 [B, F]."""
-    return box.nearest(x_BxF + box.radius[None, :] * jnp.sign(slope(x_BxF)), x_BxF)
+def fgsm(input_gradient: InputGradient, x_BxF: jax.Array, box: Box) -> jax.Array:
+    """FGSM examples, float32 [B, F]: one step of the radius along the sign of the input gradient.
+
+    Reference: Goodfellow, Shlens and Szegedy (2015), section 4.
+    """
+    return box.nearest(x_BxF + box.radius[None, :] * jnp.sign(input_gradient(x_BxF)), x_BxF)
 
 
-def pgd_step(slope: Slope, at_BxF: jax.Array, x_BxF: jax.Array, box: Box, steps: int) -> jax.Array:
-    """One of `steps` steps along the signs of the slope, then back into the box (Madry et al.,
-    2018, section 2.1). It is 2.5 / steps of the radius long, so that all of it can be crossed; 1.25
-    where it is the only one (Wong, Rice and Kolter, 2020)."""
+def pgd_step(
+    input_gradient: InputGradient, at_BxF: jax.Array, x_BxF: jax.Array, box: Box, steps: int
+) -> jax.Array:
+    """The points after one PGD step: along the sign of the input gradient, then projected.
+
+    A step is 2.5 / steps of the radius long, so that `steps` of them can cross the box (Madry et
+    al., 2018, section 2.1); a single step is 1.25 radii long (Wong, Rice and Kolter, 2020).
+    """
     length = 1.25 if steps == 1 else 2.5 / steps
-    moved = at_BxF + length * box.radius[None, :] * jnp.sign(slope(at_BxF))
+    moved = at_BxF + length * box.radius[None, :] * jnp.sign(input_gradient(at_BxF))
     return box.nearest(moved, x_BxF)
 
 
 def random_start(x_BxF: jax.Array, box: Box, key: jax.Array) -> jax.Array:
-    """A point of the box, drawn evenly."""
+    """Random points, uniform in the box around each row."""
     shift = jax.random.uniform(key, x_BxF.shape, jnp.float32, -1.0, 1.0)
     return box.nearest(x_BxF + box.radius[None, :] * shift, x_BxF)
 
 
-def adversarial(slope: Slope, x_BxF: jax.Array, box: Box, steps: int, key: jax.Array) -> jax.Array:
-    """What adversarial training learns from: `steps` of PGD from a random start; with one, FGSM as
-    Wong, Rice and Kolter (2020) do it. Nothing is differentiated through it."""
+def adversarial(
+    input_gradient: InputGradient, x_BxF: jax.Array, box: Box, steps: int, key: jax.Array
+) -> jax.Array:
+    """Training inputs after `steps` of PGD from a random start, without a gradient.
+
+    With one step it is the FGSM of Wong, Rice and Kolter (2020).
+    """
     at = random_start(x_BxF, box, key)
     for _ in range(steps):
-        at = pgd_step(slope, at, x_BxF, box, steps)
+        at = pgd_step(input_gradient, at, x_BxF, box, steps)
     return lax.stop_gradient(at)
 
 
 def attack(
-    slope: Slope,
+    input_gradient: InputGradient,
     errors: Errors,
     x_BxF: jax.Array,
     radii_M: jax.Array,
     box: Box,
     steps: int,
     key: jax.Array,
-    other_slope: Slope | None = None,
+    other_gradient: InputGradient | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """How wrong a net can be made about each row, by FGSM and by PGD.
+    """The largest error of each row under FGSM and under PGD, for every radius.
 
-    PGD starts from FGSM's point and from a random one, and the worst of all points it comes to
-    counts, FGSM's and those of smaller radii, which lie in every larger box, included: so it is
-    never weaker than FGSM and never grows weaker with the radius.
+    PGD starts from FGSM's point and from a random one. It keeps the worst of all points that it
+    visits, including FGSM's and those of smaller radii, so it is never weaker than FGSM and never
+    weaker at a larger radius.
 
     Args:
-      slope, errors: of the net.
-      x_BxF: rows.
+      input_gradient, errors: of the net.
+      x_BxF: the rows to attack.
       radii_M: in increasing order; each multiplies the radius of `box`.
-      box: of radius 1.
-      steps: of PGD, from each start.
-      key: typed; of the random starts.
-      other_slope: that PGD follows from those; `slope` if not given.
+      box: the box of radius 1.
+      steps: PGD steps from each start.
+      key: typed key of the random starts.
+      other_gradient: what PGD follows from the random starts; `input_gradient` if None.
 
     Returns:
       Errors under FGSM and under PGD, float32 [M, B] each.
@@ -95,7 +105,7 @@ def attack(
     def one_radius(worst_B: jax.Array, radius_and_key: Any) -> Any:
         radius, start_key = radius_and_key
         around = box._replace(radius=radius * box.radius)
-        fast_BxF = fgsm(slope, x_BxF, around)
+        fast_BxF = fgsm(input_gradient, x_BxF, around)
         fast_B = errors(fast_BxF)
         worst_B = jnp.maximum(worst_B, fast_B)
         starts = fast_BxF, random_start(x_BxF, around, start_key)
@@ -104,7 +114,9 @@ def attack(
             points, worst_B = carry
             points = tuple(
                 pgd_step(some, at, x_BxF, around, steps)
-                for some, at in zip((slope, other_slope or slope), points, strict=True)
+                for some, at in zip(
+                    (input_gradient, other_gradient or input_gradient), points, strict=True
+                )
             )
             for at in points:
                 worst_B = jnp.maximum(worst_B, errors(at))

@@ -1,4 +1,4 @@
-"""What a net looks at: integrated gradients, and what is lost when a column is shuffled.
+"""Feature attribution: integrated gradients and permutation importance.
 
 Shape letters: B rows, F features, C columns.
 """
@@ -15,55 +15,59 @@ from research.mlp.dataset import Dataset, Split
 from research.mlp.loss import accuracy, r2
 from research.mlp.task import make_model
 
-Output = Callable[[jax.Array], jax.Array]  # [B, F] -> one number a row, [B]
+Output = Callable[[jax.Array], jax.Array]  # [B, F] -> a scalar for each row, [B]
 
 
 def integrated_gradients(
     output: Output, x_BxF: jax.Array, baseline_F: jax.Array, steps: int
 ) -> jax.Array:
-    """How much each feature adds to `output` on the straight way from the baseline to the row:
+    """The integrated gradients of `output` along the straight line from the baseline to each row:
     `(x_i - x'_i) * integral of d output / d x_i` (Sundararajan, Taly and Yan, 2017, eq. 1).
 
-    The way is cut into `steps` pieces. The slope of a piece is taken from those at its ends, in the
-    proportion in which they make up for what the output changes by: exact where it has one bend, as
-    where one ReLU switches; an even mean would need some hundred times as many pieces.
+    The line is cut into `steps` pieces. The gradient on a piece is a weighted mean of those at its
+    ends, with the weight that reproduces the change of the output. This is exact if the output is
+    linear except for one kink, as where one ReLU switches; the trapezoidal rule needs about a
+    hundred times as many pieces.
 
     Returns:
-      float32 [B, F]; the sum over F is `output(x) - output(baseline)` (completeness, their
-      proposition 1) but for pieces whose change no such proportion explains.
+      float32 [B, F]. The sum over F is `output(x) - output(baseline)` (completeness, their
+      proposition 1), except for pieces whose change no weight in [0, 1] reproduces.
     """
-    way_BxF = x_BxF - baseline_F[None, :]
-    slopes = jax.value_and_grad(
+    line_BxF = x_BxF - baseline_F[None, :]
+    value_and_gradient = jax.value_and_grad(
         lambda x: (lambda y_B: (jnp.sum(y_B), y_B))(output(x)), has_aux=True
     )
 
     def at(place: jax.Array | float) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Output, its slope, and the slope along the way."""
-        (_, output_B), slope_BxF = slopes(baseline_F[None, :] + place * way_BxF)
-        return output_B, slope_BxF, jnp.sum(slope_BxF * way_BxF, axis=1)
+        """The output, its input gradient, and its derivative along the line."""
+        (_, output_B), gradient_BxF = value_and_gradient(baseline_F[None, :] + place * line_BxF)
+        return output_B, gradient_BxF, jnp.sum(gradient_BxF * line_BxF, axis=1)
 
     def add(carry: tuple, step: jax.Array) -> tuple[tuple, None]:
-        (output_B, slope_BxF, along_B), total_BxF = carry
+        (output_B, gradient_BxF, along_B), total_BxF = carry
         end = at((step + 1) / steps)
         change_B, bend_B = steps * (end[0] - output_B), along_B - end[2]
         share_B = (change_B - end[2]) / jnp.where(bend_B == 0, 1, bend_B)
         share_Bx1 = jnp.where(bend_B == 0, 0.5, jnp.clip(share_B, 0, 1))[:, None]
-        return (end, total_BxF + share_Bx1 * slope_BxF + (1 - share_Bx1) * end[1]), None
+        return (end, total_BxF + share_Bx1 * gradient_BxF + (1 - share_Bx1) * end[1]), None
 
     def add_some(carry: tuple, some: jax.Array) -> tuple[tuple, None]:
         start, total_BxF = carry
         (end, some_BxF), _ = lax.scan(add, (start, jnp.zeros_like(x_BxF)), some)
         return (end, total_BxF + some_BxF), None
 
-    # Sums of sums: one long sum of small numbers would lose what many pieces gain.
+    # Partial sums: one long sum of small numbers would lose the precision that many pieces gain.
     pieces = jnp.arange(steps, dtype=jnp.float32).reshape(-1, math.gcd(steps, 64))
     (_, total_BxF), _ = lax.scan(add_some, (at(0.0), jnp.zeros_like(x_BxF)), pieces)
-    return way_BxF * total_BxF / steps
+    return line_BxF * total_BxF / steps
 
 
 def make_output(config: Config, shared: Dataset, params: object, labels_B: jax.Array) -> Output:
-    """What is explained: the logit of each row's true class (of two classes, that of class 1
-    against class 0); of numbers the prediction, in the unit of the target."""
+    """The output to explain: a function of rows, [B, F] -> [B].
+
+    It is the logit of each row's true class; for two classes, the logit of class 1 against class 0;
+    for regression, the prediction in the unit of the target.
+    """
     model = make_model(config, shared)
 
     def output(x_BxF: jax.Array) -> jax.Array:
@@ -79,14 +83,14 @@ def make_output(config: Config, shared: Dataset, params: object, labels_B: jax.A
 def explain(
     config: Config, shared: Dataset, params: object, rows: Split, steps: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Integrated gradients of rows as the net reads them, from the mean of the training part.
+    """Integrated gradients of standardized rows, with the mean of the training part as baseline.
 
     Returns:
-      float32 [B, F], and the completeness gap of each row as a share of the difference of outputs,
-      or of 1 where that is smaller, float32 [B].
+      float32 [B, F], and the completeness gap of each row, float32 [B], relative to the difference
+      of outputs, or to 1 where that is smaller.
     """
     x_BxF, labels_B = shared.standardized(rows.x), jnp.asarray(rows.y)
-    baseline_F = jnp.zeros(x_BxF.shape[1], jnp.float32)  # what standardizing makes of the mean
+    baseline_F = jnp.zeros(x_BxF.shape[1], jnp.float32)  # the mean, standardized
     output = make_output(config, shared, params, labels_B)
     attributions_BxF = integrated_gradients(output, x_BxF, baseline_F, steps)
     difference_B = output(x_BxF) - output(baseline_F[None, :])
@@ -103,20 +107,21 @@ def permutation_importance(
     repeats: int,
     key: jax.Array,
 ) -> jax.Array:
-    """How much worse a net is when the values of one column are dealt out to other rows (Breiman,
-    2001; Fisher, Rudin and Dominici, 2019).
+    """The permutation importance of each column: the score lost when its values are shuffled.
 
     Args:
-      config: of the net.
+      config: the config of the net.
       shared: the data.
-      params: of the run.
-      rows: to be predicted.
-      members_CxF: bool, the features that each column consists of, which stay together.
-      repeats: how often each is shuffled; the mean is returned.
+      params: the params of the run.
+      rows: the rows to predict.
+      members_CxF: bool, the features that each column consists of, which are shuffled together.
+      repeats: how many shuffles are averaged.
       key: typed.
 
     Returns:
-      float32 [C]: what is lost of the accuracy, or of numbers of R^2.
+      float32 [C]: the loss of accuracy, or of R^2 for regression.
+
+    References: Breiman (2001); Fisher, Rudin and Dominici (2019).
     """
     model, x_BxF, y_B = make_model(config, shared), shared.standardized(rows.x), jnp.asarray(rows.y)
 

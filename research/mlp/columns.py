@@ -1,6 +1,7 @@
-"""Columns of files, CSV, TSV and Parquet: cells become numbers or words, by one rule for what is
-missing. What the cells of a text file mean is defined in `exported_predict`, since exported
-programs read tables, too.
+"""Columns of CSV, TSV and Parquet files: cells are parsed as numbers or words, or are missing.
+
+How the cells of a text file are read is defined in `exported_predict`, since exported programs read
+tables, too. `pandas.read_csv` does not fit: it pads short rows, and tells no line numbers.
 
 Shape letters: N rows.
 """
@@ -26,51 +27,51 @@ from research.mlp.exported_predict import (
     read_lines,
 )
 
-Rule = Mapping[str, Any]  # of what is missing, as `is_missing_word` describes it; JSON types
+MissingRule = Mapping[str, Any]  # which words are missing cells, see `is_missing_word`; JSON types
 
-MISSING_IN_TEXT: Rule = {
+MISSING_IN_TEXT: MissingRule = {
     "words": ["?", "n/a", "na", "nan", "none", "null"], "any_case": True, "numbers": ["-"],
 }  # fmt: skip
-MISSING_IN_PARQUET: Rule = {"words": [], "any_case": False, "numbers": []}  # it has its own nulls
+MISSING_IN_PARQUET: MissingRule = {"words": [], "any_case": False, "numbers": []}  # it has nulls
 
 
 class Column(NamedTuple):
-    """One column.
+    """A column of numbers or of words.
 
     Attributes:
-      name: of the column.
-      values: float64 [N], NaN where missing; or words, object [N], None where missing.
-      taken: word -> how many cells are missing because it stands there.
-      truth: whether the numbers were True and False.
+      name: the name of the column.
+      values: numbers, float64 [N], NaN where missing; or words, object [N], None where missing.
+      missing_words: word -> how many cells hold it and count as missing.
+      truth: whether the numbers were True and False in the file.
     """
 
     name: str
     values: np.ndarray
-    taken: Mapping[str, int] = {}
+    missing_words: Mapping[str, int] = {}
     truth: bool = False
 
     @property
     def is_words(self) -> bool:
-        """Whether its values are words, not numbers."""
+        """Whether the values are words."""
         return self.values.dtype == object
 
     @property
     def missing(self) -> np.ndarray:
-        """bool [N]."""
+        """Which values are missing: bool [N]."""
         return np.asarray(pd.isna(self.values))
 
     def take(self, rows: np.ndarray) -> "Column":
-        """The column of some rows, in that order."""
+        """The column restricted to some rows, in the given order."""
         return self._replace(values=self.values[rows])
 
 
 class Cells(NamedTuple):
-    """A column as the file has it.
+    """The cells of one column, not yet parsed.
 
     Attributes:
-      name: of the column.
-      values: words of a text file, without spaces around them; a pandas Series of a Parquet file.
-      lines: the number of each one's line; None in a Parquet file.
+      name: the name of the column.
+      values: stripped words of a text file; a pandas Series of a Parquet file.
+      lines: the line number of each cell; None for a Parquet file.
     """
 
     name: str
@@ -78,27 +79,27 @@ class Cells(NamedTuple):
     lines: Sequence[int] | None
 
     def place(self, row: int) -> str:
-        """Where an error says that a cell is."""
+        """The location of a cell, for errors."""
         where = f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
-        return f"{where}, {title(self.name)}"
+        return f"{where}, {column_title(self.name)}"
 
 
-def title(name: str) -> str:
-    """What errors call a column."""
+def column_title(name: str) -> str:
+    """The name of a column in errors and notes."""
     return f"column {name}" if name else "the column without a name"
 
 
 class BadColumn(Exception):
-    """A column that is neither numbers nor categories; the text names it and says why."""
+    """A column is neither numbers nor categories; the text names it and says why."""
 
 
-def missing_rule(given: Sequence[str], path: str) -> Rule:
-    """What is missing in the cells of a file, beside those that are empty.
+def missing_rule(given: Sequence[str], path: str) -> MissingRule:
+    """The rule for which cells of a file count as missing, besides empty ones.
 
     Args:
-      given: the words that are, written as in the file; none: of a text file `MISSING_IN_TEXT`,
-        of a Parquet file none.
-      path: of the file.
+      given: the words of missing cells, written as in the file. If empty, the rule is
+        `MISSING_IN_TEXT` or, for a Parquet file, `MISSING_IN_PARQUET`.
+      path: the path of the file.
     """
     if given:
         return {"words": [word.strip() for word in given], "any_case": False, "numbers": []}
@@ -111,7 +112,7 @@ def is_parquet(path: str) -> bool:
 
 
 def read_cells(path: str) -> list[Cells]:
-    """All columns of a file as they stand there.
+    """All columns of a file, not yet parsed.
 
     Raises:
       UserError: if it is missing, empty or ragged.
@@ -139,20 +140,25 @@ def _read_parquet(path: str) -> list[Cells]:
     return [Cells(name, frame.iloc[:, at], None) for at, name in enumerate(names)]
 
 
-def parse(cells: Cells, rule: Rule, like: Column | None = None) -> Column:
-    """A column of numbers or of words.
+def parse(cells: Cells, rule: MissingRule, like: Column | None = None) -> Column:
+    """The column that the cells hold: numbers or words.
 
     Args:
-      cells: of the file.
-      rule: of what is missing.
-      like: the same column of the training file, whose kind this one has, too; None: it is numbers
-        if all cells are, words if at most half of them are.
+      cells: the cells of the column.
+      rule: which cells are missing.
+      like: the same column of the training file, which determines the kind. If None, the column is
+        numbers if all cells are, and words if at most half of them are numbers.
 
     Raises:
-      BadColumn: if it is of another kind, or a number is too large.
+      BadColumn: if a cell is not of that kind, or a number is too large.
     """
-    if not isinstance(cells.values, pd.Series):
-        return _parse_words(cells, list(cells.values), rule, like)
+    if isinstance(cells.values, pd.Series):
+        return _parse_series(cells, rule, like)
+    return _parse_words(cells, list(cells.values), rule, like)
+
+
+def _parse_series(cells: Cells, rule: MissingRule, like: Column | None) -> Column:
+    """The column of a Parquet file, by the types of its values."""
     types, series = pd.api.types, cells.values
     known = series.notna()
     some = series[known]
@@ -170,14 +176,18 @@ def parse(cells: Cells, rule: Rule, like: Column | None = None) -> Column:
             return _as_words(cells, [word.strip() for word in words], rule)
         return _parse_words(cells, [word.strip() for word in words], rule, like)
     else:
-        raise BadColumn(f"{title(cells.name)}: its {series.dtype} is neither numbers nor words")
+        raise BadColumn(
+            f"{column_title(cells.name)}: its {series.dtype} is neither numbers nor words"
+        )
     if like is not None and like.is_words and known.any():
-        raise BadColumn(f"{title(cells.name)}: numbers, and words in the file to train on")
+        raise BadColumn(
+            f"{column_title(cells.name)}: holds numbers, but words in the training file"
+        )
     _check_size(cells, column.values)
     return column._replace(truth=truth)
 
 
-def _parse_words(cells: Cells, words: list[str], rule: Rule, like: Column | None) -> Column:
+def _parse_words(cells: Cells, words: list[str], rule: MissingRule, like: Column | None) -> Column:
     if like is not None and like.is_words:
         return _as_words(cells, words, rule)
     is_missing = is_missing_word(rule, among_numbers=True)
@@ -198,7 +208,7 @@ def _parse_words(cells: Cells, words: list[str], rule: Rule, like: Column | None
     return Column(cells.name, values, _count(words, is_missing))
 
 
-def _as_words(cells: Cells, words: list[str], rule: Rule) -> Column:
+def _as_words(cells: Cells, words: list[str], rule: MissingRule) -> Column:
     is_missing = is_missing_word(rule, among_numbers=False)
     values = np.array([None if is_missing(word) else word for word in words], object)
     return Column(cells.name, values, _count(words, is_missing))
@@ -217,16 +227,16 @@ def _check_size(cells: Cells, values: np.ndarray) -> None:
 
 
 def join(column: Column, more: Column) -> Column:
-    """A column of two files, one under the other."""
+    """The column of two files, `more` appended."""
     values = more.values.astype(column.values.dtype)
     if column.is_words:
         values[more.missing] = None
-    taken = dict(Counter(column.taken) + Counter(more.taken))
-    return column._replace(values=np.concatenate([column.values, values]), taken=taken)
+    counts = dict(Counter(column.missing_words) + Counter(more.missing_words))
+    return column._replace(values=np.concatenate([column.values, values]), missing_words=counts)
 
 
-def why_text(column: Column) -> str:
-    """Why words are text and no categories: nearly every row has its own. "" where they are not."""
+def text_reason(column: Column) -> str:
+    """Why a column of words is text: it has too many different words; "" if it is categories."""
     if not column.is_words:
         return ""
     words = column.values[~column.missing]
@@ -237,8 +247,7 @@ def why_text(column: Column) -> str:
 
 
 def number_like(column: Column) -> str:
-    """A word that resembles a number, as 1,200 and 12% do, if most words of a column are numbers
-    or resemble them; "" where they do not."""
+    """A word that resembles a number, such as 1,200 or 12%, if most words of a column do; or ""."""
     if not column.is_words:
         return ""
     words = sorted(set(column.values[~column.missing]))
@@ -248,7 +257,7 @@ def number_like(column: Column) -> str:
 
 
 def _resembles_number(word: str) -> bool:
-    """Whether it is a number but for separators, currency, percent signs and other digits."""
+    """Whether a word is a number apart from separators, currency signs and non-ASCII digits."""
     word = unicodedata.normalize("NFKC", word)
     word = "".join(str(unicodedata.decimal(letter, letter)) for letter in word)
     bare = re.sub(r"[\s,_'\u2019%$\u20ac\u00a3\u00a5]", "", word)

@@ -1,4 +1,4 @@
-"""What an MLP is compiled from, and what each run may have its own value of."""
+"""The config and the hyper-parameters of the MLP."""
 
 import dataclasses
 from typing import Any
@@ -19,7 +19,7 @@ CLASS_WEIGHTS = ("none", "balanced")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What is compiled into the program."""
+    """The static config of the MLP: another value is another program."""
 
     data: str = field("digits", DATA_HELP)
     target: str = field("", "the column of a file to predict")
@@ -33,10 +33,10 @@ class Config:
     target_type: str = field("auto", "one of " + ", ".join(TARGET_TYPES))
     min_category: int = field(1, "categories with fewer training rows become one", low=1)
     hidden: tuple[int, ...] = field((128,), "widths of the hidden layers, such as 128 or 64x32")
-    channels: tuple[int, ...] = field((), "filters of convolutions before them, such as 16x32")
+    channels: tuple[int, ...] = field((), "filters of 3x3 convolutions before those, such as 16x32")
     activation: str = field("relu", "one of " + ", ".join(ACTIVATIONS))
     layer_norm: bool = field(False, "normalize hidden layers before the activation")
-    residual: bool = field(False, "hidden layers as wide as what they read add to it")
+    residual: bool = field(False, "hidden layers add their input, if it is as wide")
     loss: str = field("auto", "auto (by the target), or one of " + ", ".join(losses.LOSSES))
     class_weights: str = field("none", "of the loss: none, or balanced (rare classes weigh more)")
     optimizer: str = field("adam", "adam (AdamW) or sgd (with momentum)")
@@ -70,30 +70,30 @@ class Config:
 
     @property
     def choice(self) -> DataChoice:
-        """The data."""
+        """The fields that choose the data."""
         return DataChoice(**{name: getattr(self, name) for name in DataChoice._fields})
 
 
 @struct.dataclass
 class HParams:
-    """What every run may have its own value of."""
+    """The hyper-parameters of a run: traced, each may differ between runs."""
 
     learning_rate: float = field(1e-3, "step size", low=0, log=True)
     weight_decay: float = field(0.0, "decoupled decay of the kernels (AdamW)", low=0, log=True)
-    momentum: float = field(0.9, "of SGD; beta1 of Adam", low=0, below=1)
-    beta2: float = field(0.999, "of Adam", low=0, below=1)
+    momentum: float = field(0.9, "momentum of SGD; beta1 of Adam", low=0, below=1)
+    beta2: float = field(0.999, "beta2 of Adam", low=0, below=1)
     dropout: float = field(
         0.0, "rate at which hidden units are dropped", low=0, below=1, zero_is_off=True
     )
     label_noise: float = field(
-        0.0, "share of wrong training labels; of numbers, the noise's deviation",
+        0.0, "share of wrong training labels; for regression, the standard deviation of the noise",
         low=0, high=1, zero_is_off=True,
     )  # fmt: skip
-    adversarial_radius: float = field(0.0, "how far --adversarial-steps may move", low=0)
+    adversarial_radius: float = field(0.0, "how far --adversarial-steps may move an input", low=0)
 
 
 def check_flags(given: Any) -> None:
-    """Whether values of config fields and of hyper-parameters make sense together.
+    """Checks that the config and the hyper-parameters of a sweep fit together.
 
     Raises:
       UserError: for adversarial training without a radius, or a radius without it.

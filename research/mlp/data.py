@@ -1,4 +1,4 @@
-"""What the MLP learns from: a table or images in three parts, encoded, inspected, recorded.
+"""The data of the MLP: a table or images, split into three parts, encoded and inspected.
 
 Shape letters: N rows, F features, K classes.
 """
@@ -19,28 +19,25 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError, shortlist
 from research.mlp import data_quality
-from research.mlp.columns import number_like, title
+from research.mlp.columns import column_title, number_like
 from research.mlp.dataset import BUNDLED, DataChoice, Dataset, Split
-from research.mlp.encoding import encode
+from research.mlp.encoding import Encoded, encode
 from research.mlp.images import IMAGES, Images, load_images
 from research.mlp.tables import Table, read_bundled, read_files
 
-MOST_ROWS_NAMED = 20_000  # in the record; of more there is a digest
-
-
-def load_dataset(name: str, target: str = "", split_seed: int = 0, **how: Any) -> Any:
-    """`load` by words."""
-    return load(DataChoice(name, target, split_seed=split_seed, **how))
+MOST_ROWS_NAMED = 20_000  # beyond, the manifest holds a digest of the row indices
 
 
 @cache
 def load(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
-    """The data in three parts of 60, 20 and 20%, stratified by class; where there is a test part
-    already, the rest is cut into 75 and 25%, of images into 5/6 and 1/6.
+    """The data set that was chosen, and facts about it for the manifest.
+
+    The parts hold 60, 20 and 20% of the rows, stratified by class. If the data comes with a test
+    part, the rest is split 75 to 25%, or 5/6 to 1/6 for named images.
 
     Returns:
-      The data set, and what the run folder records of it: the rows of each part (numbers in the
-      order of the table), how each column was encoded, a checksum, what was found (`notes`).
+      The data set, and its facts: the row indices of each part, how each column was encoded, a
+      checksum, and the `notes` of the checks.
 
     Raises:
       UserError: if there is no such data, or it cannot be used.
@@ -51,20 +48,20 @@ def load(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
 
 
 def read_table(choice: DataChoice) -> tuple[Table, dict[str, np.ndarray]]:
-    """A table that is no images by name, and the rows of each part.
+    """The table that was chosen, and the row indices of each part.
 
     Raises:
       UserError: if there is no such table, or it cannot be used.
     """
     table = read_bundled(choice.data) if choice.data in BUNDLED else _read_files(choice)
-    rows = _split_rows(table.y, bool(table.class_names), table.tests, 0.25, choice.split_seed)
+    rows = _split_rows(table.y, bool(table.class_names), table.test_rows, 0.25, choice.split_seed)
     return table, rows
 
 
 def read_images(choice: DataChoice) -> tuple[Images, dict[str, np.ndarray]]:
-    """Images by name, and the rows of each part."""
+    """The named images that were chosen, and the row indices of each part."""
     images = load_images(choice.data)
-    return images, _split_rows(images.y, True, images.tests, 1 / 6, choice.split_seed)
+    return images, _split_rows(images.y, True, images.test_rows, 1 / 6, choice.split_seed)
 
 
 def _read_files(choice: DataChoice) -> Table:
@@ -79,7 +76,7 @@ def _read_files(choice: DataChoice) -> Table:
 
 
 def balanced(dataset: Dataset) -> Dataset:
-    """With weights of the classes by which each counts the same in the training part."""
+    """The data set with class weights that give every class the same total weight in training."""
     classes = np.arange(dataset.classes)
     weights: Any = compute_class_weight("balanced", classes=classes, y=dataset.train.y)
     return dataclasses.replace(dataset, class_weights=jnp.asarray(weights, jnp.float32))
@@ -98,26 +95,22 @@ def _load_table(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
     _check_classes(table, rows)
     encoded = encode(table, rows["train"], choice.min_category)
     y, y_mean, y_scale = _standardize_target(table, rows["train"])
-    bounds = _bounds(table, encoded.facts, encoded.radius)
     dataset = Dataset(
         **{part: Split(encoded.x[which], y[which]) for part, which in rows.items()},
         x_mean=jnp.zeros(len(encoded.features), jnp.float32),
         x_scale=jnp.ones(len(encoded.features), jnp.float32),
-        **bounds,
+        **_bounds(table, encoded.facts, encoded.radius),
         target_mean=jnp.float32(y_mean),
         target_scale=jnp.float32(y_scale),
         class_weights=jnp.ones(len(table.class_names), jnp.float32),
         classes=len(table.class_names),
         image=table.image,
     )
-    names = [column.name for column in table.columns]
-    columns = {name: np.flatnonzero(encoded.columns == i) for i, name in enumerate(names)}
-    found = data_quality.inspect(
-        encoded.x, y, rows, table.class_names, None if table.image else columns
-    )
+    columns = None if table.image else _features_of_columns(table, encoded)
+    found = data_quality.inspect(encoded.x, y, rows, table.class_names, columns)
     facts = {
         **_facts(choice, rows, table.class_names, found, table.left_out),
-        "missing": {"rule": dict(table.rule), "cells": table.taken},
+        "missing": {"rule": dict(table.rule), "cells": table.missing_words},
         "sha256": _sha256(*(_plain(column.values) for column in table.columns), table.y),
         "dropped_rows": table.dropped,
         "features": encoded.features,
@@ -129,26 +122,34 @@ def _load_table(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
     return dataset, facts
 
 
+def _features_of_columns(table: Table, encoded: Encoded) -> dict[str, np.ndarray]:
+    """The indices of the features that each column became, by its name."""
+    return {
+        column.name: np.flatnonzero(encoded.columns == index)
+        for index, column in enumerate(table.columns)
+    }
+
+
 def _notes(table: Table, target: str) -> list[str]:
-    """What reading the table took its cells for; lines."""
+    """Notes on how the cells of the table were read, one line each."""
     lines = []
     if table.dropped:
         lines.append(f"{table.dropped} rows without {target} are left out")
-    if table.taken:
-        lines.append(f"taken for missing: {_describe_taken(table)}; --missing names what is")
+    if table.missing_words:
+        lines.append(f"read as missing: {_describe_missing(table)}; --missing names other words")
     lines += [
-        f"{title(column.name)} looks like numbers but is read as words, such as {word!r}, and each "
-        "is a category: write 1200 or 0.5"
+        f"{column_title(column.name)} looks like numbers but is read as words, such as "
+        f"{word!r}, and each is a category: write 1200 or 0.5"
         for column in table.columns
         if (word := number_like(column))
     ]
     return [f"{table.source}: {line}" for line in lines]
 
 
-def _describe_taken(table: Table) -> str:
-    """Each word, in how many cells it stands, and of which columns."""
+def _describe_missing(table: Table) -> str:
+    """The words that counted as missing, with the number of cells and the columns of each."""
     columns: dict[str, dict[str, int]] = {}
-    for name, counts in table.taken.items():
+    for name, counts in table.missing_words.items():
         for word, count in counts.items():
             columns.setdefault(word, {})[name] = count
     lines = []
@@ -159,7 +160,7 @@ def _describe_taken(table: Table) -> str:
 
 
 def _load_images(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
-    """Pixels keep their bytes, and are standardized, by channel, where they are read."""
+    """Named images as uint8, with the mean and scale of each channel to standardize them later."""
     (images, rows), named = read_images(choice), IMAGES[choice.data]
     channels = images.x[rows["train"]].reshape(-1, named.shape[2])
     mean = np.tile(channels.mean(axis=0), images.x.shape[1] // named.shape[2])
@@ -210,7 +211,7 @@ def _facts(
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
-    """Words as bytes: an array of objects holds only where they are."""
+    """Values as bytes for a checksum: an object array would only give addresses."""
     if values.dtype != object:
         return values
     return np.frombuffer("\0".join("" if v is None else v for v in values).encode(), np.uint8)
@@ -224,10 +225,10 @@ def _sha256(*arrays: np.ndarray) -> str:
 
 
 def _split_rows(
-    y: np.ndarray, classifies: bool, tests: int, validation: float, split_seed: int
+    y: np.ndarray, classifies: bool, test_rows: int, validation: float, split_seed: int
 ) -> dict[str, np.ndarray]:
-    """Row numbers of each part. A class too small to be in every part cannot be stratified."""
-    drawn, test = np.split(np.arange(len(y)), [len(y) - tests])
+    """The row indices of each part, stratified unless a class is too small to be in every part."""
+    drawn, test = np.split(np.arange(len(y)), [len(y) - test_rows])
     counts = np.unique(y[drawn], return_counts=True)[1]
     stratify = classifies and counts.min() >= 5
 
@@ -235,29 +236,29 @@ def _split_rows(
         labels = y[rows] if stratify else None
         return train_test_split(rows, test_size=share, random_state=split_seed, stratify=labels)
 
-    rest, test = (drawn, test) if tests else split(drawn, 0.2)
+    rest, test = (drawn, test) if test_rows else split(drawn, 0.2)
     train, validation_rows = split(rest, validation)
     return {"train": train, "validation": validation_rows, "test": test}
 
 
 def _check_classes(table: Table, rows: Mapping[str, np.ndarray]) -> None:
-    """Every class is trained on.
+    """Checks that every class occurs in the training part.
 
     Raises:
-      UserError: naming those that are not.
+      UserError: naming the classes that do not.
     """
     unseen = sorted(set(range(len(table.class_names))) - set(table.y[rows["train"]].tolist()))
     if unseen:
         names = shortlist(table.class_names[k] for k in unseen)
         count = int(np.isin(table.y, unseen).sum())
         raise UserError(
-            f"{table.source}: no training row is of class {names} of the target, and {count} "
-            "others are: leave those out, or give another --split-seed"
+            f"{table.source}: no training row is of class {names} of the target, but {count} "
+            "other rows are: leave these out, or give another --split-seed"
         )
 
 
 def _standardize_target(table: Table, train: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """The target as it is learnt, its zero and its unit."""
+    """The target to train on, and the mean and scale that standardized it."""
     if table.class_names:
         return table.y.astype(np.int32), 0.0, 1.0
     scaler: Any = StandardScaler().fit(table.y[train, None])
@@ -266,7 +267,7 @@ def _standardize_target(table: Table, train: np.ndarray) -> tuple[np.ndarray, fl
 
 
 def _bounds(table: Table, facts: list[dict[str, Any]], radius: np.ndarray) -> dict[str, Any]:
-    """Where an attack may go: anywhere, or from black to white."""
+    """The bounds and the radius of attacks: unbounded, or from black to white for images."""
     low, high = np.full(len(radius), -np.inf), np.full(len(radius), np.inf)
     if table.image:
         mean = np.array([fact["mean"][0] for fact in facts])

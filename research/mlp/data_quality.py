@@ -1,4 +1,4 @@
-"""What the user should know of a table before a net is trained on it.
+"""Checks of a data set before training: constant columns, leaks, duplicates, class imbalance.
 
 Shape letters: N rows, F features.
 """
@@ -12,14 +12,14 @@ from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from research.errors import shortlist
-from research.mlp.columns import title
-from research.mlp.unusable import drop_flag
+from research.mlp.column_problems import drop_flag
+from research.mlp.columns import column_title
 
-LOOKED_AT = 2_000  # training rows, to find leaks in
-MOST_COLUMNS = 300  # to look for leaks in
-FOLDS = 3  # predicted from the others
-LEAK = 0.99  # how well a column that leaks the target predicts it alone
-UNEVEN = 3.0  # so many times as many rows of one class as of another are worth a line
+LOOKED_AT = 2_000  # training rows that are searched for leaks
+MOST_COLUMNS = 300  # beyond, leaks are not searched for
+FOLDS = 3  # of the cross-validation
+LEAK = 0.99  # score from which on a single column counts as a leak of the target
+UNEVEN = 3.0  # ratio of class sizes that is worth a note
 
 Report = dict[str, Any]  # JSON types
 
@@ -31,20 +31,20 @@ def inspect(
     class_names: Sequence[str],
     columns: Mapping[str, np.ndarray] | None = None,
 ) -> Report:
-    """Looks for what makes results worse than they seem, or better.
+    """A report on what makes results misleading.
 
     Args:
       x: [N, F], the features as the net reads them.
-      y: classes 0 to K - 1, or numbers.
-      rows: part -> its rows.
-      class_names: empty for numbers.
-      columns: name -> its features; None: features have no meaning by themselves, as pixels.
+      y: classes 0 to K - 1, or a regression target.
+      rows: part -> row indices.
+      class_names: empty for regression.
+      columns: column -> its features; None if single features have no meaning, as pixels.
 
     Returns:
-      `columns`: how many there are. `constant`: columns that are the same in all training rows.
-      `leaks`: column -> how well it predicts the target alone. `duplicates`: part -> how many of
-      its rows stand among the training rows. `contradictions`: training rows whose like has another
-      target. `class_rows`: class -> training rows.
+      `columns`: the number of columns. `constant`: columns with one value in all training rows.
+      `leaks`: column -> the score of predicting the target from it alone. `duplicates`: part -> how
+      many of its rows are also training rows. `contradictions`: how many training rows have the
+      features of another, but another target. `class_rows`: class -> number of training rows.
     """
     train = rows["train"]
     known = columns or {}
@@ -58,30 +58,30 @@ def inspect(
 
 
 def describe(report: Report, table: str, left_out: Sequence[str] | None = None) -> list[str]:
-    """A line for each thing that was found.
+    """The notes of a report, one line each.
 
     Args:
-      report: of `inspect`.
-      table: what the lines call it.
-      left_out: the columns that are left out already; None: none can be.
+      report: as `inspect` returns it.
+      table: the name of the data, which begins each line.
+      left_out: the columns that --drop names already; None if --drop does not apply.
     """
     lines = []
     if constant := report["constant"]:
-        lines.append(f"the same in all training rows, and so of no use: {shortlist(constant)}")
+        lines.append(f"constant in the training rows: {shortlist(constant)}")
     if leaks := report["leaks"]:
         lines.append(_describe_leaks(leaks, left_out, report["columns"]))
     for part, count in report["duplicates"].items():
         if count:
-            rows = "row" if count == 1 else "rows"
-            lines.append(f"{count} {rows} of the {part} part also among the training rows")
+            rows, also = ("row", "is") if count == 1 else ("rows", "are")
+            lines.append(f"{count} {rows} of the {part} part {also} also in the training part")
     if count := report["contradictions"]:
-        lines.append(f"{count} training rows have the features of another with another target")
+        lines.append(f"{count} training rows have the features of another one, but another target")
     counts = report["class_rows"]
     if counts and max(counts.values()) >= UNEVEN * min(counts.values()):
         few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
         lines.append(
-            f"uneven classes: {counts[many]} training rows of {many}, {counts[few]} of {few}; look "
-            "at balanced accuracy, and try --class-weights balanced"
+            f"imbalanced classes: {counts[many]} training rows of {many}, {counts[few]} of {few}; "
+            "look at balanced accuracy, and try --class-weights balanced"
         )
     return [f"{table}: {line}" for line in lines]
 
@@ -89,7 +89,7 @@ def describe(report: Report, table: str, left_out: Sequence[str] | None = None) 
 def _describe_leaks(
     leaks: Mapping[str, float], left_out: Sequence[str] | None, columns: int
 ) -> str:
-    scores = [f"{title(name)} (score {score:.3f} of 1)" for name, score in leaks.items()]
+    scores = [f"{column_title(name)} (score {score:.3f} of 1)" for name, score in leaks.items()]
     line = f"alone, each of these predicts the target: {shortlist(scores)}. Do they leak it?"
     if len(leaks) == 1:
         line = f"alone, {scores[0]} predicts the target. Does it leak it?"
@@ -106,7 +106,7 @@ def _is_constant(x_NxF: np.ndarray) -> bool:
 def _find_leaks(
     x: np.ndarray, y: np.ndarray, classifies: bool, columns: Mapping[str, np.ndarray]
 ) -> dict[str, float]:
-    """Columns from which a small tree alone, or a line, predicts the target of other rows."""
+    """The columns that predict the target alone, by a small tree or a line: column -> score."""
     if len(columns) < 2 or len(columns) > MOST_COLUMNS:
         return {}
     some = np.random.default_rng(0).permutation(len(y))[:LOOKED_AT]
@@ -138,7 +138,7 @@ def _squared_correlation(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _find_copies(x: np.ndarray, y: np.ndarray, rows: Mapping[str, np.ndarray]) -> Report:
-    """Rows that the training part has as well, and training rows that contradict each other."""
+    """Counts of rows that are also training rows, and of contradicting training rows."""
     targets: dict[bytes, set[Any]] = {}
     for row in rows["train"]:
         targets.setdefault(x[row].tobytes(), set()).add(y[row].item())

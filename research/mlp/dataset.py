@@ -1,4 +1,4 @@
-"""What an MLP trains on, once it is read, and how one says which data that is.
+"""The arrays that an MLP trains on, and the choice of the data.
 
 Shape letters: N rows, F features, K classes.
 """
@@ -17,8 +17,12 @@ DATA_HELP = f"{', '.join([*BUNDLED, *IMAGES])}, or a CSV or Parquet file"
 
 
 class Split(NamedTuple):
-    """Rows of one part: x float32 [N, F], or uint8 where they are images by name; y int32 [N]
-    (classes) or float32 [N] (numbers)."""
+    """The rows of one part.
+
+    Attributes:
+      x: float32 [N, F]; uint8 for named images.
+      y: int32 [N] for classification, float32 [N] for regression.
+    """
 
     x: Any
     y: Any
@@ -26,20 +30,20 @@ class Split(NamedTuple):
 
 @struct.dataclass
 class Dataset:
-    """A table in three parts.
+    """A data set in three parts.
 
     Attributes:
       train, validation, test: `Split`s.
-      x_mean, x_scale: float32 [F], what standardizes a row that is uint8; those that are float32
-        are standardized already, by the training part.
-      x_low, x_high: float32 [F], between what a standardized row can lie.
-      radius: float32 [F], how far an attack of radius 1 moves each feature: a standard deviation;
-        of images, from black to white; 0 where it cannot move a little, as a category.
-      target_mean, target_scale: float32 scalars, zero and unit of a regression target; 0 and 1 for
-        classes.
-      class_weights: float32 [K], by which the loss of each class is multiplied.
+      x_mean, x_scale: float32 [F], for standardizing uint8 rows; float32 rows are standardized
+        already, by the training part.
+      x_low, x_high: float32 [F], the bounds of a standardized row.
+      radius: float32 [F], the radius 1 of an attack: one standard deviation of a numeric feature,
+        black to white for a pixel, 0 for a feature that is not continuous, such as a category.
+      target_mean, target_scale: float32 scalars that standardize a regression target; 0 and 1 for
+        classification.
+      class_weights: float32 [K], the weight of each class in the loss.
       classes: K; 0 for regression. Static.
-      image: (height, width, channels) where a row is an image; () where it is none. Static.
+      image: (height, width, channels) if a row is an image, else (). Static.
     """
 
     train: Split
@@ -57,7 +61,7 @@ class Dataset:
     image: tuple[int, ...] = struct.field(pytree_node=False, default=())
 
     def standardized(self, x: Any) -> jax.Array:
-        """Rows as the net reads them: float32."""
+        """Standardized rows, float32, as the net reads them."""
         x = jnp.asarray(x)
         if x.dtype != jnp.uint8:
             return x
@@ -65,7 +69,7 @@ class Dataset:
 
 
 class DataChoice(NamedTuple):
-    """Which data, and how it is read; the config's fields of these names."""
+    """The data and how it is read: the fields of these names of `Config`."""
 
     data: str
     target: str = ""

@@ -1,7 +1,10 @@
-"""Columns as numbers that a net can read: imputed, scaled and one-hot, by scikit-learn, fitted on
-the training rows alone.
+"""Tables encoded as float32 features: imputed, standardized and one-hot, by scikit-learn.
 
-Shape letters: N rows, F features, E numbers that one column becomes.
+Every transformer is fitted on the training rows alone. A `ColumnTransformer` gives the same
+numbers but other names, such as `missingindicator_x` and `x = infrequent_sklearn`, and the recorded
+facts and the error lines would need this loop over columns all the same.
+
+Shape letters: N rows, F features, E features of one column.
 """
 
 from typing import Any, NamedTuple
@@ -15,20 +18,20 @@ from research.errors import UserError
 from research.mlp.columns import Column
 from research.mlp.tables import Table
 
-NONE = "(missing)"  # a category of its own
-OTHER = "(other)"
+NONE = "(missing)"  # the category of missing words
+OTHER = "(other)"  # the category of rare and unknown words
 
 
 class Encoded(NamedTuple):
-    """A table as numbers.
+    """An encoded table.
 
     Attributes:
       x: float32 [N, F].
-      features: of each of the F, its name.
-      columns: int [F], the column that each comes from.
-      radius: float32 [F], how far one unit of that column moves it: 1 for a number, which is
-        counted in standard deviations then, 0 where it cannot move a little.
-      facts: of each column, how it was encoded; JSON types.
+      features: the name of each feature.
+      columns: int [F], the index of the column that each feature comes from.
+      radius: float32 [F], the radius 1 of an attack: 1 for a number, that is one standard
+        deviation; 0 for features that are not continuous.
+      facts: how each column was encoded; JSON types.
     """
 
     x: np.ndarray
@@ -39,17 +42,19 @@ class Encoded(NamedTuple):
 
 
 def encode(table: Table, train: np.ndarray, min_category: int = 1) -> Encoded:
-    """Numbers become standard scores, missing ones the median and a feature that says so; words
-    become one feature a category; the pixels of images keep their proportions.
+    """The encoded table: numbers standardized, words one-hot.
+
+    A missing number becomes the median, and gets an indicator feature if any training row lacks it;
+    a missing word is a category. The pixels of an image share one mean and scale.
 
     Args:
       table: all rows.
-      train: int [M], the rows to learn medians, means, scales and categories from.
-      min_category: categories with fewer training rows are one, `(other)`, and so are those that
-        the training rows do not have.
+      train: int [M], the rows that medians, means, scales and categories are fitted on.
+      min_category: categories with fewer training rows than this are merged into `(other)`, and so
+        are categories that the training rows lack.
 
     Raises:
-      UserError: naming a category that the training rows do not have, if min_category is 1.
+      UserError: naming a category that the training rows lack, if min_category is 1.
     """
     if table.image:
         return _encode_pixels(table, train)
@@ -71,7 +76,7 @@ def encode(table: Table, train: np.ndarray, min_category: int = 1) -> Encoded:
 
 
 def _encode_pixels(table: Table, train: np.ndarray) -> Encoded:
-    """One mean and one scale for all: a pixel that is rarely lit is not to be made loud."""
+    """Pixels with one mean and scale for all, so that rarely lit pixels are not amplified."""
     pixels = np.stack([column.values for column in table.columns], axis=1)
     mean, scale = float(pixels[train].mean()), float(pixels[train].std())
     names = [column.name for column in table.columns]
@@ -113,7 +118,7 @@ def _encode_words(
     if min_category == 1 and (unseen := sorted(set(words[:, 0]) - set(known))):
         raise UserError(
             f"{source}, column {column.name}: the category {unseen[0]!r} is in no training row; "
-            "--min-category 2 makes one of the rare ones and those, another --split-seed may help"
+            "--min-category 2 merges it with the rare ones, another --split-seed may help"
         )
     categories: Any = [known]
     encoder = OneHotEncoder(

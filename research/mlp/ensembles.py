@@ -1,5 +1,6 @@
-"""Runs of one setting that predict together (Lakshminarayanan, Pritzel and Blundell, 2017): they
-differ in nothing but the seed, and give their mean.
+"""Deep ensembles: the mean of the predictions of runs that differ in their seed alone.
+
+Reference: Lakshminarayanan, Pritzel and Blundell (2017).
 
 Shape letters: R runs, N rows, K classes.
 """
@@ -11,16 +12,16 @@ import numpy as np
 
 from research.mlp.scores import losses_by_row, score
 
-MOST_SIZES = 16  # that are looked at, of any number of runs
-DRAWS = 8  # orders in which runs come together
+MOST_SIZES = 16  # sizes of ensembles that are scored
+DRAWS = 8  # random orders of the runs
 
 
-class Together(NamedTuple):
-    """An ensemble.
+class Ensemble(NamedTuple):
+    """A scored ensemble.
 
     Attributes:
-      members: how many runs.
-      number: of the order that they come from.
+      members: the number of runs in it.
+      number: which of the random orders its runs come from.
       scores: metric -> value.
     """
 
@@ -30,37 +31,37 @@ class Together(NamedTuple):
 
 
 def average(predicted_RxNxK: np.ndarray) -> np.ndarray:
-    """[N, K]: the mean of the probabilities, or of the numbers."""
+    """The mean over runs of probabilities or of regression outputs: [N, K]."""
     return predicted_RxNxK.mean(axis=0, dtype=np.float64)
 
 
 def by_size(
     y_N: np.ndarray, predicted_RxNxK: np.ndarray, class_names: Sequence[str], seed: int = 0
-) -> Iterator[Together]:
-    """Ensembles of 1 to R runs, of every size or of 16 between.
+) -> Iterator[Ensemble]:
+    """Yields scored ensembles of 1 to R runs, of at most 16 different sizes.
 
-    Runs are put into 8 orders drawn at random; an ensemble of m runs is the first m of one. There
-    is one of all runs.
+    The runs are put into 8 random orders, and an ensemble of m runs is the first m of an order;
+    there is a single ensemble of all runs.
 
     Args:
-      y_N: targets.
-      predicted_RxNxK: of each run.
-      class_names: K of them; none for numbers.
-      seed: of the orders.
+      y_N: the targets.
+      predicted_RxNxK: the predictions of each run.
+      class_names: K names; empty for regression.
+      seed: seed of the random orders.
     """
     rng, runs = np.random.default_rng(seed), len(predicted_RxNxK)
     orders = [rng.permutation(runs) for _ in range(DRAWS)]
     for members in np.unique(np.geomspace(1, runs, MOST_SIZES).round().astype(int)).tolist():
         for number, order in enumerate(orders if members < runs else orders[:1]):
             found = score(y_N, average(predicted_RxNxK[order[:members]]), class_names)
-            yield Together(members, number, found)
+            yield Ensemble(members, number, found)
 
 
 def gains(y_N: np.ndarray, predicted_RxNxK: np.ndarray) -> dict[str, np.ndarray]:
-    """By how much the ensemble of all runs is better about each row than they are alone, on
-    average: name -> float64 [N], as `losses_by_row`; positive where it is better.
+    """The gain of the ensemble of all runs on each row: name -> float64 [N], as `losses_by_row`.
 
-    Of a convex loss, as log loss, Brier score and squared error are, no row's is negative (Jensen).
+    It is the mean loss of the single runs minus the loss of the ensemble. For a convex loss, such
+    as log loss, Brier score and squared error, it is never negative (Jensen's inequality).
     """
     alone = [losses_by_row(y_N, predicted_NxK) for predicted_NxK in predicted_RxNxK]
     together = losses_by_row(y_N, average(predicted_RxNxK))

@@ -1,6 +1,6 @@
-"""Trained nets as a program that predicts without this package.
+"""Export of trained nets as a program that predicts without this package.
 
-    schema.json          the columns, how each is encoded, the classes
+    schema.json          the columns and their encodings, the classes
     params.safetensors   the params, every tensor [members, ...]
     predict.jaxexport    encoded rows -> predictions, params included (`jax.export`)
     predict.py           a table -> encoded rows -> predictions, with numpy and jax alone
@@ -25,32 +25,32 @@ from research.mlp.data import read_images, read_table
 from research.mlp.dataset import DataChoice, Dataset
 from research.mlp.encoding import NONE
 from research.mlp.images import IMAGES
-from research.mlp.task import make_model, readable
+from research.mlp.task import make_model, to_predictions
 
 ReadCSV = Callable[[str], Mapping[str, Sequence[str]]]
 
-MOST_CELLS = 2_000_000  # of each part, to be encoded again
+MOST_CELLS = 2_000_000  # of each part, that the exported program is checked on
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 SCRIPT = Path(__file__).with_name("exported_predict.py")
 
 
 def make_program(config: Config, shared: Dataset, params: Any) -> bytes:
-    """The serialized program of one net, or of the mean of several.
+    """The serialized program that predicts with the mean of R nets.
 
     Args:
-      config: of the nets.
-      shared: the data they were trained on.
-      params: every leaf [R, ...].
+      config: the config of the nets.
+      shared: the data that they were trained on.
+      params: the params of all nets, every leaf [R, ...].
 
     Returns:
-      A program of `[n, F] -> float32 [n, K]` for any n: float32 rows as `encode` makes them, or
-      uint8 images.
+      A program `[n, F] -> float32 [n, K]` for any n. Its input is float32 rows as `encode` returns
+      them, or uint8 images.
     """
     model = make_model(config, shared)
 
     def one_net(params: Any, x_NxF: jax.Array) -> jax.Array:
         outputs: Any = model.apply({"params": params}, x_NxF)
-        return readable(shared, outputs)
+        return to_predictions(shared, outputs)
 
     def predict(x_NxF: jax.Array) -> jax.Array:
         standardized = shared.standardized(x_NxF)
@@ -65,12 +65,12 @@ def make_program(config: Config, shared: Dataset, params: Any) -> bytes:
 
 
 def make_schema(config: Config, facts: dict[str, Any], pixels: int = 0) -> dict[str, Any]:
-    """What predict.py needs to know; JSON types.
+    """The content of schema.json, which predict.py reads; JSON types.
 
     Args:
-      config: of the nets.
-      facts: of their data, as `load` returns them.
-      pixels: how many a row has, where the data is images by name.
+      config: the config of the nets.
+      facts: the facts of their data, as `load` returns them.
+      pixels: the number of pixels of a row, for named images.
     """
     columns = facts.get("columns")
     if columns is not None:
@@ -88,21 +88,21 @@ def make_schema(config: Config, facts: dict[str, Any], pixels: int = 0) -> dict[
 
 
 def run_program(program: bytes, x_NxF: np.ndarray) -> np.ndarray:
-    """What an exported program makes of rows."""
+    """The predictions of an exported program for encoded rows."""
     return np.asarray(export.deserialize(bytearray(program)).call(x_NxF))
 
 
 def raw_rows(choice: DataChoice, part: str, read_csv: ReadCSV) -> dict[str, Any]:
-    """The rows of a part as the user has them: read anew, by the exported program.
+    """The rows of a part as in the user's file, read anew by the exported program.
 
     Args:
-      choice: of the data.
+      choice: the choice of the data.
       part: train, validation or test.
-      read_csv: a path -> column -> words, of the exported program. A Parquet file is read as the
-        CSV file that pandas makes of it.
+      read_csv: the reader of the exported program, path -> column -> words. A Parquet file is
+        first written as CSV by pandas.
 
     Returns:
-      Column -> values; of large tables only the first rows, so many that there are `MOST_CELLS`.
+      Column -> values; for large tables only the first rows, at most `MOST_CELLS` cells.
     """
     if choice.data in IMAGES:
         images, rows = read_images(choice)
@@ -122,7 +122,7 @@ def _read_raw(path: str, read_csv: ReadCSV) -> Mapping[str, Sequence[str]]:
     if not is_parquet(path):
         return read_csv(path)
     frame = pd.read_parquet(path)
-    narrow = list(frame.select_dtypes("float32"))  # which would be written in too few digits
+    narrow = list(frame.select_dtypes("float32"))  # which pandas would write with too few digits
     with tempfile.TemporaryDirectory() as folder:
         frame.astype(dict.fromkeys(narrow, "float64")).to_csv(f"{folder}/table.csv", index=False)
         return read_csv(f"{folder}/table.csv")

@@ -1,18 +1,18 @@
-"""Predicts with a net that was exported here; needs numpy and jax, not the package that made it.
+"""Predicts with a net that was exported to this folder; needs numpy and jax alone.
 
     python predict.py table.csv > predictions.csv
 
 jax reads programs with flatbuffers (`pip install jax flatbuffers`).
 
-The table has a header line with the columns that schema.json names, in any order; others are not
-read. Its cells are read as those of the training table were, which this file does as well: an empty
-cell is missing, and so are the words that schema.json lists. Cells that cannot be used are named
-line by line, with exit status 2, and nothing is predicted. From Python:
+The table has a header line with the columns that schema.json names, in any order; other columns are
+ignored. Cells are read as those of the training table were: an empty cell is missing, and so are
+the words that schema.json lists. If cells are invalid, each is named in a line of its own, nothing
+is predicted and the exit status is 2. From Python:
 
     import predict
     probabilities = predict.predict(predict.read_csv("table.csv"))
 
-predict.jaxexport is a compiled program: run none that you do not trust.
+predict.jaxexport is a compiled program: do not run one that you do not trust.
 """
 
 import csv
@@ -26,8 +26,8 @@ import jax
 import numpy as np
 
 FOLDER = Path(__file__).resolve().parent
-LARGEST = 1e30  # of a number: beyond, squares leave float32, and something else is meant
-MOST_LINES = 20  # of what is wrong with a table
+LARGEST = 1e30  # beyond, the square of a number overflows float32
+MOST_LINES = 20  # of errors
 NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
 TRUTH = {"true": 1.0, "false": 0.0}
 
@@ -36,7 +36,7 @@ class BadTable(ValueError):
     """A table that cannot be read.
 
     Attributes:
-      problems: a line each.
+      problems: the errors, one line each.
     """
 
     def __init__(self, *problems):
@@ -48,7 +48,7 @@ class BadCells(BadTable):
     """Cells that a net cannot predict from.
 
     Attributes:
-      cells: a tuple (row, column, what is wrong with it) each; rows are counted from 0.
+      cells: a tuple (row, column, problem) for each; rows are counted from 0.
     """
 
     def __init__(self, cells):
@@ -56,18 +56,18 @@ class BadCells(BadTable):
         super().__init__(*self.lines(lambda row: f"row {row + 1}"))
 
     def lines(self, name_row):
-        """One line a cell, with its row as `name_row(row)` calls it."""
+        """One line for each cell; `name_row(row)` is the name of its row."""
         return [f"{name_row(row)}, column {column}: {says}" for row, column, says in self.cells]
 
 
 def number(word, truth=False):
-    """The number that a word is, infinite if it is too large for a float; None if it is none.
+    """The number that a word spells, infinite if it overflows a float; None if it is not a number.
 
-    Python's own `float` also takes 1_000, digits of other scripts, and nan.
+    Python's `float` accepts more: 1_000, digits of other scripts, and nan.
 
     Args:
-      word: without spaces around it.
-      truth: whether True and False are numbers, 1 and 0.
+      word: the word, stripped.
+      truth: whether True and False count as 1 and 0.
     """
     if truth and word.casefold() in TRUTH:
         return TRUTH[word.casefold()]
@@ -75,12 +75,12 @@ def number(word, truth=False):
 
 
 def is_missing_word(rule, among_numbers):
-    """A function that says whether a word, without spaces around it, stands for a missing cell.
+    """A predicate of stripped words: whether a cell that holds the word is missing.
 
     Args:
-      rule: `words` that do; whether they do so in `any_case`; and those that do so only among
-        `numbers`.
-      among_numbers: whether it is asked of a column of numbers.
+      rule: the `words` of missing cells, whether they count in `any_case`, and the words that count
+        only in columns of `numbers`.
+      among_numbers: whether the column is one of numbers.
     """
     words = {"", *rule["words"], *(rule["numbers"] if among_numbers else ())}
     if rule["any_case"]:
@@ -89,17 +89,17 @@ def is_missing_word(rule, among_numbers):
 
 
 def clean_name(name):
-    """A column's name without line breaks, and without spaces around it."""
+    """The name of a column, stripped, with single spaces in place of line breaks."""
     return " ".join(name.split())
 
 
 def read_lines(path):
-    """The names of a text table's columns, its rows of words, and the line number of each row.
+    """The column names of a CSV or TSV file, its rows of words, and the line number of each row.
 
-    Blank lines are skipped, spaces around a cell are not part of it.
+    Blank lines are skipped, and cells are stripped.
 
     Raises:
-      BadTable: if it cannot be read, is empty, or its rows are not all as long as its header.
+      BadTable: if it cannot be read, is empty, or a row is not as long as the header.
     """
     delimiter = "\t" if str(path).lower().endswith(".tsv") else ","
     try:
@@ -124,15 +124,15 @@ def read_lines(path):
 
 @functools.cache
 def schema():
-    """What schema.json, beside this file, says."""
+    """The content of schema.json, which lies beside this file."""
     return json.loads((FOLDER / "schema.json").read_text(encoding="utf-8"))
 
 
 def read_csv(path):
-    """The cells of a table, column -> list of words.
+    """The cells of a CSV file, column -> list of words.
 
     Raises:
-      BadTable: if it cannot be read, or two columns have a name that the net reads.
+      BadTable: if it cannot be read, or two columns have the same name and the net reads it.
     """
     return _read(path)[0]
 
@@ -144,16 +144,16 @@ def encode(table):
 
     Raises:
       BadTable: if a column is missing or of another length.
-      BadCells: for what is no number among numbers, and words that the net does not know.
+      BadCells: for cells of numeric columns that are not numbers, and for unknown categories.
     """
     return np.concatenate(_encode_columns(_select(table)), axis=1)
 
 
 def predict(table):
-    """Probabilities [rows, classes]; or numbers [rows, 1], in the unit of the target.
+    """Probabilities [rows, classes]; for regression [rows, 1], in the unit of the target.
 
     Raises:
-      BadTable: as `encode`; also naming rows whose prediction would not be finite.
+      BadTable: as `encode`, and for rows whose prediction would not be finite.
     """
     table = _select(table)
     parts = _encode_columns(table)
@@ -194,7 +194,7 @@ def _select(table):
 
 
 def _encode_columns(table):
-    """The features of each column, [rows, some] each."""
+    """The features of each column, a list of arrays [rows, features of the column]."""
     columns = schema()["columns"] or [{"name": name, "kind": "pixel"} for name in table]
     bad = []
     parts = [_ENCODERS[one["kind"]](table[one["name"]], one, bad) for one in columns]
@@ -224,7 +224,7 @@ def _encode_words(values, column, bad):
     values, missing = _words_and_gaps(values, among_numbers=False)
     words = [schema()["none"] if gone else str(v) for v, gone in zip(values, missing, strict=True)]
     places = {word: place for place, word in enumerate(column["categories"])}
-    other = len(places)  # where rare and unknown words are one feature
+    other = len(places)  # the feature of rare and unknown words
     one_hot = np.zeros((len(words), other + bool(column["other"])), np.float32)
     for row, word in enumerate(words):
         if word in places or column["other"]:
@@ -249,7 +249,7 @@ _ENCODERS = {"number": _encode_numbers, "category": _encode_words, "pixel": _enc
 
 
 def _words_and_gaps(values, among_numbers):
-    """The values, words without spaces around them, and which are missing."""
+    """The values, words stripped, and a mask of the missing ones."""
     is_missing = is_missing_word(schema()["missing"], among_numbers)
     values = [value.strip() if isinstance(value, str) else value for value in values]
     gone = [is_missing(v) if isinstance(v, str) else _is_gap(v) for v in values]
@@ -273,7 +273,7 @@ def _as_number(value, truth):
 
 
 def _furthest(table, parts, row):
-    """The column whose cell is furthest from those of the training rows, and what is wrong."""
+    """The column whose cell is furthest from the training rows, and the error about it."""
     distances = [np.abs(part[row]).max() for part in parts]
     name = list(table)[int(np.argmax(distances))]
     value = table[name][row]

@@ -1,6 +1,6 @@
-"""Images by name, downloaded once and checked, in the split that their authors made.
+"""Named image data sets, downloaded once and verified, with the test part of their authors.
 
-Shape letters: N images, F numbers in one: height x width x channels.
+Shape letters: N images, F pixels of an image: height x width x channels.
 """
 
 import gzip
@@ -18,27 +18,27 @@ from research.errors import UserError
 
 
 class Images(NamedTuple):
-    """Images to train and to test on.
+    """Images and their labels.
 
     Attributes:
-      x: uint8 [N, F], row by row, channels last.
+      x: uint8 [N, F], flattened from [N, height, width, channels].
       y: int64 [N].
-      tests: how many of them, at the end, are the test part.
+      test_rows: how many rows at the end are the test part.
     """
 
     x: np.ndarray
     y: np.ndarray
-    tests: int
+    test_rows: int
 
 
 class NamedImages(NamedTuple):
-    """Images that have a name.
+    """How to get a named image data set.
 
     Attributes:
-      sources: the files they are made from.
-      read: their paths -> Images.
+      sources: the files to download.
+      read: the paths of these files -> Images.
       shape: (height, width, channels).
-      classes: the name of each.
+      classes: the name of each class.
     """
 
     sources: tuple[Source, ...]
@@ -48,10 +48,11 @@ class NamedImages(NamedTuple):
 
 
 def load_images(name: str) -> Images:
-    """Those of a name in `IMAGES`.
+    """The images of a name in `IMAGES`, downloaded if necessary.
 
     Raises:
-      UserError: if they cannot be downloaded, saying where to put them; or are not what they were.
+      UserError: if they cannot be downloaded (the error says where to put the files), or are
+        damaged.
     """
     named = IMAGES[name]
     paths = [download(name, source, "--data") for source in named.sources]
@@ -67,14 +68,14 @@ def load_images(name: str) -> Images:
 
 
 class _Mismatch(Exception):
-    """Files of different images."""
+    """The files of a data set have different numbers of images."""
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An array of bytes in the IDX format of MNIST (LeCun and Cortes, 1998), compressed by gzip.
+    """The uint8 array in a gzipped file in the IDX format of MNIST (LeCun and Cortes, 1998).
 
     Raises:
-      ValueError: if it is none.
+      ValueError: if the file is not in that format.
     """
     content = gzip.decompress(path.read_bytes())
     if content[:3] != b"\0\0\x08":
@@ -94,7 +95,7 @@ def _read_mnist(paths: Sequence[Path]) -> Images:
 
 
 def _read_cifar10(paths: Sequence[Path]) -> Images:
-    """Records of a label and 3 x 32 x 32 bytes (Krizhevsky, 2009), in six files of an archive."""
+    """CIFAR-10 from an archive of six files of records: a label, then 3 x 32 x 32 bytes."""
     names = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
     with tarfile.open(paths[0]) as archive:
         files = {Path(member.name).name: member for member in archive if member.isfile()}

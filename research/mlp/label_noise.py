@@ -1,7 +1,7 @@
-"""Training targets that are wrong, to study what a net makes of them.
+"""Noise on training targets.
 
-Whether a row's target is wrong, and how, follows from the row and the run alone: it stays the same
-in all epochs, and nothing is stored, whatever the number of rows.
+The noise is a hash of the row and of the run: it stays the same in all epochs, and needs no memory
+whatever the number of rows.
 
 Shape letters: B batch.
 """
@@ -16,22 +16,23 @@ from research.shuffle import mix
 
 
 def draw_noise(key: jax.Array) -> jax.Array:
-    """uint32 [2]: which targets are wrong in one run, for the functions below."""
+    """The noise of one run, uint32 [2], an argument of the functions below."""
     return jax.random.bits(key, (2,), jnp.uint32)
 
 
 def noisy_labels(
     labels_B: jax.Array, rows_B: jax.Array, noise: jax.Array, rate: Any, classes: int
 ) -> jax.Array:
-    """The labels, each with probability `rate` replaced by another class, any of them alike
-    (symmetric label noise, as in Angluin and Laird, 1988).
+    """The labels, each replaced with probability `rate` by another class, drawn uniformly.
+
+    This is symmetric label noise, as in Angluin and Laird (1988).
 
     Args:
       labels_B: int32 in [0, classes).
-      rows_B: int32, the place of each example in the training part.
+      rows_B: int32, the index of each example in the training part.
       noise: uint32 [2] from `draw_noise`.
       rate: float32 scalar in [0, 1].
-      classes: how many.
+      classes: the number of classes.
 
     Returns:
       int32 [B].
@@ -43,14 +44,16 @@ def noisy_labels(
     return jnp.where(wrong_B, moved_B, labels_B)
 
 
-def noisy_numbers(
+def noisy_targets(
     targets_B: jax.Array, rows_B: jax.Array, noise: jax.Array, scale: Any
 ) -> jax.Array:
-    """The targets, each moved by a normal number of standard deviation `scale`; else as
-    `noisy_labels`: float32 [B]."""
+    """Regression targets with normal noise of standard deviation `scale`: float32 [B].
+
+    The other arguments are as in `noisy_labels`.
+    """
     return targets_B + scale * ndtri(_uniform(mix(rows_B.astype(jnp.uint32) ^ noise[0])))
 
 
 def _uniform(word_B: jax.Array) -> jax.Array:
-    """Inside (0, 1), from the upper 23 bits: with more, the last would round to 1."""
+    """Uniform numbers in (0, 1) from the upper 23 bits; with more, the largest would round to 1."""
     return ((word_B >> 9).astype(jnp.float32) + 0.5) * jnp.float32(2**-23)

@@ -1,4 +1,4 @@
-"""What is minimized, and how an evaluation is scored, for classification and regression.
+"""Losses and scores for classification and regression.
 
 Shape letters: B batch, K outputs.
 """
@@ -12,14 +12,14 @@ import optax
 def cross_entropy(
     logits_BxK: jax.Array, labels_B: jax.Array, weights_B: jax.Array | None = None
 ) -> jax.Array:
-    """Mean negative log-likelihood in nats of int32 labels under a softmax over K classes.
+    """The mean negative log-likelihood, in nats, under a softmax over K classes.
 
-    With K = 1 it is that of labels 0 and 1 under a sigmoid.
+    With K = 1 it is that of the labels 0 and 1 under a sigmoid.
 
     Args:
       logits_BxK: float32.
       labels_B: int32.
-      weights_B: float32, by which each example's loss is multiplied before the mean is taken.
+      weights_B: float32 weights of the examples; the weighted losses are averaged over B.
     """
     chex.assert_rank([logits_BxK, labels_B], [2, 1])
     if logits_BxK.shape[1] == 1:
@@ -32,15 +32,15 @@ def cross_entropy(
 def squared_error(
     outputs_Bx1: jax.Array, targets_B: jax.Array, weights_B: jax.Array | None = None
 ) -> jax.Array:
-    """Mean of (output - target)^2, without the factor 1/2."""
+    """The mean of (output - target)^2, without the factor 1/2."""
     chex.assert_shape(outputs_Bx1, (*targets_B.shape, 1))
-    return _mean(jnp.square(outputs_Bx1[:, 0] - targets_B), weights_B)
+    return _mean(optax.squared_error(outputs_Bx1[:, 0], targets_B), weights_B)
 
 
 def absolute_error(
     outputs_Bx1: jax.Array, targets_B: jax.Array, weights_B: jax.Array | None = None
 ) -> jax.Array:
-    """Mean of |output - target|."""
+    """The mean of |output - target|."""
     chex.assert_shape(outputs_Bx1, (*targets_B.shape, 1))
     return _mean(jnp.abs(outputs_Bx1[:, 0] - targets_B), weights_B)
 
@@ -48,7 +48,7 @@ def absolute_error(
 def huber(
     outputs_Bx1: jax.Array, targets_B: jax.Array, weights_B: jax.Array | None = None
 ) -> jax.Array:
-    """Mean of d^2 / 2 where |d| <= 1, of |d| - 1/2 elsewhere (Huber, 1964)."""
+    """The mean of d^2 / 2 where |d| <= 1, and of |d| - 1/2 elsewhere (Huber, 1964)."""
     chex.assert_shape(outputs_Bx1, (*targets_B.shape, 1))
     return _mean(optax.huber_loss(outputs_Bx1[:, 0], targets_B), weights_B)
 
@@ -63,22 +63,24 @@ LOSSES = {**CLASSIFICATION, **REGRESSION}
 
 
 def predicted_class(logits_BxK: jax.Array) -> jax.Array:
-    """int32 [B]: the class of the largest logit; with K = 1, whether it is positive."""
+    """The class of the largest logit, int32 [B]; with K = 1, class 1 if the logit is positive."""
     if logits_BxK.shape[1] == 1:
         return (logits_BxK[:, 0] > 0).astype(jnp.int32)
     return jnp.argmax(logits_BxK, axis=1).astype(jnp.int32)
 
 
 def accuracy(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
-    """Returns the share of examples whose predicted class is the label."""
+    """The share of examples whose predicted class is the label."""
     chex.assert_rank([logits_BxK, labels_B], [2, 1])
     return jnp.mean(predicted_class(logits_BxK) == labels_B, dtype=jnp.float32)
 
 
 def margin(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
-    """By how much another logit is above the label's, on average; negative where the label's is
-    the largest (Carlini and Wagner, 2017, f_6 without the bound). Its slope does not vanish where a
-    net is sure, as that of the cross-entropy does."""
+    """The mean of the largest other logit minus the label's (Carlini and Wagner, 2017, f_6).
+
+    It is negative where the prediction is right. Unlike that of the cross-entropy, its gradient
+    does not vanish where the net is confident.
+    """
     if logits_BxK.shape[1] == 1:
         return jnp.mean(logits_BxK[:, 0] * (1 - 2 * labels_B).astype(logits_BxK.dtype))
     wanted_BxK = jax.nn.one_hot(labels_B, logits_BxK.shape[1], dtype=bool)
@@ -87,7 +89,9 @@ def margin(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
 
 
 def r2(outputs_Bx1: jax.Array, targets_B: jax.Array) -> jax.Array:
-    """Coefficient of determination, 1 - SS_residual / SS_total. It is not defined, and not finite,
-    where all targets are the same, as a single one is."""
+    """The coefficient of determination, 1 - SS_residual / SS_total.
+
+    It is not finite if all targets are equal, for example if there is only one.
+    """
     residual = jnp.sum(jnp.square(targets_B - outputs_Bx1[:, 0]))
     return 1 - residual / jnp.sum(jnp.square(targets_B - jnp.mean(targets_B)))

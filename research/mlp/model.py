@@ -1,5 +1,6 @@
-"""The nets: a multilayer perceptron, `h_l = f(W_l h_{l-1} + b_l)`, the last layer without `f`; and
-before it, for images, a few convolutions.
+"""The nets: a multilayer perceptron, for images optionally after a few convolutions.
+
+A layer is `h_l = f(W_l h_{l-1} + b_l)`; the last one has no `f`.
 
 Shape letters: B batch, F features, K outputs, H height, W width, C channels.
 """
@@ -24,30 +25,36 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 class Dropout(NamedTuple):
-    """Which units are dropped (Srivastava et al., 2014): each with probability `rate`, a float32
-    scalar, drawn from `key`."""
+    """The dropout of one step (Srivastava et al., 2014).
+
+    `flax.linen.Dropout` does not take a traced rate.
+
+    Attributes:
+      rate: float32 scalar, the probability that a unit is dropped.
+      key: typed.
+    """
 
     rate: Any
     key: jax.Array
 
 
 class MLP(nn.Module):
-    """Dense layers of the given widths, then a dense layer of `outputs`.
+    """Dense layers of the widths `hidden`, then a linear layer of `outputs`.
 
-    Kernels start from He et al. (2015), eq. 10, under ReLU and its kin, from LeCun et al. (1998)
-    otherwise; biases start at zero.
+    Kernels are initialized as in He et al. (2015), eq. 10, for ReLU, GELU and SiLU, else as in
+    LeCun et al. (1998); biases are 0.
 
     Attributes:
-      hidden: the width of each hidden layer; none gives a linear model.
+      hidden: the width of each hidden layer; empty for a linear model.
       outputs: K, the number of logits or regression targets.
       activation: a key of `ACTIVATIONS`.
-      layer_norm: whether every hidden layer is normalized before `f` (Ba, Kiros and Hinton, 2016).
-      residual: whether a hidden layer adds to what it reads, where that is as wide (He et al.,
-        2016).
-      channels: filters of 3x3 convolutions before the dense layers, each followed by the largest of
-        every 2x2 pixels; for images.
+      layer_norm: whether hidden layers are normalized before `f` (Ba, Kiros and Hinton, 2016).
+      residual: whether hidden layers add their input, where it is as wide (He et al., 2016).
+      channels: filters of each 3x3 convolution before the dense layers; 2x2 max pooling follows
+        each.
       image: (height, width, channels) of a row, if there are convolutions.
-      dtype: in which matrix products are computed, with sums in float32; params are float32.
+      dtype: of the operands of matrix products, which are accumulated in float32; params are
+        float32.
     """
 
     hidden: tuple[int, ...]
@@ -61,7 +68,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x_BxF: jax.Array, dropout: Dropout | None = None) -> jax.Array:
-        """float32 [B, F] -> float32 [B, K]. With `dropout`, hidden units are dropped."""
+        """Logits or regression outputs, float32 [B, K], of rows float32 [B, F]."""
         if self.channels:
             x_BxHxWxC = x_BxF.reshape(-1, *self.image)
             for filters in self.channels:
@@ -85,11 +92,12 @@ class MLP(nn.Module):
 
 
 def pool(x_BxHxWxC: jax.Array) -> jax.Array:
-    """The largest of every 2x2 pixels: [B, H // 2, W // 2, C]; of an odd side the last is left out.
+    """2x2 max pooling: [B, H // 2, W // 2, C]; the last row or column of an odd side is left out.
 
-    By comparisons of pairs, whose gradient goes to one of them. That of a window is a scatter. That
-    of `max` asks which numbers equal the largest; where the compiler computes them twice, with
-    other roundings, none may, and it divides by zero.
+    Pairs are compared, and the gradient goes to the larger number. The gradient of
+    `flax.linen.max_pool` is a scatter, which is slow. The gradient of `jnp.max` looks for the
+    numbers that equal the maximum; if the compiler computes them twice and rounds differently,
+    there are none, and it divides by zero.
     """
     h, w = x_BxHxWxC.shape[1:3]
     cut = x_BxHxWxC[:, : h // 2 * 2, : w // 2 * 2]
@@ -103,5 +111,5 @@ def _larger(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def _drop(x_BxF: jax.Array, dropout: Dropout, layer: int) -> jax.Array:
     keep = 1 - dropout.rate
-    drawn = jax.random.uniform(jax.random.fold_in(dropout.key, layer), x_BxF.shape, jnp.float32)
-    return x_BxF * jnp.where(drawn < keep, 1 / keep, 0)
+    kept = jax.random.bernoulli(jax.random.fold_in(dropout.key, layer), keep, x_BxF.shape)
+    return x_BxF * jnp.where(kept, 1 / keep, 0)

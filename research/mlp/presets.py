@@ -1,4 +1,4 @@
-"""Named settings of the MLP."""
+"""Presets of the MLP."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from research.mlp.config import Config, HParams
 
 
 class Preset(NamedTuple):
-    """A config, the values its hyper-parameters start from, and how long to train."""
+    """A config, default hyper-parameters, and the number of steps to train."""
 
     config: Config
     hparams: HParams
@@ -14,10 +14,9 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    # 64-128-10 on 8 x 8 images of digits.
+    # 64-128-10 on 8x8 images of digits.
     "digits": Preset(Config(), HParams(), steps=1_500),
-    # The two-layer net 10 -> 5 -> 1 with ReLU, on a table with ten features and one number to
-    # predict.
+    # The two-layer net 10-5-1 with ReLU: regression on ten features.
     "article": Preset(
         Config(data="diabetes", hidden=(5,), activation="relu"),
         HParams(learning_rate=1e-2),

@@ -1,4 +1,4 @@
-"""How good a net is when its inputs are attacked.
+"""The score of a net on adversarial examples.
 
 Shape letters: M radii.
 """
@@ -10,7 +10,7 @@ from research.mlp.attacks import attack
 from research.mlp.config import Config
 from research.mlp.dataset import Dataset, Split
 from research.mlp.loss import margin, predicted_class
-from research.mlp.task import make_box, make_model, make_slope
+from research.mlp.task import make_box, make_input_gradient, make_model
 
 
 def robustness(
@@ -22,21 +22,23 @@ def robustness(
     steps: int,
     key: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """The score of one run under FGSM and under PGD, as `attack` makes them. PGD follows the loss
-    from FGSM's point and the margin from a random one: where a net is so sure that its loss has no
-    slope left, the loss alone would take it for robust.
+    """The scores of one run under FGSM and under PGD, for every radius; see `attack`.
+
+    PGD follows the loss from FGSM's point and the margin from a random one. Where a net is so
+    confident that the gradient of its loss vanishes, the loss alone would make it look robust.
 
     Args:
-      config: of the net; its loss is what the attacks raise.
-      shared: the data, which says how far a radius of 1 is.
-      params: of the run.
-      rows: to attack.
+      config: the config of the net; the attacks increase its loss.
+      shared: the data, which defines the radius 1.
+      params: the params of the run.
+      rows: the rows to attack.
       radii_M: float32, in increasing order.
-      steps: of PGD, from each of two starts.
+      steps: PGD steps from each of the two starts.
       key: typed.
 
     Returns:
-      float32 [M] each: accuracy; of numbers the root mean squared error, in the target's unit.
+      float32 [M] each: the accuracy; for regression the root mean squared error, in the unit of the
+      target.
     """
     model, y_B = make_model(config, shared), jnp.asarray(rows.y)
 
@@ -46,10 +48,12 @@ def robustness(
             return (predicted_class(outputs_BxK) != y_B).astype(jnp.float32)
         return jnp.square(outputs_BxK[:, 0] - y_B)
 
-    slope = make_slope(config, shared, params, y_B)
-    by_margin = make_slope(config, shared, params, y_B, margin) if shared.classes else slope
+    by_loss = make_input_gradient(config, shared, params, y_B)
+    by_margin = by_loss
+    if shared.classes:
+        by_margin = make_input_gradient(config, shared, params, y_B, margin)
     x_BxF, box = shared.standardized(rows.x), make_box(shared)
-    both = attack(slope, errors, x_BxF, radii_M, box, steps, key, by_margin)
+    both = attack(by_loss, errors, x_BxF, radii_M, box, steps, key, by_margin)
 
     def score(errors_MxB: jax.Array) -> jax.Array:
         if shared.classes:

@@ -1,4 +1,4 @@
-"""How good predictions are, by scikit-learn.
+"""Scores of predictions, by scikit-learn.
 
 Shape letters: N rows, K classes.
 """
@@ -13,27 +13,25 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 from sklearn.preprocessing import label_binarize
 
-BINS = 15  # of the calibration error
+BINS = 15  # for the calibration error
 
 
 def score_classes(
     y_N: np.ndarray, probabilities_NxK: np.ndarray, class_names: Sequence[str]
 ) -> dict[str, float]:
-    """All metrics of a classifier.
+    """All metrics of a classifier, name -> value.
 
     Args:
       y_N: int, 0 to K - 1.
       probabilities_NxK: rows sum to 1.
-      class_names: K of them.
+      class_names: K names.
 
     Returns:
-      `accuracy`, `balanced_accuracy`; `precision`, `recall` and `f1` as `_macro`, `_micro` and, of
-      each class, as `_class_NAME` (0 where nothing is predicted to be of it), so that no class can
-      have the name of another metric; `roc_auc` and `average_precision`, of
-      class 1 if there are two, else the mean over each class against the rest; `log_loss` in nats;
-      `brier`, of class 1 if there are two, else summed over classes (0 to 2);
-      `calibration_error`, as `calibration_error`. A metric that is not defined, as where the rows
-      are all of one class, is missing.
+      `accuracy`, `balanced_accuracy`; `precision`, `recall` and `f1`, each as `_macro`, `_micro`
+      and `_class_NAME` (0 if the class is never predicted); `roc_auc` and `average_precision`, of
+      class 1 for two classes, else the mean over classes, one against the rest; `log_loss` in nats;
+      `brier`, of class 1 for two classes, else summed over classes (0 to 2); `calibration_error`.
+      A metric that is not defined is left out, for example if all rows are of one class.
     """
     probabilities_NxK = probabilities_NxK.astype(np.float64)
     probabilities_NxK /= probabilities_NxK.sum(axis=1, keepdims=True)
@@ -42,7 +40,7 @@ def score_classes(
         sklearn.config_context(assume_finite=True, skip_parameter_validation=True),
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore", UserWarning)  # of classes without rows
+        warnings.simplefilter("ignore", UserWarning)  # about classes without rows
         found = {
             "accuracy": metrics.accuracy_score(y_N, predicted_N),
             "balanced_accuracy": metrics.balanced_accuracy_score(y_N, predicted_N),
@@ -55,9 +53,11 @@ def score_classes(
     return {name: float(value) for name, value in found.items()}
 
 
-def score_numbers(y_N: np.ndarray, predicted_N: np.ndarray) -> dict[str, float]:
-    """All metrics of a regression, in the unit of the target: `rmse`, `mae`, and `r2`, which is
-    missing where it is not defined, as all targets are the same."""
+def score_regression(y_N: np.ndarray, predicted_N: np.ndarray) -> dict[str, float]:
+    """All metrics of a regression: `rmse` and `mae`, in the unit of the target, and `r2`.
+
+    `r2` is left out if all targets are equal.
+    """
     found = {
         "rmse": float(metrics.root_mean_squared_error(y_N, predicted_N)),
         "mae": float(metrics.mean_absolute_error(y_N, predicted_N)),
@@ -66,16 +66,18 @@ def score_numbers(y_N: np.ndarray, predicted_N: np.ndarray) -> dict[str, float]:
 
 
 def score(y_N: np.ndarray, predicted_NxK: np.ndarray, class_names: Sequence[str]) -> Any:
-    """`score_classes`; or `score_numbers` of [N, 1], if there are no classes."""
+    """`score_classes`, or `score_regression` of [N, 1] if there are no class names."""
     if class_names:
         return score_classes(y_N, predicted_NxK, class_names)
-    return score_numbers(y_N, predicted_NxK[:, 0])
+    return score_regression(y_N, predicted_NxK[:, 0])
 
 
 def losses_by_row(y_N: np.ndarray, predicted_NxK: np.ndarray) -> dict[str, np.ndarray]:
-    """What each row adds to the metrics that are means over rows: name -> float64 [N], each to be
-    small: `error` (1 - accuracy), `log_loss`, `brier` (summed over classes); or of numbers, [N, 1],
-    `squared_error` and `absolute_error`."""
+    """The losses of each row, name -> float64 [N].
+
+    They are `error` (0 or 1), `log_loss` and `brier` (summed over classes); for regression, where K
+    is 1, `squared_error` and `absolute_error`.
+    """
     if predicted_NxK.shape[1] == 1:
         error_N = predicted_NxK[:, 0].astype(np.float64) - y_N
         return {"squared_error": error_N**2, "absolute_error": np.abs(error_N)}
@@ -91,9 +93,11 @@ def losses_by_row(y_N: np.ndarray, predicted_NxK: np.ndarray) -> dict[str, np.nd
 
 
 def calibration_error(y_N: np.ndarray, probabilities_NxK: np.ndarray) -> float:
-    """Expected calibration error (Guo et al., 2017, eq. 3): how far the probability of the
-    predicted class is from how often it is right, by 15 bins of equal width, weighed by their
-    rows."""
+    """The expected calibration error (Guo et al., 2017, eq. 3), with 15 bins of equal width.
+
+    It is the mean distance between the confidence in the predicted class and its accuracy, over
+    bins weighted by their rows.
+    """
     confidence_N = np.clip(probabilities_NxK.max(axis=1), 0, 1)
     right_N = probabilities_NxK.argmax(axis=1) == y_N
     right, confident = calibration_curve(right_N, confidence_N, n_bins=BINS, pos_label=True)
@@ -118,7 +122,7 @@ def _by_class(y_N: np.ndarray, predicted_N: np.ndarray, class_names: Sequence[st
 
 
 def _ranking(y_N: np.ndarray, probabilities_NxK: np.ndarray) -> dict[str, float]:
-    """Areas under curves, of the classes that have rows and do not have all."""
+    """The areas under the ROC and precision-recall curves, of classes with some, not all rows."""
     classes = probabilities_NxK.shape[1]
     truth_NxK = label_binarize(y_N, classes=np.arange(classes)) if classes > 2 else y_N[:, None]
     scores_NxK = probabilities_NxK if classes > 2 else probabilities_NxK[:, 1:]
@@ -133,4 +137,5 @@ def _ranking(y_N: np.ndarray, probabilities_NxK: np.ndarray) -> dict[str, float]
 
 
 def _of_interest(probabilities_NxK: np.ndarray) -> np.ndarray:
+    """The probabilities as `brier_score_loss` takes them: those of class 1 for two classes."""
     return probabilities_NxK if probabilities_NxK.shape[1] > 2 else probabilities_NxK[:, 1]

@@ -1,5 +1,4 @@
-"""Tables from files, as columns and a target: CSV, TSV and Parquet files, and
-scikit-learn's bundled sets.
+"""Tables, as columns and a target, from CSV, TSV and Parquet files and from scikit-learn.
 
 Shape letters: N rows.
 """
@@ -12,42 +11,43 @@ import numpy as np
 from sklearn import datasets
 
 from research.errors import UserError, shortlist
+from research.mlp.column_problems import ColumnProblems, find_dropped, quoted
 from research.mlp.columns import (
     MISSING_IN_TEXT,
     BadColumn,
     Cells,
     Column,
-    Rule,
+    MissingRule,
     join,
     missing_rule,
     number_like,
     parse,
     read_cells,
-    why_text,
+    text_reason,
 )
 from research.mlp.exported_predict import clean_name
-from research.mlp.unusable import Unusable, find_dropped, quoted
 
-MIN_ROWS = 10  # below that, no split into three parts makes sense
-MOST_CLASSES = 20  # so many whole numbers are classes, more are a quantity
+MIN_ROWS = 10  # with fewer, a split into three parts makes no sense
+MOST_CLASSES = 20  # a target of more different whole numbers is a regression target
 
 
 class Table(NamedTuple):
-    """Columns to predict from, and what to predict.
+    """Columns to predict from, and the target.
 
     Attributes:
-      columns: all but the target.
-      y: int64 [N], classes; or float64 [N], numbers.
-      class_names: of each class; empty for numbers.
-      source: what errors call the table.
-      dropped: how many rows it had whose target is missing.
-      tests: how many rows at its end are the test part; 0: that is drawn.
-      rows: int [N], which rows of its file these are, those of a test file counted on; None: all.
-      rule: of what is missing.
-      taken: column -> word -> how many cells are missing because it stands there.
-      left_out: the columns that --drop named; None: it can name none.
-      image: (height, width, channels), where a row is an image; () where it is none.
-      brightest: the largest number of an image.
+      columns: all columns but the target.
+      y: int64 [N] for classification, float64 [N] for regression.
+      class_names: the name of each class; empty for regression.
+      source: the name of the table in errors.
+      dropped: how many rows were left out because their target is missing.
+      test_rows: how many rows at the end are the test part; if 0, one is drawn.
+      rows: int [N], the index of each row in its file, the rows of a test file counted after those
+        of the training file; None if the table is not from a file.
+      rule: which cells are missing.
+      missing_words: column -> word -> how many cells hold it and count as missing.
+      left_out: the columns that --drop named; None if --drop does not apply.
+      image: (height, width, channels) if a row is an image, else ().
+      brightest: the largest value of a pixel.
     """
 
     columns: tuple[Column, ...]
@@ -55,17 +55,17 @@ class Table(NamedTuple):
     class_names: list[str]
     source: str
     dropped: int = 0
-    tests: int = 0
+    test_rows: int = 0
     rows: np.ndarray | None = None
-    rule: Rule = MISSING_IN_TEXT
-    taken: Mapping[str, Mapping[str, int]] = {}
+    rule: MissingRule = MISSING_IN_TEXT
+    missing_words: Mapping[str, Mapping[str, int]] = {}
     left_out: tuple[str, ...] | None = None
     image: tuple[int, ...] = ()
     brightest: float = 1.0
 
 
 def read_bundled(name: str) -> Table:
-    """One of scikit-learn's bundled sets."""
+    """The table of one of scikit-learn's bundled data sets."""
     bunch: Any = getattr(datasets, f"load_{name}")()
     class_names = [str(label) for label in getattr(bunch, "target_names", [])]
     columns = [
@@ -84,56 +84,56 @@ def read_files(
     target_type: str = "auto",
     missing: Sequence[str] = (),
 ) -> Table:
-    """A table from a file, or from one file to train on and another to test with.
+    """The table of a file, or of a training file and a test file.
 
     Args:
-      path: a CSV file with a header line (.tsv: between tabs), or a Parquet file.
-      target: the column to predict. Words are classes; whole numbers, at most 20 of them, too;
-        others are numbers.
+      path: a CSV file with a header line (.tsv: separated by tabs), or a Parquet file.
+      target: the column to predict. Words are classes, and so are at most 20 different whole
+        numbers; other numbers are a regression target.
       test_path: a file with the same columns, whose rows are the test part.
-      drop: columns to leave out; one that is no column may be several between commas.
-      target_type: `classes` or `numbers`, where `auto` would choose the other.
-      missing: words that stand for missing cells, as `missing_rule` takes them.
+      drop: columns to leave out; an item that is no column is read as several between commas.
+      target_type: `classes` or `numbers` (regression), where `auto` would choose the other.
+      missing: the words of missing cells, as in `missing_rule`.
 
     Returns:
-      The table, without the rows whose target is missing.
+      The table without the rows whose target is missing.
 
     Raises:
-      UserError: naming file, line and column of what cannot be used, all columns at once.
+      UserError: naming the file, line and column of invalid cells, for all columns at once.
     """
     rule, target = missing_rule(missing, path), clean_name(target)
     given = read_cells(path)
     left_out = find_dropped(path, [cells.name for cells in given], target, drop)
     cells, target_cells = _cut(path, given, target, left_out)
     labels = _parse_target(path, target_cells, rule)
-    bad = Unusable(path, left_out)
-    columns, tests = bad.parse(path, cells, rule), 0
+    bad = ColumnProblems(path, left_out)
+    columns, test_rows = bad.parse(path, cells, rule), 0
     _check_size(path, labels, target)
     if test_path:
         more, more_cells = _cut(test_path, read_cells(test_path), target, left_out)
         more_labels = _parse_target(test_path, more_cells, rule, labels)
         columns = bad.join(columns, test_path, more, rule)
-        labels, tests = join(labels, more_labels), int((~more_labels.missing).sum())
-        if tests == 0:
-            raise UserError(f"{test_path} has no rows after cleaning: {target} is always missing")
+        labels, test_rows = join(labels, more_labels), _known_rows(test_path, more_labels)
     rows = np.flatnonzero(~labels.missing)
     dropped = len(labels.values) - len(rows)
     columns, labels = [column.take(rows) for column in columns], labels.take(rows)
     bad.check_text(columns)
     bad.check([one.name for one in cells])
     y, class_names = _read_target(path, labels, target_type)
-    taken = {one.name: one.taken for one in [*columns, labels] if one.taken}
-    return Table(tuple(columns), y, class_names, path, dropped, tests, rows, rule, taken, left_out)
+    taken = {one.name: one.missing_words for one in [*columns, labels] if one.missing_words}
+    return Table(
+        tuple(columns), y, class_names, path, dropped, test_rows, rows, rule, taken, left_out
+    )
 
 
 def read_columns(path: str, missing: Sequence[str] = ()) -> list[Column]:
-    """All columns of a file.
+    """All columns of a file, parsed.
 
     Raises:
-      UserError: if it is missing, empty or ragged, or a cell is not what its column is.
+      UserError: if it is missing, empty or ragged, or a cell is not of the kind of its column.
     """
     given = read_cells(path)
-    bad = Unusable(path, ())
+    bad = ColumnProblems(path, ())
     columns = bad.parse(path, given, missing_rule(missing, path))
     bad.check([])
     return columns
@@ -142,7 +142,7 @@ def read_columns(path: str, missing: Sequence[str] = ()) -> list[Column]:
 def _cut(
     path: str, given: Sequence[Cells], target: str, left_out: Sequence[str]
 ) -> tuple[list[Cells], Cells]:
-    """The columns to predict from, and the one to predict."""
+    """The cells of the columns to predict from, and those of the target."""
     given = [cells for cells in given if cells.name not in left_out]
     have = quoted(cells.name for cells in given)
     if not target:
@@ -155,15 +155,27 @@ def _cut(
         raise UserError(f"{path} has several columns named {target!r}: rename all but one")
     rest = [cells for cells in given if cells.name != target]
     if not rest:
-        raise UserError(f"{path} has no column beside the target {target}")
+        raise UserError(f"{path} has no column besides the target {target}")
     return rest, targets[0]
 
 
-def _parse_target(path: str, cells: Cells, rule: Rule, like: Column | None = None) -> Column:
+def _parse_target(path: str, cells: Cells, rule: MissingRule, like: Column | None = None) -> Column:
     try:
         return parse(cells, rule, like)
     except BadColumn as error:
         raise UserError(f"{path}, {error}") from error
+
+
+def _known_rows(path: str, labels: Column) -> int:
+    """How many rows of a test file have a target.
+
+    Raises:
+      UserError: if there are none.
+    """
+    count = int((~labels.missing).sum())
+    if count == 0:
+        raise UserError(f"{path} has no rows after cleaning: {labels.name} is always missing")
+    return count
 
 
 def _check_size(path: str, labels: Column, target: str) -> None:
@@ -177,14 +189,14 @@ def _check_size(path: str, labels: Column, target: str) -> None:
 
 
 def _read_target(path: str, labels: Column, target_type: str) -> tuple[np.ndarray, list[str]]:
-    """Returns class labels 0 to K - 1 and the class names; for regression, numbers and no names."""
+    """Class labels 0 to K - 1 and the class names; for regression, the target and no names."""
     if labels.is_words:
         _check_words(path, labels, target_type)
     values, y = np.unique(labels.values, return_inverse=True)
     if len(values) < 2:
         only = values[0] if labels.is_words else f"{values[0]:g}"
-        gone = [f"{word!r} ({count})" for word, count in labels.taken.items()]
-        taken = f"; taken for missing: {shortlist(gone)}; --missing names what is" if gone else ""
+        gone = [f"{word!r} ({count})" for word, count in labels.missing_words.items()]
+        taken = f"; read as missing: {shortlist(gone)}; --missing names other words" if gone else ""
         raise UserError(f"{path}: the target {labels.name} is {only} in every row{taken}")
     if labels.is_words:
         return y, [str(value) for value in values]
@@ -198,12 +210,12 @@ def _read_target(path: str, labels: Column, target_type: str) -> tuple[np.ndarra
 
 
 def _check_words(path: str, labels: Column, target_type: str) -> None:
-    """Words can be classes.
+    """Checks that a target of words can be classes.
 
     Raises:
-      UserError: if they are asked to be numbers, look like numbers, or are text.
+      UserError: if the words look like numbers or are text, or `target_type` is numbers.
     """
-    like, name, reason = number_like(labels), labels.name, why_text(labels)
+    like, name, reason = number_like(labels), labels.name, text_reason(labels)
     if like and target_type != "classes":
         classes = "" if reason else ", or take the words for classes with --target-type classes"
         raise UserError(

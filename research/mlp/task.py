@@ -1,4 +1,4 @@
-"""The supervised task: minibatch gradient descent of a net on a table.
+"""The supervised task: minibatch gradient descent on a table or images.
 
 Shape letters: B batch, F features, K outputs, N rows.
 """
@@ -19,24 +19,24 @@ from research.mlp import loss as losses
 from research.mlp.attacks import Box, adversarial
 from research.mlp.config import Config, HParams
 from research.mlp.dataset import Dataset, Split
-from research.mlp.label_noise import draw_noise, noisy_labels, noisy_numbers
+from research.mlp.label_noise import draw_noise, noisy_labels, noisy_targets
 from research.mlp.model import MLP, Dropout
 from research.optimizer import adamw, sgd
 from research.shuffle import at_positions, draw_order
 from research.task import Mean, Metrics, Problem, Task, bind
 
-ROWS_AT_ONCE = 2_048  # of an evaluation; more of them take turns, so as to need no more memory
-PICTURES_AT_ONCE = 128  # of which a convolution makes nine copies
+ROWS_AT_ONCE = 2_048  # batch size of an evaluation, which bounds its memory
+IMAGES_AT_ONCE = 128  # the same with convolutions, which copy each image nine times
 
 
 class State(NamedTuple):
-    """What a run carries.
+    """The state of a run.
 
     Attributes:
-      params: of the net, float32.
-      opt_state: of the optimizer.
+      params: the params of the net, float32.
+      opt_state: the state of the optimizer.
       order: uint32 [ORDER], the order of the examples in this epoch.
-      noise: uint32 [2], which training labels are wrong.
+      noise: uint32 [2], the noise on the training targets.
     """
 
     params: Any
@@ -46,7 +46,7 @@ class State(NamedTuple):
 
 
 def make_optimizer(config: Config, hparams: HParams) -> optax.GradientTransformation:
-    """What `config.optimizer` names, with the run's own hyper-parameters."""
+    """The optimizer that the config names, with the hyper-parameters of the run."""
     rate, decay = hparams.learning_rate, hparams.weight_decay
     if config.optimizer == "sgd":
         return sgd(rate, decay, hparams.momentum)
@@ -54,7 +54,7 @@ def make_optimizer(config: Config, hparams: HParams) -> optax.GradientTransforma
 
 
 def init(config: Config, shared: Dataset, hparams: HParams, key: jax.Array) -> State:
-    """A run before its first step."""
+    """The state of a run before its first step."""
     model_key, order_key, noise_key = jax.random.split(key, 3)
     x_1xF = shared.standardized(shared.train.x[:1])
     params = make_model(config, shared).init(model_key, x_1xF)["params"]
@@ -65,15 +65,15 @@ def init(config: Config, shared: Dataset, hparams: HParams, key: jax.Array) -> S
 def step(
     config: Config, shared: Dataset, hparams: HParams, state: State, key: jax.Array, t: jax.Array
 ) -> tuple[State, Metrics]:
-    """One update on the next minibatch of the run's own order of the training rows."""
+    """One update on the next minibatch in the run's order of the training rows."""
     order_key, dropout_key, attack_key = jax.random.split(key, 3)
     order, rows_B = next_rows(config, len(shared.train.y), state.order, order_key, t)
     x_BxF, y_B = next_batch(config, shared, hparams, state.noise, rows_B)
     model = make_model(config, shared)
     if config.adversarial_steps:
         box = make_box(shared)._replace(radius=hparams.adversarial_radius * shared.radius)
-        slope = make_slope(config, shared, state.params, y_B)
-        x_BxF = adversarial(slope, x_BxF, box, config.adversarial_steps, attack_key)
+        input_gradient = make_input_gradient(config, shared, state.params, y_B)
+        x_BxF = adversarial(input_gradient, x_BxF, box, config.adversarial_steps, attack_key)
     weights_B = None if config.class_weights == "none" else shared.class_weights[y_B]
     dropout = None if "dropout" in config.off else Dropout(hparams.dropout, dropout_key)
 
@@ -91,10 +91,10 @@ def step(
 def next_rows(
     config: Config, rows: int, order: jax.Array, key: jax.Array, t: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """The order of the epoch of step `t`, drawn anew where one begins, and the rows, int32 [B], of
-    its minibatch.
+    """The order of the current epoch, and the rows of the minibatch of step `t`, int32 [B].
 
-    An epoch is N // B steps; the N % B rows left over are other ones in every epoch.
+    A new order is drawn where an epoch begins. An epoch is N // B steps; it skips N % B rows,
+    different ones in every epoch.
     """
     batch_in_epoch = t % (rows // config.batch_size)
     order = jnp.where(batch_in_epoch == 0, draw_order(key), order)
@@ -106,20 +106,20 @@ def next_rows(
 def next_batch(
     config: Config, shared: Dataset, hparams: HParams, noise: jax.Array, rows_B: jax.Array
 ) -> Split:
-    """Training rows as the net reads them, with the targets that this run is told."""
+    """The standardized training rows of a minibatch, with their targets, noise included."""
     take = lambda leaf: jnp.asarray(leaf).at[rows_B].get(mode="promise_in_bounds")
     x_BxF, y_B = shared.standardized(take(shared.train.x)), take(shared.train.y)
     if "label_noise" in config.off:
         return Split(x_BxF, y_B)
     if shared.classes:
         return Split(x_BxF, noisy_labels(y_B, rows_B, noise, hparams.label_noise, shared.classes))
-    return Split(x_BxF, noisy_numbers(y_B, rows_B, noise, hparams.label_noise))
+    return Split(x_BxF, noisy_targets(y_B, rows_B, noise, hparams.label_noise))
 
 
 def evaluate(
     config: Config, shared: Dataset, hparams: HParams, state: State, key: jax.Array
 ) -> Metrics:
-    """Loss and score on the validation and the test rows."""
+    """The loss and the scores on the validation and test parts."""
     del hparams, key
     loss = losses.LOSSES[config.loss]
     metrics = {}
@@ -139,19 +139,19 @@ def evaluate(
 
 
 def outputs(config: Config, shared: Dataset, params: Any, x_NxF: Any) -> jax.Array:
-    """What the net makes of rows: float32 [N, K], logits or standardized targets."""
+    """The outputs of the net, float32 [N, K]: logits, or standardized regression targets."""
     apply: Any = make_model(config, shared).apply
-    most = PICTURES_AT_ONCE if config.channels else ROWS_AT_ONCE
-    return in_turns(lambda x: apply({"params": params}, shared.standardized(x)), x_NxF, most=most)
+    most = IMAGES_AT_ONCE if config.channels else ROWS_AT_ONCE
+    return in_batches(lambda x: apply({"params": params}, shared.standardized(x)), x_NxF, most=most)
 
 
 def predictions(config: Config, shared: Dataset, params: Any, x_NxF: Any) -> jax.Array:
-    """float32 [N, K], the probability of each class; or [N, 1], in the unit of the target."""
-    return readable(shared, outputs(config, shared, params, x_NxF))
+    """Class probabilities, float32 [N, K]; for regression [N, 1], in the unit of the target."""
+    return to_predictions(shared, outputs(config, shared, params, x_NxF))
 
 
-def readable(shared: Dataset, outputs_NxK: jax.Array) -> jax.Array:
-    """Outputs of a net as `predictions` gives them."""
+def to_predictions(shared: Dataset, outputs_NxK: jax.Array) -> jax.Array:
+    """Outputs of the net converted to what `predictions` returns."""
     if not shared.classes:
         return outputs_NxK * shared.target_scale + shared.target_mean
     if outputs_NxK.shape[1] > 1:
@@ -159,8 +159,12 @@ def readable(shared: Dataset, outputs_NxK: jax.Array) -> jax.Array:
     return jax.nn.sigmoid(jnp.concatenate([-outputs_NxK, outputs_NxK], axis=1))
 
 
-def in_turns(function: Callable[..., jax.Array], *rows: Any, most: int) -> jax.Array:
-    """`function` of arrays [N, ...], at most so many rows at a time: [N, ...]."""
+def in_batches(function: Callable[..., jax.Array], *rows: Any, most: int) -> jax.Array:
+    """`function` applied to arrays [N, ...] in batches of at most `most` rows: [N, ...].
+
+    All batches are of one size, so that it compiles once; `lax.map(batch_size=...)` would compile
+    it again for the remainder.
+    """
     n = len(rows[0])
     if n <= most:
         return function(*map(jnp.asarray, rows))
@@ -172,7 +176,7 @@ def in_turns(function: Callable[..., jax.Array], *rows: Any, most: int) -> jax.A
 
 
 def make_model(config: Config, shared: Dataset) -> MLP:
-    """The net that fits the data."""
+    """The net of a config, with the outputs that fit the data."""
     outputs = shared.classes if shared.classes > 2 else 1
     structure = (config.activation, config.layer_norm, config.residual)
     dtype = jnp.dtype(config.compute)
@@ -180,15 +184,17 @@ def make_model(config: Config, shared: Dataset) -> MLP:
 
 
 def make_box(shared: Dataset) -> Box:
-    """How far an attack of radius 1 may move a row."""
+    """The box of an attack of radius 1."""
     return Box(*map(jnp.asarray, (shared.radius, shared.x_low, shared.x_high)))
 
 
-def make_slope(
+def make_input_gradient(
     config: Config, shared: Dataset, params: Any, y_B: jax.Array, loss: Any = None
 ) -> Any:
-    """Rows as the net reads them, [B, F] -> the slope of each row's `loss`; the config's if it is
-    not given."""
+    """A function of standardized rows, [B, F] -> the input gradient of each row's loss, [B, F].
+
+    The loss is the config's unless `loss` is given.
+    """
     model, loss = make_model(config, shared), loss or losses.LOSSES[config.loss]
 
     def total(x_BxF):
@@ -199,7 +205,7 @@ def make_slope(
 
 @cache
 def make_task(config: Config) -> Task:
-    """The task of one config, whose loss must be named; see `make_problem` for `auto`."""
+    """The task of a config, whose loss must not be `auto`; see `fit_to`."""
     classifies = config.loss in losses.CLASSIFICATION
     return Task(
         init=bind(init, config),
@@ -213,12 +219,12 @@ def make_task(config: Config) -> Task:
 
 
 def make_problem(config: Config) -> Problem:
-    """Loads the data that `config` names and makes the task that fits it.
+    """The task of a config, and the data that it names, loaded.
 
     Raises:
-      UserError: for unknown or unusable data, or a config that does not fit it.
+      UserError: if the data is unknown or unusable, or does not fit the config.
     """
-    from research.mlp.data import balanced, load  # what reads tables, training can do without
+    from research.mlp.data import balanced, load  # whose imports training does not need
 
     dataset, facts = load(config.choice)
     config = fit_to(config, dataset)
@@ -228,22 +234,23 @@ def make_problem(config: Config) -> Problem:
 
 
 def fit_to(config: Config, dataset: Dataset) -> Config:
-    """The config with the loss that fits the data.
+    """The config, checked against the data, with the loss `auto` replaced by the one that fits.
 
     Raises:
-      UserError: for what does not fit it.
+      UserError: if the config does not fit the data.
     """
     fitting = losses.CLASSIFICATION if dataset.classes else losses.REGRESSION
     if config.loss == "auto":
         config = dataclasses.replace(config, loss=next(iter(fitting)))
-    kind = "classes" if dataset.classes else "numbers"
+    kind = "classification" if dataset.classes else "regression"
     if config.loss not in fitting:
         raise UserError(
-            f"--loss {config.loss}: the target of {config.data} is {kind}; use {shortlist(fitting)}"
+            f"--loss {config.loss}: {config.data} is a {kind} problem; use {shortlist(fitting)}"
         )
     if config.class_weights != "none" and not dataset.classes:
         raise UserError(
-            f"--class-weights {config.class_weights}: the target of {config.data} is numbers"
+            f"--class-weights {config.class_weights}: {config.data} is a {kind} problem; leave it "
+            "at none"
         )
     rows = len(dataset.train.x)
     if config.batch_size > rows:
@@ -251,13 +258,17 @@ def fit_to(config: Config, dataset: Dataset) -> Config:
             f"--batch-size {config.batch_size}: {config.data} has {rows} rows to train on"
         )
     if config.channels:
-        words = "x".join(map(str, config.channels))
-        if not dataset.image:
-            raise UserError(f"--channels {words}: the rows of {config.data} are no images")
-        most = int(math.log2(min(dataset.image[:2])))
-        if len(config.channels) > most:
-            raise UserError(
-                f"--channels {words}: images of {dataset.image[0]}x{dataset.image[1]} can be "
-                f"halved {most} times at most"
-            )
+        _check_channels(config, dataset)
     return config
+
+
+def _check_channels(config: Config, dataset: Dataset) -> None:
+    words = "x".join(map(str, config.channels))
+    if not dataset.image:
+        raise UserError(f"--channels {words}: the rows of {config.data} are not images")
+    most = int(math.log2(min(dataset.image[:2])))
+    if len(config.channels) > most:
+        raise UserError(
+            f"--channels {words}: images of {dataset.image[0]}x{dataset.image[1]} can be halved "
+            f"{most} times at most"
+        )

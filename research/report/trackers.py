@@ -1,6 +1,6 @@
-"""Where the summaries of a sweep go while it trains: TensorBoard's files, Weights & Biases' runs.
+"""Trackers, which export the summaries of a sweep while it trains: TensorBoard, and W&B.
 
-Neither package is needed to import this.
+Neither package is needed to import this module.
 """
 
 import importlib
@@ -21,60 +21,60 @@ from research.report.file_names import file_name
 from research.report.follower import SeedSummary, TrackedSetting
 
 MEMORY = "written.json"
-EVENTS = "events.out.tfevents.sweep"  # TensorBoard reads what has "tfevents" in its name
+EVENTS = "events.out.tfevents.sweep"  # TensorBoard reads files with "tfevents" in their name
 
 
 class Tracker(ABC):
-    """One kind of tracking, in a folder of its own, with what it wrote in earlier sessions.
+    """Writes summaries to a folder of its own, and remembers what earlier sessions wrote.
 
     Attributes:
-      flag: of the command line, and the extra of the package that it needs.
-      package: that it imports.
+      flag: its command-line flag; also its folder, and the extra that installs its package.
+      package: the package that it imports.
     """
 
     flag: str
     package: str
 
     def __init__(self, run_folder: Path):
-        """
-        Args:
-          run_folder: whose folder `flag` is written to.
+        """Opens the folder `flag` of a run folder.
 
         Raises:
-          UserError: if what is there is damaged.
-          OSError: if it cannot be written to.
+          UserError: if the memory of earlier sessions is damaged.
+          OSError: if the folder cannot be made.
         """
         self.run_folder, self.folder = run_folder, run_folder / self.flag
         self.folder.mkdir(exist_ok=True)
         self._memory = _read_memory(self.folder / MEMORY)
 
     def last_step(self, setting: int) -> int:
-        """The last step of a setting that was written; 0 if none was."""
+        """The last step that was written for a setting; 0 if none was."""
         return self._memory.get(str(setting), {}).get("step", 0)
 
     def write(self, setting: TrackedSetting, summary: SeedSummary) -> None:
-        """Adds the steps of a summary, which must be beyond the last one."""
+        """Writes the steps of a summary, which must be later than `last_step`."""
         if len(summary.steps):
             facts = self._write(setting, summary)
             self._memory[str(setting.number)] = facts | {"step": int(summary.steps[-1])}
 
     @abstractmethod
     def _write(self, setting: TrackedSetting, summary: SeedSummary) -> dict[str, Any]:
-        """Adds them, and returns what another session needs to know; JSON types."""
+        """Writes them, and returns what the next session needs; JSON types."""
 
     def save(self) -> None:
-        """Remembers what was written."""
+        """Saves the memory of what was written."""
         write_bytes(self.folder / MEMORY, json.dumps(self._memory).encode())
 
     def close(self) -> None:  # noqa: B027
-        """Ends what is open."""
+        """Closes what is open."""
 
 
 class TensorBoard(Tracker):
-    """A folder a setting, with one file of events that every session appends to.
+    """Writes one file of events per setting, which every session appends to.
 
-    The file is opened for each write alone, so that hundreds of settings need neither handles nor
-    threads. What a kill left half-written beyond the remembered length is cut off.
+    The file is open during a write only, and truncated to the remembered length before it, which
+    removes what a kill left half-written. `tensorboardX.SummaryWriter(purge_step=...)` would need
+    an open file, a queue and two threads for each of hundreds of settings; opened for each write
+    alone, it overwrites what it wrote in the same second, by which its files are named.
     """
 
     flag, package = "tensorboard", "tensorboardX"
@@ -85,7 +85,7 @@ class TensorBoard(Tracker):
             number: facts
             for number, facts in self._memory.items()
             if _size(self.folder / facts["folder"] / EVENTS) >= facts["bytes"]
-        }  # what was lost is written again
+        }  # files that were lost are written again
 
     def _write(self, setting: TrackedSetting, summary: SeedSummary) -> dict[str, Any]:
         known = self._memory.get(str(setting.number))
@@ -103,8 +103,10 @@ class TensorBoard(Tracker):
 
 
 class WandB(Tracker):
-    """A run a setting, offline: `wandb sync` uploads them. A sweep that is resumed writes to runs
-    with the ids they had, whose parts `wandb sync` joins."""
+    """Writes one offline run per setting, which `wandb sync` uploads.
+
+    A resumed sweep writes to runs with the same ids, whose parts `wandb sync` joins.
+    """
 
     flag, package = "wandb", "wandb"
 
@@ -118,7 +120,7 @@ class WandB(Tracker):
             self._runs[setting.number] = self._begin(setting, known.get("id") or uuid.uuid4().hex)
         run = self._runs[setting.number]
         for shown, values in _points(summary):
-            run.log(values, step=shown, commit=True)  # or the last waits in memory
+            run.log(values, step=shown, commit=True)  # else the last step stays in memory
         return {"id": run.id}
 
     def _begin(self, setting: TrackedSetting, name: str) -> Any:
@@ -128,7 +130,7 @@ class WandB(Tracker):
             disable_git=True, disable_code=True, disable_job_creation=True,
             x_disable_stats=True, x_disable_meta=True, x_disable_machine_info=True,
             x_save_requirements=False,
-            x_transaction_log_flush_interval=1.0,  # seconds, of which a kill may cost the metrics
+            x_transaction_log_flush_interval=1.0,  # seconds of metrics that a kill may lose
         )  # fmt: skip
         return wandb.init(
             mode="offline",
@@ -145,13 +147,13 @@ class WandB(Tracker):
     def close(self) -> None:
         for run in self._runs.values():
             run.finish()
-        if self._runs:  # its process, too, which may lose what a run of the same id writes next
+        if self._runs:  # its process may lose what a later run of the same id writes
             import_package(WandB).teardown()
         self._runs = {}
 
 
 def chosen_trackers(tensorboard: bool, wandb: bool) -> list[type[Tracker]]:
-    """Those that flags ask for.
+    """The trackers that the flags ask for.
 
     Raises:
       UserError: if the package of one is missing.
@@ -167,7 +169,7 @@ def import_package(kind: type[Tracker], chosen: Sequence[type[Tracker]] = ()) ->
     """The package that a tracker needs.
 
     Raises:
-      UserError: if it is missing; it says how to get what all of `chosen` need.
+      UserError: if it is missing; the error says how to install the packages of all `chosen`.
     """
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when it is imported
     try:
@@ -181,12 +183,12 @@ def import_package(kind: type[Tracker], chosen: Sequence[type[Tracker]] = ()) ->
 
 
 def safe_name(setting: TrackedSetting) -> str:
-    """A plain, short name, fit for a folder, which no other setting has."""
+    """A short, unique name of a setting that is safe as the name of a folder."""
     return f"{setting.number:03}-{file_name(setting.label)}".rstrip("-")
 
 
 def _points(summary: SeedSummary) -> list[tuple[int, dict[str, float]]]:
-    """(step, tag -> value) of what was measured."""
+    """(step, tag -> value) of every step, without undefined values."""
     tags, values_TxK = list(summary.values), np.stack(list(summary.values.values()), 1)
     return [
         (int(shown), {tag: float(v) for tag, v in zip(tags, row, strict=True) if v == v})
@@ -195,7 +197,7 @@ def _points(summary: SeedSummary) -> list[tuple[int, dict[str, float]]]:
 
 
 def _scalars(values: dict[str, float], step: int) -> bytes:
-    """All values of one step as one event."""
+    """One event with all values of a step, serialized."""
     proto = importlib.import_module("tensorboardX.proto.summary_pb2")
     scalars = [proto.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
     return _record(step=step, summary=proto.Summary(value=scalars))
@@ -206,7 +208,7 @@ def _header() -> bytes:
 
 
 def _hparams(setting: TrackedSetting) -> list[bytes]:
-    """The values of a setting, for TensorBoard's table of them."""
+    """The events that show a setting in TensorBoard's table of hyper-parameters."""
     plain = {
         name: value if isinstance(value, bool | int | float) else str(value)
         for name, value in setting.config.items()
@@ -217,7 +219,7 @@ def _hparams(setting: TrackedSetting) -> list[bytes]:
 
 
 def _record(**fields: Any) -> bytes:
-    """An event in the framing of TFRecord: length, its checksum, data, its checksum."""
+    """A serialized event in TFRecord framing: length, its checksum, data, its checksum."""
     proto = importlib.import_module("tensorboardX.proto.event_pb2")
     checksum = importlib.import_module("tensorboardX.record_writer").masked_crc32c
     data = proto.Event(wall_time=time.time(), **fields).SerializeToString()

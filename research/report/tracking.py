@@ -1,4 +1,4 @@
-"""Follows a run folder beside the training, in a thread, until the training has ended."""
+"""Tracks a run folder in a thread beside the training."""
 
 import contextlib
 import threading
@@ -9,23 +9,22 @@ from research.report.follower import Follower
 from research.report.trackers import Tracker
 from research.runs.locks import Taken, locked
 
-SECONDS = 3.0  # between looks
+SECONDS = 3.0  # between updates
 
 
 @contextlib.contextmanager
 def tracking(
     folder: Path, kinds: Sequence[type[Tracker]], warn: Callable[[str], None]
 ) -> Iterator[None]:
-    """While open, what is new in a run folder goes to trackers; and once more when it is left,
-    however it is left.
+    """Writes new results of a run folder to trackers while open, and once more at the end.
 
-    Of several processes that train one folder, one tracks at a time: whoever has the lock. When it
-    ends, another resumes.
+    If several processes train one folder, the one that holds the lock tracks; when it ends, another
+    takes over.
 
     Args:
-      folder: of the run.
-      kinds: of the trackers.
-      warn: takes one line if tracking fails, which then ends and leaves the training alone.
+      folder: the run folder.
+      kinds: the classes of the trackers.
+      warn: is called with one line if tracking fails; tracking then ends, training continues.
     """
     ended = threading.Event()
     work = threading.Thread(target=_track, args=(folder, kinds, warn, ended), name="tracking")
@@ -48,7 +47,7 @@ def _track(
             last = ended.is_set()
             follower = _follow(folder, kinds, ended)
             if follower is None and last:
-                return  # whoever has the lock sees, at the latest below, what is in the folder
+                return  # the process with the lock looks at the folder once more when it ends
             if follower is not None and not follower.has_news():
                 return
             ended.wait(SECONDS)
@@ -60,7 +59,7 @@ def _track(
 def _follow(
     folder: Path, kinds: Sequence[type[Tracker]], ended: threading.Event
 ) -> Follower | None:
-    """Follows until the training has ended; None if another process does."""
+    """Tracks until the training has ended; None if another process holds the lock."""
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(locked(folder / ".locks" / "tracking"))

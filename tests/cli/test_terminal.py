@@ -2,20 +2,9 @@
 
 import io
 
-import pytest
 from rich.console import Console
 
 from research.cli.terminal import print_diverged, say
-from research.human import human
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(0, "0"), (7, "7"), (999, "999"), (1000, "1k"), (12_345, "12.3k"), (4.56e6, "4.56M"),
-     (999_600, "1M"), (1e18, "1e+03P"), (0.25, "0.25")],
-)  # fmt: skip
-def test_numbers_have_three_digits_and_a_letter(number, text):
-    assert human(number) == text
 
 
 def printed(function, *args):

@@ -45,8 +45,8 @@ def test_a_sweep_prints_a_table_draws_a_curve_and_writes_a_sample(
     [
         ("--corpus empty.txt", "--corpus empty.txt: its train part is empty"),
         ("--corpus short.txt", "fewer than one window of --window 64 for each of --batch-size 16"),
-        ("--corpus latin.txt", "latin.txt: byte 3, in line 1, is no UTF-8"),
-        ("--corpus nothing.txt", "--corpus nothing.txt: no such file or folder, and no name"),
+        ("--corpus latin.txt", "latin.txt: byte 3, in line 1, is not UTF-8"),
+        ("--corpus nothing.txt", "--corpus nothing.txt: no such file or folder, nor one of"),
         ("--corpus runs", "--corpus runs: no file with 'train' in its name, as a word"),
         ("--level letters", "--level letters: there are word, character, byte, bpe"),
         ("--level bpe --vocabulary-size 9", "--vocabulary-size 9: byte pairs need 257 or more"),

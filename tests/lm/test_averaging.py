@@ -8,7 +8,7 @@ from jax import lax
 
 from research.engine.axes import check_axes
 from research.errors import UserError
-from research.lm.averaging import MEMORY, average_since, check_trigger, move_ema, start_trigger
+from research.lm.averaging import MEMORY, average_since, check_trigger, start_trigger, update_ema
 from research.lm.config import HParams
 
 
@@ -79,5 +79,5 @@ def test_the_average_is_the_mean_of_all_since_it_began():
 
 
 def test_an_exponential_average_by_hand():
-    average = move_ema({"w": jnp.float32(2)}, {"w": jnp.float32(6)}, 0.75)
+    average = update_ema({"w": jnp.float32(2)}, {"w": jnp.float32(6)}, 0.75)
     assert float(average["w"]) == 3

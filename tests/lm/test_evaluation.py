@@ -1,14 +1,20 @@
 """Losses token by token, ensembles, and models that keep learning from what they predict."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.lm import HParams, make_problem
 from research.lm.data import Heldout, TextLayout, lay_out_heldout
 from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.evaluation import ensemble_nll, heldout_nll, token_nlls
 from research.lm.model import LanguageModel
+from research.lm.task import make_model
+from tests.contract import slow
+from tests.lm.cases import config, first_state, whole_nll
 
 V, WINDOW = 6, 4
 MODEL = LanguageModel(symbols=V, embedding_size=5, hidden=(7,))
@@ -107,3 +113,27 @@ def test_the_size_of_gradients_over_a_text(params):
     )(params)
     for one, other in zip(*map(jax.tree.leaves, (rms, grad)), strict=True):
         np.testing.assert_allclose(one, np.abs(other), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def uncut(corpus):
+    """Params, and the loss of the validation text where all of it is one window."""
+    setting = config(corpus, eval_streams=1, eval_context=0)
+    problem = make_problem(setting)
+    params = jax.tree.map(
+        lambda leaf: 3 * leaf, jax.device_get(first_state(problem, HParams()).params)
+    )
+    whole = problem.shared.validation
+    tokens = np.asarray(whole.tokens, np.int32)[: int(whole.counts.sum()) + 1]
+    return params, whole_nll(make_model(setting, problem.shared.symbols), params, tokens).sum()
+
+
+@pytest.mark.parametrize(("streams", "context"), [(1, 0), (3, 60), slow(16, 60)])
+def test_perplexity_does_not_depend_on_how_the_text_is_cut(corpus, uncut, streams, context):
+    """Once every token is predicted, from all before it or from enough of them."""
+    setting = config(corpus, eval_streams=streams, eval_context=context)
+    shared = make_problem(dataclasses.replace(setting, window=8)).shared
+    params, expected = uncut
+    model = make_model(setting, shared.symbols)
+    found = jax.jit(lambda params: heldout_nll(model, params, shared.validation, 8))(params)
+    assert float(found) == pytest.approx(expected, rel=1e-5)

@@ -82,7 +82,7 @@ def test_what_is_not_differentiated_is_the_same():
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
-def test_the_gradient_is_the_slope():
+def test_the_gradient_matches_finite_differences():
     *args, mask = given(False, True)
     scalar = jax.jit(lambda *args: weighed(lstm, False)(*args, mask)[0])
     check_grads(scalar, args, order=1, modes=["rev"])

@@ -37,7 +37,7 @@ def test_penalties_by_hand():
 def test_a_window_of_one_step_has_no_change_to_penalize():
     """Whose mean would be NaN, in the lanes without the penalty, too."""
     one = jnp.full((1, 2, 3), 2.0)
-    slope = jax.grad(lambda raw, slowness: penalty(raw, raw, 0.5, slowness))
+    gradient = jax.grad(lambda raw, slowness: penalty(raw, raw, 0.5, slowness))
     for slowness in (0.0, 3.0):
         assert float(penalty(one, one, 0.5, jnp.float32(slowness))) == 2
-        np.testing.assert_allclose(slope(one, jnp.float32(slowness)), 2 * 0.5 * 2 / 6, rtol=1e-6)
+        np.testing.assert_allclose(gradient(one, jnp.float32(slowness)), 2 * 0.5 * 2 / 6, rtol=1e-6)

@@ -66,7 +66,7 @@ def test_the_sum_and_its_gradient_however_it_is_cut(chunks):
     assert float(value) == pytest.approx(0.25 * float(expected), rel=1e-6)
 
 
-def test_the_gradient_is_the_slope():
+def test_the_gradient_matches_finite_differences():
     out, table, bias, target = given()
     loss = jax.jit(lambda *args: total_nll(3, *args, target))
     check_grads(loss, (out, table, bias), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)

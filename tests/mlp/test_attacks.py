@@ -43,7 +43,7 @@ def squares(x):
 
 
 @cache
-def slope_of(errors):
+def gradient_of(errors):
     return jax.grad(lambda x: jnp.sum(errors(x)))
 
 
@@ -55,18 +55,18 @@ def assert_in_box(moved, x, box):
 
 
 def attacked(errors, radii=RADII, x=INSIDE, box=TIGHT, steps=4):
-    found = attack(slope_of(errors), errors, x, radii, box, steps, jax.random.key(0))
+    found = attack(gradient_of(errors), errors, x, radii, box, steps, jax.random.key(0))
     return jax.device_get(found)
 
 
 def test_fgsm_of_a_linear_net_by_hand():
     """As far as each feature may go, up where it weighs more than nothing, down where less."""
     expected = np.asarray(X) + np.array([0.1, -0.2, 0.4, 0.0])
-    chex.assert_trees_all_close(fgsm(slope_of(linear), X, FREE), expected, atol=1e-6)
+    chex.assert_trees_all_close(fgsm(gradient_of(linear), X, FREE), expected, atol=1e-6)
 
 
 def test_fgsm_stops_where_rows_can_lie():
-    moved = fgsm(slope_of(linear), INSIDE, TIGHT)
+    moved = fgsm(gradient_of(linear), INSIDE, TIGHT)
     expected = np.clip(np.asarray(INSIDE) + np.array([0.1, -0.2, 0.4, 0.0]), -0.3, 0.3)
     chex.assert_trees_all_close(moved, expected, atol=1e-6)
     assert (np.asarray(moved)[:, 2] == np.float32(0.3)).sum() > 3
@@ -76,22 +76,22 @@ def test_fgsm_stops_where_rows_can_lie():
 def test_a_step_is_a_share_of_the_radius(steps, length):
     box = FREE._replace(radius=FREE.radius * 2)
     far = box._replace(radius=np.full(4, 9, np.float32))
-    moved = pgd_step(slope_of(linear), X, X, far, steps) - X
+    moved = pgd_step(gradient_of(linear), X, X, far, steps) - X
     limited = np.minimum(length, 1)
     np.testing.assert_allclose(moved, np.tile([1, -1, 1, 0], (7, 1)) * limited * 9, rtol=1e-5)
-    assert_in_box(pgd_step(slope_of(linear), X + 1, X, box, steps), X, box)
+    assert_in_box(pgd_step(gradient_of(linear), X + 1, X, box, steps), X, box)
 
 
 @pytest.mark.parametrize("box", [FREE, TIGHT])
 def test_steps_and_starts_stay_in_the_box(box):
-    slope = slope_of(bent)
+    gradient = gradient_of(bent)
     for seed in SEEDS:
         at = random_start(INSIDE, box, jax.random.key(seed))
         assert_in_box(at, INSIDE, box)
         for _ in range(4):
-            at = pgd_step(slope, at, INSIDE, box, 4)
+            at = pgd_step(gradient, at, INSIDE, box, 4)
             assert_in_box(at, INSIDE, box)
-        assert_in_box(adversarial(slope, INSIDE, box, 2, jax.random.key(seed)), INSIDE, box)
+        assert_in_box(adversarial(gradient, INSIDE, box, 2, jax.random.key(seed)), INSIDE, box)
 
 
 def test_a_start_is_drawn_evenly_from_the_box():
@@ -104,9 +104,9 @@ def test_a_start_is_drawn_evenly_from_the_box():
     assert shift.max() > 0.99
 
 
-def test_a_step_goes_along_the_slope_of_where_it_stands():
+def test_a_step_goes_along_the_gradient_of_where_it_stands():
     at, box = X - np.float32(0.05), FREE._replace(radius=np.ones(4, np.float32))
-    moved = pgd_step(slope_of(squares), at, X, box, 25)
+    moved = pgd_step(gradient_of(squares), at, X, box, 25)
     chex.assert_trees_all_close(moved, at + np.float32(0.1) * np.sign(at), atol=1e-6)
     assert (np.sign(at) != np.sign(X)).any()
 
@@ -114,7 +114,7 @@ def test_a_step_goes_along_the_slope_of_where_it_stands():
 @pytest.mark.parametrize("steps", [2, 10])
 def test_pgd_of_a_linear_net_finds_the_worst_corner(steps):
     for seed in SEEDS:
-        worst = adversarial(slope_of(linear), X, FREE, steps, jax.random.key(seed))
+        worst = adversarial(gradient_of(linear), X, FREE, steps, jax.random.key(seed))
         gained = linear(np.asarray(worst)) - linear(X)
         np.testing.assert_allclose(gained, 0.1 * 2 + 0.2 * 3 + 0.4 * 0.5, rtol=1e-5)
 
@@ -132,7 +132,7 @@ def test_attack_is_fgsm_at_each_radius_and_what_pgd_finds_beyond(errors):
     chex.assert_shape([fast, worst], (5, 7))
     for m, radius in enumerate(RADII):
         box = TIGHT._replace(radius=radius * TIGHT.radius)
-        expected = errors(fgsm(slope_of(errors), INSIDE, box))
+        expected = errors(fgsm(gradient_of(errors), INSIDE, box))
         chex.assert_trees_all_close(fast[m], np.asarray(expected), atol=1e-5)
     assert (worst >= fast).all()
     assert (worst[1:] >= worst[:-1]).all()
@@ -147,8 +147,8 @@ def test_pgd_finds_what_fgsm_does_not():
 
 # Nets of one feature, about rows at 0 that can go from -1 to 1.
 NETS = {
-    "no slope at the row": (lambda x: jnp.square(x), 4, 1),
-    "a slope at the row alone": (
+    "no gradient at the row": (lambda x: jnp.square(x), 4, 1),
+    "a gradient at the row alone": (
         lambda x: jnp.exp(-jnp.square((x - 0.8) / 0.05)) + jnp.clip(x, -0.01, 0.01), 10, 0.3,
     ),
     "a step beyond FGSM's point loses": (lambda x: 1 - jnp.square(x - 0.99), 1, 0.999),
@@ -179,9 +179,9 @@ def test_radius_0_changes_nothing():
     nowhere = TIGHT._replace(radius=np.zeros(4, np.float32))
     for seed in SEEDS:
         chex.assert_trees_all_equal(
-            adversarial(slope_of(bent), INSIDE, nowhere, 3, jax.random.key(seed)), INSIDE
+            adversarial(gradient_of(bent), INSIDE, nowhere, 3, jax.random.key(seed)), INSIDE
         )
-    chex.assert_trees_all_equal(fgsm(slope_of(bent), INSIDE, nowhere), INSIDE)
+    chex.assert_trees_all_equal(fgsm(gradient_of(bent), INSIDE, nowhere), INSIDE)
     fast, worst = attacked(bent, radii=np.zeros(5, np.float32))
     chex.assert_trees_all_close(fast, np.tile(bent(INSIDE), (5, 1)), atol=1e-6)
     chex.assert_trees_all_close(worst, fast, atol=1e-6)
@@ -191,9 +191,9 @@ def test_a_feature_of_radius_0_never_moves():
     box = FREE._replace(radius=np.float32([0.1, 0.0, 0.4, 0.0]))
     for seed in SEEDS:
         for moved in (
-            fgsm(slope_of(bent), X, box),
+            fgsm(gradient_of(bent), X, box),
             random_start(X, box, jax.random.key(seed)),
-            adversarial(slope_of(bent), X, box, 3, jax.random.key(seed)),
+            adversarial(gradient_of(bent), X, box, 3, jax.random.key(seed)),
         ):
             moved = np.asarray(moved)
             chex.assert_trees_all_equal(moved[:, 1::2], X[:, 1::2])
@@ -202,11 +202,11 @@ def test_a_feature_of_radius_0_never_moves():
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_training_on_attacks_is_not_differentiated_through_them(steps):
-    """Neither to the rows nor to what the slope is made of, and the loss at the attack is."""
+    """Neither to the rows nor to what the gradient is made of, and the loss at the attack is."""
 
     def attacked(x, w):
-        slope = jax.grad(lambda x: jnp.sum(jnp.sin(x) @ w))
-        return attacks.adversarial(slope, x, FREE, steps, jax.random.key(0))
+        gradient = jax.grad(lambda x: jnp.sum(jnp.sin(x) @ w))
+        return attacks.adversarial(gradient, x, FREE, steps, jax.random.key(0))
 
     @jax.jit
     def both(x, w):
@@ -220,7 +220,7 @@ def test_training_on_attacks_is_not_differentiated_through_them(steps):
 
 def test_attacks_start_where_their_key_says():
     first, again, other = (
-        np.asarray(adversarial(slope_of(bent), X, FREE, 3, jax.random.key(seed)))
+        np.asarray(adversarial(gradient_of(bent), X, FREE, 3, jax.random.key(seed)))
         for seed in (0, 0, 1)
     )
     chex.assert_trees_all_equal(first, again)

@@ -19,7 +19,7 @@ from research.mlp.attribution import (
 )
 from research.mlp.dataset import Split
 from research.mlp.task import fit_to
-from tests.mlp import nets
+from tests.mlp import cases
 
 X = np.float32(np.random.default_rng(0).normal(size=(7, 4)))
 BASE = np.float32([0.5, -0.2, 0.0, 1.0])
@@ -49,8 +49,8 @@ def test_of_a_product_they_are_shared():
 
 
 def test_a_single_bend_is_exact_wherever_it_lies():
-    """max(0, x0 + x1 - 1) on the way from 0 to (2, 1): it bends at a third; two thirds of the slope
-    count."""
+    """max(0, x0 + x1 - 1) on the line from 0 to (2, 1) has its kink at a third: two thirds of the
+    gradient count."""
     output = lambda x: jnp.maximum(0, x[:, 0] + x[:, 1] - 1)
     found = gradients(output, np.float32([[2.0, 1.0]]), np.zeros(2, np.float32), 4)
     np.testing.assert_allclose(found, [[2 * 2 / 3, 1 * 2 / 3]], rtol=1e-5)
@@ -61,7 +61,7 @@ def trained():
     """A net on breast cancer, its config and data."""
     config = Config(data="breast_cancer", hidden=(16, 16))
     shared = make_problem(config).shared
-    return fit_to(config, shared), shared, nets.trained(shared, config.hidden, epochs=20)
+    return fit_to(config, shared), shared, cases.trained(shared, config.hidden, epochs=20)
 
 
 def rows_of(shared, count=50):
@@ -76,8 +76,8 @@ def test_they_are_complete_and_what_a_long_sum_gives(trained):
     @jax.jit
     def both():
         output = make_output(config, shared, params, rows.y)
-        slope = jax.grad(lambda x: jnp.sum(output(x)))
-        middle = jax.lax.map(lambda place: slope(place * rows.x), places)
+        gradient = jax.grad(lambda x: jnp.sum(output(x)))
+        middle = jax.lax.map(lambda place: gradient(place * rows.x), places)
         return explain(config, shared, params, rows, 512), middle
 
     (found, gap), middle = jax.device_get(both())

@@ -12,8 +12,13 @@ from research.errors import UserError
 from research.mlp import Config, data, make_problem
 from research.mlp.dataset import BUNDLED, DataChoice
 from research.mlp.images import IMAGES
+from tests.mlp.files import BITS, ROWS, UP, csv
 
 PARTS = ("train", "validation", "test")
+
+
+def load(path, target, split_seed=0, **how):
+    return data.load(DataChoice(path, target, split_seed=split_seed, **how))
 
 
 @pytest.mark.parametrize(
@@ -22,7 +27,7 @@ PARTS = ("train", "validation", "test")
      ("diabetes", 0, 10)],
 )  # fmt: skip
 def test_bundled_sets_are_what_they_are(name, classes, features):
-    dataset, facts = data.load_dataset(name)
+    dataset, facts = data.load(DataChoice(name))
     assert dataset.classes == classes
     assert dataset.train.x.shape[1] == features
     assert facts["name"] == name
@@ -33,7 +38,7 @@ def test_bundled_sets_are_what_they_are(name, classes, features):
 
 
 def test_the_parts_are_60_20_20_and_hold_every_row_once():
-    dataset, facts = data.load_dataset("digits")
+    dataset, facts = data.load(DataChoice("digits"))
     rows = [facts["rows"][part] for part in PARTS]
     assert [len(part) for part in rows] == [1077, 360, 360]
     assert sorted(row for part in rows for row in part) == list(range(1797))
@@ -44,14 +49,14 @@ def test_the_parts_are_60_20_20_and_hold_every_row_once():
 
 
 def test_the_split_follows_its_seed():
-    rows = [data.load_dataset("wine", "", seed)[1]["rows"] for seed in (0, 1)]
+    rows = [data.load(DataChoice("wine", split_seed=seed))[1]["rows"] for seed in (0, 1)]
     assert rows[0] != rows[1]
     data.load.cache_clear()
-    assert data.load_dataset("wine", "", 0)[1]["rows"] == rows[0]
+    assert load("wine", "", 0)[1]["rows"] == rows[0]
 
 
 def test_features_are_standardized_by_the_training_part_alone():
-    dataset, facts = data.load_dataset("wine")
+    dataset, facts = data.load(DataChoice("wine"))
     np.testing.assert_allclose(dataset.train.x.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(dataset.train.x.std(axis=0), 1, atol=1e-5)
     assert np.abs(dataset.test.x.mean(axis=0)).max() > 0.02
@@ -64,30 +69,21 @@ def test_features_are_standardized_by_the_training_part_alone():
 
 
 def test_a_regression_target_is_standardized_and_its_unit_kept():
-    dataset, facts = data.load_dataset("diabetes")
+    dataset, facts = data.load(DataChoice("diabetes"))
     np.testing.assert_allclose([dataset.train.y.mean(), dataset.train.y.std()], [0, 1], atol=1e-5)
     y = datasets.load_diabetes().target[facts["rows"]["test"]]
     restored = dataset.test.y * float(dataset.target_scale) + facts["target_mean"]
     np.testing.assert_allclose(restored, y, rtol=1e-4)
 
 
-def csv(folder, name="table.csv", **columns):
-    """A file of these columns."""
-    lines = [columns, *zip(*columns.values(), strict=True)]
-    path = folder / name
-    path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
-    return str(path)
-
-
-ROWS = range(30)
-UP, BITS, THREES = list(ROWS), [i % 2 for i in ROWS], [i % 3 for i in ROWS]
+THREES = [i % 3 for i in ROWS]
 COLORS = [("red", "green", "blue")[i // 2 % 3] for i in ROWS]
 
 
 def test_a_file_is_encoded_and_what_was_done_is_recorded(tmp_path):
     gaps = ["?" if i % 7 == 0 else i for i in ROWS]
     path = csv(tmp_path, a=gaps, c=COLORS, b=[3 + 4 * bit for bit in BITS])
-    dataset, facts = data.load_dataset(path, "b")
+    dataset, facts = load(path, "b")
     assert (dataset.classes, dataset.image, facts["classes"]) == (2, (), ["3", "7"])
     names = ["a", "a (missing)", "c = blue", "c = green", "c = red"]
     assert facts["features"] == names
@@ -109,27 +105,27 @@ def test_how_a_file_is_read_can_be_chosen(tmp_path):
     """Here a target of numbers, one column less, and colors of fewer than 10 rows as one."""
     colors = ["red"] * 25 + ["green"] * 3 + ["blue"] * 2
     path = csv(tmp_path, a=UP, c=colors, d=UP, b=BITS)
-    dataset, facts = data.load_dataset(path, "b", drop="a", target_type="numbers", min_category=10)
+    dataset, facts = load(path, "b", drop="a", target_type="numbers", min_category=10)
     assert dataset.classes == 0
     assert facts["features"] == ["c = red", "c = (other)", "d"]
 
 
 @pytest.mark.parametrize("name", ["iris", "diabetes"])
 def test_what_is_recorded_is_json(name):
-    facts = data.load_dataset(name)[1]
+    facts = data.load(DataChoice(name))[1]
     assert json.loads(json.dumps(facts)) == facts
 
 
 def test_numbers_have_no_classes_and_no_bounds(tmp_path):
-    dataset, facts = data.load_dataset(csv(tmp_path, a=UP, b=[i / 2 for i in ROWS]), "b")
+    dataset, facts = load(csv(tmp_path, a=UP, b=[i / 2 for i in ROWS]), "b")
     assert (dataset.classes, facts["classes"]) == (0, [])
     assert dataset.class_weights.shape == (0,)
     assert dataset.x_low.tolist() == [-np.inf]
     assert dataset.x_high.tolist() == [np.inf]
 
 
-def test_digits_are_pictures_between_black_and_white():
-    dataset, facts = data.load_dataset("digits")
+def test_digits_are_images_between_black_and_white():
+    dataset, facts = data.load(DataChoice("digits"))
     assert dataset.image == (8, 8, 1)
     x = datasets.load_digits().data[facts["rows"]["test"]]
     black, white = np.asarray(dataset.x_low), np.asarray(dataset.x_high)
@@ -139,9 +135,9 @@ def test_digits_are_pictures_between_black_and_white():
 
 def test_a_constant_feature_does_no_harm(tmp_path):
     path = csv(tmp_path, a=[5] * 30, c=["red"] * 30, b=UP)
-    dataset, facts = data.load_dataset(path, "b")
+    dataset, facts = load(path, "b")
     chex.assert_tree_all_finite(dataset.train)
-    assert facts["notes"][0] == f"{path}: the same in all training rows, and so of no use: a, c"
+    assert facts["notes"][0] == f"{path}: constant in the training rows: a, c"
 
 
 @pytest.mark.parametrize("column", ["c", "b"])
@@ -150,17 +146,17 @@ def test_numbers_too_large_to_have_a_mean_are_one_clear_line(tmp_path, column):
     columns = {"a": UP, "c": UP, "b": [i / 2 for i in ROWS]}
     columns[column] = [*columns[column][:-1], 1.7e308]
     with pytest.raises(UserError, match=f"column {column}"):
-        data.load_dataset(csv(tmp_path, **columns), "b")
+        load(csv(tmp_path, **columns), "b")
 
 
 def test_a_class_too_small_for_every_part_is_not_stratified(tmp_path):
     path = csv(tmp_path, a=UP, b=[int(i == 4) for i in ROWS])
-    assert data.load_dataset(path, "b")[0].classes == 2
+    assert load(path, "b")[0].classes == 2
 
 
 def test_rows_without_a_target_are_left_out_and_that_is_said(tmp_path):
     path = csv(tmp_path, a=UP, b=["" if i < 4 else i / 2 for i in ROWS])
-    dataset, facts = data.load_dataset(path, "b")
+    dataset, facts = load(path, "b")
     assert facts["dropped_rows"] == 4
     assert facts["notes"] == [f"{path}: 4 rows without b are left out"]
     assert sum(len(getattr(dataset, part).y) for part in PARTS) == 26
@@ -170,16 +166,16 @@ def test_what_is_taken_for_missing_is_said_and_recorded(tmp_path):
     gaps = [("-", "?", "?", 1, 2, "")[i % 6] for i in ROWS]
     countries = [("NA", "DE", "FR")[i % 3] for i in ROWS]
     path = csv(tmp_path, a=gaps, c=countries, d=gaps, b=["none", *BITS[1:]])
-    _, facts = data.load_dataset(path, "b", missing=())
+    _, facts = load(path, "b", missing=())
     assert facts["missing"]["cells"] == {
         "a": {"-": 5, "?": 10}, "c": {"NA": 10}, "d": {"-": 5, "?": 10}, "b": {"none": 1},
     }  # fmt: skip
     assert facts["notes"][:2] == [
         f"{path}: 1 rows without b are left out",
-        f"{path}: taken for missing: '-' in 10 cells of a, d; '?' in 20 cells of a, d; "
-        "'NA' in 10 cells of c; 'none' in 1 cell of b; --missing names what is",
+        f"{path}: read as missing: '-' in 10 cells of a, d; '?' in 20 cells of a, d; "
+        "'NA' in 10 cells of c; 'none' in 1 cell of b; --missing names other words",
     ]
-    _, facts = data.load_dataset(path, "b", missing=("-", "?", "none"))
+    _, facts = load(path, "b", missing=("-", "?", "none"))
     assert facts["classes"] == ["0", "1"]
     assert "c = NA" in facts["features"]
     assert json.loads(json.dumps(facts)) == facts
@@ -188,7 +184,7 @@ def test_what_is_taken_for_missing_is_said_and_recorded(tmp_path):
 def test_words_that_look_like_numbers_are_noted(tmp_path):
     areas = [("1,200", "1,300", "900")[i // 2 % 3] for i in ROWS]
     path = csv(tmp_path, a=UP, c=[f'"{area}"' for area in areas], b=BITS)
-    note = data.load_dataset(path, "b")[1]["notes"][0]
+    note = load(path, "b")[1]["notes"][0]
     assert note.startswith(
         f"{path}: column c looks like numbers but is read as words, such as '1,2"
     )
@@ -198,11 +194,11 @@ def test_several_leaks_are_one_line_whose_flag_leaves_all_of_them_out(tmp_path):
     """With what was left out before; of a column that is all there is, none is advised."""
     noise = [(7 * i) % 13 for i in ROWS]
     path = csv(tmp_path, old=UP, noise=noise, **{"it's": BITS, "copy": BITS}, b=BITS)
-    (note,) = [note for note in data.load_dataset(path, "b", drop=("old",))[1]["notes"]
+    (note,) = [note for note in load(path, "b", drop=("old",))[1]["notes"]
                if "predict" in note]  # fmt: skip
     assert "alone, each of these predicts the target: column it's (score 1.000 of 1), col" in note
     assert note.endswith("""--drop old 'it'"'"'s' copy leaves them out""")
-    (note,) = [note for note in data.load_dataset(path, "b", drop=("old", "noise"))[1]["notes"]
+    (note,) = [note for note in load(path, "b", drop=("old", "noise"))[1]["notes"]
                if "predict" in note]  # fmt: skip
     assert note.endswith("Do they leak it?")
 
@@ -211,7 +207,7 @@ def test_a_test_file_is_the_test_part_and_the_rest_is_cut_in_75_and_25(tmp_path)
     path = csv(tmp_path, a=range(40), b=[i % 2 for i in range(40)])
     test = csv(tmp_path, "test.csv", a=[70, 80, 90], b=[1, 1, 0])
     for seed in (0, 1):
-        dataset, facts = data.load_dataset(path, "b", seed, test_data=test)
+        dataset, facts = load(path, "b", seed, test_data=test)
         assert facts["rows"]["test"] == [40, 41, 42]
         assert dataset.test.y.tolist() == [1, 1, 0]
         assert [len(facts["rows"][part]) for part in PARTS] == [30, 10, 3]
@@ -224,17 +220,19 @@ def test_a_test_file_is_the_test_part_and_the_rest_is_cut_in_75_and_25(tmp_path)
 def test_copies_of_training_rows_in_a_test_file_are_said(tmp_path):
     columns = {"a": range(40), "b": [i / 2 for i in range(40)]}
     path, test = csv(tmp_path, **columns), csv(tmp_path, "test.csv", **columns)
-    _, facts = data.load_dataset(path, "b", test_data=test)
+    _, facts = load(path, "b", test_data=test)
     (note,) = facts["notes"]
-    assert note == f"{path}: 30 rows of the test part also among the training rows"
+    assert note == f"{path}: 30 rows of the test part are also in the training part"
 
 
 def test_a_class_that_is_not_trained_on_is_an_error(tmp_path):
     path = csv(tmp_path, a=UP, b=COLORS)
     test = csv(tmp_path, "test.csv", a=[1, 2, 3], b=["red", "pink", "pink"])
-    says = "no training row is of class pink of the target, and 2 others are: leave those out, or"
+    says = (
+        "no training row is of class pink of the target, but 2 other rows are: leave these out, or"
+    )
     with pytest.raises(UserError, match=says):
-        data.load_dataset(path, "b", test_data=test)
+        load(path, "b", test_data=test)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +243,7 @@ def test_a_test_file_does_not_make_up_for_rows_to_train_on(tmp_path, labels, tar
     path = csv(tmp_path, a=range(len(labels)), b=labels)
     test = csv(tmp_path, "test.csv", a=UP, b=BITS)
     with pytest.raises(UserError, match=r"table\.csv"):
-        data.load_dataset(path, "b", test_data=test, target_type=target_type)
+        load(path, "b", test_data=test, target_type=target_type)
 
 
 def test_balanced_weights_are_scikit_learns(tmp_path):
@@ -265,7 +263,7 @@ def test_balanced_weights_are_scikit_learns(tmp_path):
 def test_the_checksum_is_of_the_data_whatever_the_split(tmp_path):
     def checksum(name, seed=0, **columns):
         given = {"a": UP, "c": COLORS, "b": BITS, **columns}
-        return data.load_dataset(csv(tmp_path, name, **given), "b", seed)[1]["sha256"]
+        return load(csv(tmp_path, name, **given), "b", seed)[1]["sha256"]
 
     first = checksum("1.csv")
     assert len(first) == 64
@@ -293,7 +291,7 @@ def test_what_is_no_file_is_named(tmp_path):
     known = ", ".join([*BUNDLED, *IMAGES])
     for path in (str(tmp_path), "digitts"):
         with pytest.raises(UserError, match=f"--data {path}: neither a file nor one of {known}"):
-            data.load_dataset(path, "b")
+            load(path, "b")
     path = csv(tmp_path, a=UP, b=BITS)
     with pytest.raises(UserError, match=r"--test-data none\.csv: no such file$"):
-        data.load_dataset(path, "b", test_data="none.csv")
+        load(path, "b", test_data="none.csv")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from research.mlp import data_quality
-from research.mlp.data import load_dataset
+from research.mlp.data import load
+from research.mlp.dataset import DataChoice
 
 N = 200
 ROWS = {
@@ -47,7 +48,7 @@ def test_of_a_clean_table_there_is_nothing_to_say(y):
 
 def test_a_column_that_is_the_same_in_all_training_rows_is_named():
     constant = changed(X, np.s_[:120, 1:3], 5)
-    assert lines(x=constant) == ["table.csv: the same in all training rows, and so of no use: b"]
+    assert lines(x=constant) == ["table.csv: constant in the training rows: b"]
     assert lines(x=changed(constant, (7, 2), 6)) == []
 
 
@@ -100,7 +101,7 @@ def test_rows_that_stand_in_training_too_are_counted_by_part():
     copies = changed(X, [120, 121, 159, 199], X[[0, 0, 119, 5]])
     assert inspect(x=copies)["duplicates"] == {"validation": 3, "test": 1}
     found = lines(x=copies)
-    assert found[0] == ("table.csv: 3 rows of the validation part also among the training rows")
+    assert found[0] == ("table.csv: 3 rows of the validation part are also in the training part")
     assert len(found) == 2
     assert inspect(x=changed(X, [120, 121], X[199]))["duplicates"]["validation"] == 0
 
@@ -110,7 +111,7 @@ def test_training_rows_that_contradict_each_other_are_counted():
     x = changed(X, [1, 2, 10, 199], X[[0, 0, 9, 20]])
     y = changed(CLASSES, [0, 1, 2, 9, 10, 20, 199], [0, 0, 1, 2, 2, 0, 1])
     assert inspect(x=x, y=y)["contradictions"] == 3
-    assert "table.csv: 3 training rows have the features of another with another target" in (
+    assert "table.csv: 3 training rows have the features of another one, but another target" in (
         lines(x=x, y=y)
     )
 
@@ -124,7 +125,7 @@ def test_uneven_classes_are_those_of_three_to_one(rare, uneven):
     found = data_quality.describe(report, "table.csv")
     assert len(found) == uneven
     if uneven:
-        assert "uneven classes: 90 training rows of common, 30 of rare" in found[0]
+        assert "imbalanced classes: 90 training rows of common, 30 of rare" in found[0]
         assert "--class-weights balanced" in found[0]
 
 
@@ -147,6 +148,6 @@ def test_a_number_that_is_the_same_in_all_training_rows_does_no_harm():
 
 
 def test_iris_has_one_flower_twice():
-    (note,) = load_dataset("iris")[1]["notes"]
+    (note,) = load(DataChoice("iris"))[1]["notes"]
     assert note.startswith("iris: 1 row")
     assert note.split(" of the ")[1].startswith("test part")

@@ -136,8 +136,8 @@ def test_features_know_their_column_and_how_far_they_can_be_moved():
 def test_pixels_have_one_mean_and_one_scale():
     """So that one that is rarely lit is no louder than the others."""
     lit = [NUMBERS, np.where(np.arange(N) == 3, 9.0, 0.0), np.zeros(N), NUMBERS[::-1]]
-    pictures = table(**{f"pixel {i}": values for i, values in enumerate(lit)})
-    encoded = encode(pictures._replace(image=(2, 2, 1)), TRAIN)
+    images = table(**{f"pixel {i}": values for i, values in enumerate(lit)})
+    encoded = encode(images._replace(image=(2, 2, 1)), TRAIN)
     pixels = np.stack(lit, axis=1)
     close(encoded.x, (pixels - pixels[TRAIN].mean()) / pixels[TRAIN].std())
     assert {(*fact["mean"], *fact["scale"]) for fact in encoded.facts} == {

@@ -57,7 +57,7 @@ def test_the_program_gives_the_mean_of_its_nets_for_any_number_of_rows(config):
         np.testing.assert_allclose(found, expected[:rows], rtol=1e-5, atol=1e-6)
 
 
-def test_pictures_are_standardized_by_the_program():
+def test_images_are_standardized_by_the_program():
     config, shared, _, params = nets(Config(data="digits", hidden=()), 2)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (7, 64), np.uint8)

@@ -169,7 +169,7 @@ def test_a_prediction_that_is_not_finite_names_the_cell(tmp_path):
         script["predict"]({"a": ["1e25"]})
 
 
-def test_pictures_are_bytes_in_the_order_of_the_columns(tmp_path):
+def test_images_are_bytes_in_the_order_of_the_columns(tmp_path):
     script = load_script(tmp_path, {**schema(pixels=2), "columns": None})
     x = script["encode"]({"p1": ["0", "255"], "p0": [7, 8.0]})
     assert (x.tolist(), x.dtype) == ([[0, 7], [255, 8]], np.uint8)

@@ -16,6 +16,7 @@ import pytest
 from research.downloads import Source
 from research.errors import UserError
 from research.mlp import Config, HParams, data, images, make_problem
+from research.mlp.dataset import DataChoice
 from research.mlp.images import IMAGES, load_images, read_idx
 
 RNG = np.random.default_rng(0)
@@ -24,8 +25,7 @@ CLASSES = ("x", "y", "z")
 
 @pytest.fixture
 def keep(tmp_path, monkeypatch):
-    """A function that makes files the pictures named `small`, which are there and need no
-    network."""
+    """A function that makes files the named images `small`, already downloaded."""
     monkeypatch.setenv("SEEDBED_DATA", str(tmp_path))
     data.load.cache_clear()
 
@@ -75,11 +75,11 @@ def cifar(missing=None, end=None):
     return {"cifar.tar.gz": archive.getvalue()}, planes.reshape(12, 3, 32, 32), labels.ravel()
 
 
-def test_idx_files_are_pictures_row_by_row_the_test_part_last(keep):
+def test_idx_files_are_images_row_by_row_the_test_part_last(keep):
     files, x, y = mnist()
     keep(files, "mnist", (4, 3, 1))
     loaded = load_images("small")
-    assert (loaded.x.dtype, loaded.y.dtype, loaded.tests) == (np.uint8, np.int64, 30)
+    assert (loaded.x.dtype, loaded.y.dtype, loaded.test_rows) == (np.uint8, np.int64, 30)
     np.testing.assert_array_equal(loaded.x, x.reshape(90, 12))
     np.testing.assert_array_equal(loaded.y, y)
 
@@ -95,11 +95,11 @@ def test_cifars_planes_become_channels_and_its_batches_are_in_order(keep):
     files, planes, labels = cifar()
     keep(files, "cifar10", (32, 32, 3))
     loaded = load_images("small")
-    pictures = loaded.x.reshape(12, 32, 32, 3)
+    pixels = loaded.x.reshape(12, 32, 32, 3)
     for channel in range(3):
-        np.testing.assert_array_equal(pictures[..., channel], planes[:, channel])
+        np.testing.assert_array_equal(pixels[..., channel], planes[:, channel])
     np.testing.assert_array_equal(loaded.y, labels)
-    assert (loaded.x.dtype, loaded.tests) == (np.uint8, 2)
+    assert (loaded.x.dtype, loaded.test_rows) == (np.uint8, 2)
 
 
 IDX = idx(np.zeros((30, 4, 3)))
@@ -115,7 +115,7 @@ BROKEN = {
     "no shape": gzip.compress(b"\0\0\x08\x03\0\0"),
     "too few pixels": gzip.compress(gzip.decompress(IDX)[:-1]),
     "too many pixels": gzip.compress(gzip.decompress(IDX) + b"\0"),
-    "smaller pictures": idx(np.zeros((30, 3, 3))),
+    "smaller images": idx(np.zeros((30, 3, 3))),
     "fewer axes": idx(np.zeros((30, 12))),
 }
 
@@ -171,7 +171,7 @@ def test_without_a_network_it_says_what_to_put_where(tmp_path, monkeypatch, name
     source = IMAGES[name].sources[0]
     says = f"--data {name}: cannot download it .*get {source.url} and put it at {tmp_path}/{name}/"
     with pytest.raises(UserError, match=says):
-        data.load_dataset(name)
+        data.load(DataChoice(name))
 
 
 @pytest.mark.parametrize("name", sorted(IMAGES))
@@ -188,7 +188,7 @@ def test_a_known_set_says_what_its_files_are(name):
 def test_the_data_set_keeps_the_bytes_and_the_authors_test_part(keep):
     files, x, y = mnist()
     keep(files, "mnist", (4, 3, 1))
-    dataset, facts = data.load_dataset("small")
+    dataset, facts = data.load(DataChoice("small"))
     rows = facts["rows"]
     assert rows["test"] == list(range(60, 90))
     assert sorted(rows["train"] + rows["validation"]) == list(range(60))
@@ -203,19 +203,22 @@ def test_the_data_set_keeps_the_bytes_and_the_authors_test_part(keep):
 def test_a_sixth_is_validated_on_with_the_classes_of_the_whole(keep):
     files, _, y = mnist()
     keep(files, "mnist", (4, 3, 1))
-    parts = [data.load_dataset("small", "", seed)[0].validation.y for seed in range(4)]
+    parts = [data.load(DataChoice("small", split_seed=seed))[0].validation.y for seed in range(4)]
     for labels in parts:
         assert len(labels) == 10
         counts = np.bincount(y[:60], minlength=3)
         assert np.abs(np.bincount(labels, minlength=3) - counts / 6).max() < 1
-    rows = {tuple(data.load_dataset("small", "", seed)[1]["rows"]["train"]) for seed in range(4)}
+    rows = {
+        tuple(data.load(DataChoice("small", split_seed=seed))[1]["rows"]["train"])
+        for seed in range(4)
+    }
     assert len(rows) == 4
 
 
 def test_pixels_are_standardized_by_channel_and_by_the_training_part(keep):
     files, planes, _ = cifar()
     keep(files, "cifar10", (32, 32, 3))
-    dataset, facts = data.load_dataset("small")
+    dataset, facts = data.load(DataChoice("small"))
     train = planes[facts["rows"]["train"]].astype(np.float64)
     mean, scale = train.mean(axis=(0, 2, 3)), train.std(axis=(0, 2, 3))
     np.testing.assert_allclose(facts["pixel_mean"], mean, rtol=1e-5)
@@ -229,7 +232,7 @@ def test_pixels_are_standardized_by_channel_and_by_the_training_part(keep):
 def test_an_attack_can_go_from_black_to_white_and_no_further(keep):
     files, _, _ = cifar()
     keep(files, "cifar10", (32, 32, 3))
-    dataset, _ = data.load_dataset("small")
+    dataset, _ = data.load(DataChoice("small"))
     black, white = np.zeros((1, 3072), np.uint8), np.full((1, 3072), 255, np.uint8)
     np.testing.assert_allclose(dataset.x_low, dataset.standardized(black)[0], rtol=1e-5)
     np.testing.assert_allclose(dataset.x_high, dataset.standardized(white)[0], rtol=1e-5)
@@ -258,7 +261,7 @@ def test_a_run_on_bytes_is_a_run_on_what_they_are_standardized_to(keep):
 
 
 def test_what_is_standardized_already_is_read_as_it_is():
-    dataset, _ = data.load_dataset("wine")
+    dataset, _ = data.load(DataChoice("wine"))
     np.testing.assert_array_equal(dataset.standardized(dataset.test.x), dataset.test.x)
 
 
@@ -266,7 +269,7 @@ def test_many_rows_are_recorded_by_their_digest(keep, monkeypatch):
     files, _, _ = mnist()
     keep(files, "mnist", (4, 3, 1))
     monkeypatch.setattr(data, "MOST_ROWS_NAMED", 89)
-    named = [data.load_dataset("small", "", seed)[1]["rows"] for seed in (0, 1)]
+    named = [data.load(DataChoice("small", split_seed=seed))[1]["rows"] for seed in (0, 1)]
     assert all(rows[part].startswith("sha256:") for rows in named for part in rows)
     assert named[0]["train"] != named[1]["train"]
     assert named[0]["test"] == named[1]["test"]

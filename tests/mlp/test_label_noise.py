@@ -10,7 +10,7 @@ from research.mlp.label_noise import draw_noise
 from tests import contract
 
 noisy_labels = jax.jit(label_noise.noisy_labels, static_argnums=4)
-noisy_numbers = jax.jit(label_noise.noisy_numbers)
+noisy_targets = jax.jit(label_noise.noisy_targets)
 N, CLASSES = 30_000, 5
 ROWS = np.arange(N, dtype=np.int32)
 LABELS = ROWS * 7 % CLASSES
@@ -23,7 +23,7 @@ def labels(rate, noise=NOISE, given=LABELS, classes=CLASSES):
 
 
 def numbers(scale, noise=NOISE):
-    return np.asarray(noisy_numbers(ZEROS, ROWS, noise, np.float32(scale)), np.float64)
+    return np.asarray(noisy_targets(ZEROS, ROWS, noise, np.float32(scale)), np.float64)
 
 
 def test_at_rate_0_all_labels_are_right_and_at_rate_1_none_is():
@@ -65,7 +65,7 @@ def test_a_row_is_told_the_same_in_every_batch(noisy):
     def told(rows):
         rate = np.float32(0.5)
         if noisy == "numbers":
-            return noisy_numbers(ZEROS[rows], rows, NOISE, rate)
+            return noisy_targets(ZEROS[rows], rows, NOISE, rate)
         return noisy_labels(LABELS[rows], rows, NOISE, rate, CLASSES)
 
     every = np.asarray(told(ROWS))
@@ -95,12 +95,12 @@ def test_numbers_move_by_a_normal_number_of_the_given_deviation(scale):
     assert abs(moved.mean()) < 4 * scale / np.sqrt(N)
     np.testing.assert_allclose(moved.std(), scale, rtol=0.02)
     assert stats.kstest(moved / scale, "norm").pvalue > 1e-3
-    shifted = noisy_numbers(ZEROS + 5, ROWS, NOISE, np.float32(scale))
+    shifted = noisy_targets(ZEROS + 5, ROWS, NOISE, np.float32(scale))
     np.testing.assert_allclose(shifted, moved + 5, atol=1e-5)
 
 
 def test_numbers_without_noise_are_what_they_are():
-    np.testing.assert_array_equal(noisy_numbers(ZEROS + 5, ROWS, NOISE, np.float32(0)), 5)
+    np.testing.assert_array_equal(noisy_targets(ZEROS + 5, ROWS, NOISE, np.float32(0)), 5)
 
 
 def unmixed(word):
@@ -117,7 +117,7 @@ def test_the_rarest_draw_is_neither_infinite_nor_right(extreme):
     """One row in millions, and there are runs with millions."""
     noise = np.uint32([unmixed(extreme), 1])
     row = ROWS[:1]
-    (moved,) = np.asarray(noisy_numbers(ZEROS[:1], row, noise, np.float32(1)))
+    (moved,) = np.asarray(noisy_targets(ZEROS[:1], row, noise, np.float32(1)))
     assert 5 < abs(moved) < 6
     assert noisy_labels(row, row, noise, np.float32(1), CLASSES) != row
     assert noisy_labels(row, row, noise, np.float32(0), CLASSES) == row

@@ -1,4 +1,4 @@
-"""Losses and scores by hand, against scikit-learn, and their slopes."""
+"""Losses and scores by hand, against scikit-learn, and their gradients."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -60,7 +60,7 @@ def test_accuracy_of_one_logit_is_of_its_sign():
 
 
 @pytest.mark.parametrize("name", list(losses.LOSSES))
-def test_the_gradient_is_the_slope(name):
+def test_the_gradient_matches_finite_differences(name):
     classifies = name in losses.CLASSIFICATION
     outputs, targets = (LOGITS, LABELS) if classifies else (OUTPUTS, TARGETS)
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn import datasets
 
 from research.mlp import Config, HParams, make_problem
-from research.mlp.task import State, in_turns, outputs, predictions
+from research.mlp.task import State, in_batches, outputs, predictions
 
 CONFIG = Config(data="wine", hidden=(8,), batch_size=8)
 
@@ -31,7 +31,7 @@ def test_rows_that_take_turns_give_what_they_give_at_once(rows):
 
     x = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
     y = np.arange(rows, dtype=np.float32) ** 2
-    found = jax.jit(lambda x, y: in_turns(function, x, y, most=8))(x, y)
+    found = jax.jit(lambda x, y: in_batches(function, x, y, most=8))(x, y)
     np.testing.assert_array_equal(found, x * 2 + y[:, None])
     assert max(seen) <= 8
 

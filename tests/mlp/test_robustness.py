@@ -11,7 +11,7 @@ from research.mlp.loss import margin
 from research.mlp.robustness import robustness
 from research.mlp.task import fit_to, predictions
 from tests.contract import slow
-from tests.mlp.nets import trained
+from tests.mlp.cases import trained
 
 RADII = np.float32([0.0, 0.1, 0.3, 1.0])
 
@@ -63,7 +63,7 @@ def test_pgd_is_never_weaker_than_fgsm_and_grows_with_the_radius(attacked):
 
 
 def test_a_sure_net_is_not_taken_for_a_robust_one():
-    """With logits so large that the loss has no slope left in float32, FGSM finds nothing; PGD
+    """With logits so large that the loss has no gradient left in float32, FGSM finds nothing; PGD
     along the margin does."""
     _, params, call = attack_on("wine")
     sure = {**params, "Dense_1": jax.tree.map(lambda leaf: 1e4 * leaf, params["Dense_1"])}

@@ -77,7 +77,7 @@ def test_tensorboard_has_the_values_of_the_setting(folder):
     assert given["data"].string_value == "digits"
 
 
-def test_a_sweep_that_goes_on_writes_no_step_twice(folder):
+def test_a_resumed_sweep_writes_no_step_twice(folder):
     for steps in ([1, 2], [3, 4], [5]):
         folder.append(JOB, range(10), steps)
         track(folder, TensorBoard)
@@ -189,7 +189,7 @@ def wandb(no_network):
 
 
 @pytest.mark.slow
-def test_wandb_has_a_run_a_setting_and_goes_on_with_it_without_a_network(folder, wandb):
+def test_wandb_has_a_run_a_setting_and_resumes_it_without_a_network(folder, wandb):
     for steps in ([1, 2], [3]):
         folder.append(JOB, range(10), steps)
         track(folder, WandB)

@@ -10,8 +10,8 @@ from research.cli.arguments import arguments_type, make_experiment
 from research.cli.command_line import parse_arguments
 from research.errors import UserError
 from research.mlp import PRESETS
+from research.mlp.column_problems import drop_flag, find_dropped
 from research.mlp.tables import read_files
-from research.mlp.unusable import drop_flag, find_dropped
 
 ROWS = range(30)
 BITS = [i % 2 for i in ROWS]

@@ -1,5 +1,7 @@
-"""Columns that are left out by `--drop`, and those that cannot be used, which are named all at once
-with the `--drop` that leaves them out."""
+"""Columns that `--drop` leaves out, and columns that cannot be used.
+
+The latter are named all at once, with the `--drop` that would leave them out.
+"""
 
 import csv
 import io
@@ -11,30 +13,30 @@ from research.mlp.columns import (
     BadColumn,
     Cells,
     Column,
-    Rule,
+    MissingRule,
+    column_title,
     join,
     number_like,
     parse,
-    title,
-    why_text,
+    text_reason,
 )
 from research.mlp.exported_predict import clean_name
 
-MOST_TOLD = 5  # columns of a file, each with its reason
+MOST_SHOWN = 5  # columns of a file whose problem is shown
 
 
 def drop_flag(names: Iterable[str]) -> str:
-    """`--drop` with these columns, as the user types it into a shell."""
+    """The flag `--drop` with these columns, quoted for a shell."""
     names = list(names)
     if not any(name.startswith("-") for name in names):
         return " ".join(["--drop", *map(shlex.quote, names)])
-    line = io.StringIO()  # a name that begins as a flag does has to stand after an equals sign
+    line = io.StringIO()  # a name that looks like a flag must follow an equals sign
     csv.writer(line, lineterminator="").writerow(names)
     return f"--drop={shlex.quote(line.getvalue())}"
 
 
 def quoted(names: Iterable[str]) -> str:
-    """A shortlist of columns, each as the user types it into a shell."""
+    """A shortlist of columns, each quoted for a shell."""
     return shortlist(map(shlex.quote, names))
 
 
@@ -44,13 +46,14 @@ def find_dropped(
     """The columns that `--drop` names.
 
     Args:
-      path: of the file.
-      names: of its columns.
-      target: which cannot be left out.
-      drop: names, or one string; what is no name is read as names between commas, as in a CSV file.
+      path: the path of the file.
+      names: the names of its columns.
+      target: the target, which cannot be left out.
+      drop: names, or one string; an item that is no column is read as names between commas, as in
+        a line of a CSV file.
 
     Raises:
-      UserError: if there is no such column.
+      UserError: if there is no such column, or it is the target.
     """
     found: list[str] = []
     for word in [drop] if isinstance(drop, str) else drop:
@@ -66,13 +69,13 @@ def find_dropped(
     return tuple(dict.fromkeys(found))
 
 
-class Unusable:
-    """The columns that cannot be used, as they are found.
+class ColumnProblems:
+    """Collects the columns that cannot be used, and refuses them together.
 
     Attributes:
-      path: of the file to train on.
+      path: the path of the training file.
       left_out: the columns that are left out already.
-      problems: file -> what is wrong with its columns.
+      problems: file -> the problems of its columns.
       names: of the columns.
     """
 
@@ -82,12 +85,12 @@ class Unusable:
         self.names: list[str] = []
 
     def add(self, path: str, name: str, problem: str) -> None:
-        """Notes what is wrong with a column of a file."""
+        """Adds a problem of a column of a file."""
         self.problems.setdefault(path, []).append(problem)
         self.names.append(name)
 
-    def parse(self, path: str, cells: Sequence[Cells], rule: Rule) -> list[Column]:
-        """The columns of a file that can be used."""
+    def parse(self, path: str, cells: Sequence[Cells], rule: MissingRule) -> list[Column]:
+        """The columns of a file that can be parsed; adds the problems of the others."""
         columns = []
         for one in self._unique(path, cells):
             try:
@@ -97,9 +100,9 @@ class Unusable:
         return columns
 
     def join(
-        self, columns: Sequence[Column], path: str, more: Sequence[Cells], rule: Rule
+        self, columns: Sequence[Column], path: str, more: Sequence[Cells], rule: MissingRule
     ) -> list[Column]:
-        """The columns with those of the test file below them."""
+        """The columns with those of the test file appended; adds the problems of the others."""
         names, joined = {column.name for column in columns}, []
         others = self._unique(path, [cells for cells in more if cells.name in names])
         by_name = {cells.name: cells for cells in others}
@@ -108,44 +111,44 @@ class Unusable:
                 if column.name in by_name:
                     joined.append(join(column, parse(by_name[column.name], rule, column)))
                 elif column.name not in self.names:
-                    raise BadColumn(f"{title(column.name)} is only in {self.path}")
+                    raise BadColumn(f"{column_title(column.name)} is only in {self.path}")
             except BadColumn as error:
                 self.add(path, column.name, str(error))
         return joined
 
     def check_text(self, columns: Sequence[Column]) -> None:
-        """Finds words that are no categories."""
+        """Adds the columns of words that are text and not categories."""
         for column in columns:
-            if reason := why_text(column):
+            if reason := text_reason(column):
                 if like := number_like(column):
                     reason += f" ({like!r} is no number: write 1200 or 0.5)"
-                self.add(self.path, column.name, f"{title(column.name)}: {reason}")
+                self.add(self.path, column.name, f"{column_title(column.name)}: {reason}")
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuses what was found.
+        """Raises one error that names all problems, if there are any.
 
         Args:
-          names: of all columns beside the target.
+          names: the names of all columns but the target.
 
         Raises:
           UserError: naming every column that cannot be used.
         """
         if not self.names:
             return
-        told = []
+        lines = []
         for path, problems in self.problems.items():
-            more = len(problems) - MOST_TOLD
-            told.append(f"{path}, {'; '.join(problems[:MOST_TOLD])}")
-            told += [f"and {more} more columns"] if more > 0 else []
+            more = len(problems) - MOST_SHOWN
+            lines.append(f"{path}, {'; '.join(problems[:MOST_SHOWN])}")
+            lines += [f"and {more} more columns"] if more > 0 else []
         if set(names) - set(self.names):
             them = "it" if len(self.names) == 1 else "them"
-            told.append(f"{drop_flag([*self.left_out, *self.names])} leaves {them} out")
+            lines.append(f"{drop_flag([*self.left_out, *self.names])} leaves {them} out")
         elif names:
-            told.append("no other column is left to predict from")
-        raise UserError("; ".join(told))
+            lines.append("no other column is left to predict from")
+        raise UserError("; ".join(lines))
 
     def _unique(self, path: str, cells: Sequence[Cells]) -> list[Cells]:
-        """Those whose name no other has."""
+        """The columns with a unique name; adds the others as problems."""
         names = [one.name for one in cells]
         for name in dict.fromkeys(names):
             if names.count(name) > 1:
