@@ -46,7 +46,7 @@ def check_loss(config: Any) -> None:
         )
 
 
-def no_requirements(config: Any, hparams: Any) -> Sequence[Requirement]:
+def requires_nothing(config: Any, hparams: Any) -> Sequence[Requirement]:
     """Accepts all hyper-parameters."""
     del config, hparams
     return ()
@@ -70,7 +70,7 @@ class Values(NamedTuple):
     action_values: Callable[..., jax.Array]
     loss: Callable[..., tuple[jax.Array, jax.Array]]
     check: Callable[[Any], None] = fits_all
-    requirements: Callable[[Any, Any], Sequence[Requirement]] = no_requirements
+    requirements: Callable[[Any, Any], Sequence[Requirement]] = requires_nothing
 
 
 def bootstrap_action(
