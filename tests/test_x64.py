@@ -31,14 +31,14 @@ from research.mlp.robustness import robustness
 from research.mlp.task import predictions
 from tests.dqn import test_pqn
 from tests.dqn import test_task as test_dqn
-from tests.lm import test_task as test_lm
-from tests.mlp import test_task as test_mlp
+from tests.lm import cases as lm_cases
+from tests.mlp import cases as mlp_cases
 
 WIDE = ("int64", "uint64", "float64")
 VARIANTS = [
-    *(("mlp", name) for name in test_mlp.VARIANTS),
+    *(("mlp", name) for name in mlp_cases.VARIANTS),
     *(("dqn", name) for name in test_dqn.VARIANTS),
-    *(("lm", name) for name in (*test_lm.VARIANTS, "glove")),
+    *(("lm", name) for name in (*lm_cases.VARIANTS, "glove")),
     ("pqn", ""),
 ]
 
@@ -47,7 +47,7 @@ VARIANTS = [
 def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     random = np.random.default_rng(0)
-    lines = [" ".join(random.permutation(test_lm.TEXT.split())) for _ in range(100)]
+    lines = [" ".join(random.permutation(lm_cases.TEXT.split())) for _ in range(100)]
     (folder / "text.txt").write_text("\n".join(lines) + "\n")
     (folder / "vectors.txt").write_text("cat 1 2 3 4 5 6\nmat .1 .2 .3 .4 .5 .6\n")
     return folder
@@ -60,11 +60,11 @@ def make_case(corpus, workload, variant):
     if workload == "lm":
         text, vectors = str(corpus / "text.txt"), str(corpus / "vectors.txt")
         if variant == "glove":
-            return test_lm.case(text, level="word", glove=vectors)
-        return test_lm.case(text, variant)
+            return lm_cases.case(text, level="word", glove=vectors)
+        return lm_cases.case(text, variant)
     if workload == "pqn":
         return test_pqn.case()
-    return {"mlp": test_mlp, "dqn": test_dqn}[workload].case(variant)
+    return {"mlp": mlp_cases, "dqn": test_dqn}[workload].case(variant)
 
 
 def in_both_modes(function):
@@ -187,7 +187,7 @@ def test_tools_of_an_mlp_have_no_type_of_64_bits(corpus):
     def look():
         case = make_case(corpus, "mlp", "plain")
         shared, key = case.problem.shared, jax.random.key(0)
-        config = mlp.fit_to(test_mlp.CONFIG, shared)
+        config = mlp.fit_to(mlp_cases.CONFIG, shared)
         params = jax.eval_shape(case.problem.task.init, shared, case.hparams, key).params
         members = np.eye(13, dtype=bool)
         radii = jnp.array([0.1, 0.2], jnp.float32)
