@@ -35,10 +35,9 @@ from trained_mlps import (
 from research.cli.machine import configure_jax
 from research.console import print_table, print_text
 from research.errors import plain_exit, shortlist
-from research.mlp.attribution import explain, permutation_importance
+from research.mlp.attribution import explain, in_top, permutation_importance, rank_correlation
 from research.mlp.dataset import Split
-from research.report import classifiers
-from research.report.agreement import in_top, rank_correlation
+from research.mlp.views import plots
 from research.report.read import read_run_of
 from research.task import make_key
 
@@ -173,12 +172,12 @@ def draw(trained: Trained, names: list[str], by_run: dict[str, np.ndarray], fold
     """Every run a dot; of images, every pixel."""
     path, image = folder / "importance.png", trained.shared.image
     if image:
-        return classifiers.draw_pixels(
+        return plots.draw_pixels(
             path, {measure: values.reshape(-1, *image) for measure, values in by_run.items()}
         )
     order = most_important(by_run)[:MOST_DRAWN]
     chosen = {measure: values[:, order] for measure, values in by_run.items()}
-    return classifiers.draw_importance(path, [names[column] for column in order], chosen)
+    return plots.draw_importance(path, [names[column] for column in order], chosen)
 
 
 def numbers_table(trained: Trained, names: list[str], by_run: dict[str, Any]) -> pd.DataFrame:

@@ -23,9 +23,9 @@ from research.lm.corpora import plain_text
 from research.lm.sampling import SamplingRule, generate
 from research.lm.task import make_model
 from research.lm.text import UNKNOWN, Bytes, Tokenizer, Words, load_tokenizer
+from research.lm.views import keep_sample
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
-from research.report.samples import keep_sample
 from research.runs.experiment import restore_config
 from research.runs.run_folder import load_file, load_params
 from research.task import make_key

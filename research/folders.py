@@ -1,11 +1,13 @@
-"""What lies in a folder, and what a folder is called."""
+"""What lies in a folder, and what folders and files are called."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
 
 FORMAT = 2  # of run folders
+MOST_LETTERS = 80  # of the name of a file
 
 
 def files_in(folder: Path, pattern: str = "*") -> list[Path]:
@@ -20,6 +22,12 @@ def files_in(folder: Path, pattern: str = "*") -> list[Path]:
 def named(path: Path) -> Path:
     """The same folder by a path that ends with its name: not `.` and not `..`."""
     return path if path.name not in ("", "..") else path.resolve()
+
+
+def file_name(text: str) -> str:
+    """Text from a run folder as the name of a file: letters, figures, dots and hyphens; short, and
+    no path."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:MOST_LETTERS]
 
 
 def check_format(path: Path, manifest: Any) -> None:

@@ -38,6 +38,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 
+pytest_plugins = ["tests.run_folders"]
 ALONE = ("kills", "distributed", "bench", "flags")  # tests of experiments that share no sweep
 
 

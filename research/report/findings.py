@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from research.report.comparison import MOST_SEEDS, NOT_RESOLVED, SAME, VERDICTS, Comparison
-from research.report.headline import interval_text, score_text
 from research.report.selection import Selection
 from research.report.sensitivity import Sensitivity, in_percent
 from research.report.summary import Line, Summary
+from research.report.table import interval_text, score_text
 
 
 def findings(summary: Summary) -> list[str]:

@@ -1,7 +1,6 @@
 """A run folder, read back."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,12 +94,6 @@ def metric_names(run: RunFolderData) -> list[str]:
     """The columns that hold metrics."""
     columns = list(run.metrics.columns)
     return columns[columns.index("work") + 1 :]
-
-
-def twin_of(runs: Sequence[RunFolderData], metric: str) -> str:
-    """The same metric of the test part, where all folders have it."""
-    twin = metric.replace("validation_", "test_")
-    return twin if all(twin in run.metrics for run in runs) else metric
 
 
 def _nullable(dtype: pa.DataType) -> Any:

@@ -12,8 +12,8 @@ import pandas as pd
 from research.errors import UserError, shortlist
 from research.report.best import against_best
 from research.report.comparison import Comparison, compare
+from research.report.metrics import higher_is_better, on_test_part, possible_range, within
 from research.report.problems import goal_of, one_problem, problem_of
-from research.report.ranges import possible_range, within
 from research.report.ranking import (
     Merit,
     counting_diverged,
@@ -22,7 +22,7 @@ from research.report.ranking import (
     order,
     with_diverged,
 )
-from research.report.read import RunFolderData, metric_names, twin_of
+from research.report.read import RunFolderData, metric_names
 from research.report.selection import Selection, select
 from research.report.sensitivity import Sensitivity, sensitivities
 from research.report.settings import Setting, final_values, reached, settings, up_to
@@ -47,7 +47,7 @@ class Line(NamedTuple):
       scores: seed -> the metric at the last step at which it was measured; finite runs.
       merit: what it is ranked by, runs that diverged counting as worst.
       mean, median, iqm: of the scores; None where there are none.
-      twin: interquartile mean of the same metric of the test part; None where there is none.
+      test_iqm: interquartile mean of the same metric on the test part; None where there is none.
       gap: how far the runs are from the goal, on average; None where there is no goal.
       reached: how many runs are at the goal or beyond; None where there is none.
       against_best: compared with the first line, runs that diverged counting as worst; None for
@@ -64,7 +64,7 @@ class Line(NamedTuple):
     mean: Interval | None = None
     median: Interval | None = None
     iqm: Interval | None = None
-    twin: Interval | None = None
+    test_iqm: Interval | None = None
     gap: Interval | None = None
     reached: int | None = None
     against_best: Comparison | None = None
@@ -149,7 +149,7 @@ def summarize(
         key=lambda line: _order(runs[line.run], line, metric),
     )
     lines = _compared([line._replace(place=place) for place, line in enumerate(found)], higher)
-    shown = twin_of(runs, metric)
+    shown = on_test_part(runs, metric)
     return Summary(
         runs=list(runs),
         metric=metric,
@@ -185,18 +185,6 @@ def _common_metric(runs: Sequence[RunFolderData], metric: str | None) -> tuple[s
     return metric, senses.pop()
 
 
-LOWER_IS_BETTER = (
-    "loss", "error", "perplexity", "bits", "nats", "rmse", "mae", "mse", "brier", "regret",
-)  # fmt: skip
-
-
-def higher_is_better(run: RunFolderData, metric: str) -> bool:
-    """Of the key metric and its twin, as the manifest says; of another, by its name."""
-    if metric in (run.manifest["key_metric"], twin_of([run], run.manifest["key_metric"])):
-        return run.manifest["higher_is_better"]
-    return not any(word in metric for word in LOWER_IS_BETTER)
-
-
 def _lines(
     runs: Sequence[RunFolderData], place: int, run: RunFolderData, metric: str, problem: str
 ) -> list[Line]:
@@ -210,11 +198,11 @@ def _lines(
         higher, goal = higher_is_better(run, metric), goal_of(run, setting, metric)
         found = merit(with_diverged(scores, setting), higher, goal)
         line = Line(0, place, number, label, setting, scores, found)
-        made.append(_measured(line, run, metric, twin_of(runs, metric)))
+        made.append(_measured(line, run, metric, on_test_part(runs, metric)))
     return made
 
 
-def _measured(line: Line, run: RunFolderData, metric: str, twin: str) -> Line:
+def _measured(line: Line, run: RunFolderData, metric: str, shown: str) -> Line:
     """With its statistics."""
     scores = line.scores.to_numpy()
     if not len(scores):
@@ -225,8 +213,8 @@ def _measured(line: Line, run: RunFolderData, metric: str, twin: str) -> Line:
         median=median_interval(scores),
         iqm=iqm_interval(scores),
     )
-    if twin != metric and len(values := final_values(line.setting, twin)):
-        line = line._replace(twin=iqm_interval(values))
+    if shown != metric and len(values := final_values(line.setting, shown)):
+        line = line._replace(test_iqm=iqm_interval(values))
     goal, higher = goal_of(run, line.setting, metric), run.manifest["higher_is_better"]
     if goal is None:
         return line

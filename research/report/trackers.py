@@ -17,7 +17,7 @@ import numpy as np
 
 from research.atomic import write_bytes
 from research.errors import UserError
-from research.report.file_names import file_name
+from research.folders import file_name
 from research.report.follower import SeedSummary, TrackedSetting
 
 MEMORY = "written.json"

@@ -2,11 +2,40 @@
 
 import base64
 import dataclasses
+import html
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
+
+from research.plain_text import one_line
+
+# Okabe and Ito (2008), for colour-blind readers too, on a light and a dark background: without
+# their black and yellow, each of which one of the backgrounds would swallow.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a")
+DASHES = ("solid", "dash", "dot")
+MARKERS = ("circle", "square", "diamond")
+MOST = len(COLOURS) * len(DASHES)  # settings that are drawn; more look alike
+
+
+class Look(NamedTuple):
+    """How a setting is drawn in every chart."""
+
+    colour: str
+    dash: str
+    mark: str
+
+
+def look(place: int) -> Look:
+    """The look of the setting at a place of the table."""
+    kind = place // len(COLOURS) % len(DASHES)
+    return Look(COLOURS[place % len(COLOURS)], DASHES[kind], MARKERS[kind])
+
+
+def plain(text: object) -> str:
+    """Text that plotly, which reads a few HTML tags in its labels, shows as it is, in one line."""
+    return html.escape(one_line(text), quote=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,13 +119,6 @@ def band(low: np.ndarray, high: np.ndarray, x: Any = None, **drawn: Any) -> Any:
 def there_and_back(x: np.ndarray) -> np.ndarray:
     """[2 T], around what lies between two curves over x [T]."""
     return np.concatenate([x, x[::-1]])
-
-
-def spread_out(count: int, most: int) -> np.ndarray:
-    """At most `most` of the places 0 to `count` - 1, evenly, the ends among them."""
-    if count <= most:
-        return np.arange(count)
-    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
 def _view_json(view: View) -> dict[str, Any]:

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from research.report.page.chart import Chart, Trace, View
-from research.report.page.labels import plain
-from research.report.palette import COLOURS
+from research.report.page.chart import COLOURS, Chart, Trace, View, plain
 from research.report.sensitivity import Sensitivity, in_percent, levels_of
 from research.report.statistics import interquartile_mean
 from research.report.summary import Line, Summary, in_order

@@ -15,16 +15,14 @@ from plotly.utils import PlotlyJSONEncoder
 from research.errors import UserError
 from research.plain_text import one_line, visible
 from research.report.findings import findings
-from research.report.headline import columns_as_rows, headline, pair_columns
 from research.report.page import facts
-from research.report.page.chart import Chart
-from research.report.page.classes import class_charts
+from research.report.page.chart import MOST, Chart, look
 from research.report.page.curves import RESAMPLES, learning_curves
-from research.report.page.exhibits import animations, texts
 from research.report.page.fields import field_charts
 from research.report.page.scores import dots, profile
-from research.report.palette import MOST, look
 from research.report.summary import Summary
+from research.report.table import columns_as_rows, full_columns, pair_columns
+from research.report.views import Shown, find_views
 
 SHOWN_AT_FIRST = 8  # settings; the others are switched on
 FILES = resources.files("research.report.page")
@@ -62,7 +60,7 @@ def make_content(summary: Summary, resamples: int = RESAMPLES) -> dict[str, Any]
     main = [learning_curves(summary, resamples), dots(summary), profile(summary)]
     charts = [chart for chart in main if chart is not None and chart.views]
     by_run = [_of_run(summary, run) for run in range(len(summary.runs))]
-    columns = headline(summary)
+    columns = full_columns(summary)
     html = (
         _templates()
         .get_template("body.html")
@@ -88,12 +86,13 @@ def make_content(summary: Summary, resamples: int = RESAMPLES) -> dict[str, Any]
 def _of_run(summary: Summary, run: int) -> dict[str, Any]:
     """What is said of one folder alone."""
     data = summary.runs[run]
-    charts: list[Chart] = [*field_charts(summary, run), *class_charts(summary, run)]
+    views = find_views(data.manifest)
+    own = views.show(summary, run) if views else Shown()
     return {
         "name": summary.run_name(run) or data.path.resolve().name,
-        "charts": charts,
-        "animations": animations(data),
-        "texts": texts(data),
+        "charts": [*field_charts(summary, run), *own.charts],
+        "images": own.images,
+        "texts": own.texts,
         "facts": facts.facts(data),
         "given": facts.given(data),
         "diverged": facts.diverged(data),

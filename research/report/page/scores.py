@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from research.report.page.chart import Chart, Trace, View, band, spread_out
-from research.report.page.labels import plain
-from research.report.palette import MOST, look
+from research.report.curves import spread_out
+from research.report.page.chart import MOST, Chart, Trace, View, band, look, plain
 from research.report.ranking import final_scores
 from research.report.settings import show
 from research.report.statistics import performance_profile

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from research.report.page.curves import MOST_POINTS, learning_curves, seconds_at, thinned
+from research.report.page.curves import learning_curves
 from research.report.read import read_run_folder
 from research.report.statistics import interquartile_mean
 from research.report.summary import summarize
@@ -35,25 +35,6 @@ def test_it_is_drawn_against_steps_or_work(grid):
     trace = learning_curves(grid).views[0].traces[1]
     assert list(trace.along) == ["steps", "examples"]
     np.testing.assert_array_equal(trace.along["examples"], 5 * trace.along["steps"])
-
-
-def test_long_curves_keep_their_ends_and_no_number_that_was_not_there():
-    steps = np.arange(1000)
-    kept, values = thinned(steps, steps[None] * 2.0)
-    assert len(kept) == MOST_POINTS
-    assert (kept[0], kept[-1]) == (0, 999)
-    np.testing.assert_array_equal(values[0], 2.0 * kept)
-
-
-def test_time_is_read_off_the_clock_of_the_job_and_of_those_before_it():
-    results = [
-        {"runs": [0, 1], "start": 10, "clock": [[20, 4.0]]},
-        {"runs": [0, 1, 2, 3], "start": 0, "clock": [[5, 1.0], [10, 2.0]]},
-    ]
-    found = seconds_at({"results": results}, 1, np.array([5, 10, 15, 20]))
-    np.testing.assert_allclose(found, [1, 2, 4, 6])
-    assert seconds_at({"results": results}, 3, np.array([20])) is None  # has not come so far
-    assert seconds_at({}, 0, np.array([1])) is None
 
 
 def test_a_logarithm_is_offered_where_all_is_above_zero(make_sweep):

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
+from research.report.page.chart import MOST
 from research.report.page.page import make_page, to_json
-from research.report.palette import MOST
 from research.report.read import read_run_folder
 from research.report.summary import summarize
 

@@ -1,10 +1,13 @@
-"""Which values a metric can have, as far as its name tells: no interval goes beyond."""
+"""What the name of a metric tells: which values it can have, whether higher is better, and what it
+is called on the test part."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from research.report.read import RunFolderData
 from research.report.statistics import Interval
 
 ANY = (-math.inf, math.inf)
@@ -20,6 +23,9 @@ RANGES = {
     **dict.fromkeys(("bits", "nats", "rmse", "mae", "mse", "brier", "regret"), (0.0, math.inf)),
     **dict.fromkeys(("loss", "error"), (0.0, math.inf)),
 }  # by a word of the name
+LOWER_IS_BETTER = (
+    "loss", "error", "perplexity", "bits", "nats", "rmse", "mae", "mse", "brier", "regret",
+)  # fmt: skip
 
 
 def possible_range(metric: str, scores: Any) -> tuple[float, float]:
@@ -39,7 +45,22 @@ def possible_range(metric: str, scores: Any) -> tuple[float, float]:
 
 
 def within(interval: Interval, low: float, high: float) -> Interval:
-    """The part of an interval that is possible; it holds the truth as often."""
+    """The part of an interval that is possible; its coverage is the same."""
     return Interval(
         interval.estimate, np.clip(interval.low, low, high), np.clip(interval.high, low, high)
     )
+
+
+def on_test_part(runs: Sequence[RunFolderData], metric: str) -> str:
+    """The name of a validation metric on the test part; its own name where a folder has none."""
+    name = metric.replace("validation_", "test_")
+    return name if all(name in run.metrics for run in runs) else metric
+
+
+def higher_is_better(run: RunFolderData, metric: str) -> bool:
+    """Whether higher is better: of the key metric, on the test part too, as the manifest says; of
+    another metric, by its name."""
+    key = run.manifest["key_metric"]
+    if metric in (key, on_test_part([run], key)):
+        return run.manifest["higher_is_better"]
+    return not any(word in metric for word in LOWER_IS_BETTER)

@@ -5,12 +5,20 @@ import pytest
 from safetensors.numpy import save_file
 
 from research.errors import UserError
-from research.report.page.classes import class_charts, read_predictions
+from research.mlp.views.charts import (
+    Predictions,
+    _confusion_view,
+    _curve_views,
+    class_charts,
+    read_predictions,
+)
+from research.mlp.views.class_curves import ROC
 from research.report.read import read_run_folder
 from research.report.summary import summarize
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 3, 60)
+NAMES = ["<b>x</b>", "a\x1b[31m\n", "y" * 500, "y" * 501]
 
 
 @pytest.fixture
@@ -55,3 +63,16 @@ def test_a_damaged_file_is_named(summary):
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(UserError, match=r"predictions-000004\.safetensors is damaged"):
         class_charts(summary, 0)
+
+
+def test_classes_are_shown_in_short_and_still_differ():
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 4
+    found = Predictions("test", "all", NAMES, y, rng.dirichlet(np.ones(4), (2, 40)))
+    (trace,) = _confusion_view(found).traces
+    names = list(trace.drawn.x)
+    assert names[:2] == ["&lt;b&gt;x&lt;/b&gt;", r"a\x1b[31m\n"]
+    assert len(set(names)) == 4
+    assert max(map(len, names)) < 50
+    (view,) = _curve_views([found], ROC, "x", "y", False)
+    assert {trace.drawn.name for trace in view.traces} >= set(names)
