@@ -2,6 +2,7 @@
 thing."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ MAY_IMPORT = {
     "report": {"engine", "runs"},
     "benchmark": {"engine", "runs"},
 }
+# What looks at the run folders of one workload lives with it, and may import what reads them.
+LOOKS_AT_RESULTS = ("tools", "views")
+MAY_LOOK = {"report", "runs", "cli"}
 FILES_AND_SCREENS = {"io", "os", "pathlib", "shutil", "subprocess", "sys", "tempfile", "rich"}
 PRINTING = {"research.console", "research.streams"}
 
@@ -48,11 +52,29 @@ def test_every_folder_has_its_place():
     assert folders | {path.parent.name for path in RESEARCH.glob("*/*.py")} == set(MAY_IMPORT)
 
 
+def looks_at_results(path):
+    """Whether a module is one of a workload's tools or views."""
+    workload, inside, *_ = path.relative_to(RESEARCH).with_suffix("").parts
+    return workload in WORKLOADS and inside in LOOKS_AT_RESULTS
+
+
 @pytest.mark.parametrize("folder", MAY_IMPORT)
 def test_no_import_goes_up(folder):
+    """So no workload imports another, and the report neither a workload nor the command line."""
     for path in modules(RESEARCH / folder):
-        found = folders_of(imported(path)) - MAY_IMPORT[folder] - {folder}
+        may = MAY_IMPORT[folder] | (MAY_LOOK if looks_at_results(path) else set())
+        found = folders_of(imported(path)) - may - {folder}
         assert not found, f"{path.relative_to(RESEARCH)} imports {sorted(found)}"
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_a_workload_does_not_need_what_looks_at_its_results(workload):
+    """Its tools and views import it, never the other way round."""
+    above = [f"research.{workload}.{name}" for name in LOOKS_AT_RESULTS]
+    for path in modules(RESEARCH / workload):
+        if not looks_at_results(path):
+            found = [name for name in imported(path) if name.startswith(tuple(above))]
+            assert not found, f"{path.relative_to(RESEARCH)} imports {found}"
 
 
 def test_what_is_for_all_needs_nobody():
@@ -88,6 +110,7 @@ def test_no_tool_or_test_is_imported_by_what_it_is_made_of():
 
 
 OF_EACH_WORKLOAD = {"Config", "HParams", "State", "Preset"}
+OF_EACH_TOOL = {"Arguments"}
 
 
 def definitions():
@@ -101,7 +124,7 @@ def definitions():
 def test_no_two_classes_have_one_name():
     places = {}
     for path, node in definitions():
-        if isinstance(node, ast.ClassDef) and node.name not in OF_EACH_WORKLOAD:
+        if isinstance(node, ast.ClassDef) and node.name not in OF_EACH_WORKLOAD | OF_EACH_TOOL:
             places.setdefault(node.name, []).append(path.name)
     assert not {name: files for name, files in places.items() if len(files) > 1}
 
@@ -121,3 +144,34 @@ def test_all_that_is_public_says_what_it_is():
     ]
     silent += [where for where, method in methods if method.name not in said]
     assert not silent
+
+
+# What only one workload can say. The names of metrics, which tell what values they can have, are
+# the field's: one file of the report has them.
+OF_ONE_WORKLOAD = {
+    *WORKLOADS, "pqn", "lstm", "roc", "confusion", "recall", "perplexity", "accuracy", "classifier",
+    "classifiers", "predictions", "agent", "agents", "episode", "episodes", "animation",
+    "animations", "corpus", "token", "tokens", "vocabulary",
+}  # fmt: skip
+METRICS = {"accuracy", "recall", "perplexity"}
+
+
+def words_of(path):
+    """The words of a file; of Python without its docstrings and comments."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                node.value.value = ""
+        text = ast.unparse(tree)
+    return set(re.findall("[a-z]+", re.sub("([a-z])([A-Z])", r"\1 \2", text).lower()))
+
+
+def test_the_report_knows_no_workload():
+    files = [path for path in (RESEARCH / "report").rglob("*.*") if path.suffix != ".pyc"]
+    assert len(files) > 30
+    for path in files:
+        allowed = METRICS if path.name == "metrics.py" else set()
+        found = words_of(path) & OF_ONE_WORKLOAD - allowed
+        assert not found, f"{path.relative_to(RESEARCH)} speaks of {sorted(found)}"

@@ -56,7 +56,7 @@ def show_run(path: str | Path, metric: str | None = None, console: Console | Non
     print_settings(run, console)
     figure = draw_curves(run, metric)
     say(console, f"learning curve: {figure}")
-    say(console, f"full report: scripts/report {path}")
+    say(console, f"all of it: scripts/report {path}")
     return figure
 
 
