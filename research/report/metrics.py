@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from research.report.read import RunFolderData
+from research.errors import UserError, shortlist
+from research.report.read import RunFolderData, metric_names
 from research.report.statistics import Interval
 
 ANY = (-math.inf, math.inf)
@@ -64,3 +65,29 @@ def higher_is_better(run: RunFolderData, metric: str) -> bool:
     if metric in (key, on_test_part([run], key)):
         return run.manifest["higher_is_better"]
     return not any(word in metric for word in LOWER_IS_BETTER)
+
+
+def common_metric(runs: Sequence[RunFolderData], metric: str | None) -> tuple[str, bool]:
+    """The metric by which folders are compared, and whether higher is better.
+
+    Args:
+      runs: the folders.
+      metric: a column of their metrics; the key metric if not given.
+
+    Raises:
+      UserError: if they are judged by different metrics, or one has no such metric.
+    """
+    keys = {run.manifest["key_metric"]: run.path for run in runs}
+    if metric is None and len(keys) > 1:
+        (one, first), (other, second), *_ = keys.items()
+        raise UserError(
+            f"{first} is judged by {one} and {second} by {other}: name one of both with --metric"
+        )
+    metric = str(metric or next(iter(keys)))
+    for run in runs:
+        if metric not in metric_names(run):
+            raise UserError(f"--metric {metric}: {run.path} has {shortlist(metric_names(run), 20)}")
+    senses = {higher_is_better(run, metric) for run in runs}
+    if len(senses) > 1:
+        raise UserError(f"--metric {metric}: higher is better in one of the folders only")
+    return metric, senses.pop()

@@ -1,4 +1,4 @@
-"""A run folder, read back."""
+"""Reading a run folder: its manifest and metrics."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ class RunFolderData(NamedTuple):
 
 
 def read_run_folder(path: str | Path) -> RunFolderData:
-    """Reads the manifest and the metrics.
+    """Reads the manifest and the metrics of a run folder.
 
     Raises:
       UserError: if it is no run folder, or a file in it is damaged or holds nothing yet.
@@ -50,7 +50,7 @@ def read_run_folder(path: str | Path) -> RunFolderData:
 
 
 def read_run_of(path: str | Path, experiment: str) -> RunFolderData:
-    """A run folder of a certain experiment; else as `read_run_folder`.
+    """The run folder of a certain experiment, as `read_run_folder` reads it.
 
     Raises:
       UserError: if it is of another.

@@ -25,7 +25,7 @@ EVENTS = "events.out.tfevents.sweep"  # TensorBoard reads what has "tfevents" in
 
 
 class Tracker(ABC):
-    """One kind of tracking, in a folder of its own, with what it wrote in earlier sessions.
+    """A tracker: writes summaries into a folder of its own, and records how far it has come.
 
     Attributes:
       flag: of the command line, and the extra of the package that it needs.
@@ -63,15 +63,15 @@ class Tracker(ABC):
         """Adds them, and returns what another session needs to know; JSON types."""
 
     def save(self) -> None:
-        """Remembers what was written."""
+        """Records what was written, for a later session."""
         write_bytes(self.folder / MEMORY, json.dumps(self._memory).encode())
 
     def close(self) -> None:  # noqa: B027
-        """Ends what is open."""
+        """Closes what is open."""
 
 
 class TensorBoard(Tracker):
-    """A folder a setting, with one file of events that every session appends to.
+    """One folder for each setting, with a file of events that every session appends to.
 
     The file is opened for each write alone, so that hundreds of settings need neither handles nor
     threads. What a kill left half-written beyond the remembered length is cut off.
@@ -103,8 +103,8 @@ class TensorBoard(Tracker):
 
 
 class WandB(Tracker):
-    """A run a setting, offline: `wandb sync` uploads them. A sweep that is resumed writes to runs
-    with the ids they had, whose parts `wandb sync` joins."""
+    """One offline run for each setting, which `wandb sync` uploads. A sweep that is resumed writes
+    to runs with the ids they had, whose parts `wandb sync` joins."""
 
     flag, package = "wandb", "wandb"
 
@@ -151,7 +151,7 @@ class WandB(Tracker):
 
 
 def chosen_trackers(tensorboard: bool, wandb: bool) -> list[type[Tracker]]:
-    """Those that flags ask for.
+    """The trackers that the flags ask for.
 
     Raises:
       UserError: if the package of one is missing.

@@ -16,8 +16,8 @@ SECONDS = 3.0  # between looks
 def tracking(
     folder: Path, kinds: Sequence[type[Tracker]], warn: Callable[[str], None]
 ) -> Iterator[None]:
-    """While open, what is new in a run folder goes to trackers; and once more when it is left,
-    however it is left.
+    """Writes what is new in a run folder to trackers while the context is open, and a last time
+    when it is left, by an error too.
 
     Of several processes that train one folder, one tracks at a time: whoever has the lock. When it
     ends, another resumes.
@@ -48,7 +48,7 @@ def _track(
             last = ended.is_set()
             follower = _follow(folder, kinds, ended)
             if follower is None and last:
-                return  # whoever has the lock sees, at the latest below, what is in the folder
+                return  # the process that has the lock reads the rest, at the latest below
             if follower is not None and not follower.has_news():
                 return
             ended.wait(SECONDS)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from research.errors import UserError
+from research.folders import files_in
 from research.report.page.chart import Chart
 from research.report.read import RunFolderData
 from research.report.summary import Summary
@@ -112,7 +113,7 @@ def image(path: Path, title: str, description: str) -> Image:
 
 def _workloads() -> list[str]:
     """The folders of `research/` that have a module `views`, but for this one's."""
-    found = [*RESEARCH.glob("*/views.py"), *RESEARCH.glob("*/views/__init__.py")]
+    found = [*files_in(RESEARCH, "*/views.py"), *files_in(RESEARCH, "*/views/__init__.py")]
     names = {path.relative_to(RESEARCH).parts[0] for path in found}
     return sorted(names - {Path(__file__).parent.name})
 

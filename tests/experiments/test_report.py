@@ -37,7 +37,7 @@ def test_classifiers_are_shown_with_their_curves_and_confusions(sweep, report, c
     assert {"curves", "dots", "profile", "levels-0", "roc-0", "recall-0", "confusion-0"} <= set(
         charts
     )
-    axes = charts["curves"]["views"][0]["traces"][1]["along"]
+    axes = charts["curves"]["variants"][0]["traces"][1]["along"]
     assert list(axes) == ["steps", "examples", "seconds of training"]
     assert "compile time" in text
     assert "page: " in capsys.readouterr().out
@@ -47,7 +47,7 @@ def test_agents_are_shown_at_play(sweep, report, capsys):
     folder = sweep("dqn")
     text, charts = shown(report(folder))
     assert '<img src="data:image/gif;base64,R0lGOD' in text
-    assert next(iter(charts["curves"]["views"][0]["traces"][1]["along"])) == "env steps"
+    assert next(iter(charts["curves"]["variants"][0]["traces"][1]["along"])) == "env steps"
     assert len(list(folder.glob("run-*.gif"))) == 1
     report(folder)  # what is there is not made again
     assert len(list(folder.glob("run-*.gif"))) == 1

@@ -71,7 +71,7 @@ def test_the_choice_is_scored_on_the_test_part_of_other_seeds(make_sweep):
     (selection,) = summary.selections
     assert selection is not None
     assert selection.chosen == (0, 0)
-    assert 1.45 < selection.honest.estimate < 1.55  # the test part is 0.5 below
+    assert 1.45 < selection.held_out.estimate < 1.55  # the test part is 0.5 below
 
 
 def test_diverged_runs_are_counted_and_left_out(make_run):
@@ -158,9 +158,9 @@ def said(summary):
 def test_the_best_is_told_apart_from_all_others_only_where_it_is(make_sweep):
     axes = {"rate": [0.1, 0.2, 0.3]}
     apart = summary_of(make_sweep(scores([1, 2, 3]), axes=axes))
-    assert "told apart from all 2 others compared with it" in said(apart)
+    assert "differs significantly from all 2 others compared with it" in said(apart)
     close = summary_of(make_sweep(scores([1, 3, 3], seed=1), "close", axes=axes))
-    assert "told apart from all" not in said(close)
+    assert "differs significantly from all" not in said(close)
     assert "of 2 others, 1 may be as good or better, and 1 is worse" in said(close)
     assert "no difference" not in said(close)
 
@@ -218,7 +218,7 @@ def test_a_setting_with_many_diverged_runs_is_last_and_the_report_says_so(make_s
     assert [line.label for line in summary.lines] == ["rate 3", "rate 2", "rate 1"]
     assert cells(summary, "against the best [95%]")[2] == "3 diverged"
     assert "1 of which more than a quarter of the runs diverged" in said(summary)
-    assert "told apart from the other" in said(summary)
+    assert "differs significantly from the other" in said(summary)
 
 
 def test_a_diverged_run_counts_as_worst_in_comparisons(make_sweep):

@@ -14,14 +14,14 @@ from research.report.tools.report import make_examples
 from research.report.views import find_views
 
 PACKAGE = """
-from research.report.page.chart import Chart, View
+from research.report.page.chart import Chart, Variant
 from research.report.views import Shown, Text, Views
 
 made = []
 
 def show(summary, run):
     note = f"{len(summary.of_run(run))} settings"
-    chart = Chart(f"mine-{run}", "My chart", note, [View("all", [], {})])
+    chart = Chart(f"mine-{run}", "My chart", note, [Variant("all", [], {})])
     return Shown(charts=[chart], texts=[Text("<My text>", "", "<i>plain</i>")])
 
 VIEWS = Views(show, lambda run: made.append(run.path))

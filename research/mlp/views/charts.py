@@ -22,7 +22,7 @@ from research.mlp.views.class_curves import (
     confusion,
 )
 from research.plain_text import labels, shortened
-from research.report.page.chart import COLOURS, Chart, Trace, View, band, plain
+from research.report.page.chart import COLOURS, Chart, Trace, Variant, band, plain
 from research.report.summary import Summary
 
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -57,7 +57,7 @@ def class_charts(summary: Summary, run: int) -> list[Chart]:
     if not found or not found[0].classes:
         return []
     charts = [_roc_chart(run, found), _recall_chart(run, found), _confusion_chart(run, found)]
-    return [chart for chart in charts if chart.views]
+    return [chart for chart in charts if chart.variants]
 
 
 def read_predictions(summary: Summary, run: int) -> list[Predictions]:
@@ -93,13 +93,15 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _roc_chart(run: int, found: list[Predictions]) -> Chart:
-    views = _curve_views(found, ROC, "false positive rate", "true positive rate", True)
-    return Chart(f"roc-{run}", "Receiver operating characteristics", _note(found[0], ROC), views)
+    variants = _curve_variants(found, ROC, "false positive rate", "true positive rate", True)
+    return Chart(f"roc-{run}", "Receiver operating characteristics", _note(found[0], ROC), variants)
 
 
 def _recall_chart(run: int, found: list[Predictions]) -> Chart:
-    views = _curve_views(found, PRECISION_RECALL, "recall", "precision", False)
-    return Chart(f"recall-{run}", "Precision and recall", _note(found[0], PRECISION_RECALL), views)
+    variants = _curve_variants(found, PRECISION_RECALL, "recall", "precision", False)
+    return Chart(
+        f"recall-{run}", "Precision and recall", _note(found[0], PRECISION_RECALL), variants
+    )
 
 
 def _note(one: Predictions, curve: Curve) -> str:
@@ -109,15 +111,15 @@ def _note(one: Predictions, curve: Curve) -> str:
     )
 
 
-def _curve_views(
+def _curve_variants(
     found: list[Predictions], curve: Curve, x: str, y: str, diagonal: bool
-) -> list[View]:
-    views = []
+) -> list[Variant]:
+    variants = []
     for one in found:
         curves = class_curves(curve, one.y, one.probabilities, one.classes)
         if curves is not None:
-            views.append(View(one.part, _curve_traces(curves, diagonal), _square(x, y)))
-    return views
+            variants.append(Variant(one.part, _curve_traces(curves, diagonal), _square(x, y)))
+    return variants
 
 
 def _curve_traces(curves: ClassCurves, diagonal: bool) -> list[Trace]:
@@ -159,12 +161,12 @@ def _confusion_chart(run: int, found: list[Predictions]) -> Chart:
         title="Confusion matrix",
         note=f"{found[0].setting}: rows of each true class by what the run of median accuracy "
         "predicts; the smallest and largest of all runs on hover. Colours are shares of the class.",
-        views=[_confusion_view(one) for one in found],
+        variants=[_confusion_variant(one) for one in found],
         height=min(700, 240 + 34 * classes),
     )
 
 
-def _confusion_view(one: Predictions) -> View:
+def _confusion_variant(one: Predictions) -> Variant:
     found = confusion(one.y, one.probabilities, len(one.classes))
     names = [plain(name) for name in labels(one.classes)]
     few = len(names) <= 20
@@ -182,4 +184,4 @@ def _confusion_view(one: Predictions) -> View:
                   "automargin": True},
         "hovermode": "closest",
     }  # fmt: skip
-    return View(one.part, [Trace(drawn)], layout)
+    return Variant(one.part, [Trace(drawn)], layout)

@@ -1,4 +1,4 @@
-"""What the page draws: a chart is traces for every view of it, in plain JSON."""
+"""Charts for the page: what plotly draws, in plain JSON, and how settings look in all of them."""
 
 import base64
 import dataclasses
@@ -40,7 +40,7 @@ def plain(text: object) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-    """Something drawn.
+    """A line, a band, dots or a heat map in a chart.
 
     Attributes:
       drawn: a plotly trace.
@@ -54,8 +54,8 @@ class Trace:
 
 
 @dataclasses.dataclass(frozen=True)
-class View:
-    """One of the views of a chart.
+class Variant:
+    """A variant of a chart, such as one of several metrics: one is shown at a time.
 
     Attributes:
       name: to choose it by.
@@ -78,7 +78,7 @@ class Chart:
       name: of its element.
       title: above it.
       note: how to read it, in a sentence.
-      views: at least one; the first is shown at first.
+      variants: at least one; the first is shown at first.
       legend: whether settings are switched on and off.
       height: in pixels.
       whole: whether it needs the whole width of the page.
@@ -87,22 +87,22 @@ class Chart:
     name: str
     title: str
     note: str
-    views: Sequence[View]
+    variants: Sequence[Variant]
     legend: bool = False
     height: int = 420
     whole: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """What the page's script reads."""
+        """The chart as the page's script reads it."""
         return {
-            "views": [_view_json(view) for view in self.views],
+            "variants": [_variant_json(variant) for variant in self.variants],
             "legend": self.legend,
             "height": self.height,
         }
 
 
 def band(low: np.ndarray, high: np.ndarray, x: Any = None, **drawn: Any) -> Any:
-    """The room between two curves, as a plotly trace that says nothing on hover.
+    """The area between two curves, as a plotly trace without text on hover.
 
     Args:
       low, high: [T].
@@ -117,12 +117,12 @@ def band(low: np.ndarray, high: np.ndarray, x: Any = None, **drawn: Any) -> Any:
 
 
 def there_and_back(x: np.ndarray) -> np.ndarray:
-    """[2 T], around what lies between two curves over x [T]."""
+    """The x coordinates [2 T] of the outline of the area between two curves over x [T]."""
     return np.concatenate([x, x[::-1]])
 
 
-def _view_json(view: View) -> dict[str, Any]:
-    figure = go.Figure([trace.drawn for trace in view.traces], view.layout).to_dict()
+def _variant_json(variant: Variant) -> dict[str, Any]:
+    figure = go.Figure([trace.drawn for trace in variant.traces], variant.layout).to_dict()
     layout = {name: value for name, value in figure["layout"].items() if name != "template"}
     traces = [
         {
@@ -130,13 +130,13 @@ def _view_json(view: View) -> dict[str, Any]:
             "setting": trace.setting,
             "along": {name: packed(x) for name, x in trace.along.items()},
         }
-        for drawn, trace in zip(figure["data"], view.traces, strict=True)
+        for drawn, trace in zip(figure["data"], variant.traces, strict=True)
     ]
-    return {"name": view.name, "traces": traces, "layout": layout, "log": view.log}
+    return {"name": variant.name, "traces": traces, "layout": layout, "log": variant.log}
 
 
 def packed(values: np.ndarray) -> dict[str, str]:
-    """Numbers as plotly reads them, in less room than text: float64, or int32 where they fit."""
+    """Numbers as plotly reads them, more compact than text: float64, or int32 where they fit."""
     fits = values.dtype.kind == "i" and np.all(np.abs(values) < 2**31)
     kind = "i4" if fits else "f8"
     return {"dtype": kind, "bdata": base64.b64encode(values.astype(f"<{kind}").tobytes()).decode()}

@@ -6,7 +6,16 @@ import numpy as np
 import plotly.graph_objects as go
 
 from research.report.curves import LearningCurve, learning_curve, seconds_at
-from research.report.page.chart import MOST, Chart, Trace, View, band, look, plain, there_and_back
+from research.report.page.chart import (
+    MOST,
+    Chart,
+    Trace,
+    Variant,
+    band,
+    look,
+    plain,
+    there_and_back,
+)
 from research.report.read import RunFolderData, metric_names
 from research.report.summary import Line, Summary
 
@@ -16,10 +25,10 @@ RESAMPLES = 500  # of a band; the numbers in the tables have more
 
 
 def learning_curves(summary: Summary, resamples: int = RESAMPLES) -> Chart:
-    """A chart with a view for each metric, the one that settings are compared by first."""
+    """A chart with a variant for each metric, the one that settings are compared by first."""
     others = dict.fromkeys(name for run in summary.runs for name in metric_names(run))
     names = list(dict.fromkeys([summary.metric, summary.shown, *others]))[:MOST_METRICS]
-    views = [_view(summary, name, resamples) for name in names]
+    variants = [_variant(summary, name, resamples) for name in names]
     lines = len(summary.lines)
     some = f" The best {MOST} of {lines} settings." if lines > MOST else ""
     return Chart(
@@ -27,13 +36,13 @@ def learning_curves(summary: Summary, resamples: int = RESAMPLES) -> Chart:
         title="Learning curves",
         note="Interquartile mean over seeds; the band is its 95% bootstrap interval at each point."
         + some,
-        views=[view for view in views if view.traces],
+        variants=[variant for variant in variants if variant.traces],
         legend=True,
         height=460,
     )
 
 
-def _view(summary: Summary, metric: str, resamples: int) -> View:
+def _variant(summary: Summary, metric: str, resamples: int) -> Variant:
     traces: list[Trace] = []
     positive = True
     for line in summary.lines[:MOST]:
@@ -44,7 +53,7 @@ def _view(summary: Summary, metric: str, resamples: int) -> View:
             traces += _drawn(summary.runs[line.run], line, curve)
             positive &= bool(np.min(curve.low) > 0)
     layout = {"yaxis": {"title": {"text": plain(metric.replace("_", " "))}}}
-    return View(metric, traces, layout, log=positive)
+    return Variant(metric, traces, layout, log=positive)
 
 
 def _drawn(run: RunFolderData, line: Line, curve: LearningCurve) -> Sequence[Trace]:
@@ -64,7 +73,7 @@ def _drawn(run: RunFolderData, line: Line, curve: LearningCurve) -> Sequence[Tra
 
 
 def axes_of(run: RunFolderData, line: Line, curve: LearningCurve) -> dict[str, np.ndarray]:
-    """What a curve can be drawn against: steps, work where it is not the same, seconds if known."""
+    """The x-axes of a curve: steps, work where it is not the same, seconds if known."""
     unit, axes = run.manifest["work_unit"], {"steps": curve.steps}
     if not np.array_equal(curve.work, curve.steps):
         work = {unit: curve.work}
@@ -74,5 +83,5 @@ def axes_of(run: RunFolderData, line: Line, curve: LearningCurve) -> dict[str, n
 
 
 def _short(values: np.ndarray) -> np.ndarray:
-    """As the metrics were measured: in float32, which takes half the room."""
+    """Values in float32, as the metrics were measured: half the bytes."""
     return values.astype(np.float32)
