@@ -12,6 +12,7 @@ The name is that of the experiment, which the manifest of a run folder has.
 
 import base64
 import importlib
+import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -92,30 +93,31 @@ def find_views(manifest: Mapping[str, Any]) -> Views | None:
     Raises:
       UserError: if the views of another package cannot be loaded.
     """
-    name = manifest.get("workload") or manifest["experiment"]
+    name = str(manifest.get("workload") or manifest["experiment"])
     workloads = _workloads()
     if name in workloads:
         return _views_of(name)
     for entry in metadata.entry_points(group=GROUP):
         if entry.name == name:
             return _load(entry)
-    offered = map(_views_of, workloads)  # each takes a second to import, so one by one
-    return next((views for views in offered if name in views.experiments), None)
+    # Importing a workload takes seconds: only those are that have the name in their source.
+    named = [one for one, path in workloads.items() if f'"{name}"' in path.read_text("utf-8")]
+    return next((views for views in map(_views_of, named) if name in views.experiments), None)
 
 
 def image(path: Path, title: str, description: str) -> Image:
-    """A GIF file as an image; without its source where the file is too large."""
-    data = path.read_bytes()
+    """An image file, such as a GIF or PNG; without its source where the file is too large."""
+    data, (kind, _) = path.read_bytes(), mimetypes.guess_type(path.name)
     if len(data) > MOST_BYTES:
         return Image(title, description, "")
-    return Image(title, description, f"data:image/gif;base64,{base64.b64encode(data).decode()}")
+    return Image(title, description, f"data:{kind};base64,{base64.b64encode(data).decode()}")
 
 
-def _workloads() -> list[str]:
-    """The folders of `research/` that have a module `views`, but for this one's."""
+def _workloads() -> dict[str, Path]:
+    """The workloads of this package that offer views: folder -> the file that does."""
     found = [*files_in(RESEARCH, "*/views.py"), *files_in(RESEARCH, "*/views/__init__.py")]
-    names = {path.relative_to(RESEARCH).parts[0] for path in found}
-    return sorted(names - {Path(__file__).parent.name})
+    folders = {path.relative_to(RESEARCH).parts[0]: path for path in sorted(found)}
+    return {name: path for name, path in folders.items() if path != Path(__file__)}
 
 
 def _views_of(workload: str) -> Views:
@@ -123,9 +125,11 @@ def _views_of(workload: str) -> Views:
 
 
 def _load(entry: metadata.EntryPoint) -> Views:
+    where = f"the views of {entry.name}, {entry.value},"
     try:
-        return entry.load()
+        views = entry.load()
     except Exception as error:  # of somebody else's package
-        raise UserError(
-            f"the views of {entry.name} cannot be loaded from {entry.value}: {error}"
-        ) from error
+        raise UserError(f"{where} cannot be loaded: {error}") from error
+    if not isinstance(views, Views):
+        raise UserError(f"{where} are no research.report.views.Views")
+    return views

@@ -70,6 +70,12 @@ def test_what_a_manifest_names_is_compared_and_never_imported(name, monkeypatch)
     assert set(asked) <= {f"research.{one}.views" for one in ("mlp", "dqn", "lm")}
 
 
+def test_of_an_experiment_that_offers_nothing_no_workload_is_imported(monkeypatch):
+    """That would take seconds of every report."""
+    monkeypatch.setattr(importlib, "import_module", None)
+    assert find_views({"experiment": "toy"}) is None
+
+
 def test_a_package_brings_views_for_its_own_experiment(installed, make_sweep):
     module = installed("mine")
     run = read_run_folder(make_sweep(np.zeros((2, 3, 2)), experiment="mine"))
@@ -94,7 +100,11 @@ def test_a_package_does_not_replace_the_views_of_a_workload(installed):
     assert find_views({"experiment": "mlp"}) is not module.VIEWS
 
 
-def test_views_that_cannot_be_loaded_are_named(installed):
-    installed("mine", "no_such_package.views:VIEWS")
-    with pytest.raises(UserError, match=r"views of mine .* no_such_package.views:VIEWS"):
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [("no_such_package.views:VIEWS", "cannot be loaded"), ("my_views:made", "are no .*Views")],
+)
+def test_views_that_cannot_be_loaded_are_named(installed, value, why):
+    installed("mine", value)
+    with pytest.raises(UserError, match=f"views of mine, {value}, {why}"):
         find_views({"experiment": "mine"})
