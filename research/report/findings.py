@@ -163,8 +163,8 @@ def _needed(line: Line) -> str:
     if comparison.seeds_needed >= MOST_SEEDS:
         needed = f"more than {MOST_SEEDS:,}"
     return (
-        f"To resolve its difference from {line.label}, as observed, with a power of 80% would "
-        f"take {needed} seeds each; there are {seeds}. They were compared "
+        f"Resolving the observed difference from {line.label} with a power of 80% would take "
+        f"{needed} seeds each; there are {seeds}. They were compared "
         f"{_pairing(comparison)}."
     )
 
