@@ -20,10 +20,10 @@ from research.errors import UserError, plain_exit
 from research.limits import as_int, as_seed
 from research.lm import PRESETS, Config
 from research.lm.corpora import plain_text
+from research.lm.samples import keep_sample
 from research.lm.sampling import SamplingRule, generate
 from research.lm.task import make_model
 from research.lm.text import UNKNOWN, Bytes, Tokenizer, Words, load_tokenizer
-from research.lm.views import keep_sample
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
 from research.runs.experiment import restore_config
