@@ -1,11 +1,13 @@
-"""Files in a folder, the name of a folder, and the format of run folders."""
+"""Files in a folder, what folders and files are called, and the format of run folders."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
 
 FORMAT = 2  # of run folders
+MOST_LETTERS = 80  # of the name of a file
 
 
 def files_in(folder: Path, pattern: str = "*") -> list[Path]:
@@ -20,6 +22,12 @@ def files_in(folder: Path, pattern: str = "*") -> list[Path]:
 def named(path: Path) -> Path:
     """The path of the same folder that ends with its name, not with `.` or `..`."""
     return path if path.name not in ("", "..") else path.resolve()
+
+
+def file_name(text: str) -> str:
+    """Text from a run folder as the name of a file: letters, figures, dots and hyphens; short, and
+    no path."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:MOST_LETTERS]
 
 
 def check_format(path: Path, manifest: Any) -> None:

@@ -38,7 +38,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 
-pytest_plugins = ["tests.sweeps"]  # fixtures of recipes and of tools, which share sweeps
+# Fixtures that several folders share: small sweeps that recipes train, and run folders by hand.
+pytest_plugins = ["tests.sweeps", "tests.run_folders"]
 
 ALONE = ("kills", "distributed", "flags", "defaults")  # tests of recipes that share no sweep
 

@@ -2,6 +2,7 @@
 thing."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,6 @@ def test_a_workload_does_not_need_what_looks_at_its_results(workload):
 
 def test_experiments_holds_recipes_only():
     here = {path.name for path in (ROOT / "experiments").iterdir()} - {"__pycache__"}
-    here -= {"report.py"}  # until it is research/report/tools/report.py
     assert here == {*RECIPES, "README.md", "results"}
 
 
@@ -152,3 +152,34 @@ def test_all_that_is_public_says_what_it_is():
     ]
     silent += [where for where, method in methods if method.name not in said]
     assert not silent
+
+
+# What only one workload can say. The names of metrics, which tell what values they can have, are
+# the field's: one file of the report has them.
+OF_ONE_WORKLOAD = {
+    *WORKLOADS, "pqn", "lstm", "roc", "confusion", "recall", "perplexity", "accuracy", "classifier",
+    "classifiers", "predictions", "agent", "agents", "episode", "episodes", "animation",
+    "animations", "corpus", "token", "tokens", "vocabulary",
+}  # fmt: skip
+METRICS = {"accuracy", "recall", "perplexity"}
+
+
+def words_of(path):
+    """The words of a file; of Python without its docstrings and comments."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                node.value.value = ""
+        text = ast.unparse(tree)
+    return set(re.findall("[a-z]+", re.sub("([a-z])([A-Z])", r"\1 \2", text).lower()))
+
+
+def test_the_report_knows_no_workload():
+    files = [path for path in (RESEARCH / "report").rglob("*.*") if path.suffix != ".pyc"]
+    assert len(files) > 30
+    for path in files:
+        allowed = METRICS if path.name == "metrics.py" else set()
+        found = words_of(path) & OF_ONE_WORKLOAD - allowed
+        assert not found, f"{path.relative_to(RESEARCH)} speaks of {sorted(found)}"

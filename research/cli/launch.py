@@ -198,7 +198,7 @@ def show(folder: Path, resume: str) -> None:
     """
     run = RunFolder(folder)
     if run.manifest()["status"] == "finished":
-        command = [sys.executable, "-m", "research.report.show", str(folder)]
+        command = [sys.executable, "-m", "research.report.tools.show", str(folder)]
         raise SystemExit(subprocess.run(command).returncode)
     missing = {job.name for job in run.plan().jobs} - run.ended_jobs()
     print_text(f"{len(missing)} jobs have not ended; to resume: {resume}", error=True)

@@ -9,7 +9,7 @@ from rich.console import Console
 from research.cli.arguments import make_options
 from research.cli.terminal import TerminalObserver
 from research.console import say
-from research.report.show import show_run
+from research.report.tools.show import show_run
 from research.report.trackers import chosen_trackers
 from research.report.tracking import tracking
 from research.runs.experiment import Experiment

@@ -1,6 +1,6 @@
-"""Feature attribution: integrated gradients and permutation importance.
+"""Feature attribution: integrated gradients, permutation importance, and the agreement of seeds.
 
-Shape letters: B rows, F features, C columns.
+Shape letters: B rows, F features, C columns, R runs.
 """
 
 import math
@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from scipy.stats import rankdata
 
 from research.mlp.config import Config
 from research.mlp.dataset import Dataset, Split
@@ -140,3 +142,23 @@ def permutation_importance(
 
     keys = jax.random.split(key, len(members_CxF))
     return score(x_BxF) - lax.map(without, (members_CxF, keys))
+
+
+def in_top(importance_RxF: np.ndarray, top: int) -> np.ndarray:
+    """How many runs have a feature among their `top` most important, and above 0: int [F]."""
+    ranks_RxF = rankdata(-importance_RxF, axis=1, method="ordinal")
+    return np.sum((ranks_RxF <= top) & (importance_RxF > 0), axis=0)
+
+
+def rank_correlation(importance_RxF: np.ndarray) -> float:
+    """The mean of Spearman's rank correlation over all pairs of runs: 1 where all order the
+    features alike, about 0 where they agree by chance alone; NaN for a single run or feature."""
+    runs = len(importance_RxF)
+    if runs < 2 or importance_RxF.shape[1] < 2:
+        return float("nan")
+    ranks_RxF = rankdata(importance_RxF, axis=1)
+    centred = ranks_RxF - ranks_RxF.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(centred, axis=1, keepdims=True)
+    units = np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0)
+    total = np.sum(np.sum(units, axis=0) ** 2) - np.sum(units**2)  # of all pairs, twice
+    return float(total / (runs * (runs - 1)))

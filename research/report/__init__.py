@@ -1,1 +1,1 @@
-"""Reads run folders: statistics over seeds, tables, figures. Knows no workload and no engine."""
+"""What run folders hold: statistics over seeds, tables, figures and a page, of any workload."""

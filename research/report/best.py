@@ -1,4 +1,4 @@
-"""Every setting against the best, when the same scores have picked the best.
+"""Comparison of every setting with the best, where the same scores have picked the best.
 
 The best of many equal settings looks better than the others: it was picked because it does. If the
 others are compared with it one by one, at 95% each, many of them seem to be worse. Here all
@@ -7,8 +7,8 @@ as the best.
 
 These are multiple comparisons with the best (Hsu, 1981). Any setting may turn out to be the best,
 so that intervals are as wide as the largest difference between any two asks for (Tukey's range).
-Those that are told apart cannot be the best, and the others are compared anew without that
-possibility (Romano and Wolf, 2005). What is left is a confidence set of all the best (Hansen,
+Those that differ significantly from it cannot be the best, and the others are compared anew without
+that possibility (Romano and Wolf, 2005). What is left is a confidence set of all the best (Hansen,
 Lunde and Nason, 2011). How often it errs, and what it finds, is measured in
 experiments/results/statistics.md.
 """
@@ -57,8 +57,8 @@ def against_best(
     """Compares every setting with the one that has the best interquartile mean of them all.
 
     Standard errors are those of a bootstrap that resamples the seeds of both settings together
-    where they are the same. Settings learn each other's variances (`research.report.variances`), as
-    few seeds say little of one. The intervals of all differences hold together.
+    where they are the same. Variances are moderated by those of all settings, as few seeds say
+    little of one (`research.report.variances`). The intervals of all differences hold together.
 
     Args:
       scores: of each setting, seed -> finite score; at least one each.
@@ -89,7 +89,7 @@ def against_best(
 def differences_from_best(
     scores: Sequence[pd.Series], best: int, higher_is_better: bool, seed: int = 0
 ) -> list[Interval]:
-    """The differences alone; else as `against_best`."""
+    """The differences of `against_best` alone."""
     pairs = [align(one, scores[best], higher_is_better) for one in scores]
     return _differences(scores, pairs, best, math.inf, seed)[0]
 
@@ -109,8 +109,8 @@ def _differences(
 
 
 def _errors(scores: Sequence[pd.Series], pairs: Sequence[Aligned], best: int, seed: int) -> _Errors:
-    """With variances that have learnt from each other. How alike these are is told by those of the
-    settings, as all differences have that of the best in common."""
+    """The differences with moderated variances. How alike the true ones are is estimated from the
+    settings, as all differences have the variance of the best in common."""
     resampled = [_resampled(one.to_numpy(np.float64), seed) for one in scores]
     alone = np.array([_variance(*both) for both in zip(resampled, map(len, scores), strict=True)])
     freedom = np.array([len(one) - 1.0 for one in scores])
@@ -135,8 +135,8 @@ def _paired_variance(pair: Aligned, seed: int) -> float:
 
 
 def _apart(each: Moderated, best: int) -> Moderated:
-    """Of differences from the best without pairing, with Welch's degrees of freedom: 0 where one of
-    both has a single seed."""
+    """Variances of unpaired differences from the best, with Welch's degrees of freedom: 0 where
+    either setting has a single seed."""
     together = each.variances + each.variances[best]
     with np.errstate(invalid="ignore", divide="ignore"):
         parts = each.variances**2 / each.freedom
@@ -148,8 +148,8 @@ def _apart(each: Moderated, best: int) -> Moderated:
 def _level(errors: _Errors, pairs: Sequence[Aligned], best: int) -> float:
     """The two-sided level of one comparison at which all of them hold together.
 
-    It begins with all settings as possible bests. Those that are told apart can be none, and the
-    others are compared anew, until no more are told apart.
+    It begins with all settings as possible bests. Those that differ significantly can be none, and
+    the others are compared anew, until no more differ.
     """
     possible = np.ones(len(pairs), bool)
     while True:
@@ -166,7 +166,7 @@ def _level(errors: _Errors, pairs: Sequence[Aligned], best: int) -> float:
 
 
 def _reach(level: float, variance: float, freedom: float, pair: Aligned) -> float:
-    """How far a difference may be off; NaN where too few seeds say nothing."""
+    """Half the width of the interval of a difference; NaN where there are too few seeds for any."""
     if pair.same:
         return 0.0
     if freedom > 0 and variance > 0:
@@ -177,8 +177,8 @@ def _reach(level: float, variance: float, freedom: float, pair: Aligned) -> floa
 
 @functools.lru_cache(maxsize=1024)
 def comparison_level(settings: int, possible: int) -> float:
-    """The two-sided level of one comparison, such that the 5% go for the largest of all differences
-    between a setting that may be the best and any other.
+    """The two-sided level of one comparison, such that the largest of all differences between a
+    setting that may be the best and any other exceeds it in 5% of cases.
 
     Args:
       settings: how many there are.
@@ -190,8 +190,8 @@ def comparison_level(settings: int, possible: int) -> float:
 
 
 def _largest(settings: int, possible: int) -> np.ndarray:
-    """The largest of those differences, by its standard error: float32 [draws], of normal scores
-    of equal settings."""
+    """The largest of those differences in standard errors, float32 [draws], where settings are
+    equal and scores normal."""
     draws = max(1_000, min(DRAWS, MOST_NUMBERS // settings))
     rng = np.random.default_rng(0)
     low, high = np.full(draws, np.inf, np.float32), np.full(draws, -np.inf, np.float32)
@@ -205,7 +205,7 @@ def _largest(settings: int, possible: int) -> np.ndarray:
 
 
 def _resampled(values: np.ndarray, seed: int) -> np.ndarray:
-    """Interquartile means [RESAMPLES] of values [S]; of as many, the same are drawn."""
+    """Bootstrapped interquartile means [RESAMPLES] of values [S]; the draws depend on S alone."""
     return interquartile_mean(values[_draws(len(values), seed)], axis=-1)
 
 
@@ -215,5 +215,5 @@ def _draws(seeds: int, seed: int) -> np.ndarray:
 
 
 def _variance(resampled: np.ndarray, seeds: int) -> float:
-    """Resamples vary less than samples do, by n - 1 to n; 0 of a single seed."""
+    """The variance of a bootstrapped estimate, corrected by n / (n - 1); 0 of a single seed."""
     return float(np.var(resampled)) * seeds / (seeds - 1) if seeds > 1 else 0.0

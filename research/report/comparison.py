@@ -1,4 +1,4 @@
-"""Two settings side by side: by how much one is better, how often, and how sure that is."""
+"""Comparison of two settings: by how much one is better, how often, and with what confidence."""
 
 import math
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from scipy.special import comb, ndtri, stdtrit
 
 from research.report.statistics import CONFIDENCE, Interval, interquartile_mean, resample
 
-POWER = 0.8  # of the experiment that would tell two settings apart
+POWER = 0.8  # of the experiment that would resolve the difference
 MOST_SEEDS = 1_000_000
 ENOUGH_SHARED = 0.8  # of all their seeds, for two settings to be paired
 NOT_RESOLVED = "not resolved"
@@ -19,7 +19,7 @@ VERDICTS = ("better", "worse", NOT_RESOLVED, SAME)
 
 
 class Comparison(NamedTuple):
-    """A setting against another, the reference.
+    """The comparison of a setting with another, the reference.
 
     Attributes:
       difference: of their interquartile means, better being positive, with its interval; the ends
@@ -28,9 +28,9 @@ class Comparison(NamedTuple):
         counting half, with its interval.
       pairs: how many seeds they were paired by; 0 where they were resampled apart.
       correlation: of the pairs' scores; NaN where there is none.
-      seeds_needed: of each, to tell them apart four times in five if the difference is what it
-        looks like, `MOST_SEEDS` standing for that many or more; None if the interquartile means
-        are the same, or no error can be told.
+      seeds_needed: of each, to resolve the difference that was observed with a power of 80%,
+        `MOST_SEEDS` standing for that many or more; None if the interquartile means
+        are the same, or the error is not known.
     """
 
     difference: Interval
@@ -41,9 +41,9 @@ class Comparison(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """ "better" or "worse" where the interval of the difference leaves out 0. Else the seeds do
-        not tell; that the settings are equally good does not follow. "same scores" says that every
-        run scores what its twin does."""
+        """ "better" or "worse" where the interval of the difference leaves out 0. Else it is
+        not resolved; that the settings are equally good does not follow. "same scores" says that
+        both score the same with every seed."""
         if self.difference.low == self.difference.high == 0:
             return SAME
         if self.difference.low > 0:
@@ -65,12 +65,12 @@ class Aligned(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether every score is the same as its twin's."""
+        """Whether both settings score the same with every seed."""
         return self.paired and np.array_equal(self.a, self.b)
 
     @property
     def correlation(self) -> float:
-        """Of the pairs; NaN where there are none, or one side does not vary."""
+        """The correlation of the pairs; NaN where there are none, or one side does not vary."""
         spread = self.paired and np.ptp(self.a) > 0 and np.ptp(self.b) > 0
         return float(np.corrcoef(self.a, self.b)[0, 1]) if spread else math.nan
 
@@ -99,7 +99,7 @@ def compare(
 
 
 def align(one: pd.Series, reference: pd.Series, higher_is_better: bool) -> Aligned:
-    """The scores of both by seed, if they share enough seeds.
+    """The scores of both settings, paired by seed if they share enough seeds.
 
     A seed gives both settings the same initial params (where their shapes are the same), the same
     order of the data and the same randomness of the environment. So where the seeds are the same,
@@ -146,8 +146,8 @@ def difference_of_iqms(
 
 
 def chance_of_order(a: int, b: int, paired: bool) -> float:
-    """How probable it is that as many scores of two equal settings come out all on one side of the
-    others, whichever: what can be said at best where nothing varies."""
+    """The probability that all scores of one of two equal settings are on one side of those of the
+    other: the smallest p-value that so many seeds can give."""
     return 2 / 2.0**a if paired else 2 / float(comb(a + b, a))
 
 
@@ -156,8 +156,8 @@ def probability_of_improvement(
 ) -> Interval:
     """P(A > B) + P(A = B) / 2 with a score interval.
 
-    Agarwal et al. (2021), section 4.3. Resampling knows no doubt where all of a lie above all of b;
-    the interval is Newcombe's (2006, Statistics in Medicine 25, method 5), which does.
+    Agarwal et al. (2021), section 4.3. Resampling gives no interval where all of a lie above all of
+    b; the interval is Newcombe's (2006, Statistics in Medicine 25, method 5), which does.
 
     Args:
       a, b: scores [S], in any numbers.
@@ -168,7 +168,7 @@ def probability_of_improvement(
     z = -float(ndtri((1 - confidence) / 2))
 
     def off(p: float) -> float:
-        """How far p is from the estimate, by its own standard error."""
+        """The squared distance of p from the estimate, less that of z standard errors at p."""
         pairs = (m + n) / 2 - 1
         variance = p * (1 - p) * (1 + pairs * ((1 - p) / (2 - p) + p / (1 + p))) / (m * n)
         return (p - estimate) ** 2 - z**2 * variance
@@ -182,7 +182,7 @@ def probability_of_improvement(
 def seeds_needed(
     difference: float, error: float, seeds: int, level: float = 1 - CONFIDENCE
 ) -> int | None:
-    """How many seeds a difference asks for at a power of 80%; at most `MOST_SEEDS`.
+    """The number of seeds that resolves a difference with a power of 80%; at most `MOST_SEEDS`.
 
     Args:
       difference: as it looks.

@@ -1,78 +1,79 @@
-"""The learning curve of every setting as a figure."""
+"""The learning curves of settings as numbers, which the figure of `scripts/show` and the page draw.
 
-from pathlib import Path
+Shape letters: S seeds, T steps.
+"""
 
-import matplotlib
+from typing import Any, NamedTuple
+
 import numpy as np
-from matplotlib.figure import Figure
 
-from research import figures
-from research.plain_text import shortened
-from research.report.ranking import final_scores, order
-from research.report.read import RunFolderData
-from research.report.settings import Setting, settings
-from research.report.statistics import iqm_interval
-
-MOST_CURVES = 10  # more are told apart by nobody; the best are drawn
+from research.report.settings import Setting
+from research.report.statistics import RESAMPLES, iqm_interval
 
 
-def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
-    """Draws interquartile mean and 95% interval over seeds against steps, or against work where
-    the experiment counts in it.
+class LearningCurve(NamedTuple):
+    """A metric of one setting over the course of training, over its finite runs.
 
-    Args:
-      run: the run folder; the figure is put into it.
-      metric: a column of its metrics; the key metric if not given.
-
-    Returns:
-      The path of the PNG.
+    Attributes:
+      label: of the setting.
+      steps: int64 [T], at which all of them were measured.
+      work: [T], the work done by then.
+      iqm: float64 [T], interquartile mean over seeds.
+      low, high: float64 [T], the ends of its 95% bootstrap interval at each step.
     """
-    metric = metric or str(run.manifest["key_metric"])
-    figure = Figure(figsize=(8, 4.8), layout="constrained", dpi=150)
-    axes = figure.subplots()
-    by = "work" if run.manifest["in_work"] else "step"
-    every = list(settings(run))
-    found = [setting for setting in every if setting.rows[metric].count() > 0]
-    shown = _best(found, metric, run.manifest["higher_is_better"])
-    palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, max(1, len(shown))))
-    entries = []
-    for setting, colour in zip(shown, palette, strict=False):
-        at, values = curve(setting, metric, by)
-        middle, low, high = iqm_interval(values)
-        seeds = f"{setting.seeds - setting.left_out} seeds"
-        left_out = f", {setting.left_out} left out" if setting.left_out else ""
-        (line,) = axes.plot(at, middle, color=colour)
-        entries.append((line, f"{setting.label} ({seeds}{left_out})"))
-        axes.fill_between(at, low, high, color=colour, alpha=0.25, linewidth=0)
-    figures.set_x_label(axes, run.manifest["work_unit"] if by == "work" else "step")
-    figures.set_y_label(axes, metric.replace("_", " "))
-    note = f", best {len(shown)} of {len(found)} settings" if len(shown) < len(found) else ""
-    if missing := sum(setting.all_diverged for setting in every):
-        note += f"; {missing} without a finite run"
-    name = shortened(run.path.name)
-    figures.set_title(axes, f"{name}: interquartile mean, 95% bootstrap interval{note}")
-    axes.grid(alpha=0.3)
-    figures.set_legend(axes, entries)
-    path = run.path / f"{metric}.png"
-    figure.savefig(path)
-    return path
+
+    label: str
+    steps: np.ndarray
+    work: np.ndarray
+    iqm: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
-def curve(setting: Setting, metric: str, by: str = "step") -> tuple[np.ndarray, np.ndarray]:
-    """Steps [T] and values [S, T] of the runs of a setting, at the steps that all of them have.
+def learning_curve(
+    setting: Setting, metric: str, most_points: int | None = None, resamples: int = RESAMPLES
+) -> LearningCurve:
+    """The learning curve of a setting; of no steps where none was measured in all its finite runs.
 
     Args:
       setting: of a run folder.
       metric: a column of its metrics.
-      by: "step", or "work" for the work done by then.
+      most_points: of the curve, evenly spread, the ends among them; None draws all. None is
+        averaged, so that every number is one of the folder's.
+      resamples: of the bootstrap.
     """
-    wide = setting.rows.pivot(index="run", columns=by, values=metric)
+    steps, values_SxT = measured(setting, metric)
+    if most_points is not None:
+        kept = spread_out(len(steps), most_points)
+        steps, values_SxT = steps[kept], values_SxT[:, kept]
+    work = setting.rows.drop_duplicates("step").set_index("step")["work"].reindex(steps).to_numpy()
+    interval = iqm_interval(values_SxT, resamples=resamples)
+    return LearningCurve(setting.label, steps, work, *interval)
+
+
+def measured(setting: Setting, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps [T] and values [S, T] of the runs of a setting, at the steps that all of them have."""
+    wide = setting.rows.pivot(index="run", columns="step", values=metric)
     wide = wide.dropna(axis="columns", how="any")
     return wide.columns.to_numpy(), wide.to_numpy(np.float64)
 
 
-def _best(found: list[Setting], metric: str, higher_is_better: bool) -> list[Setting]:
-    """The best settings by their last value, in the order in which they were given."""
-    ranks = [order(one, final_scores(one, metric), higher_is_better) for one in found]
-    best = sorted(range(len(found)), key=lambda index: ranks[index])[:MOST_CURVES]
-    return [found[index] for index in sorted(best)]
+def spread_out(count: int, most: int) -> np.ndarray:
+    """At most `most` of the places 0 to `count` - 1, evenly, the ends among them."""
+    if count <= most:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
+
+
+def seconds_at(manifest: dict[str, Any], run: int, steps: np.ndarray) -> np.ndarray | None:
+    """How long the job of a run had trained by each step, all its runs together; None before it
+    has ended. A job that resumes where another stopped counts that one's time, too."""
+    jobs = [result for result in manifest.get("results", []) if run in result["runs"]]
+    at, seconds, before = [0.0], [0.0], 0.0
+    for job in sorted(jobs, key=lambda job: job["start"]):
+        at += [float(step) for step, _ in job["clock"]]
+        seconds += [before + time for _, time in job["clock"]]
+        before = seconds[-1]
+    if not jobs or at[-1] < steps[-1]:
+        return None
+    return np.interp(steps, at, seconds)

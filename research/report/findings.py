@@ -1,27 +1,28 @@
 """What a report says in sentences, for the terminal and for the page."""
 
+import math
 from collections.abc import Sequence
 
 from research.report.comparison import MOST_SEEDS, NOT_RESOLVED, SAME, VERDICTS, Comparison
-from research.report.headline import interval_text, score_text
 from research.report.selection import Selection
 from research.report.sensitivity import Sensitivity, in_percent
 from research.report.summary import Line, Summary
+from research.report.table import interval_text, score_text
 
 
 def findings(summary: Summary) -> list[str]:
-    """One sentence or two each, the most important first."""
-    said = [_status(summary), _best(summary), _ties(summary), *_honest(summary)]
-    said += [_rivals(summary), _not_compared(summary)]
-    said += [*_matters(summary), *_pairs(summary), _diverged(summary)]
+    """What the summary of a report says: one sentence or two each, the most important first."""
+    said = [_status(summary), _best(summary), _ties(summary), *_selections(summary)]
+    said += [_resolved(summary), _not_compared(summary)]
+    said += [*_sensitivity(summary), *_pairs(summary), _diverged(summary)]
     return [sentence for sentence in said if sentence]
 
 
 def _status(summary: Summary) -> str:
-    going = [run for run in summary.runs if run.manifest["status"] != "finished"]
+    unfinished = [run for run in summary.runs if run.manifest["status"] != "finished"]
     return "; ".join(
         f"{run.path.resolve().name} is {run.manifest['status']}: this is how far it has come"
-        for run in going
+        for run in unfinished
     )
 
 
@@ -65,15 +66,15 @@ def _score(line: Line) -> tuple[int, float]:
     return line.setting.last_step, line.merit.iqm
 
 
-def _honest(summary: Summary) -> list[str]:
+def _selections(summary: Summary) -> list[str]:
     return [
-        _of_run(summary, run, _honest_sentence(summary, run, selection))
+        _of_run(summary, run, _selection(summary, run, selection))
         for run, selection in enumerate(summary.selections)
         if len(summary.of_run(run)) > 1
     ]
 
 
-def _honest_sentence(summary: Summary, run: int, found: Selection | None) -> str:
+def _selection(summary: Summary, run: int, found: Selection | None) -> str:
     lines = summary.of_run(run)
     settings = sum(line.setting.last_step == lines[0].setting.last_step for line in lines)
     ended = " that came to the end" if settings < len(lines) else ""
@@ -92,9 +93,9 @@ def _honest_sentence(summary: Summary, run: int, found: Selection | None) -> str
     )
     return (
         f"Chosen among {settings} settings{ended} by half of the seeds and scored on the other "
-        f"half, {summary.shown} is {interval_text(found.honest)}; {choice}. That is the figure to "
-        f"report: the {float(found.apparent.estimate):.4g} of the best setting is over seeds that "
-        "chose it."
+        f"half, {summary.shown} is {interval_text(found.held_out)}; {choice}. That is the number "
+        f"to report: the {float(found.apparent.estimate):.4g} of the best setting is over seeds "
+        "that chose it."
     )
 
 
@@ -102,7 +103,7 @@ def _setting(summary: Summary, place: int) -> str:
     return f"({summary.lines[place].setting.label})"
 
 
-def _rivals(summary: Summary) -> str:
+def _resolved(summary: Summary) -> str:
     """Says which settings are not resolved from the best one, and how many seeds it would take."""
     compared = [line for line in summary.lines if line.against_best]
     if not compared:
@@ -113,7 +114,7 @@ def _rivals(summary: Summary) -> str:
     if not open_ones:
         others = _count(len(compared), "other")
         whom = f"all {others} compared with it" if len(compared) > 1 else "the other"
-        return f"It is told apart from {whom}, {how}, compared {_pairings(known)}."
+        return f"It differs significantly from {whom}, {how}, compared {_pairings(known)}."
     worse = len(compared) - len(open_ones)
     verb = "is" if worse == 1 else "are"
     said = (
@@ -150,7 +151,7 @@ def _verdict(line: Line) -> str:
 
 
 def _needed(line: Line) -> str:
-    """How many seeds would tell the two best apart."""
+    """How many seeds would resolve the two best settings."""
     comparison, seeds = line.against_best, len(line.scores)
     if comparison is None:
         return ""
@@ -162,8 +163,8 @@ def _needed(line: Line) -> str:
     if comparison.seeds_needed >= MOST_SEEDS:
         needed = f"more than {MOST_SEEDS:,}"
     return (
-        f"To tell it from {line.label} four times in five, if the difference is what it looks "
-        f"like, would take {needed} seeds each; there are {seeds}. They were compared "
+        f"Resolving the observed difference from {line.label} with a power of 80% would take "
+        f"{needed} seeds each; there are {seeds}. They were compared "
         f"{_pairing(comparison)}."
     )
 
@@ -185,11 +186,11 @@ def _pairing(comparison: Comparison | None) -> str:
     if comparison is None or not comparison.pairs:
         return "without pairing, as their seeds are not the same"
     correlated = comparison.correlation
-    known = "" if correlated != correlated else f" (correlation of the pairs {correlated:.2f})"
+    known = "" if math.isnan(correlated) else f" (correlation of the pairs {correlated:.2f})"
     return f"seed by seed{known}"
 
 
-def _matters(summary: Summary) -> list[str]:
+def _sensitivity(summary: Summary) -> list[str]:
     said = []
     for run, (fields, everything) in enumerate(summary.sensitivity):
         if fields:
@@ -202,16 +203,16 @@ def _shares(fields: list[Sensitivity], everything: float) -> str:
     each = ", ".join(
         f"{field.name} {share}%" for field, share in zip(fields, percent.each, strict=True)
     )
-    if percent.interplay is None:
+    if percent.interaction is None:
         return (
             f"Of the spread of runs, by rank, hyper-parameters explain: {each}. These overlap, as "
             f"settings that have one value in common have others, too; what settings do not "
-            f"explain, {percent.seeds}%, is what seeds do."
+            f"explain, {percent.seeds}%, is due to seeds."
         )
-    together = f", how they act together {percent.interplay}%" if len(fields) > 1 else ""
+    together = f", their interactions {percent.interaction}%" if len(fields) > 1 else ""
     return (
         f"Of the spread of runs, by rank, hyper-parameters explain: {each}{together}. "
-        f"The other {percent.seeds}% is what seeds do."
+        f"The other {percent.seeds}% is due to seeds."
     )
 
 

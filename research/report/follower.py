@@ -23,7 +23,7 @@ NEVER = np.iinfo(np.int64).max  # the step from which on a finite run is left ou
 
 
 class TrackedSetting(NamedTuple):
-    """A setting, before its runs have ended.
+    """A setting whose runs are still being trained.
 
     Attributes:
       number: its place among the settings.
@@ -39,7 +39,7 @@ class TrackedSetting(NamedTuple):
 
 
 class SeedSummary(NamedTuple):
-    """A setting at some steps.
+    """The statistics of a setting over its seeds, at some steps.
 
     Attributes:
       steps: int64 [T], increasing.
@@ -52,25 +52,25 @@ class SeedSummary(NamedTuple):
     values: dict[str, np.ndarray]
 
     def after(self, step: int) -> "SeedSummary":
-        """What is beyond a step."""
+        """The summary of the steps after a step."""
         new = self.steps > step
         values = {tag: values[new] for tag, values in self.values.items()}
         return SeedSummary(self.steps[new], self.shown[new], values)
 
 
 class Sink(Protocol):
-    """Where summaries are written to."""
+    """What summaries are written to, such as a tracker."""
 
     def last_step(self, setting: int) -> int:
         """The last step of a setting that was written, in an earlier session, too; 0 if none."""
         ...
 
     def write(self, setting: TrackedSetting, summary: SeedSummary) -> None:
-        """Takes what is new of a setting."""
+        """Writes the new steps of a setting."""
         ...
 
     def save(self) -> None:
-        """Remembers what was written."""
+        """Records what was written, for a later session."""
         ...
 
 
@@ -117,11 +117,11 @@ class Follower:
         self._bad_from = np.full(runs, NEVER)
 
     def has_news(self) -> bool:
-        """Whether there are files that were not read."""
+        """Whether there are files that were not read yet."""
         return any(True for _ in self._new_files())
 
     def update(self) -> None:
-        """Writes what is new.
+        """Writes what is new in the folder to all sinks.
 
         Raises:
           OSError: if something cannot be read or written.
@@ -142,8 +142,8 @@ class Follower:
             sink.save()
 
     def _new_files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
-        """Files that were not read, with what tells them from others of that name: a job that goes
-        on from a checkpoint writes its last files again, cut otherwise."""
+        """Files that were not read yet, with the time and size that tell them from earlier ones of
+        that name: a job that resumes writes its last files again, cut at other steps."""
         expected = Counter[str]()
         for path in files_in(self._metrics, "*.parquet"):
             job, _, number = path.stem.rpartition("-")
@@ -182,7 +182,7 @@ class Follower:
         yield _Rows(run, step, shown, values)
 
     def _describe(self, number: int, row: pa.Table) -> TrackedSetting:
-        """A setting, by one row of its runs."""
+        """The setting that one row of its runs belongs to."""
         columns = row.column_names[: row.column_names.index("step")]
         given = {name: row[name][0].as_py() for name in columns if name not in ("run", "seed")}
         label = ", ".join(f"{name} {show(given[name])}" for name in swept(self._manifest)) or "all"
@@ -190,12 +190,12 @@ class Follower:
         return TrackedSetting(int(number), label, config, self._manifest["key_metric"])
 
     def _frontier(self) -> np.ndarray:
-        """How far all runs of each setting have come that are finite; int64 [settings]."""
+        """The last step that all finite runs of each setting have reached: int64 [settings]."""
         reached = np.where(self._bad_from == NEVER, self._reached, NEVER)
         return reached.reshape(-1, self._seeds).min(axis=1)
 
     def _written(self) -> np.ndarray:
-        """Up to where all sinks have each setting; int64 [settings]."""
+        """The last step of each setting that all sinks have: int64 [settings]."""
         settings = range(len(self._reached) // self._seeds)
         return np.array([min(sink.last_step(n) for sink in self._sinks) for n in settings])
 

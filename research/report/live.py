@@ -19,7 +19,7 @@ RESAMPLES = 200  # of a band: the page is made anew every few seconds
 
 
 class LivePage:
-    """What is served: made when it is asked for and the run folders have changed."""
+    """The page that is served: made anew when it is asked for and the run folders have changed."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class LivePage:
         self._version, self._content = "", b""
 
     def page(self) -> bytes:
-        """The page with what there is now.
+        """The whole page, of what the run folders hold now.
 
         Raises:
           UserError: if there is nothing yet, or it cannot be read.
@@ -46,7 +46,7 @@ class LivePage:
         return make_page(self._summary(), live=True).encode()
 
     def content(self, have: str) -> bytes:
-        """What is new to one who has version `have`, as JSON; empty if nothing is.
+        """The content of the page as JSON; empty if it is still that of version `have`.
 
         Raises:
           UserError: if it cannot be read.
@@ -68,7 +68,7 @@ class LivePage:
         return [read_run_folder(path) for path in self._paths]
 
     def _version_now(self) -> str:
-        """Changes when a folder does."""
+        """A version that changes when a folder does."""
         files = [file for path in self._paths for file in _watched(path)]
         stamps = [stat.st_mtime_ns for stat in map(_stat, files) if stat]
         return f"{len(stamps)}-{max(stamps, default=0)}"
@@ -85,7 +85,7 @@ def _stat(path: Path):
 
 
 def make_server(live: LivePage, port: int) -> ThreadingHTTPServer:
-    """A server of the page on loopback alone, for this machine and whom it lets in by SSH.
+    """A server of the page on loopback alone: for this machine, and by an SSH tunnel.
 
     Args:
       live: what to serve.
@@ -103,7 +103,7 @@ def make_server(live: LivePage, port: int) -> ThreadingHTTPServer:
 def _handler(live: LivePage) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            # A name that somebody else points at loopback may not read the page.
+            # Against DNS rebinding: a page of another name may not read this one.
             name = (self.headers.get("Host") or "").partition(":")[0]
             if name not in ("localhost", HOST):
                 self._send(403, "text/plain", b"only as localhost")
@@ -143,7 +143,7 @@ def _handler(live: LivePage) -> type[BaseHTTPRequestHandler]:
 
 @contextlib.contextmanager
 def serving(live: LivePage, port: int) -> Iterator[str]:
-    """Serves while open; gives the address."""
+    """Serves the page while the context is open, and yields its address."""
     server = make_server(live, port)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

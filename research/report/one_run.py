@@ -1,4 +1,4 @@
-"""One run of a run folder: the best, or a chosen one, and what it was given."""
+"""One run of a run folder: the best, or a chosen one, with its config and hyper-parameters."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ from research.report.read import RunFolderData, diverged_runs, stopped_runs
 
 
 class OneRun(NamedTuple):
-    """A run and its setting.
+    """A run with its place in the folder and its setting.
 
     Attributes:
       number: among all runs of the folder.

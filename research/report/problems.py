@@ -15,7 +15,7 @@ def problems(runs: Sequence[RunFolderData]) -> list[str]:
 
 
 def problem_of(run: RunFolderData, setting: Setting) -> str:
-    """The words that a workload recorded of its data, as one; checksums left out."""
+    """The problem of a setting: all text that its workload recorded of the data, but checksums."""
     data, group = run.manifest.get("data") or [], _group_of(run, setting)
     known = data[group] if group is not None and group < len(data) else {}
     words = [text for name, text in known.items() if isinstance(text, str) and "sha" not in name]
@@ -46,7 +46,7 @@ def goal_of(run: RunFolderData, setting: Setting, metric: str) -> float | None:
 
 
 def _group_of(run: RunFolderData, setting: Setting) -> int | None:
-    """The place of its group."""
+    """The place of the group of a setting."""
     for place, group in enumerate(run.manifest["groups"]):
         if all(group[name] == setting.values[name] for name in run.manifest["config_axes"]):
             return place

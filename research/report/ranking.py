@@ -1,4 +1,4 @@
-"""Which of several settings comes first.
+"""The order of settings, the best first.
 
 A run that diverged counts as worst: in the order of settings, in choosing one and in comparing
 them. The scores that are shown beside are those of finite runs.
@@ -46,7 +46,8 @@ def merit(scores: Any, higher_is_better: bool, goal: float | None = None) -> Mer
 
 
 def final_scores(setting: Setting, metric: str) -> pd.Series:
-    """Seed -> the metric of each finite run at the last step at which it was measured."""
+    """The final scores of a setting: seed -> the metric of each finite run at the last step at
+    which it was measured."""
     rows = final_rows(setting, metric)
     return pd.Series(rows[metric].to_numpy(np.float64), rows["seed"].to_numpy(), name=metric)
 
@@ -60,8 +61,8 @@ def with_diverged(scores: pd.Series, setting: Setting) -> pd.Series:
 def order(
     setting: Setting, scores: pd.Series, higher_is_better: bool, goal: float | None = None
 ) -> tuple[float, ...]:
-    """What to sort settings by, the first being best: those that came further, as under halving;
-    then by merit.
+    """The sort key of a setting, the smallest being best: settings that came further, as under
+    halving, come first; then those of more merit.
 
     Args:
       setting: of a run folder.
@@ -78,8 +79,8 @@ def order(
 def counting_diverged(
     scores: Sequence[pd.Series], settings: Sequence[Setting], higher_is_better: bool
 ) -> list[pd.Series]:
-    """Seed -> finite score, for comparisons: a run that diverged has the worst score of any finite
-    run of all the settings."""
+    """Scores for comparisons, seed -> finite score: a run that diverged has the worst score of any
+    finite run of all the settings."""
     every = np.concatenate([one.to_numpy(np.float64) for one in scores])
     worst = float(np.min(every) if higher_is_better else np.max(every))
     pairs = zip(scores, settings, strict=True)

@@ -1,7 +1,6 @@
-"""A run folder, read back."""
+"""Reading a run folder: its manifest and metrics."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +28,7 @@ class RunFolderData(NamedTuple):
 
 
 def read_run_folder(path: str | Path) -> RunFolderData:
-    """Reads the manifest and the metrics.
+    """Reads the manifest and the metrics of a run folder.
 
     Raises:
       UserError: if it is no run folder, or a file in it is damaged or holds nothing yet.
@@ -51,7 +50,7 @@ def read_run_folder(path: str | Path) -> RunFolderData:
 
 
 def read_run_of(path: str | Path, experiment: str) -> RunFolderData:
-    """A run folder of a certain experiment; else as `read_run_folder`.
+    """The run folder of a certain experiment, as `read_run_folder` reads it.
 
     Raises:
       UserError: if it is of another.
@@ -95,12 +94,6 @@ def metric_names(run: RunFolderData) -> list[str]:
     """The columns that hold metrics."""
     columns = list(run.metrics.columns)
     return columns[columns.index("work") + 1 :]
-
-
-def twin_of(runs: Sequence[RunFolderData], metric: str) -> str:
-    """The same metric of the test part, where all folders have it."""
-    twin = metric.replace("validation_", "test_")
-    return twin if all(twin in run.metrics for run in runs) else metric
 
 
 def _nullable(dtype: pa.DataType) -> Any:

@@ -1,4 +1,4 @@
-"""The best of many settings, without selling the largest of many numbers as a result."""
+"""Cross-fitting: the score of the best of many settings without the bias of selection."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,17 +15,17 @@ class Selection(NamedTuple):
 
     Attributes:
       best: the place of the setting that all seeds choose.
-      apparent: its interquartile mean over those same seeds, which is too good on average: the
-        largest of many estimates is partly luck.
+      apparent: its interquartile mean over those same seeds, which is biased upwards: the largest
+        of many estimates is partly luck.
       chosen: the places that either half of the seeds chose.
-      honest: the interquartile mean of what the choices scored on the other half, with a 95%
+      held_out: the interquartile mean of what the choices scored on the other half, with a 95%
         interval. It scores the whole procedure, the choice included.
     """
 
     best: int
     apparent: Interval
     chosen: tuple[int, int]
-    honest: Interval
+    held_out: Interval
 
     @property
     def agreed(self) -> bool:
@@ -39,7 +39,7 @@ def select(
     higher_is_better: bool,
     goals: Sequence[float | None] | None = None,
 ) -> Selection | None:
-    """Cross-fitting over seeds: each half of them chooses, the other half scores the choice.
+    """Selects a setting by cross-fitting: each half of the seeds chooses, the other half scores it.
 
     A run that became non-finite counts as worst in choosing, and is left out in scoring, as it is
     everywhere. So a setting of which more than a quarter of the runs did is not chosen. Of equal

@@ -33,7 +33,7 @@ class Level(NamedTuple):
 
 
 class Sensitivity(NamedTuple):
-    """What a hyper-parameter does.
+    """The effect of a hyper-parameter.
 
     Attributes:
       name: of the field.
@@ -47,18 +47,18 @@ class Sensitivity(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """Of the spread of runs, in whole percent; all entries add up to 100 unless fields overlap.
+    """Shares of the spread of runs in whole percent, which add up to 100 unless fields overlap.
 
     Attributes:
       each: what each field explains by itself, in the order of the fields.
-      interplay: what settings explain beyond that, as fields act upon each other; None where the
+      interaction: what settings explain beyond that, as fields interact; None where the
         fields overlap, since settings that have one value in common have others, too, and their
         shares cannot be added up.
       seeds: the rest.
     """
 
     each: list[int]
-    interplay: int | None
+    interaction: int | None
     seeds: int
 
 
@@ -68,8 +68,8 @@ def sensitivities(
     higher_is_better: bool,
     ranked: Sequence[pd.Series] | None = None,
 ) -> tuple[list[Sensitivity], float]:
-    """Every swept field, the one that matters most first; and the share that settings explain in
-    all, together with how fields act upon each other. The rest is what seeds do.
+    """The effect of every swept field, the largest first; and the share that settings explain in
+    all, interactions of fields included. The rest is due to seeds.
 
     That share is at least what any one field explains and, in a grid, what they explain in all:
     each is estimated less what chance would explain, so estimates alone may contradict that.
@@ -102,10 +102,10 @@ def sensitivities(
 def in_percent(fields: Sequence[Sensitivity], together: float) -> Shares:
     """Shares of the spread as they are shown: rounded such that they add up."""
     each = [field.share for field in fields]
-    interplay = together - sum(each)
-    if interplay < -1e-9:
+    interaction = together - sum(each)
+    if interaction < -1e-9:
         return Shares([round(100 * one) for one in each], None, 100 - round(100 * together))
-    parts = 100 * np.array([*each, max(0.0, interplay), 1 - together])
+    parts = 100 * np.array([*each, max(0.0, interaction), 1 - together])
     whole = np.floor(parts)
     missing = 100 - int(np.sum(whole))
     whole[np.argsort(whole - parts, kind="stable")[:missing]] += 1  # the largest remainders

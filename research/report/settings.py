@@ -1,4 +1,4 @@
-"""How each setting did at the end, over its seeds."""
+"""The settings of a run folder, and their scores at the end, over seeds."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -83,7 +83,7 @@ def final_score(setting: Setting, metric: str) -> Score | None:
 
 
 def up_to(setting: Setting, step: int) -> Setting:
-    """What was known of a setting at a step."""
+    """A setting with the metrics up to a step alone."""
     return setting._replace(rows=setting.rows[setting.rows["step"] <= step])
 
 
@@ -94,5 +94,5 @@ def reached(setting: Setting, metric: str, goal: float, higher_is_better: bool) 
 
 
 def show(value: Any) -> str:
-    """A number in four digits, anything else as it is."""
+    """A value as text: a number in four digits, anything else as it is."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -89,7 +89,7 @@ def mean_interval(
 
 
 def shortfall(values: Any, target: float, higher_is_better: bool) -> np.ndarray:
-    """By how much each value falls short of a target; 0 where it is reached.
+    """The amount by which each value falls short of a target; 0 where it is reached.
 
     Its mean is the optimality gap of Agarwal et al. (2021), section 4.3, in the metric's unit.
     """
@@ -103,7 +103,7 @@ def performance_profile(
     """The share of runs that are at least so good, with pointwise intervals.
 
     Agarwal et al. (2021), section 4.2: the run-score distribution. Where all runs or none are so
-    good, resampling would know no doubt; the intervals are Wilson's (1927), which do.
+    good, resampling would give no interval; they are Wilson's (1927), which do.
 
     Args:
       scores: finite [S].
@@ -123,7 +123,7 @@ def performance_profile(
 
 
 def expanded_confidence(confidence: float, n: int, strata: int = 1) -> float:
-    """At which confidence to read the percentiles of bootstrapped estimates from n values.
+    """The confidence at which to read the percentiles of bootstrapped estimates from n values.
 
     Resamples vary less than samples do, by n - 1 to n, and by how much is itself estimated: so the
     percentiles that are read are those between which a t interval of that confidence would lie

@@ -1,4 +1,4 @@
-"""All that a report says of the settings of one run folder or of several, as numbers.
+"""The numbers of a report: all that it says of the settings of one run folder or of several.
 
 What is printed and what is drawn both come from here, so that they say the same.
 """
@@ -9,11 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from research.errors import UserError, shortlist
 from research.report.best import against_best
 from research.report.comparison import Comparison, compare
+from research.report.metrics import (
+    common_metric,
+    higher_is_better,
+    on_test_part,
+    possible_range,
+    within,
+)
 from research.report.problems import goal_of, one_problem, problem_of
-from research.report.ranges import possible_range, within
 from research.report.ranking import (
     Merit,
     counting_diverged,
@@ -22,7 +27,7 @@ from research.report.ranking import (
     order,
     with_diverged,
 )
-from research.report.read import RunFolderData, metric_names, twin_of
+from research.report.read import RunFolderData
 from research.report.selection import Selection, select
 from research.report.sensitivity import Sensitivity, sensitivities
 from research.report.settings import Setting, final_values, reached, settings, up_to
@@ -36,7 +41,7 @@ from research.report.statistics import (
 
 
 class Line(NamedTuple):
-    """One setting of one run folder.
+    """One setting of one run folder: a line of the table.
 
     Attributes:
       place: in the report, the best being 0.
@@ -47,7 +52,7 @@ class Line(NamedTuple):
       scores: seed -> the metric at the last step at which it was measured; finite runs.
       merit: what it is ranked by, runs that diverged counting as worst.
       mean, median, iqm: of the scores; None where there are none.
-      twin: interquartile mean of the same metric of the test part; None where there is none.
+      test_iqm: interquartile mean of the same metric on the test part; None where there is none.
       gap: how far the runs are from the goal, on average; None where there is no goal.
       reached: how many runs are at the goal or beyond; None where there is none.
       against_best: compared with the first line, runs that diverged counting as worst; None for
@@ -64,7 +69,7 @@ class Line(NamedTuple):
     mean: Interval | None = None
     median: Interval | None = None
     iqm: Interval | None = None
-    twin: Interval | None = None
+    test_iqm: Interval | None = None
     gap: Interval | None = None
     reached: int | None = None
     against_best: Comparison | None = None
@@ -93,13 +98,13 @@ class Pair(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A report in numbers.
+    """The numbers of a report.
 
     Attributes:
       runs: the folders, in the order given.
       metric: what settings are compared by.
       higher_is_better: of it.
-      shown: the metric that honest scores are given in: of the test part where there is one.
+      shown: the metric that is reported: on the test part where there is one.
       lines: the settings, the best first.
       selections: of each folder; None where it cannot be told.
       sensitivity: of each folder, and the share that its settings explain in all.
@@ -127,7 +132,7 @@ class Summary(NamedTuple):
 def summarize(
     runs: Sequence[RunFolderData], metric: str | None = None, problem: str | None = None
 ) -> Summary:
-    """Compares every setting of the folders.
+    """Compares all settings of the folders with each other.
 
     Args:
       runs: at least one.
@@ -138,7 +143,7 @@ def summarize(
       UserError: if the folders are judged by different metrics, or have no such metric, or no such
         problem.
     """
-    metric, higher = _common_metric(runs, metric)
+    metric, higher = common_metric(runs, metric)
     problem = one_problem(runs, problem)
     found = sorted(
         (
@@ -149,7 +154,7 @@ def summarize(
         key=lambda line: _order(runs[line.run], line, metric),
     )
     lines = _compared([line._replace(place=place) for place, line in enumerate(found)], higher)
-    shown = twin_of(runs, metric)
+    shown = on_test_part(runs, metric)
     return Summary(
         runs=list(runs),
         metric=metric,
@@ -168,35 +173,6 @@ def run_names(runs: Sequence[RunFolderData]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
 
 
-def _common_metric(runs: Sequence[RunFolderData], metric: str | None) -> tuple[str, bool]:
-    keys = {run.manifest["key_metric"]: run.path for run in runs}
-    if metric is None and len(keys) > 1:
-        (one, first), (other, second), *_ = keys.items()
-        raise UserError(
-            f"{first} is judged by {one} and {second} by {other}: name one of both with --metric"
-        )
-    metric = str(metric or next(iter(keys)))
-    for run in runs:
-        if metric not in metric_names(run):
-            raise UserError(f"--metric {metric}: {run.path} has {shortlist(metric_names(run), 20)}")
-    senses = {higher_is_better(run, metric) for run in runs}
-    if len(senses) > 1:
-        raise UserError(f"--metric {metric}: higher is better in one of the folders only")
-    return metric, senses.pop()
-
-
-LOWER_IS_BETTER = (
-    "loss", "error", "perplexity", "bits", "nats", "rmse", "mae", "mse", "brier", "regret",
-)  # fmt: skip
-
-
-def higher_is_better(run: RunFolderData, metric: str) -> bool:
-    """Of the key metric and its twin, as the manifest says; of another, by its name."""
-    if metric in (run.manifest["key_metric"], twin_of([run], run.manifest["key_metric"])):
-        return run.manifest["higher_is_better"]
-    return not any(word in metric for word in LOWER_IS_BETTER)
-
-
 def _lines(
     runs: Sequence[RunFolderData], place: int, run: RunFolderData, metric: str, problem: str
 ) -> list[Line]:
@@ -210,12 +186,12 @@ def _lines(
         higher, goal = higher_is_better(run, metric), goal_of(run, setting, metric)
         found = merit(with_diverged(scores, setting), higher, goal)
         line = Line(0, place, number, label, setting, scores, found)
-        made.append(_measured(line, run, metric, twin_of(runs, metric)))
+        made.append(_measured(line, run, metric, on_test_part(runs, metric)))
     return made
 
 
-def _measured(line: Line, run: RunFolderData, metric: str, twin: str) -> Line:
-    """With its statistics."""
+def _measured(line: Line, run: RunFolderData, metric: str, shown: str) -> Line:
+    """The line with its statistics."""
     scores = line.scores.to_numpy()
     if not len(scores):
         return line
@@ -225,8 +201,8 @@ def _measured(line: Line, run: RunFolderData, metric: str, twin: str) -> Line:
         median=median_interval(scores),
         iqm=iqm_interval(scores),
     )
-    if twin != metric and len(values := final_values(line.setting, twin)):
-        line = line._replace(twin=iqm_interval(values))
+    if shown != metric and len(values := final_values(line.setting, shown)):
+        line = line._replace(test_iqm=iqm_interval(values))
     goal, higher = goal_of(run, line.setting, metric), run.manifest["higher_is_better"]
     if goal is None:
         return line
@@ -241,8 +217,8 @@ def _order(run: RunFolderData, line: Line, metric: str) -> tuple[float, ...]:
 
 
 def _compared(lines: list[Line], higher: bool) -> list[Line]:
-    """With what each is against the first, among those that trained as long as it or are of another
-    folder."""
+    """The lines with their comparison with the first, for those that trained as long as it or are
+    of another folder."""
     first = lines[0]
     fair = [
         line
@@ -262,7 +238,7 @@ def _compared(lines: list[Line], higher: bool) -> list[Line]:
 def _selection(
     lines: Sequence[Line], data: RunFolderData, run: int, metric: str, shown: str
 ) -> Selection | None:
-    """Among the settings that came as far as the first; places are those of the lines."""
+    """The selection among the settings that came as far as the first, by places of the lines."""
     own = [line for line in lines if line.run == run]
     own = [line for line in own if line.setting.last_step == own[0].setting.last_step]
     own = in_order(own)
@@ -277,8 +253,8 @@ def _selection(
 
 
 def _sensitivity(lines: Sequence[Line], run: int, higher: bool) -> tuple[list[Sensitivity], float]:
-    """At the last step that all settings have come to: under halving, at the first rung. Runs that
-    diverged rank last."""
+    """The effects of hyper-parameters at the last step that all settings have come to, which is the
+    first rung under halving. Runs that diverged rank last."""
     own = in_order([line for line in lines if line.run == run and line.ended])
     steps = [line.setting.last_step for line in own if len(line.scores)]
     if not steps or not own[0].setting.values:
@@ -294,12 +270,12 @@ def _sensitivity(lines: Sequence[Line], run: int, higher: bool) -> tuple[list[Se
 
 
 def in_order(lines: Sequence[Line]) -> list[Line]:
-    """Settings of one folder in the order in which they were given, and so their values."""
+    """The settings of one folder in the order in which they were given."""
     return sorted(lines, key=lambda line: line.number)
 
 
 def _pairs(lines: Sequence[Line], higher: bool) -> list[Pair]:
-    """The second folder's settings against the first's of the same values."""
+    """The comparison of the second folder's settings with the first's of the same values."""
     first = {_key(line.setting.values): line for line in lines if line.run == 0}
     found = []
     for line in lines:

@@ -1,64 +1,121 @@
-"""The result table in the terminal."""
+"""The table of settings as columns of text, which `scripts/show`, `scripts/report` and the page
+show, and the table of the settings that two folders have in common."""
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from rich.console import Console
-
-from research.console import print_paragraph, print_table
+from research.report.comparison import Comparison
+from research.report.metrics import on_test_part
 from research.report.ranking import final_scores, order
-from research.report.read import RunFolderData, swept, twin_of
+from research.report.read import RunFolderData, swept
 from research.report.settings import Setting, final_score, reached, settings, show
+from research.report.statistics import Interval
+from research.report.summary import Line, Summary
 
 
-def print_settings(run: RunFolderData, console: Console) -> None:
-    """One line a setting, the best by the key metric on top."""
-    manifest, found = run.manifest, list(settings(run))
-    metric, higher = manifest["key_metric"], manifest["higher_is_better"]
-    rungs = manifest.get("rungs", [])
-    metrics, goal = headline_metrics(run), common_goal(manifest)
-    rank = lambda setting: order(setting, final_scores(setting, metric), higher, goal)
-    names = [*swept(manifest), "seeds", *(["steps"] if rungs else [])]
-    names += [f"{name}\nmedian IQM [95%]" for name in metrics]
-    names += [] if goal is None else [f"reached\n{show(goal)}"]
-    rows = []
-    for setting in sorted(found, key=rank):
-        cells = [show(value) for value in setting.values.values()]
-        finite = setting.seeds - setting.left_out
-        cells.append(f"{finite} of {setting.seeds}" if setting.left_out else str(finite))
-        cells += [f"{setting.last_step:,}"] if rungs else []
-        cells += [_cell(setting, name) for name in metrics]
-        if goal is not None:
-            count = reached(setting, metric, goal, higher)
-            cells.append(f"{count} of {setting.seeds}")
-        rows.append(cells)
-    title = f"{run.path.name} at the last step"
-    print_table(console, names, rows, title=title, wrap=True)
-    print_paragraph(
-        console,
-        f"IQM: interquartile mean over seeds, its 95% bootstrap interval. Ordered by {metric}.",
+class TableColumn(NamedTuple):
+    """A column of the table: its name, what it means, and a cell for every setting."""
+
+    name: str
+    meaning: str
+    cells: list[str]
+
+
+_SEEDS, _STEPS = "finite runs", "how far the runs have come"
+_REACHED = "runs that are at the goal or beyond"
+_IQM = "interquartile mean over seeds, and its 95% bootstrap interval"
+_GAP = "optimality gap: how far runs are from the goal on average, those beyond it counting 0"
+_AGAINST = (
+    "difference of the interquartile means, negative being worse; runs that diverged count as the "
+    "worst. Not resolved if its interval holds 0: that they are equally good does not follow"
+)
+_BETTER = "probability that a run is better than one of the other setting"
+_BEST = (
+    f"{_AGAINST}. The intervals hold together, for all settings: that these scores have picked the "
+    "best is accounted for"
+)
+_AGAINST_BEST = (
+    "probability that a run is better than one of the best setting; intervals hold together"
+)
+
+
+def brief_columns(run: RunFolderData) -> list[TableColumn]:
+    """The columns of one run folder without comparisons: the key metric, and the same on the test
+    part where there is one. The best setting by the key metric is on top."""
+    manifest, goal = run.manifest, common_goal(run.manifest)
+    metric, higher = str(manifest["key_metric"]), manifest["higher_is_better"]
+    found = sorted(
+        settings(run), key=lambda one: order(one, final_scores(one, metric), higher, goal)
     )
-    if rungs:
-        print_paragraph(
-            console,
-            "Successive halving: settings were compared where others end, and the best of them "
-            "trained on. Compare those of equal steps only.",
-        )
-    if left_out := sum(setting.left_out for setting in found):
-        print_paragraph(
-            console,
-            f"Left out: {left_out} {'run' if left_out == 1 else 'runs'} that became non-finite; "
-            "manifest.json names them. In the order of settings they count as the worst.",
-        )
-    if manifest["status"] != "finished":
-        note = f"This run is {manifest['status']}: the table shows how far it has come."
-        print_paragraph(console, note)
+    columns = [
+        *(TableColumn(name, "swept", [show(one.values[name]) for one in found])
+          for name in swept(manifest)),
+        TableColumn("seeds", _SEEDS, list(map(_seeds, found))),
+    ]  # fmt: skip
+    if manifest.get("rungs"):
+        columns.append(TableColumn("steps", _STEPS, list(map(_steps, found))))
+    for name in headline_metrics(run):
+        cells = [_median_and_iqm(one, name) for one in found]
+        columns.append(TableColumn(f"{name}\nmedian IQM [95%]", _IQM, cells))
+    if goal is not None:
+        counts = [reached(one, metric, goal, higher) for one in found]
+        columns.append(TableColumn(f"reached\n{show(goal)}", _REACHED, _of_seeds(found, counts)))
+    return columns
+
+
+def full_columns(summary: Summary) -> list[TableColumn]:
+    """A column for each swept field, and for each statistic of the settings; the best on top."""
+    lines, metric = summary.lines, summary.metric
+    found = [line.setting for line in lines]
+    columns = [*_fields(summary), TableColumn("seeds", _SEEDS, list(map(_seeds, found)))]
+    if len({setting.last_step for setting in found}) > 1:
+        columns.append(TableColumn("steps", _STEPS, list(map(_steps, found))))
+    columns += [
+        TableColumn(f"{metric} IQM [95%]", _IQM, [_interval(line.iqm, line) for line in lines]),
+        TableColumn("median [95%]", "over seeds", [_interval(line.median, line) for line in lines]),
+        TableColumn("mean [95%]", "over seeds", [_interval(line.mean, line) for line in lines]),
+    ]
+    if summary.shown != metric:
+        cells = [_interval(line.test_iqm, line) for line in lines]
+        columns.append(TableColumn(f"{summary.shown} IQM [95%]", _IQM, cells))
+    if any(line.gap for line in lines):
+        columns.append(TableColumn("gap", _GAP, [_interval(line.gap, line) for line in lines]))
+        cells = _of_seeds(found, [line.reached for line in lines])
+        columns.append(TableColumn("reached", _REACHED, cells))
+    if any(line.against_best for line in lines):
+        columns += [
+            TableColumn("against the best [95%]", _BEST, [_against(one) for one in lines]),
+            TableColumn("P(better) [95%]", _AGAINST_BEST, [_better(line) for line in lines]),
+        ]
+    return columns
+
+
+def pair_columns(summary: Summary) -> list[TableColumn]:
+    """The settings that two folders both have, the second against the first; no columns where there
+    are not two folders, or they have no setting in common."""
+    if not summary.pairs:
+        return []
+    found = [pair.comparison for pair in summary.pairs]
+    cells = [_pair_cells(one) for one in found]
+    differences, better, verdicts = (list(column) for column in zip(*cells, strict=True))
+    return [
+        TableColumn("setting", "that both have", [pair.label for pair in summary.pairs]),
+        TableColumn("difference [95%]", _AGAINST, differences),
+        TableColumn("P(better) [95%]", _BETTER, better),
+        TableColumn("verdict", "of the interval", verdicts),
+    ]
+
+
+def columns_as_rows(columns: Sequence[TableColumn]) -> list[tuple[str, ...]]:
+    """The cells, line by line."""
+    return list(zip(*(column.cells for column in columns), strict=True))
 
 
 def headline_metrics(run: RunFolderData) -> Sequence[str]:
     """The key metric, and the same on the test part where there is one."""
     key = run.manifest["key_metric"]
-    return list(dict.fromkeys([key, twin_of([run], key)]))
+    return list(dict.fromkeys([key, on_test_part([run], key)]))
 
 
 def common_goal(manifest: dict[str, Any]) -> float | None:
@@ -67,11 +124,97 @@ def common_goal(manifest: dict[str, Any]) -> float | None:
     return goals.pop() if len(goals) == 1 else None
 
 
-def _cell(setting: Setting, metric: str) -> str:
+def interval_text(interval: Interval) -> str:
+    """An estimate and its interval, if it has one, in a few digits."""
+    estimate, low, high = map(float, interval)
+    if math.isnan(low):
+        return f"{estimate:.4g}"
+    return f"{estimate:.4g} [{low:.3g}, {high:.3g}]"
+
+
+def score_text(interval: Interval, line: Line) -> str:
+    """A statistic of the scores of a setting; a single seed has no interval."""
+    if len(line.scores) < 2:
+        return f"{float(interval.estimate):.4g}"
+    return interval_text(interval)
+
+
+def probability_text(interval: Interval) -> str:
+    """A probability and its interval, to a hundredth."""
+    estimate, low, high = map(float, interval)
+    return f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _fields(summary: Summary) -> list[TableColumn]:
+    """The columns that tell settings apart: the folder, and the swept fields."""
+    columns = []
+    if len(summary.runs) > 1:
+        names = [summary.run_name(line.run) for line in summary.lines]
+        columns.append(TableColumn("run", "the run folder", names))
+    every = dict.fromkeys(name for run in summary.runs for name in swept(run.manifest))
+    for name in every:
+        cells = [_value(summary, line, name) for line in summary.lines]
+        columns.append(TableColumn(name, "swept", cells))
+    return columns
+
+
+def _value(summary: Summary, line: Line, name: str) -> str:
+    """The value of a swept field; where another folder does not sweep it, its only value, if it
+    has the field."""
+    manifest = summary.runs[line.run].manifest
+    fixed: dict[str, Any] = manifest.get("config", {}) | manifest.get("hparams", {})
+    value = line.setting.values.get(name, fixed.get(name, ""))
+    return "x".join(map(str, value)) if isinstance(value, list) else show(value)
+
+
+def _seeds(setting: Setting) -> str:
+    finite = setting.seeds - setting.left_out
+    return f"{finite} of {setting.seeds}" if setting.left_out else str(finite)
+
+
+def _steps(setting: Setting) -> str:
+    return f"{setting.last_step:,}"
+
+
+def _of_seeds(found: Sequence[Setting], counts: Sequence[int | None]) -> list[str]:
+    """How many of the seeds of each setting; an empty cell where that is not known."""
+    return [
+        "" if count is None else f"{count} of {setting.seeds}"
+        for setting, count in zip(found, counts, strict=True)
+    ]
+
+
+def _median_and_iqm(setting: Setting, metric: str) -> str:
     score = final_score(setting, metric)
     if score is None:
-        return "none finite" if setting.all_diverged else "not measured"
+        return _not_there(setting)
     median, (iqm, low, high) = score
     if setting.seeds - setting.left_out == 1:
         return f"{median:.4g}"  # a single seed has no interval
     return f"{median:.4g} {float(iqm):.3g} [{float(low):.3g}, {float(high):.3g}]"
+
+
+def _interval(interval: Interval | None, line: Line) -> str:
+    return _not_there(line.setting) if interval is None else score_text(interval, line)
+
+
+def _not_there(setting: Setting) -> str:
+    return "none finite" if setting.all_diverged else "not measured"
+
+
+def _against(line: Line) -> str:
+    if line.place == 0:
+        return "the best"
+    if line.against_best is None:
+        return f"{line.setting.left_out} diverged" if line.ended and not line.comparable else ""
+    return f"{interval_text(line.against_best.difference)} {line.against_best.verdict}"
+
+
+def _better(line: Line) -> str:
+    return "" if line.against_best is None else probability_text(line.against_best.improvement)
+
+
+def _pair_cells(one: Comparison | None) -> tuple[str, str, str]:
+    if one is None:
+        return "", "", "not compared: more than a quarter of the runs diverged"
+    return interval_text(one.difference), probability_text(one.improvement), one.verdict

@@ -17,7 +17,7 @@ import numpy as np
 
 from research.atomic import write_bytes
 from research.errors import UserError
-from research.report.file_names import file_name
+from research.folders import file_name
 from research.report.follower import SeedSummary, TrackedSetting
 
 MEMORY = "written.json"
@@ -61,7 +61,7 @@ class Tracker(ABC):
         """Writes them, and returns what the next session needs; JSON types."""
 
     def save(self) -> None:
-        """Saves the memory of what was written."""
+        """Records what was written, for a later session."""
         write_bytes(self.folder / MEMORY, json.dumps(self._memory).encode())
 
     def close(self) -> None:  # noqa: B027

@@ -1,9 +1,9 @@
-"""Variances of many settings that few seeds each tell: each learns from all the others.
+"""Variances of many settings of few seeds each, moderated: each is estimated with all the others.
 
 With 5 seeds a variance is known to within a factor of three, and among the differences of many
 settings some are sure to look significant only because theirs came out too small. How much the
-true variances differ can be told from all settings together: the more alike they are, the more
-each is drawn to what is typical.
+true variances differ is estimated from all settings together: the more alike they are, the more
+each is shrunk towards what is typical.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ MOST_FREEDOM = 1e6  # of the prior: as good as known
 
 
 class Moderated(NamedTuple):
-    """Variances that have learnt from each other.
+    """Moderated variances.
 
     Attributes:
       variances: float64 [V].
@@ -29,7 +29,8 @@ class Moderated(NamedTuple):
 
 
 def prior_freedom(variances: np.ndarray, freedom: np.ndarray) -> float:
-    """How alike true variances are, in degrees of freedom: 0 where nothing is known of it.
+    """The prior degrees of freedom of variances: the more, the more alike the true ones are; 0
+    where that is not known.
 
     Smyth (2004), "Linear models and empirical Bayes methods for assessing differential expression",
     section 6.2: the logarithms of estimated variances spread by the trigamma function of half their
@@ -54,7 +55,7 @@ def prior_freedom(variances: np.ndarray, freedom: np.ndarray) -> float:
 
 
 def moderate(variances: np.ndarray, freedom: np.ndarray, prior: float) -> Moderated:
-    """Draws variances towards what is typical of them (Smyth, 2004, equation 4), but none that is
+    """Shrinks variances towards what is typical of them (Smyth, 2004, equation 4), but none that is
     larger: a setting that varies more than the others keeps its own.
 
     Args:

@@ -128,8 +128,8 @@ def _chosen(seeds: int) -> Iterator[float]:
         scores = [pd.Series(one) for one in RNG.normal(size=(SETTINGS, seeds))]
         selection = select(scores, scores, True)
         assert selection is not None
-        found.append((selection.apparent.estimate, selection.honest.estimate,
-                      _covered(selection.honest, 0.0)))  # fmt: skip
+        found.append((selection.apparent.estimate, selection.held_out.estimate,
+                      _covered(selection.held_out, 0.0)))  # fmt: skip
     yield from np.mean(found, axis=0)
 
 

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from research.errors import UserError
+from research.report.tools.report import Arguments, main, run
 
 
 @pytest.fixture
@@ -21,8 +22,8 @@ def sweep(tmp_path, small_sweep):
 
 @pytest.fixture
 def report(load_script):
-    module = load_script("report.py")
-    return lambda *runs, **given: module.main(module.Arguments(tuple(map(str, runs)), **given))
+    """A function that reports; JAX stays as it is, and the tools of `experiments/` can be found."""
+    return lambda *runs, **given: main(Arguments(tuple(map(str, runs)), **given))
 
 
 def shown(pages):
@@ -36,7 +37,7 @@ def test_classifiers_are_shown_with_their_curves_and_confusions(sweep, report, c
     assert {"curves", "dots", "profile", "levels-0", "roc-0", "recall-0", "confusion-0"} <= set(
         charts
     )
-    axes = charts["curves"]["views"][0]["traces"][1]["along"]
+    axes = charts["curves"]["variants"][0]["traces"][1]["along"]
     assert list(axes) == ["steps", "examples", "seconds of training"]
     assert "compile time" in text
     assert "page: " in capsys.readouterr().out
@@ -46,7 +47,7 @@ def test_agents_are_shown_at_play(sweep, report, capsys):
     folder = sweep("dqn")
     text, charts = shown(report(folder))
     assert '<img src="data:image/gif;base64,R0lGOD' in text
-    assert next(iter(charts["curves"]["views"][0]["traces"][1]["along"])) == "env steps"
+    assert next(iter(charts["curves"]["variants"][0]["traces"][1]["along"])) == "env steps"
     assert len(list(folder.glob("run-*.gif"))) == 1
     report(folder)  # what is there is not made again
     assert len(list(folder.glob("run-*.gif"))) == 1
@@ -85,3 +86,12 @@ def test_bad_input_is_named(report, tmp_path):
         report(tmp_path / "none", live=True)
     with pytest.raises(UserError, match="is no run folder"):
         report(tmp_path)
+
+
+def test_it_is_called_with_words_and_ends_with_one_line(sweep, capsys, tmp_path):
+    run(["--no-examples", str(sweep("mlp"))])
+    assert "page: " in capsys.readouterr().out
+    with pytest.raises(SystemExit) as left:
+        run([str(tmp_path)])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,21 +1,26 @@
-"""Integrated gradients by hand and against a long sum; shuffling of planted columns."""
+"""Integrated gradients by hand and against a long sum; shuffling of planted columns; what several
+runs agree on."""
 
 import dataclasses
+import itertools
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 from sklearn.inspection import permutation_importance as sklearns
 from sklearn.linear_model import LinearRegression
 
 from research.mlp import Config, make_problem
 from research.mlp.attribution import (
     explain,
+    in_top,
     integrated_gradients,
     make_output,
     permutation_importance,
+    rank_correlation,
 )
 from research.mlp.dataset import Split
 from research.mlp.task import fit_to
@@ -133,3 +138,26 @@ def test_features_of_one_column_are_shuffled_together():
     rows = rows._replace(y=x.sum(axis=1))
     found = importance(config, shared, params, rows, together, 3, jax.random.key(0))
     np.testing.assert_allclose(found, 0, atol=1e-5)  # their sum is 0 wherever they come from
+
+
+def test_runs_are_counted_that_have_a_feature_in_their_top():
+    importance = np.array([[3.0, 2.0, 1.0, 0.0], [1.0, 3.0, 2.0, 0.0], [5.0, 4.0, 0.0, 0.0]])
+    assert in_top(importance, 2).tolist() == [2, 3, 1, 0]
+
+
+def test_what_has_no_importance_is_in_no_top():
+    assert in_top(np.array([[2.0, 0.0, -1.0]]), 3).tolist() == [1, 0, 0]
+
+
+def test_the_correlation_is_the_mean_of_all_pairs():
+    importance = np.random.default_rng(0).normal(size=(5, 8)) + np.arange(8)
+    pairs = itertools.combinations(importance, 2)
+    expected = np.mean([spearmanr(*pair).statistic for pair in pairs])
+    np.testing.assert_allclose(rank_correlation(importance), expected)
+
+
+def test_equal_orders_correlate_fully_and_opposite_ones_not():
+    order = np.arange(6.0)
+    np.testing.assert_allclose(rank_correlation(np.stack([order, 2 * order, order**3])), 1)
+    np.testing.assert_allclose(rank_correlation(np.stack([order, -order])), -1)
+    assert np.isnan(rank_correlation(order[None]))

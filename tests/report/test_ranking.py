@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from research.report.ranges import possible_range, within
+from research.report.metrics import possible_range, within
 from research.report.ranking import merit
 from research.report.statistics import Interval
 

@@ -19,7 +19,7 @@ def test_the_best_of_equal_settings_is_not_praised():
         found = select(scores, scores, True)
         assert found is not None
         seems.append(found.apparent.estimate)
-        reported.append(found.honest.estimate)
+        reported.append(found.held_out.estimate)
     assert np.mean(seems) > 0.45
     assert abs(np.mean(reported)) < 0.12
 
@@ -32,7 +32,7 @@ def test_a_setting_that_is_clearly_best_is_chosen_by_both_halves(higher, best):
     assert found.best == best
     assert found.chosen == (best, best)
     assert found.agreed
-    assert found.honest == found.apparent  # all seeds, of that setting
+    assert found.held_out == found.apparent  # all seeds, of that setting
 
 
 def test_the_halves_choose_by_one_score_and_are_scored_by_another_of_other_seeds():
@@ -43,7 +43,7 @@ def test_the_halves_choose_by_one_score_and_are_scored_by_another_of_other_seeds
     assert found is not None
     assert found.chosen == (0, 1)
     assert not found.agreed
-    assert found.honest.estimate == np.mean([2, 4, 5, 7][1:3])  # IQM of what was held out
+    assert found.held_out.estimate == np.mean([2, 4, 5, 7][1:3])  # IQM of what was held out
 
 
 def test_a_setting_of_which_many_runs_were_lost_is_not_chosen():

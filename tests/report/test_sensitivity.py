@@ -96,16 +96,16 @@ def test_settings_explain_no_less_than_their_fields(monkeypatch):
         scores = [pd.Series(one["rate"] + rng.normal(0, 0.5, 4)) for one in GRID]
         fields, together = sensitivities(GRID, scores, True)
         shares = in_percent(fields, together)
-        assert shares.interplay is not None
+        assert shares.interaction is not None
         assert sum(field.share for field in fields) <= together + 1e-9 <= 1 + 2e-9
-        assert sum(shares.each) + shares.interplay + shares.seeds == 100
+        assert sum(shares.each) + shares.interaction + shares.seeds == 100
 
 
 @pytest.mark.parametrize("shares", [(0.335, 0.335, 0.33), (0.004, 0.004, 0.004), (1.0, 0, 0)])
 def test_percentages_add_up(shares):
     found = in_percent([Sensitivity("x", share, []) for share in shares], sum(shares))
-    assert found.interplay is not None
-    assert sum(found.each) + found.interplay + found.seeds == 100
+    assert found.interaction is not None
+    assert sum(found.each) + found.interaction + found.seeds == 100
 
 
 def test_fields_that_overlap_are_not_added_up():
@@ -114,7 +114,7 @@ def test_fields_that_overlap_are_not_added_up():
     scores = [pd.Series(np.arange(5.0) / 100 + place) for place in range(4)]
     fields, together = sensitivities(values, scores, True)
     assert [field.share for field in fields] == pytest.approx([together] * 2)
-    assert in_percent(fields, together).interplay is None
+    assert in_percent(fields, together).interaction is None
 
 
 def test_runs_that_diverged_rank_last():

@@ -10,7 +10,7 @@ from research.report.ranking import final_scores, order
 from research.report.read import read_run_folder
 from research.report.settings import final_score, reached, settings, show, up_to
 from research.report.summary import summarize
-from research.report.table import print_settings
+from research.report.tools.show import print_settings
 
 
 def test_diverged_runs_are_left_out_and_counted(make_run):

@@ -1,44 +1,16 @@
-"""The table a person reads."""
+"""The table of settings: a column for all that is said of them."""
 
-import io
-
-import pytest
-from rich.console import Console
+import numpy as np
 
 from research.report.read import read_run_folder
-from research.report.table import common_goal, headline_metrics, print_settings
-
-
-def printed(path):
-    file = io.StringIO()
-    print_settings(read_run_folder(path), Console(file=file, width=100))
-    return file.getvalue()
-
-
-@pytest.mark.parametrize(("higher_is_better", "first"), [(True, "0.2"), (False, "0.1")])
-def test_the_best_setting_is_on_top(make_run, higher_is_better, first):
-    text = printed(make_run(higher_is_better=higher_is_better))
-    other = "0.1" if first == "0.2" else "0.2"
-    assert text.index(f" {first} ") < text.index(f" {other} ")
-
-
-def test_numbers_and_what_was_left_out_are_there(make_run):
-    text = printed(make_run())
-    assert "31.5 31.5 [30, 33]" in text
-    assert "3 of 4" in text
-    assert "Left out: 1 run that became non-finite" in text
-    assert "test_score" in text
-    assert "loss" not in text
-
-
-def test_a_goal_counts_the_runs_that_reached_it(make_run):
-    text = printed(make_run(groups=[{"goal": 32.0}]))
-    assert "reached" in text
-    assert "2 of 4" in text  # rate 0.1: 32 and 33
-
-
-def test_without_a_goal_nothing_is_said_of_reaching_it(make_run):
-    assert "reached" not in printed(make_run())
+from research.report.summary import summarize
+from research.report.table import (
+    brief_columns,
+    columns_as_rows,
+    common_goal,
+    full_columns,
+    headline_metrics,
+)
 
 
 def test_groups_of_different_goals_share_none():
@@ -46,28 +18,27 @@ def test_groups_of_different_goals_share_none():
     assert common_goal({"groups": [{"goal": 1.0}, {"goal": 1.0}]}) == 1.0
 
 
-def test_a_setting_without_a_finite_run_comes_last(make_run):
-    diverged = [{"diverged": [{"run": run} for run in range(4, 8)]}]
-    text = printed(make_run(results=diverged))
-    assert text.index(" 0.1 ") < text.index(" 0.2 ") < text.index("none finite")
-    assert "0 of 4" in text
-
-
-def test_what_has_not_been_measured_yet_is_not_called_diverged(make_run):
-    path = make_run(status="running")
-    for part in sorted((path / "metrics").iterdir())[::2]:
-        part.unlink()  # steps 1 and 3; at step 2 there was no evaluation
-    text = printed(path)
-    assert "not measured" in text
-    assert "none finite" not in text
-
-
-def test_a_run_that_has_not_finished_says_so(make_run):
-    assert "This run is stopped" in printed(make_run(status="stopped"))
-
-
-def test_a_key_metric_without_a_twin_stands_alone(make_run):
+def test_a_key_metric_without_a_test_part_stands_alone(make_run):
     run = read_run_folder(make_run(key_metric="loss"))
     assert headline_metrics(run) == ["loss"]
     run.manifest["key_metric"] = "validation_score"
     assert headline_metrics(run) == ["validation_score", "test_score"]
+
+
+def test_both_tables_have_the_same_settings_in_the_same_order(make_run):
+    """What `scripts/show` prints and what the report prints, of runs that diverged too."""
+    run = read_run_folder(make_run())
+    both = brief_columns(run), full_columns(summarize([run]))
+    for name in ("rate", "seeds"):
+        brief, full = ([c.cells for c in columns if c.name == name] for columns in both)
+        assert brief == full
+
+
+def test_every_column_has_a_cell_for_every_setting(make_sweep):
+    axes = {"rate": [0.1, 0.2], "width": ["8x8", "16"]}
+    means = np.arange(1.0, 5.0)[:, None, None] + np.linspace(0, 0.1, 8)[:, None]
+    run = read_run_folder(make_sweep(means, axes=axes))
+    for columns in (brief_columns(run), full_columns(summarize([run]))):
+        assert [row[:3] for row in columns_as_rows(columns)] == [
+            ("0.2", "16", "8"), ("0.2", "8x8", "8"), ("0.1", "16", "8"), ("0.1", "8x8", "8"),
+        ]  # fmt: skip

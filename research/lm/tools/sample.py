@@ -20,12 +20,12 @@ from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.lm import PRESETS, Config
 from research.lm.corpora import plain_text
+from research.lm.samples import keep_sample
 from research.lm.sampling import SamplingRule, generate
 from research.lm.task import make_model
 from research.lm.text import UNKNOWN, Bytes, Tokenizer, Words, load_tokenizer
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
-from research.report.samples import keep_sample
 from research.runs.experiment import restore_config
 from research.runs.run_folder import load_file, load_params
 from research.task import make_key

@@ -38,7 +38,7 @@ from research.mlp.tools.trained import (
     summary,
     write_table,
 )
-from research.report import classifiers
+from research.mlp.views import plots
 from research.report.read import read_run_of
 from research.report.statistics import iqm_interval
 from research.task import make_key
@@ -91,9 +91,7 @@ def main(args: Arguments) -> Path:
             lines[f"{label}, FGSM"] = iqm_interval(fast_RxM)
         lines[f"{label}, PGD"] = iqm_interval(pgd_RxM)
     path = data.path / "attacks.png"
-    classifiers.draw_lines(
-        path, radii.tolist(), lines, "radius of the attack", f"{args.part} {score}"
-    )
+    plots.draw_lines(path, radii.tolist(), lines, "radius of the attack", f"{args.part} {score}")
     table = pd.concat(numbers_table(trained, radii, *scores) for trained, scores in found)
     numbers = write_table(data.path, "attacks", table)
     print_text(f"figure: {path}\nnumbers: {numbers}")

@@ -34,7 +34,7 @@ from research.mlp.tools.trained import (
     summary,
     write_table,
 )
-from research.report import classifiers
+from research.mlp.views import plots
 from research.report.read import read_run_of
 from research.report.statistics import mean_interval
 from research.runs.tensors import save_tree
@@ -193,17 +193,17 @@ def draw(found: Evaluated, sizes: pd.DataFrame, folder: Path, part: str) -> list
     if names:
         given, measures = (y_N, predicted, names), ("accuracy", "log_loss")
         figures = [
-            classifiers.draw_roc(folder / "roc.png", *given),
-            classifiers.draw_precision_recall(folder / "precision_recall.png", *given),
-            classifiers.draw_confusion(folder / "confusion.png", *given),
+            plots.draw_roc(folder / "roc.png", *given),
+            plots.draw_precision_recall(folder / "precision_recall.png", *given),
+            plots.draw_confusion(folder / "confusion.png", *given),
         ]
     else:
         unit, measures = found.trained.config.target or "target", ("rmse", "r2")
         path = folder / "predicted.png"
-        figures = [classifiers.draw_predicted(path, y_N, predicted[:, :, 0], unit)]
+        figures = [plots.draw_predicted(path, y_N, predicted[:, :, 0], unit)]
     scores = {name: sizes[name].to_numpy() for name in measures if name in sizes}
     members = sizes["members"].tolist()
-    return [*figures, classifiers.draw_by_size(folder / "ensembles.png", members, scores, part)]
+    return [*figures, plots.draw_by_size(folder / "ensembles.png", members, scores, part)]
 
 
 def run(argv: list[str] | None = None, prog: str = "scripts/evaluate") -> None:

@@ -26,7 +26,7 @@ from rich.console import Console
 from research.cli.tool import run_tool
 from research.console import print_table, print_text
 from research.errors import shortlist
-from research.mlp.attribution import explain, permutation_importance
+from research.mlp.attribution import explain, in_top, permutation_importance, rank_correlation
 from research.mlp.dataset import Split
 from research.mlp.tools.trained import (
     Trained,
@@ -37,8 +37,7 @@ from research.mlp.tools.trained import (
     load_trained,
     write_table,
 )
-from research.report import classifiers
-from research.report.agreement import in_top, rank_correlation
+from research.mlp.views import plots
 from research.report.read import read_run_of
 from research.task import make_key
 
@@ -176,12 +175,12 @@ def draw(trained: Trained, names: list[str], by_run: dict[str, np.ndarray], fold
     """Draws a dot for every run and column, or images of pixels, and returns the path."""
     path, image = folder / "importance.png", trained.shared.image
     if image:
-        return classifiers.draw_pixels(
+        return plots.draw_pixels(
             path, {measure: values.reshape(-1, *image) for measure, values in by_run.items()}
         )
     order = most_important(by_run)[:MOST_DRAWN]
     chosen = {measure: values[:, order] for measure, values in by_run.items()}
-    return classifiers.draw_importance(path, [names[column] for column in order], chosen)
+    return plots.draw_importance(path, [names[column] for column in order], chosen)
 
 
 def numbers_table(trained: Trained, names: list[str], by_run: dict[str, Any]) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""One page, in one file, that shows what run folders hold."""
+"""The HTML page of a report."""

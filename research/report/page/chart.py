@@ -1,17 +1,46 @@
-"""What the page draws: a chart is traces for every view of it, in plain JSON."""
+"""Charts for the page: what plotly draws, in plain JSON, and how settings look in all of them."""
 
 import base64
 import dataclasses
+import html
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 
+from research.plain_text import one_line
+
+# Okabe and Ito (2008), for colour-blind readers too, on a light and a dark background: without
+# their black and yellow, each of which one of the backgrounds would swallow.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a")
+DASHES = ("solid", "dash", "dot")
+MARKERS = ("circle", "square", "diamond")
+MOST = len(COLOURS) * len(DASHES)  # settings that are drawn; more look alike
+
+
+class Look(NamedTuple):
+    """How a setting is drawn in every chart."""
+
+    colour: str
+    dash: str
+    mark: str
+
+
+def look(place: int) -> Look:
+    """The look of the setting at a place of the table."""
+    kind = place // len(COLOURS) % len(DASHES)
+    return Look(COLOURS[place % len(COLOURS)], DASHES[kind], MARKERS[kind])
+
+
+def plain(text: object) -> str:
+    """Text that plotly, which reads a few HTML tags in its labels, shows as it is, in one line."""
+    return html.escape(one_line(text), quote=False)
+
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-    """Something drawn.
+    """A line, a band, dots or a heat map in a chart.
 
     Attributes:
       drawn: a plotly trace.
@@ -25,8 +54,8 @@ class Trace:
 
 
 @dataclasses.dataclass(frozen=True)
-class View:
-    """One of the views of a chart.
+class Variant:
+    """A variant of a chart, such as one of several metrics: one is shown at a time.
 
     Attributes:
       name: to choose it by.
@@ -49,7 +78,7 @@ class Chart:
       name: of its element.
       title: above it.
       note: how to read it, in a sentence.
-      views: at least one; the first is shown at first.
+      variants: at least one; the first is shown at first.
       legend: whether settings are switched on and off.
       height: in pixels.
       whole: whether it needs the whole width of the page.
@@ -58,22 +87,22 @@ class Chart:
     name: str
     title: str
     note: str
-    views: Sequence[View]
+    variants: Sequence[Variant]
     legend: bool = False
     height: int = 420
     whole: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """What the page's script reads."""
+        """The chart as the page's script reads it."""
         return {
-            "views": [_view_json(view) for view in self.views],
+            "variants": [_variant_json(variant) for variant in self.variants],
             "legend": self.legend,
             "height": self.height,
         }
 
 
 def band(low: np.ndarray, high: np.ndarray, x: Any = None, **drawn: Any) -> Any:
-    """The room between two curves, as a plotly trace that says nothing on hover.
+    """The area between two curves, as a plotly trace without text on hover.
 
     Args:
       low, high: [T].
@@ -88,19 +117,12 @@ def band(low: np.ndarray, high: np.ndarray, x: Any = None, **drawn: Any) -> Any:
 
 
 def there_and_back(x: np.ndarray) -> np.ndarray:
-    """[2 T], around what lies between two curves over x [T]."""
+    """The x coordinates [2 T] of the outline of the area between two curves over x [T]."""
     return np.concatenate([x, x[::-1]])
 
 
-def spread_out(count: int, most: int) -> np.ndarray:
-    """At most `most` of the places 0 to `count` - 1, evenly, the ends among them."""
-    if count <= most:
-        return np.arange(count)
-    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
-
-
-def _view_json(view: View) -> dict[str, Any]:
-    figure = go.Figure([trace.drawn for trace in view.traces], view.layout).to_dict()
+def _variant_json(variant: Variant) -> dict[str, Any]:
+    figure = go.Figure([trace.drawn for trace in variant.traces], variant.layout).to_dict()
     layout = {name: value for name, value in figure["layout"].items() if name != "template"}
     traces = [
         {
@@ -108,13 +130,13 @@ def _view_json(view: View) -> dict[str, Any]:
             "setting": trace.setting,
             "along": {name: packed(x) for name, x in trace.along.items()},
         }
-        for drawn, trace in zip(figure["data"], view.traces, strict=True)
+        for drawn, trace in zip(figure["data"], variant.traces, strict=True)
     ]
-    return {"name": view.name, "traces": traces, "layout": layout, "log": view.log}
+    return {"name": variant.name, "traces": traces, "layout": layout, "log": variant.log}
 
 
 def packed(values: np.ndarray) -> dict[str, str]:
-    """Numbers as plotly reads them, in less room than text: float64, or int32 where they fit."""
+    """Numbers as plotly reads them, more compact than text: float64, or int32 where they fit."""
     fits = values.dtype.kind == "i" and np.all(np.abs(values) < 2**31)
     kind = "i4" if fits else "f8"
     return {"dtype": kind, "bdata": base64.b64encode(values.astype(f"<{kind}").tobytes()).decode()}

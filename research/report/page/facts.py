@@ -11,7 +11,7 @@ MOST_DIVERGED = 200  # rows of a table
 
 
 def facts(run: RunFolderData) -> list[tuple[str, str]]:
-    """Command, time, machine and speed."""
+    """How a run folder was made: command, time, machine and speed."""
     manifest = run.manifest
     sessions = len(manifest.get("sessions") or [])
     said = [
@@ -61,7 +61,7 @@ def diverged(run: RunFolderData) -> list[list[str]]:
 
 
 def _costs(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Compile time and throughput, of all jobs together."""
+    """The compile time and throughput of all jobs together."""
     results = manifest.get("results") or []
     compiled = [result["cost"]["compile_seconds"] for result in results if result.get("cost")]
     trained = sum(result.get("train_seconds") or 0 for result in results)

@@ -1,4 +1,4 @@
-"""What hyper-parameters do, for the page: levels, heat maps, parallel coordinates."""
+"""The effects of hyper-parameters on the page: levels, heat maps, parallel coordinates."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from research.report.page.chart import Chart, Trace, View
-from research.report.page.labels import plain
-from research.report.palette import COLOURS
+from research.report.page.chart import COLOURS, Chart, Trace, Variant, plain
 from research.report.sensitivity import Sensitivity, in_percent, levels_of
 from research.report.statistics import interquartile_mean
 from research.report.summary import Line, Summary, in_order
@@ -20,7 +18,7 @@ SCALE = "Cividis"  # the same to all eyes
 
 
 def field_charts(summary: Summary, run: int) -> list[Chart]:
-    """Of one folder: nothing where nothing is swept."""
+    """The charts of the swept fields of one folder; none where nothing is swept."""
     fields, together = summary.sensitivity[run]
     lines = in_order([line for line in summary.of_run(run) if len(line.scores)])
     charts: list[Chart] = []
@@ -42,15 +40,15 @@ def _levels_chart(
         title=_title(summary, run, "What each hyper-parameter does"),
         note="Interquartile mean of all finite runs with a value, whatever else they have, "
         "with its 95% interval; and the best setting that has it.",
-        views=[
-            _levels_view(summary, field, percent)
+        variants=[
+            _levels_variant(summary, field, percent)
             for field, percent in zip(fields, percents, strict=True)
         ],
         height=360,
     )
 
 
-def _levels_view(summary: Summary, field: Sensitivity, percent: int) -> View:
+def _levels_variant(summary: Summary, field: Sensitivity, percent: int) -> Variant:
     names = [plain(level.name) for level in field.levels]
     iqm, low, high = (np.array([float(level.iqm[part]) for level in field.levels])
                       for part in range(3))  # fmt: skip
@@ -72,7 +70,9 @@ def _levels_view(summary: Summary, field: Sensitivity, percent: int) -> View:
         "yaxis": {"title": {"text": plain(summary.metric.replace("_", " "))}},
         "showlegend": True,
     }
-    return View(f"{field.name} ({percent}% of the spread)", [Trace(all_runs), Trace(best)], layout)
+    return Variant(
+        f"{field.name} ({percent}% of the spread)", [Trace(all_runs), Trace(best)], layout
+    )
 
 
 def _heat_map(
@@ -83,14 +83,14 @@ def _heat_map(
         name=f"heat-{run}",
         title=_title(summary, run, "Two hyper-parameters together"),
         note="Interquartile mean of all finite runs that have both values.",
-        views=[_heat_view(summary, first, second, lines) for first, second in pairs],
+        variants=[_heat_variant(summary, first, second, lines) for first, second in pairs],
         height=400,
     )
 
 
-def _heat_view(
+def _heat_variant(
     summary: Summary, first: Sensitivity, second: Sensitivity, lines: Sequence[Line]
-) -> View:
+) -> Variant:
     rows, row_names = levels_of([line.setting.values[first.name] for line in lines])
     columns, column_names = levels_of([line.setting.values[second.name] for line in lines])
     cells = np.full((len(row_names), len(column_names)), np.nan)
@@ -112,7 +112,7 @@ def _heat_view(
         "yaxis": {"title": {"text": plain(first.name)}, "type": "category", "automargin": True},
         "hovermode": "closest",
     }
-    return View(f"{first.name} and {second.name}", [Trace(drawn)], layout)
+    return Variant(f"{first.name} and {second.name}", [Trace(drawn)], layout)
 
 
 def _parallel(
@@ -132,7 +132,7 @@ def _parallel(
         name=f"parallel-{run}",
         title=_title(summary, run, "Parallel coordinates"),
         note="A line is a setting; blue ones are poor, yellow ones good." + some,
-        views=[View("all", traces, _parallel_layout(names, axes))],
+        variants=[Variant("all", traces, _parallel_layout(names, axes))],
         height=440,
         whole=True,
     )

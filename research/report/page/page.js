@@ -4,7 +4,7 @@
   const byId = (id) => document.getElementById(id);
   let data = JSON.parse(byId("data").textContent);
   const hidden = new Set(data.settings.flatMap((one, place) => (one.on ? [] : [place])));
-  const choices = {}; // chart -> {view, along, log, off}; kept while a live page is renewed
+  const choices = {}; // chart -> {variant, along, log, off}; kept while a live page is renewed
   const seen = new Set(); // charts that are drawn
   const NARROW = 640; // pixels
 
@@ -15,7 +15,7 @@
     return made;
   }
 
-  // ---- pictures
+  // ---- charts
 
   function colours() {
     const style = getComputedStyle(document.documentElement);
@@ -24,16 +24,16 @@
              panel: named("--panel") };
   }
 
-  function currentView(name) {
+  function currentVariant(name) {
     const chart = data.charts[name];
-    const choice = (choices[name] ??= { view: chart.views[0].name, along: null, log: false,
+    const choice = (choices[name] ??= { variant: chart.variants[0].name, along: null, log: false,
                                         off: new Set() });
-    return chart.views.find((view) => view.name === choice.view) ?? chart.views[0];
+    return chart.variants.find((variant) => variant.name === choice.variant) ?? chart.variants[0];
   }
 
   function tracesOf(name) {
     const { along, off } = choices[name];
-    return currentView(name).traces.map(({ drawn, setting, along: axes }) => {
+    return currentVariant(name).traces.map(({ drawn, setting, along: axes }) => {
       const names = Object.keys(axes);
       const x = names.length ? { x: axes[names.includes(along) ? along : names[0]] } : {};
       const visible = setting === null ? !off.has(drawn.name) : !hidden.has(setting);
@@ -43,17 +43,17 @@
 
   function layoutOf(name, plot) {
     const { text, soft, grid, line, panel } = colours();
-    const view = currentView(name);
+    const variant = currentVariant(name);
     const { along, log } = choices[name];
     const narrow = plot.clientWidth < NARROW;
     const axis = { gridcolor: grid, linecolor: line, zerolinecolor: line, automargin: true };
-    const names = axesOf(view);
+    const names = axesOf(variant);
     const title = names.length
       ? { title: { text: escaped(names.includes(along) ? along : names[0]) } } : {};
     return {
-      hovermode: "x unified", dragmode: narrow ? false : "zoom", ...view.layout, showlegend: false,
-      xaxis: { ...axis, ...title, ...view.layout.xaxis },
-      yaxis: { ...axis, ...view.layout.yaxis, ...(log && view.log ? { type: "log" } : {}) },
+      hovermode: "x unified", dragmode: narrow ? false : "zoom", ...variant.layout, showlegend: false,
+      xaxis: { ...axis, ...title, ...variant.layout.xaxis },
+      yaxis: { ...axis, ...variant.layout.yaxis, ...(log && variant.log ? { type: "log" } : {}) },
       font: { color: text, family: getComputedStyle(document.body).fontFamily, size: narrow ? 11 : 13 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       hoverlabel: { bgcolor: panel, bordercolor: line, font: { color: text }, namelength: 40 },
@@ -65,7 +65,7 @@
   const escaped = (text) =>
     text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
-  const axesOf = (view) => [...new Set(view.traces.flatMap((one) => Object.keys(one.along)))];
+  const axesOf = (variant) => [...new Set(variant.traces.flatMap((one) => Object.keys(one.along)))];
 
   function draw(name) {
     const plot = figureOf(name).querySelector(".plot");
@@ -99,20 +99,20 @@
 
   function controls(name) {
     const chart = data.charts[name];
-    const view = currentView(name);
+    const variant = currentVariant(name);
     const choice = choices[name];
     const again = () => { controls(name); legend(name); draw(name); };
     const made = [];
-    if (chart.views.length > 1) {
-      const names = chart.views.map((one) => one.name);
-      made.push(select("show", names, view.name, (value) => { choice.view = value; again(); }));
+    if (chart.variants.length > 1) {
+      const names = chart.variants.map((one) => one.name);
+      made.push(select("show", names, variant.name, (value) => { choice.variant = value; again(); }));
     }
-    const axes = axesOf(view);
+    const axes = axesOf(variant);
     if (axes.length > 1) {
       const chosen = axes.includes(choice.along) ? choice.along : axes[0];
       made.push(select("against", axes, chosen, (value) => { choice.along = value; again(); }));
     }
-    if (view.log) {
+    if (variant.log) {
       const box = element("input", { type: "checkbox" });
       box.checked = choice.log;
       box.addEventListener("change", () => { choice.log = box.checked; draw(name); });
@@ -173,7 +173,7 @@
 
   function traceButtons(name) {
     const { off } = choices[name];
-    const named = currentView(name).traces.map(({ drawn }) => drawn)
+    const named = currentVariant(name).traces.map(({ drawn }) => drawn)
       .filter((drawn) => drawn.name && drawn.showlegend !== false);
     return named.map((drawn) => {
       const look = { colour: drawn.fillcolor ?? drawn.line?.color ?? drawn.marker?.color,
@@ -255,7 +255,7 @@
 
   function build() {
     for (const name of Object.keys(data.charts)) {
-      currentView(name);
+      currentVariant(name);
       controls(name);
       legend(name);
       keys(name);

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs no network, and shows run folders."""
+"""The page of run folders: one HTML file that needs no network."""
 
 import base64
 import hashlib
@@ -15,27 +15,25 @@ from plotly.utils import PlotlyJSONEncoder
 from research.errors import UserError
 from research.plain_text import one_line, visible
 from research.report.findings import findings
-from research.report.headline import columns_as_rows, headline, pair_columns
 from research.report.page import facts
-from research.report.page.chart import Chart
-from research.report.page.classes import class_charts
+from research.report.page.chart import MOST, Chart, look
 from research.report.page.curves import RESAMPLES, learning_curves
-from research.report.page.exhibits import animations, texts
 from research.report.page.fields import field_charts
 from research.report.page.scores import dots, profile
-from research.report.palette import MOST, look
 from research.report.summary import Summary
+from research.report.table import columns_as_rows, full_columns, pair_columns
+from research.report.views import Shown, find_views
 
 SHOWN_AT_FIRST = 8  # settings; the others are switched on
 FILES = resources.files("research.report.page")
 
 
 def make_page(summary: Summary, live: bool = False) -> str:
-    """The whole page.
+    """The whole page as HTML.
 
     Args:
       summary: what it shows.
-      live: whether it asks the server that it came from for news.
+      live: whether it polls the server that it came from for news.
     """
     scripts = [get_plotlyjs(), (FILES / "page.js").read_text("utf-8")]
     return (
@@ -53,16 +51,17 @@ def make_page(summary: Summary, live: bool = False) -> str:
 
 
 def make_content(summary: Summary, resamples: int = RESAMPLES) -> dict[str, Any]:
-    """What changes while a sweep runs: the body as HTML, and what its charts draw, as JSON.
+    """The part of the page that changes while a sweep runs: its body as HTML, and what its charts
+    draw as JSON.
 
     Args:
       summary: what to show.
       resamples: of the bands of learning curves.
     """
     main = [learning_curves(summary, resamples), dots(summary), profile(summary)]
-    charts = [chart for chart in main if chart is not None and chart.views]
+    charts = [chart for chart in main if chart is not None and chart.variants]
     by_run = [_of_run(summary, run) for run in range(len(summary.runs))]
-    columns = headline(summary)
+    columns = full_columns(summary)
     html = (
         _templates()
         .get_template("body.html")
@@ -86,14 +85,15 @@ def make_content(summary: Summary, resamples: int = RESAMPLES) -> dict[str, Any]
 
 
 def _of_run(summary: Summary, run: int) -> dict[str, Any]:
-    """What is said of one folder alone."""
+    """The section of one folder."""
     data = summary.runs[run]
-    charts: list[Chart] = [*field_charts(summary, run), *class_charts(summary, run)]
+    views = find_views(data.manifest)
+    own = views.show(summary, run) if views else Shown()
     return {
         "name": summary.run_name(run) or data.path.resolve().name,
-        "charts": charts,
-        "animations": animations(data),
-        "texts": texts(data),
+        "charts": [*field_charts(summary, run), *own.charts],
+        "images": own.images,
+        "texts": own.texts,
         "facts": facts.facts(data),
         "given": facts.given(data),
         "diverged": facts.diverged(data),
@@ -156,7 +156,7 @@ def _title(summary: Summary) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """What a template shows of a value: text that is no markup of our own, letter by letter."""
+    """A value as a template shows it: text that is not our own markup, letter by letter."""
     ours = isinstance(value, markupsafe.Markup)
     return visible(value) if isinstance(value, str) and not ours else value
 

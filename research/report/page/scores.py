@@ -1,12 +1,11 @@
-"""How runs are spread at the end: every run a dot, and who reaches what."""
+"""The distribution of final scores on the page: every run a dot, and performance profiles."""
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from research.report.page.chart import Chart, Trace, View, band, spread_out
-from research.report.page.labels import plain
-from research.report.palette import MOST, look
+from research.report.curves import spread_out
+from research.report.page.chart import MOST, Chart, Trace, Variant, band, look, plain
 from research.report.ranking import final_scores
 from research.report.settings import show
 from research.report.statistics import performance_profile
@@ -19,8 +18,8 @@ PROFILE_STEPS = 150
 
 
 def dots(summary: Summary) -> Chart | None:
-    """Every run a dot, with the interquartile mean and its interval, as far as they can be drawn.
-    None where nothing is measured."""
+    """A chart with a dot for every run, and the interquartile mean with its interval; None where
+    nothing is measured. Of very many runs, those of the best settings are drawn."""
     lines = _shown(summary, MOST_ROWS)
     if not lines:
         return None
@@ -36,7 +35,7 @@ def dots(summary: Summary) -> Chart | None:
         "interval. Runs that became non-finite are counted in brackets."
         + (f" Rows are {rows}." if rows else "")
         + some,
-        views=[_dots_view(summary, lines, name) for name in names],
+        variants=[_dots_variant(summary, lines, name) for name in names],
         height=max(280, 110 + 26 * len(lines)),
     )
 
@@ -51,7 +50,7 @@ def _shown(summary: Summary, most: int) -> list[Line]:
     return lines
 
 
-def _dots_view(summary: Summary, lines: list[Line], metric: str) -> View:
+def _dots_variant(summary: Summary, lines: list[Line], metric: str) -> Variant:
     traces = []
     for row, line in enumerate(reversed(lines)):
         scores = line.scores if metric == summary.metric else final_scores(line.setting, metric)
@@ -65,7 +64,7 @@ def _dots_view(summary: Summary, lines: list[Line], metric: str) -> View:
         },
         "hovermode": "closest",
     }  # fmt: skip
-    return View(metric, traces, layout)
+    return Variant(metric, traces, layout)
 
 
 def _short(lines: list[Line]) -> bool:
@@ -74,7 +73,7 @@ def _short(lines: list[Line]) -> bool:
 
 
 def _row_name(line: Line, run: str, short: bool) -> str:
-    """Of a row of dots: the values alone, if labels are too long for the rows."""
+    """The name of a row of dots: the values alone, if labels are too long for the rows."""
     values = ", ".join(map(show, line.setting.values.values()))
     name = (f"{run}: {values}" if run else values) if short else line.label
     name = name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
@@ -105,7 +104,7 @@ def _dots_of(row: int, line: Line, scores: pd.Series, headline: bool) -> list[Tr
 
 
 def profile(summary: Summary) -> Chart | None:
-    """Performance profiles. None where nothing is measured."""
+    """A chart of performance profiles; None where nothing is measured."""
     lines = _shown(summary, MOST)
     if not lines:
         return None
@@ -123,7 +122,7 @@ def profile(summary: Summary) -> Chart | None:
         title="Performance profile",
         note=f"The share of a setting's runs whose score is {word} that much, with 95% intervals "
         "at each score: a curve above another everywhere is better in every way.",
-        views=[View(summary.metric, traces, layout)],
+        variants=[Variant(summary.metric, traces, layout)],
         legend=True,
     )
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from research.report.page.curves import MOST_POINTS, learning_curves, seconds_at, thinned
+from research.report.page.curves import learning_curves
 from research.report.read import read_run_folder
 from research.report.statistics import interquartile_mean
 from research.report.summary import summarize
@@ -10,15 +10,15 @@ from research.report.summary import summarize
 
 def test_a_curve_is_the_interquartile_mean_of_the_numbers_in_the_metrics(grid):
     chart = learning_curves(grid)
-    view = chart.views[0]
-    assert view.name == "validation_score"
+    variant = chart.variants[0]
+    assert variant.name == "validation_score"
     line = grid.lines[3]
     rows = line.setting.rows
     expected = [
         interquartile_mean(rows[rows["step"] == step]["validation_score"].to_numpy(np.float64))
         for step in range(1, 13)
     ]
-    (drawn,) = [one.drawn for one in view.traces if one.setting == 3 and one.drawn.name]
+    (drawn,) = [one.drawn for one in variant.traces if one.setting == 3 and one.drawn.name]
     np.testing.assert_allclose(drawn.y, expected, rtol=1e-6)
     assert np.all(drawn.customdata[:, 0] <= drawn.y)
     assert np.all(drawn.y <= drawn.customdata[:, 1])
@@ -26,39 +26,24 @@ def test_a_curve_is_the_interquartile_mean_of_the_numbers_in_the_metrics(grid):
 
 def test_every_metric_is_a_view_and_each_curve_has_a_band(grid):
     chart = learning_curves(grid)
-    assert [view.name for view in chart.views] == ["validation_score", "test_score", "loss"]
-    for view in chart.views:
-        assert len(view.traces) == 2 * len(grid.lines)
+    assert [variant.name for variant in chart.variants] == [
+        "validation_score",
+        "test_score",
+        "loss",
+    ]
+    for variant in chart.variants:
+        assert len(variant.traces) == 2 * len(grid.lines)
 
 
 def test_it_is_drawn_against_steps_or_work(grid):
-    trace = learning_curves(grid).views[0].traces[1]
+    trace = learning_curves(grid).variants[0].traces[1]
     assert list(trace.along) == ["steps", "examples"]
     np.testing.assert_array_equal(trace.along["examples"], 5 * trace.along["steps"])
-
-
-def test_long_curves_keep_their_ends_and_no_number_that_was_not_there():
-    steps = np.arange(1000)
-    kept, values = thinned(steps, steps[None] * 2.0)
-    assert len(kept) == MOST_POINTS
-    assert (kept[0], kept[-1]) == (0, 999)
-    np.testing.assert_array_equal(values[0], 2.0 * kept)
-
-
-def test_time_is_read_off_the_clock_of_the_job_and_of_those_before_it():
-    results = [
-        {"runs": [0, 1], "start": 10, "clock": [[20, 4.0]]},
-        {"runs": [0, 1, 2, 3], "start": 0, "clock": [[5, 1.0], [10, 2.0]]},
-    ]
-    found = seconds_at({"results": results}, 1, np.array([5, 10, 15, 20]))
-    np.testing.assert_allclose(found, [1, 2, 4, 6])
-    assert seconds_at({"results": results}, 3, np.array([20])) is None  # has not come so far
-    assert seconds_at({}, 0, np.array([1])) is None
 
 
 def test_a_logarithm_is_offered_where_all_is_above_zero(make_sweep):
     rising = np.linspace(1, 2, 6).reshape(2, 1, 3) * np.ones((2, 4, 1))
     chart = learning_curves(summarize([read_run_folder(make_sweep(rising))]))
-    logs = {view.name: view.log for view in chart.views}
+    logs = {variant.name: variant.log for variant in chart.variants}
     assert logs["validation_score"]
     assert not logs["loss"]

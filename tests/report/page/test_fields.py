@@ -10,15 +10,15 @@ from research.report.summary import summarize
 
 def test_three_fields_have_levels_heat_maps_and_parallel_coordinates(grid):
     levels, heat, parallel = field_charts(grid, 0)
-    assert levels.views[0].name.startswith("rate (")
-    assert len(levels.views) == 3
-    assert len(heat.views) == 3  # pairs
-    assert len(parallel.views[0].traces) == 12
+    assert levels.variants[0].name.startswith("rate (")
+    assert len(levels.variants) == 3
+    assert len(heat.variants) == 3  # pairs
+    assert len(parallel.variants[0].traces) == 12
 
 
 def test_a_cell_of_a_heat_map_has_all_runs_with_both_values(grid):
-    view = next(one for one in field_charts(grid, 0)[1].views if one.name == "rate and width")
-    drawn = view.traces[0].drawn
+    variant = next(one for one in field_charts(grid, 0)[1].variants if one.name == "rate and width")
+    drawn = variant.traces[0].drawn
     row, column = list(drawn.y).index("0.01"), list(drawn.x).index("8x8")
     members = [
         line.scores.to_numpy()
@@ -31,12 +31,12 @@ def test_a_cell_of_a_heat_map_has_all_runs_with_both_values(grid):
 
 
 def test_parallel_coordinates_are_at_the_places_of_their_values(grid):
-    view = field_charts(grid, 0)[2].views[0]
-    ticks = {(one["x"], one["text"]): one["y"] for one in view.layout["annotations"]}
-    names = list(view.layout["xaxis"]["ticktext"])
+    variant = field_charts(grid, 0)[2].variants[0]
+    ticks = {(one["x"], one["text"]): one["y"] for one in variant.layout["annotations"]}
+    names = list(variant.layout["xaxis"]["ticktext"])
     rate = names.index("rate")
     assert [ticks[rate, text] for text in ("0.001", "0.01", "0.1")] == [0, 0.5, 1]
-    best = view.traces[-1].drawn  # the last is on top
+    best = variant.traces[-1].drawn  # the last is on top
     assert best.y[rate] == 0.5
     assert best.y[-1] == 1
 

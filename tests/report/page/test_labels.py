@@ -3,30 +3,13 @@
 import numpy as np
 import pytest
 
-from research.report.class_curves import ROC
 from research.report.page import page
-from research.report.page.classes import Predictions, _confusion_view, _curve_views
+from research.report.page.chart import plain
 from research.report.page.fields import _path
-from research.report.page.labels import plain
-
-NAMES = ["<b>x</b>", "a\x1b[31m\n", "y" * 500, "y" * 501]
 
 
 def test_a_label_is_one_line_without_tags():
     assert plain("<b>a&\n\x1b") == r"&lt;b&gt;a&amp;\n\x1b"
-
-
-def test_classes_are_shown_in_short_and_still_differ():
-    rng = np.random.default_rng(0)
-    y = np.arange(40) % 4
-    found = Predictions("test", "all", NAMES, y, rng.dirichlet(np.ones(4), (2, 40)))
-    (trace,) = _confusion_view(found).traces
-    names = list(trace.drawn.x)
-    assert names[:2] == ["&lt;b&gt;x&lt;/b&gt;", r"a\x1b[31m\n"]
-    assert len(set(names)) == 4
-    assert max(map(len, names)) < 50
-    (view,) = _curve_views([found], ROC, "x", "y", False)
-    assert {trace.drawn.name for trace in view.traces} >= set(names)
 
 
 def test_a_label_is_no_template(grid):

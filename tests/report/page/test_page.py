@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
+from research.report.page.chart import MOST
 from research.report.page.page import make_page, to_json
-from research.report.palette import MOST
 from research.report.read import read_run_folder
 from research.report.summary import summarize
 
@@ -34,7 +34,7 @@ def test_many_settings_draw_the_best_and_stay_small(make_sweep):
     page = make_page(summarize([read_run_folder(make_sweep(made, axes=axes))]))
     data = json.loads(re.search(r'id="data">(.*?)</script>', page).group(1))
     assert len(data["settings"]) == MOST
-    assert len(data["charts"]["curves"]["views"][0]["traces"]) == 2 * MOST
+    assert len(data["charts"]["curves"]["variants"][0]["traces"]) == 2 * MOST
     assert page.count("<tr>") > MOST + 9  # the table has them all
     assert len(page) < 10e6
 

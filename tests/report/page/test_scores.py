@@ -11,7 +11,7 @@ from research.report.summary import summarize
 def test_every_finite_run_is_a_dot_with_its_seed(grid):
     chart = dots(grid)
     assert chart is not None
-    drawn = [one.drawn for one in chart.views[0].traces if one.drawn.customdata is not None]
+    drawn = [one.drawn for one in chart.variants[0].traces if one.drawn.customdata is not None]
     assert sum(len(one.x) for one in drawn) == 60
     line = grid.lines[0]
     np.testing.assert_allclose(drawn[-1].x, line.scores, rtol=1e-6)  # the best is the top row
@@ -21,7 +21,7 @@ def test_every_finite_run_is_a_dot_with_its_seed(grid):
 def test_rows_are_named_and_lost_runs_are_counted_beside_them(make_run):
     chart = dots(summarize([read_run_folder(make_run())]))
     assert chart is not None
-    assert set(chart.views[0].layout["yaxis"]["ticktext"]) == {"rate 0.1", "rate 0.2 (+1)"}
+    assert set(chart.variants[0].layout["yaxis"]["ticktext"]) == {"rate 0.1", "rate 0.2 (+1)"}
 
 
 def test_more_dots_than_can_be_drawn_are_said_to_be_missing(grid, monkeypatch):
@@ -35,7 +35,7 @@ def test_a_profile_steps_at_the_scores(make_sweep):
     made = np.broadcast_to(np.array([[1.0, 2, 3, 4], [2, 2, 2, 2]])[:, :, None], (2, 4, 2))
     chart = profile(summarize([read_run_folder(make_sweep(made))]))
     assert chart is not None
-    curves = {one.drawn.name: one.drawn for one in chart.views[0].traces if one.drawn.name}
+    curves = {one.drawn.name: one.drawn for one in chart.variants[0].traces if one.drawn.name}
     steps = curves["rate 0.1"]
     before, after = steps.x < 2, steps.x > 2
     assert steps.y[before].min() == 0.75

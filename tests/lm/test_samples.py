@@ -3,7 +3,7 @@
 import pytest
 
 from research.errors import UserError
-from research.report.samples import MOST_KEPT, keep_sample, read_samples
+from research.lm.samples import MOST_KEPT, keep_sample, read_samples
 
 SAMPLE = {"run": 3, "of_seed": 1, "prompt": "A", "temperature": 0.5, "text": "A b"}
 

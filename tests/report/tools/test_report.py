@@ -9,8 +9,8 @@ from rich.console import Console
 
 from research.errors import UserError
 from research.report.read import read_run_folder
-from research.report.report import report
 from research.report.summary import summarize
+from research.report.tools.report import report
 
 SCORES = np.random.default_rng(0).normal(size=(2, 6, 5)) + np.array([1.0, 5.0])[:, None, None]
 

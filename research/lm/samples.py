@@ -1,4 +1,4 @@
-"""The texts that the models of a run folder wrote: `evaluation/samples.json`."""
+"""The texts that the models of a run folder wrote, in its `evaluation/samples.json`."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ FACTS = {"run", "of_seed", "prompt", "temperature", "text"}  # of every sample, 
 
 
 def keep_sample(folder: Path, sample: Mapping[str, Any]) -> None:
-    """Adds a text, and drops the oldest if there are many.
+    """Adds a text to those of a run folder, and drops the oldest if there are many.
 
     Args:
       folder: the run folder.
@@ -24,7 +24,7 @@ def keep_sample(folder: Path, sample: Mapping[str, Any]) -> None:
       UserError: if it cannot be written, or what is there is damaged.
     """
     kept = [*read_samples(folder), dict(sample)][-MOST_KEPT:]
-    path = _path(folder)
+    path = samples_path(folder)
     try:
         path.parent.mkdir(exist_ok=True)
         write_bytes(path, json.dumps(kept, ensure_ascii=False, indent=1).encode())
@@ -33,12 +33,12 @@ def keep_sample(folder: Path, sample: Mapping[str, Any]) -> None:
 
 
 def read_samples(folder: Path) -> list[dict[str, Any]]:
-    """The texts, the oldest first; none where none was kept.
+    """The texts of a run folder, the oldest first; none where none was kept.
 
     Raises:
       UserError: if the file is damaged.
     """
-    path = _path(folder)
+    path = samples_path(folder)
     if not path.is_file():
         return []
     try:
@@ -51,5 +51,6 @@ def read_samples(folder: Path) -> list[dict[str, Any]]:
     return samples
 
 
-def _path(folder: Path) -> Path:
+def samples_path(folder: Path) -> Path:
+    """The path of the file in a run folder."""
     return folder / "evaluation" / "samples.json"

@@ -1,4 +1,4 @@
-"""Classifiers on the page, from the predictions that a run folder has of them.
+"""Charts of classifiers for the page, from the predictions that a run folder has of them.
 
 Shape letters: R runs, N rows, K classes.
 """
@@ -10,22 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 from safetensors import SafetensorError, safe_open
-from sklearn.metrics import confusion_matrix
 
 from research.errors import UserError
 from research.folders import files_in
-from research.plain_text import labels, shortened
-from research.report.class_curves import (
+from research.mlp.views.class_curves import (
     PRECISION_RECALL,
     ROC,
     ClassCurves,
     Curve,
     class_curves,
-    middle_run,
+    confusion,
 )
-from research.report.page.chart import Chart, Trace, View, band
-from research.report.page.labels import plain
-from research.report.palette import COLOURS
+from research.plain_text import labels, shortened
+from research.report.page.chart import COLOURS, Chart, Trace, Variant, band, plain
 from research.report.summary import Summary
 
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -50,7 +47,7 @@ class Predictions(NamedTuple):
 
 
 def class_charts(summary: Summary, run: int) -> list[Chart]:
-    """ROC, precision-recall and confusion of the best setting that was evaluated; nothing where
+    """ROC, precision-recall and confusion of the best setting that was evaluated; no charts where
     there are no classes, or nothing was evaluated.
 
     Raises:
@@ -60,11 +57,15 @@ def class_charts(summary: Summary, run: int) -> list[Chart]:
     if not found or not found[0].classes:
         return []
     charts = [_roc_chart(run, found), _recall_chart(run, found), _confusion_chart(run, found)]
-    return [chart for chart in charts if chart.views]
+    return [chart for chart in charts if chart.variants]
 
 
 def read_predictions(summary: Summary, run: int) -> list[Predictions]:
-    """Of each part, the test part first; of the best setting that has some."""
+    """The predictions of the best setting that has some: of the test, then of the validation part.
+
+    Raises:
+      UserError: if a file is damaged.
+    """
     folder = summary.runs[run].path / "evaluation"
     files = {}
     for path in files_in(folder, "predictions-*.safetensors"):
@@ -92,13 +93,15 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _roc_chart(run: int, found: list[Predictions]) -> Chart:
-    views = _curve_views(found, ROC, "false positive rate", "true positive rate", True)
-    return Chart(f"roc-{run}", "Receiver operating characteristics", _note(found[0], ROC), views)
+    variants = _curve_variants(found, ROC, "false positive rate", "true positive rate", True)
+    return Chart(f"roc-{run}", "Receiver operating characteristics", _note(found[0], ROC), variants)
 
 
 def _recall_chart(run: int, found: list[Predictions]) -> Chart:
-    views = _curve_views(found, PRECISION_RECALL, "recall", "precision", False)
-    return Chart(f"recall-{run}", "Precision and recall", _note(found[0], PRECISION_RECALL), views)
+    variants = _curve_variants(found, PRECISION_RECALL, "recall", "precision", False)
+    return Chart(
+        f"recall-{run}", "Precision and recall", _note(found[0], PRECISION_RECALL), variants
+    )
 
 
 def _note(one: Predictions, curve: Curve) -> str:
@@ -108,15 +111,15 @@ def _note(one: Predictions, curve: Curve) -> str:
     )
 
 
-def _curve_views(
+def _curve_variants(
     found: list[Predictions], curve: Curve, x: str, y: str, diagonal: bool
-) -> list[View]:
-    views = []
+) -> list[Variant]:
+    variants = []
     for one in found:
         curves = class_curves(curve, one.y, one.probabilities, one.classes)
         if curves is not None:
-            views.append(View(one.part, _curve_traces(curves, diagonal), _square(x, y)))
-    return views
+            variants.append(Variant(one.part, _curve_traces(curves, diagonal), _square(x, y)))
+    return variants
 
 
 def _curve_traces(curves: ClassCurves, diagonal: bool) -> list[Trace]:
@@ -158,23 +161,19 @@ def _confusion_chart(run: int, found: list[Predictions]) -> Chart:
         title="Confusion matrix",
         note=f"{found[0].setting}: rows of each true class by what the run of median accuracy "
         "predicts; the smallest and largest of all runs on hover. Colours are shares of the class.",
-        views=[_confusion_view(one) for one in found],
+        variants=[_confusion_variant(one) for one in found],
         height=min(700, 240 + 34 * classes),
     )
 
 
-def _confusion_view(one: Predictions) -> View:
-    predicted = one.probabilities.argmax(axis=2)
-    each = np.arange(len(one.classes))
-    matrices = np.stack([confusion_matrix(one.y, some, labels=each) for some in predicted])
-    middle = matrices[middle_run(np.mean(predicted == one.y, axis=1))]
-    shares = middle / np.maximum(middle.sum(axis=1, keepdims=True), 1)
+def _confusion_variant(one: Predictions) -> Variant:
+    found = confusion(one.y, one.probabilities, len(one.classes))
     names = [plain(name) for name in labels(one.classes)]
     few = len(names) <= 20
     drawn = go.Heatmap(
-        z=shares.astype(np.float32), x=names, y=names, text=middle,
+        z=found.shares.astype(np.float32), x=names, y=names, text=found.middle,
         texttemplate="%{text}" if few else None, zmin=0, zmax=1, colorscale="Cividis",
-        customdata=np.stack([matrices.min(axis=0), matrices.max(axis=0)], axis=2),
+        customdata=np.stack([found.low, found.high], axis=2),
         hovertemplate="true %{y}, predicted %{x}: %{text} "
         "(%{customdata[0]} to %{customdata[1]})<extra></extra>",
         colorbar={"thickness": 12, "outlinewidth": 0, "tickformat": ".0%"},
@@ -185,4 +184,4 @@ def _confusion_view(one: Predictions) -> View:
                   "automargin": True},
         "hovermode": "closest",
     }  # fmt: skip
-    return View(one.part, [Trace(drawn)], layout)
+    return Variant(one.part, [Trace(drawn)], layout)

@@ -1,12 +1,12 @@
-"""Pictures of predictions: which run is drawn, and that what is drawn is what was given."""
+"""Figures of predictions: which run is drawn, and that what is drawn is what was given."""
 
 import matplotlib.image
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from research.report import classifiers
-from research.report.class_curves import PRECISION_RECALL, ROC, class_curves
+from research.mlp.views import plots
+from research.mlp.views.class_curves import PRECISION_RECALL, ROC, class_curves, middle_run
 from research.report.statistics import Interval
 
 RNG = np.random.default_rng(0)
@@ -25,7 +25,7 @@ def legend_of(axes):
 def axes_of(monkeypatch):
     """A function that draws and returns the axes instead of writing a file."""
     saved = []
-    monkeypatch.setattr(classifiers, "_save", lambda figure, path: saved.append(figure) or path)
+    monkeypatch.setattr(plots, "_save", lambda figure, path: saved.append(figure) or path)
 
     def drawn(draw, *args):
         draw(*args)
@@ -35,12 +35,12 @@ def axes_of(monkeypatch):
 
 
 def test_the_middle_run_has_the_median_score():
-    assert classifiers.middle_run(np.array([0.9, 0.1, 0.5])) == 2
-    assert classifiers.middle_run(np.array([0.9, 0.1, 0.5, 0.7])) == 2
+    assert middle_run(np.array([0.9, 0.1, 0.5])) == 2
+    assert middle_run(np.array([0.9, 0.1, 0.5, 0.7])) == 2
 
 
 def test_the_roc_of_the_run_with_the_median_area_is_drawn(tmp_path, axes_of):
-    (axes,) = axes_of(classifiers.draw_roc, tmp_path, Y, P, NAMES)
+    (axes,) = axes_of(plots.draw_roc, tmp_path, Y, P, NAMES)
     line = axes.lines[-1]
     assert legend_of(axes)[-1] == "run of median area, mean of the classes"
     area = np.trapezoid(line.get_ydata(), line.get_xdata())
@@ -51,22 +51,22 @@ def test_the_roc_of_the_run_with_the_median_area_is_drawn(tmp_path, axes_of):
 
 def test_of_two_classes_the_second_is_drawn(tmp_path, axes_of):
     y, p = (Y > 0).astype(int), np.stack([P[:, :, 0], 1 - P[:, :, 0]], axis=2)
-    (axes,) = axes_of(classifiers.draw_precision_recall, tmp_path, y, p, ["no", "yes"])
+    (axes,) = axes_of(plots.draw_precision_recall, tmp_path, y, p, ["no", "yes"])
     assert legend_of(axes) == ["95% of 5 runs", "run of median average precision, yes"]
     precision = axes.lines[0].get_ydata()
     np.testing.assert_allclose(precision[-1], y.mean(), atol=0.15)  # at full recall
 
 
-def test_where_there_is_one_class_the_picture_says_so(tmp_path, axes_of):
-    (axes,) = axes_of(classifiers.draw_roc, tmp_path, np.zeros(90, int), P[:, :, :2], ["a", "b"])
+def test_where_there_is_one_class_the_figure_says_so(tmp_path, axes_of):
+    (axes,) = axes_of(plots.draw_roc, tmp_path, np.zeros(90, int), P[:, :, :2], ["a", "b"])
     assert "all of one class" in axes.get_title()
 
 
 def test_the_confusion_matrix_counts_the_middle_run_and_tells_the_spread(tmp_path, axes_of):
-    (axes,) = axes_of(classifiers.draw_confusion, tmp_path, Y, P, NAMES)
+    (axes,) = axes_of(plots.draw_confusion, tmp_path, Y, P, NAMES)
     texts = {t.get_position(): t.get_text().split("\n") for t in axes.texts}
     predicted = P.argmax(axis=2)
-    at = classifiers.middle_run(np.mean(predicted == Y, axis=1))
+    at = middle_run(np.mean(predicted == Y, axis=1))
     for (column, row), (count, *spread) in texts.items():
         cells = np.sum((predicted == column) & (row == Y), axis=1)
         assert int(count) == cells[at]
@@ -75,23 +75,23 @@ def test_the_confusion_matrix_counts_the_middle_run_and_tells_the_spread(tmp_pat
 
 def test_ensembles_are_dots_and_their_mean_a_line(tmp_path, axes_of):
     scores = {"accuracy": [0.1, 0.3, 0.4], "log_loss": [1.0, 3.0, 2.0]}
-    axes = axes_of(classifiers.draw_by_size, tmp_path, [1, 1, 2], scores, "test")
+    axes = axes_of(plots.draw_by_size, tmp_path, [1, 1, 2], scores, "test")
     dots, line = axes[1].lines
     assert dots.get_ydata().tolist() == [1, 3, 2]
     assert line.get_ydata().tolist() == [2, 2]
     assert axes[1].get_ylabel() == "test log loss"
 
 
-def test_every_picture_is_written(tmp_path):
+def test_every_figure_is_written(tmp_path):
     line = Interval(np.ones(2), np.zeros(2), np.full(2, 2.0))
     numbers = RNG.normal(size=(4, 30))
     paths = [
-        classifiers.draw_roc(tmp_path / "a.png", Y, P, NAMES),
-        classifiers.draw_confusion(tmp_path / "b.png", Y, P, NAMES),
-        classifiers.draw_predicted(tmp_path / "c.png", numbers[0], numbers, "price"),
-        classifiers.draw_lines(tmp_path / "d.png", [0.0, 1.0], {"one": line}, "x", "y"),
-        classifiers.draw_importance(tmp_path / "e.png", ["f", "g"], {"m": numbers[:, :2]}),
-        classifiers.draw_pixels(tmp_path / "f.png", {"m": RNG.random((4, 5, 5, 3))}),
+        plots.draw_roc(tmp_path / "a.png", Y, P, NAMES),
+        plots.draw_confusion(tmp_path / "b.png", Y, P, NAMES),
+        plots.draw_predicted(tmp_path / "c.png", numbers[0], numbers, "price"),
+        plots.draw_lines(tmp_path / "d.png", [0.0, 1.0], {"one": line}, "x", "y"),
+        plots.draw_importance(tmp_path / "e.png", ["f", "g"], {"m": numbers[:, :2]}),
+        plots.draw_pixels(tmp_path / "f.png", {"m": RNG.random((4, 5, 5, 3))}),
     ]
     for path in paths:
         assert matplotlib.image.imread(path).std() > 0.01
@@ -136,7 +136,7 @@ def test_the_areas_are_those_that_evaluation_prints():
 
 
 def test_precision_is_drawn_as_steps(tmp_path, axes_of):
-    (axes,) = axes_of(classifiers.draw_precision_recall, tmp_path, Y, P, NAMES)
+    (axes,) = axes_of(plots.draw_precision_recall, tmp_path, Y, P, NAMES)
     for line in axes.lines:
         moves = np.diff(np.stack([line.get_xdata(), line.get_ydata()]))
         assert not np.any(np.all(moves != 0, axis=0))  # along one axis at a time

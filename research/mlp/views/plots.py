@@ -1,5 +1,5 @@
-"""Figures of what classifiers, and other nets that were tested, predict: one run of several, and
-how far the others are from it.
+"""Figures that the tools for MLPs write as PNG: what the nets of several runs predict, how good
+that is, and on which features it depends.
 
 Shape letters: R runs, N rows, K classes.
 """
@@ -11,18 +11,17 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.metrics import confusion_matrix
 
 from research import figures
-from research.plain_text import shortened
-from research.report.class_curves import (
+from research.mlp.views.class_curves import (
     COVERED,
     PRECISION_RECALL,
     ROC,
     Curve,
     class_curves,
-    middle_run,
+    confusion,
 )
+from research.plain_text import shortened
 from research.report.statistics import Interval
 
 MOST_OF_CLASS = 24  # letters of a class beside a confusion matrix
@@ -54,26 +53,25 @@ def draw_confusion(
 ) -> Path:
     """The confusion matrix of the run with the median accuracy, and below each number the smallest
     and the largest of all runs. The file is `path`."""
-    predicted_RxN = np.asarray(probabilities_RxNxK).argmax(axis=2)
-    labels = np.arange(len(class_names))
-    matrices = np.stack([confusion_matrix(y_N, one, labels=labels) for one in predicted_RxN])
-    at = middle_run(np.mean(predicted_RxN == y_N, axis=1))
+    found, labels = (
+        confusion(y_N, probabilities_RxNxK, len(class_names)),
+        np.arange(len(class_names)),
+    )
     size = 2.6 + 0.62 * len(labels)
     figure = Figure(figsize=(size, size), layout="constrained", dpi=150)
     axes = figure.subplots()
-    rows = np.maximum(matrices[at].sum(axis=1, keepdims=True), 1)
-    axes.imshow(matrices[at] / rows, cmap="Blues", vmin=0, vmax=1)
-    for (true, predicted), count in np.ndenumerate(matrices[at]):
-        cell = matrices[:, true, predicted]
-        spread = f"\n{cell.min()}-{cell.max()}" if np.ptp(cell) else ""
-        colour = "white" if count > rows[true, 0] / 2 else "black"
+    axes.imshow(found.shares, cmap="Blues", vmin=0, vmax=1)
+    for (true, predicted), count in np.ndenumerate(found.middle):
+        low, high = found.low[true, predicted], found.high[true, predicted]
+        spread = f"\n{low}-{high}" if low < high else ""
+        colour = "white" if found.shares[true, predicted] > 0.5 else "black"
         figures.write(axes, predicted, true, f"{count}{spread}", ha="center", va="center",
                       color=colour, fontsize=7)  # fmt: skip
     figures.set_ticks(axes.xaxis, labels, class_names, MOST_OF_CLASS, rotation=45, ha="right")
     figures.set_ticks(axes.yaxis, labels, class_names, MOST_OF_CLASS)
     figures.set_x_label(axes, "predicted")
     figures.set_y_label(axes, "true")
-    figures.set_title(axes, f"Run of median accuracy; spread of {len(matrices)} runs")
+    figures.set_title(axes, f"Run of median accuracy; spread of {len(probabilities_RxNxK)} runs")
     return _save(figure, path)
 
 

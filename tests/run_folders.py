@@ -1,4 +1,4 @@
-"""A run folder made by hand, so that every number in it is known."""
+"""Run folders made by hand, so that every number in them is known: fixtures for all tests."""
 
 import itertools
 

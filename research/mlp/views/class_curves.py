@@ -1,4 +1,5 @@
-"""ROC and precision-recall curves of many runs: one of them, and how far the others are from it.
+"""ROC and precision-recall curves and confusion matrices of many runs, which the figures and the
+page draw: the median run, and how far the others are from it.
 
 Shape letters: R runs, N rows, K classes, G points of a grid, P points of a line.
 """
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.metrics import (
     average_precision_score,
+    confusion_matrix,
     precision_recall_curve,
     roc_auc_score,
     roc_curve,
@@ -120,6 +122,31 @@ def _precisions(truth_N: np.ndarray, scores_N: np.ndarray) -> np.ndarray:
 
 ROC = Curve(_true_positive_rates, roc_auc_score, "area", steps=False)
 PRECISION_RECALL = Curve(_precisions, average_precision_score, "average precision", steps=True)
+
+
+class Confusion(NamedTuple):
+    """How many rows of each true class [K, ...] the runs predict as each class [..., K].
+
+    Attributes:
+      middle: int [K, K], of the run with the median accuracy.
+      low, high: int [K, K], the smallest and the largest of all runs.
+      shares: float64 [K, K], `middle` as shares of the true class.
+    """
+
+    middle: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    shares: np.ndarray
+
+
+def confusion(y_N: Any, probabilities_RxNxK: Any, classes: int) -> Confusion:
+    """The confusion matrix of the run with the median accuracy, and the spread of all runs."""
+    predicted_RxN = np.asarray(probabilities_RxNxK).argmax(axis=2)
+    each = np.arange(classes)
+    counts_RxKxK = np.stack([confusion_matrix(y_N, one, labels=each) for one in predicted_RxN])
+    middle = counts_RxKxK[middle_run(np.mean(predicted_RxN == y_N, axis=1))]
+    shares = middle / np.maximum(middle.sum(axis=1, keepdims=True), 1)
+    return Confusion(middle, counts_RxKxK.min(axis=0), counts_RxKxK.max(axis=0), shares)
 
 
 def middle_run(scores_R: np.ndarray) -> int:

@@ -5,12 +5,20 @@ import pytest
 from safetensors.numpy import save_file
 
 from research.errors import UserError
-from research.report.page.classes import class_charts, read_predictions
+from research.mlp.views.charts import (
+    Predictions,
+    _confusion_variant,
+    _curve_variants,
+    class_charts,
+    read_predictions,
+)
+from research.mlp.views.class_curves import ROC
 from research.report.read import read_run_folder
 from research.report.summary import summarize
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 3, 60)
+NAMES = ["<b>x</b>", "a\x1b[31m\n", "y" * 500, "y" * 501]
 
 
 @pytest.fixture
@@ -37,10 +45,10 @@ def test_the_best_setting_that_was_evaluated_is_shown(summary):
 
 def test_curves_of_a_perfect_classifier_are_at_the_corner(summary):
     roc, recall, confusion = class_charts(summary, 0)
-    middle = roc.views[0].traces[-1].drawn
+    middle = roc.variants[0].traces[-1].drawn
     assert middle.name == "mean of the classes, area 1"
-    assert recall.views[0].traces[-1].drawn.y[:-1].min() > 0.99
-    drawn = confusion.views[0].traces[0].drawn
+    assert recall.variants[0].traces[-1].drawn.y[:-1].min() > 0.99
+    drawn = confusion.variants[0].traces[0].drawn
     np.testing.assert_array_equal(drawn.text, np.diag(np.bincount(Y)))
     assert drawn.x[0] == "&lt;a&gt;"
 
@@ -55,3 +63,16 @@ def test_a_damaged_file_is_named(summary):
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(UserError, match=r"predictions-000004\.safetensors is damaged"):
         class_charts(summary, 0)
+
+
+def test_classes_are_shown_in_short_and_still_differ():
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 4
+    found = Predictions("test", "all", NAMES, y, rng.dirichlet(np.ones(4), (2, 40)))
+    (trace,) = _confusion_variant(found).traces
+    names = list(trace.drawn.x)
+    assert names[:2] == ["&lt;b&gt;x&lt;/b&gt;", r"a\x1b[31m\n"]
+    assert len(set(names)) == 4
+    assert max(map(len, names)) < 50
+    (variant,) = _curve_variants([found], ROC, "x", "y", False)
+    assert {trace.drawn.name for trace in variant.traces} >= set(names)

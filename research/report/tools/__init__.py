@@ -1,0 +1,1 @@
+"""What `scripts/report` and `scripts/show` run."""

@@ -1,0 +1,101 @@
+"""Prints the result table of a run folder and draws its learning curve.
+
+scripts/show RUN
+scripts/show RUN --metric test_accuracy     draws another metric
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from research.console import print_paragraph, print_table, say
+from research.errors import UserError, plain_exit, shortlist
+from research.report.curves_png import draw_curves
+from research.report.read import RunFolderData, metric_names, read_run_folder
+from research.report.settings import settings
+from research.report.table import brief_columns, columns_as_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Prints the result table of a run folder and draws its learning curve."""
+
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder")]
+    metric: Annotated[
+        str | None, tyro.conf.arg(help="what to draw; the key metric if not given")
+    ] = None
+
+
+def main(arguments: Arguments) -> Path:
+    """Prints the table, draws the learning curve, and returns the path of the figure."""
+    return show_run(arguments.run, arguments.metric)
+
+
+def show_run(path: str | Path, metric: str | None = None, console: Console | None = None) -> Path:
+    """Prints the table of a run folder and draws its learning curve.
+
+    Args:
+      path: of the run folder.
+      metric: to draw; the key metric if not given.
+      console: to print to.
+
+    Returns:
+      The path of the figure.
+
+    Raises:
+      UserError: if it is no run folder, or has no such metric.
+    """
+    console = console or Console()
+    run = read_run_folder(path)
+    metrics = metric_names(run)
+    if metric is not None and metric not in metrics:
+        raise UserError(f"--metric {metric}: {path} has {shortlist(metrics, 20)}")
+    print_settings(run, console)
+    figure = draw_curves(run, metric)
+    say(console, f"learning curve: {figure}")
+    say(console, f"all of it: scripts/report {path}")
+    return figure
+
+
+def print_settings(run: RunFolderData, console: Console) -> None:
+    """Prints a line for each setting, the best by the key metric on top, and notes below."""
+    columns = brief_columns(run)
+    title = f"{run.path.name} at the last step"
+    names = [column.name for column in columns]
+    print_table(console, names, columns_as_rows(columns), title=title, wrap=True)
+    for note in _notes(run):
+        print_paragraph(console, note)
+
+
+def _notes(run: RunFolderData) -> list[str]:
+    manifest = run.manifest
+    notes = [
+        "IQM: interquartile mean over seeds, its 95% bootstrap interval. Ordered by "
+        f"{manifest['key_metric']}."
+    ]
+    if manifest.get("rungs"):
+        notes.append(
+            "Successive halving: settings were compared where others end, and the best of them "
+            "trained on. Compare those of equal steps only."
+        )
+    if left_out := sum(setting.left_out for setting in settings(run)):
+        notes.append(
+            f"Left out: {left_out} {'run' if left_out == 1 else 'runs'} that became non-finite; "
+            "manifest.json names them. In the order of settings they count as the worst."
+        )
+    if manifest["status"] != "finished":
+        notes.append(f"This run is {manifest['status']}: the table shows how far it has come.")
+    return notes
+
+
+def run(argv: list[str] | None = None, prog: str = "scripts/show") -> None:
+    """Parses the command line and shows a run folder; bad input ends the process with one line."""
+    with plain_exit():
+        main(tyro.cli(Arguments, args=argv, prog=prog, description=__doc__))
+
+
+if __name__ == "__main__":
+    run()

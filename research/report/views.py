@@ -1,0 +1,135 @@
+"""What only one workload can show of its results: how it offers that, and how the report finds it.
+
+A classifier has ROC curves, an agent an episode to watch, a language model a text that it wrote.
+The report knows none of them. A workload offers them as `VIEWS` in its module `views`, and a
+package that is installed beside this one under the entry points `seedbed.views`:
+
+    [project.entry-points."seedbed.views"]
+    my_experiment = "my_package.views:VIEWS"
+
+The name is that of the experiment, which the manifest of a run folder has.
+"""
+
+import base64
+import importlib
+import mimetypes
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from research.errors import UserError
+from research.folders import files_in
+from research.report.page.chart import Chart
+from research.report.read import RunFolderData
+from research.report.summary import Summary
+
+GROUP = "seedbed.views"  # of entry points
+MOST_BYTES = 1_500_000  # of an image; the page is to stay small
+RESEARCH = Path(__file__).parents[1]
+
+
+class Image(NamedTuple):
+    """An image on the page.
+
+    Attributes:
+      title: above it.
+      description: for those who do not see it.
+      source: a data URI; empty if the file is too large for the page, which says so.
+    """
+
+    title: str
+    description: str
+    source: str
+
+
+class Text(NamedTuple):
+    """A text on the page, letter by letter.
+
+    Attributes:
+      title: above it.
+      beginning: in bold type; may be empty.
+      text: what follows.
+    """
+
+    title: str
+    beginning: str
+    text: str
+
+
+class Shown(NamedTuple):
+    """What a workload shows of one run folder, in the order of the page."""
+
+    charts: Sequence[Chart] = ()
+    images: Sequence[Image] = ()
+    texts: Sequence[Text] = ()
+
+
+class Views(NamedTuple):
+    """What a workload offers to the report.
+
+    Attributes:
+      show: the summary of a report and the place of a run folder in it -> what the page shows of
+        that folder beside what it shows of every one. It may raise a `UserError` that names a
+        damaged file.
+      make_examples: makes what `show` needs and a finished run folder lacks, such as predictions or
+        an animation. It may take long, and trains nothing. It raises a `UserError` where there is
+        nothing to make, which is printed and is no error.
+      experiments: other names of experiments than that of the workload.
+    """
+
+    show: Callable[[Summary, int], Shown]
+    make_examples: Callable[[RunFolderData], None]
+    experiments: Sequence[str] = ()
+
+
+def find_views(manifest: Mapping[str, Any]) -> Views | None:
+    """The views of the experiment of a run folder; None where nobody offers any.
+
+    A workload of this package that has the name comes first, then entry points, then the other
+    workloads of this package, which may have several experiments each. The name is compared with
+    what is installed and never imported: a run folder is somebody's data.
+
+    Raises:
+      UserError: if the views of another package cannot be loaded.
+    """
+    name = str(manifest.get("workload") or manifest["experiment"])
+    workloads = _workloads()
+    if name in workloads:
+        return _views_of(name)
+    for entry in metadata.entry_points(group=GROUP):
+        if entry.name == name:
+            return _load(entry)
+    # Importing a workload takes seconds: only those are that have the name in their source.
+    named = [one for one, path in workloads.items() if f'"{name}"' in path.read_text("utf-8")]
+    return next((views for views in map(_views_of, named) if name in views.experiments), None)
+
+
+def image(path: Path, title: str, description: str) -> Image:
+    """An image file, such as a GIF or PNG; without its source where the file is too large."""
+    data, (kind, _) = path.read_bytes(), mimetypes.guess_type(path.name)
+    if len(data) > MOST_BYTES:
+        return Image(title, description, "")
+    return Image(title, description, f"data:{kind};base64,{base64.b64encode(data).decode()}")
+
+
+def _workloads() -> dict[str, Path]:
+    """The workloads of this package that offer views: folder -> the file that does."""
+    found = [*files_in(RESEARCH, "*/views.py"), *files_in(RESEARCH, "*/views/__init__.py")]
+    folders = {path.relative_to(RESEARCH).parts[0]: path for path in sorted(found)}
+    return {name: path for name, path in folders.items() if path != Path(__file__)}
+
+
+def _views_of(workload: str) -> Views:
+    return importlib.import_module(f"research.{workload}.views").VIEWS
+
+
+def _load(entry: metadata.EntryPoint) -> Views:
+    where = f"the views of {entry.name}, {entry.value},"
+    try:
+        views = entry.load()
+    except Exception as error:  # of somebody else's package
+        raise UserError(f"{where} cannot be loaded: {error}") from error
+    if not isinstance(views, Views):
+        raise UserError(f"{where} are no research.report.views.Views")
+    return views

@@ -1,0 +1,75 @@
+"""scripts/show: the table and the figure."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from research.errors import UserError
+from research.report.read import read_run_folder
+from research.report.tools.show import print_settings, show_run
+
+
+def test_it_prints_the_table_and_draws_the_curve(make_run):
+    file = io.StringIO()
+    figure = show_run(make_run(), "test_score", Console(file=file, width=100))
+    assert figure.name == "test_score.png"
+    assert str(figure) in file.getvalue()
+    assert "IQM" in file.getvalue()
+
+
+def test_an_unknown_metric_is_refused_with_those_there_are(make_run):
+    with pytest.raises(UserError, match=r"--metric lost: .* loss, validation_score, test_score"):
+        show_run(make_run(), "lost", Console(file=io.StringIO()))
+
+
+def printed(path):
+    file = io.StringIO()
+    print_settings(read_run_folder(path), Console(file=file, width=100))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("higher_is_better", "first"), [(True, "0.2"), (False, "0.1")])
+def test_the_best_setting_is_on_top(make_run, higher_is_better, first):
+    text = printed(make_run(higher_is_better=higher_is_better))
+    other = "0.1" if first == "0.2" else "0.2"
+    assert text.index(f" {first} ") < text.index(f" {other} ")
+
+
+def test_numbers_and_what_was_left_out_are_there(make_run):
+    text = printed(make_run())
+    assert "31.5 31.5 [30, 33]" in text
+    assert "3 of 4" in text
+    assert "Left out: 1 run that became non-finite" in text
+    assert "test_score" in text
+    assert "loss" not in text
+
+
+def test_a_goal_counts_the_runs_that_reached_it(make_run):
+    text = printed(make_run(groups=[{"goal": 32.0}]))
+    assert "reached" in text
+    assert "2 of 4" in text  # rate 0.1: 32 and 33
+
+
+def test_without_a_goal_nothing_is_said_of_reaching_it(make_run):
+    assert "reached" not in printed(make_run())
+
+
+def test_a_setting_without_a_finite_run_comes_last(make_run):
+    diverged = [{"diverged": [{"run": run} for run in range(4, 8)]}]
+    text = printed(make_run(results=diverged))
+    assert text.index(" 0.1 ") < text.index(" 0.2 ") < text.index("none finite")
+    assert "0 of 4" in text
+
+
+def test_what_has_not_been_measured_yet_is_not_called_diverged(make_run):
+    path = make_run(status="running")
+    for part in sorted((path / "metrics").iterdir())[::2]:
+        part.unlink()  # steps 1 and 3; at step 2 there was no evaluation
+    text = printed(path)
+    assert "not measured" in text
+    assert "none finite" not in text
+
+
+def test_a_run_that_has_not_finished_says_so(make_run):
+    assert "This run is stopped" in printed(make_run(status="stopped"))
