@@ -120,6 +120,8 @@ class Problem(NamedTuple):
       files: name -> JSON types, each kept as a file in the run folder: what a trained run needs to
         be used, such as its vocabulary.
       notes: lines that the user should read before the runs are trained.
+      workload: the name of its workload, by which tools and the report know the run folders of all
+        experiments with it; without one, that of the experiment.
     """
 
     task: Task
@@ -127,6 +129,7 @@ class Problem(NamedTuple):
     facts: Mapping[str, Any] = {}
     files: Mapping[str, Any] = {}
     notes: Sequence[str] = ()
+    workload: str = ""
 
 
 def field(

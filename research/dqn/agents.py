@@ -73,4 +73,4 @@ def agent_problem(task: Task, config: Any, algorithm: str) -> Problem:
     """
     env = make_environment(config.env, config.protocol)
     facts = {"algorithm": algorithm, "environment": config.env, "protocol": config.protocol}
-    return Problem(task, env.params, facts)
+    return Problem(task, env.params, facts, workload="dqn")

@@ -35,5 +35,8 @@ def algorithm_of(manifest: Mapping[str, Any]) -> Algorithm | None:
 
     Folders from before it was recorded name the experiment alike.
     """
-    data = manifest.get("data") or [{}]
-    return ALGORITHMS.get(data[0].get("algorithm", manifest["experiment"]))
+    match manifest.get("data"):
+        case [{"algorithm": str(name)}, *_]:
+            return ALGORITHMS.get(name)
+        case _:
+            return ALGORITHMS.get(str(manifest["experiment"]))

@@ -238,7 +238,7 @@ def make_problem(config: Config) -> Problem:
         facts["glove"] = coverage(vectors, tokens["train"])
         notes = [_describe_coverage(config.glove, facts["glove"], len(tokenizer))]
     task = make_task(config, windows)
-    return Problem(task, shared, facts, {"vocabulary": tokenizer.dump()}, notes)
+    return Problem(task, shared, facts, {"vocabulary": tokenizer.dump()}, notes, "lm")
 
 
 def _describe_coverage(path: str, covered: dict[str, float], symbols: int) -> str:

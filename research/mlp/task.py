@@ -230,7 +230,7 @@ def make_problem(config: Config) -> Problem:
     config = fit_to(config, dataset)
     if config.class_weights == "balanced":
         dataset = balanced(dataset)
-    return Problem(make_task(config), dataset, facts, notes=facts["notes"])
+    return Problem(make_task(config), dataset, facts, notes=facts["notes"], workload="mlp")
 
 
 def fit_to(config: Config, dataset: Dataset) -> Config:

@@ -49,15 +49,24 @@ def read_run_folder(path: str | Path) -> RunFolderData:
     return RunFolderData(path, manifest, table.to_pandas(types_mapper=_nullable))
 
 
-def read_run_of(path: str | Path, experiment: str) -> RunFolderData:
-    """The run folder of a certain experiment, as `read_run_folder` reads it.
+def workload_of(manifest: Mapping[str, Any]) -> str:
+    """The name of the workload of a run folder; in older ones, that of the experiment."""
+    return str(manifest.get("workload") or manifest["experiment"])
+
+
+def read_run_of(path: str | Path, *workloads: str) -> RunFolderData:
+    """The run folder of a certain workload, as `read_run_folder` reads it.
+
+    Args:
+      path: of the run folder.
+      workloads: the name of the workload, and those of its experiments in older folders.
 
     Raises:
       UserError: if it is of another.
     """
     run = read_run_folder(path)
-    if (found := run.manifest["experiment"]) != experiment:
-        raise UserError(f"{run.path} is a run folder of {found}, not of {experiment}")
+    if (found := workload_of(run.manifest)) not in workloads:
+        raise UserError(f"{run.path} is a run folder of {found}, not of {workloads[0]}")
     return run
 
 

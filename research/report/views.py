@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from research.errors import UserError
 from research.folders import files_in
 from research.report.page.chart import Chart
-from research.report.read import RunFolderData
+from research.report.read import RunFolderData, workload_of
 from research.report.summary import Summary
 
 GROUP = "seedbed.views"  # of entry points
@@ -93,7 +93,7 @@ def find_views(manifest: Mapping[str, Any]) -> Views | None:
     Raises:
       UserError: if the views of another package cannot be loaded.
     """
-    name = str(manifest.get("workload") or manifest["experiment"])
+    name = workload_of(manifest)
     workloads = _workloads()
     if name in workloads:
         return _views_of(name)

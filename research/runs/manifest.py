@@ -28,6 +28,7 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
     return {
         "status": "running",
         "experiment": experiment.name,
+        "workload": parts[0].problem.workload or experiment.name,
         "config": dataclasses.asdict(experiment.config),
         "hparams": dataclasses.asdict(experiment.hparams),
         "config_axes": {

@@ -20,7 +20,7 @@ from research.dqn.watching import check_drawn, draw, play_one
 from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.report.one_run import one_run
-from research.report.read import read_run_folder
+from research.report.read import read_run_folder, workload_of
 from research.runs.experiment import restore_config
 from research.runs.run_folder import load_params
 from research.task import make_key
@@ -43,8 +43,8 @@ def main(arguments: Arguments) -> Path:
     data = read_run_folder(arguments.folder)
     algorithm = algorithm_of(data.manifest)
     if algorithm is None:
-        experiment = data.manifest["experiment"]
-        raise UserError(f"{data.path} is a run folder of {experiment}: only agents can be watched")
+        workload = workload_of(data.manifest)
+        raise UserError(f"{data.path} is a run folder of {workload}: only agents can be watched")
     run = one_run(data, arguments.run)
     like, hparams = next(iter(algorithm.presets.values()))
     config = restore_config(run.config, like)

@@ -86,7 +86,7 @@ class Arguments:
 def main(args: Arguments) -> None:
     """Prints a table with a row for each setting of the run folder."""
     args.check()
-    data = read_run_of(args.folder, "lstm_lm")
+    data = read_run_of(args.folder, "lm", "lstm_lm")
     rows = []
     for setting in settings(data):
         runs = [one_run(data, int(number)) for number in setting.rows["run"].unique()]

@@ -57,7 +57,7 @@ def main(arguments: Arguments) -> str:
     seed = as_seed("--seed", arguments.seed)
     choice = SamplingRule(arguments.temperature, arguments.top_k, arguments.top_p)
     choice.check()
-    data = read_run_of(arguments.folder, "lstm_lm")
+    data = read_run_of(arguments.folder, "lm", "lstm_lm")
     run = one_run(data, arguments.run)
     config, tokenizer = restore(data, run)
     params = load_params(data.path, run.number)

@@ -76,7 +76,7 @@ def test_a_folder_of_another_workload_is_named(trained):
     folder = trained()
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"experiment": "dqn"}))
-    with pytest.raises(UserError, match="run folder of dqn, not of lstm_lm"):
+    with pytest.raises(UserError, match="run folder of dqn, not of lm"):
         sample.main(sample.Arguments(str(folder)))
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "vocabulary-0.json").write_text("{")
