@@ -1,6 +1,7 @@
 """Reading a run folder: its manifest and metrics."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
