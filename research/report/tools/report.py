@@ -168,7 +168,8 @@ def _width(column: TableColumn) -> int:
 def run(argv: list[str] | None = None, prog: str = "scripts/report") -> None:
     """Parses the command line and reports; bad input ends the process with one line."""
     with plain_exit():
-        main(tyro.cli(Arguments, args=argv, prog=prog, description=__doc__))
+        text = (__doc__ or "").replace("scripts/report", prog)
+        main(tyro.cli(Arguments, args=argv, prog=prog, description=text))
 
 
 if __name__ == "__main__":

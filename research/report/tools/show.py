@@ -94,7 +94,8 @@ def _notes(run: RunFolderData) -> list[str]:
 def run(argv: list[str] | None = None, prog: str = "scripts/show") -> None:
     """Parses the command line and shows a run folder; bad input ends the process with one line."""
     with plain_exit():
-        main(tyro.cli(Arguments, args=argv, prog=prog, description=__doc__))
+        text = (__doc__ or "").replace("scripts/show", prog)
+        main(tyro.cli(Arguments, args=argv, prog=prog, description=text))
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_what_cannot_be_written_is_one_clear_line(trained, level, changes, says)
 def test_a_folder_of_another_workload_is_named(trained):
     folder = trained()
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"experiment": "dqn"}))
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"workload": "dqn"}))
     with pytest.raises(UserError, match="run folder of dqn, not of lm"):
         sample.main(sample.Arguments(str(folder)))
     (folder / "manifest.json").write_text(json.dumps(manifest))

@@ -25,6 +25,6 @@ def check_refused(tool, empty, folder):
     with pytest.raises(UserError, match="is no run folder"):
         tool.main(tool.Arguments(str(empty)))
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"experiment": "dqn"}))
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"workload": "dqn"}))
     with pytest.raises(UserError, match="is a run folder of dqn, not of mlp"):
         tool.main(tool.Arguments(str(folder)))

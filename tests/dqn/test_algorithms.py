@@ -1,0 +1,20 @@
+"""Which algorithm trained a run folder, by what its manifest says."""
+
+import pytest
+
+from research.dqn import ALGORITHMS, algorithm_of
+
+
+@pytest.mark.parametrize(
+    ("manifest", "name"),
+    [
+        ({"experiment": "mine", "data": [{"algorithm": "pqn"}]}, "pqn"),
+        ({"experiment": "pqn", "data": [{"algorithm": "dqn"}, {"algorithm": "dqn"}]}, "dqn"),
+        ({"experiment": "pqn", "data": [{"environment": "CartPole-v1"}]}, "pqn"),  # an older one
+        ({"experiment": "mlp", "data": []}, None),
+        ({"experiment": "mine", "data": [{"algorithm": "ppo"}]}, None),
+        ({"experiment": ["dqn"], "data": {"algorithm": []}}, None),
+    ],
+)
+def test_the_folder_says_what_trained_it(manifest, name):
+    assert algorithm_of(manifest) is ALGORITHMS.get(name)
