@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -90,44 +90,60 @@ def compile_program(
     sharding, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
     shared = jax.device_put(problem.shared, replicated)
     hparams, seeds = shapes_of(block_of(runs, layout, 0), sharding)
-
-    data = shapes_of(shared, replicated)
-    states = jax.tree.map(lambda leaf: with_run_axis(leaf, layout.width, sharding), one.state)
-    diverged = jax.ShapeDtypeStruct(seeds.shape, np.int32, sharding=sharding)
-    t = jax.ShapeDtypeStruct((), np.int32, sharding=replicated)
-    specs = [P(), *[P("run")] * 4, P()]
-    with CacheHits() as cache:
-        new_keys, keys = compile_sharded(mesh, (make_keys,), [P("run")], (seeds,))
-        init = None
-        if not resumed:
-            args = (data, hparams, seeds)
-            init, _ = compile_sharded(mesh, (init_runs, task), [P(), P("run"), P("run")], args)
-        train = {}
-        for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
-            call, args = (_train_by_run, task, *shape), (data, hparams, states, diverged)
-            train[shape], _ = compile_sharded(mesh, call, specs, (*args, keys.step, t), donate=(2,))
-        args = (data, hparams, states, diverged, keys.evaluate, t)
-        evaluate, _ = compile_sharded(mesh, (evaluate_runs, task), specs, args)
-    carried = byte_count((hparams, keys, states, diverged)) // layout.devices
-    programs = (evaluate, *train.values())
-    memory = measure_memory(programs, layout.blocks, carried, byte_count(shared))
-    return Program(
-        task=task,
-        shared=shared,
-        layout=layout,
-        sharding=sharding,
-        replicated=replicated,
-        make_keys=new_keys,
-        init=init,
-        train=train,
-        evaluate=evaluate,
-        cost=Cost(
-            compile_seconds=time.perf_counter() - began,
-            cache_hits=cache.hits,
-            flops_per_step=one.flops_per_step,
-            **memory,
-        ),
+    shapes = _Shapes(
+        shared=shapes_of(shared, replicated),
+        hparams=hparams,
+        seeds=seeds,
+        states=jax.tree.map(lambda leaf: with_run_axis(leaf, layout.width, sharding), one.state),
+        diverged=jax.ShapeDtypeStruct(seeds.shape, np.int32, sharding=sharding),
+        t=jax.ShapeDtypeStruct((), np.int32, sharding=replicated),
     )
+    with CacheHits() as cache:
+        keys, compiled = _compile(task, mesh, shapes, chunks, resumed)
+    per_run = shapes.hparams, keys, shapes.states, shapes.diverged
+    memory = measure_memory(
+        (compiled["evaluate"], *compiled["train"].values()),
+        layout.blocks,
+        byte_count(per_run) // layout.devices,
+        byte_count(shared),
+    )
+    cost = Cost(
+        compile_seconds=time.perf_counter() - began,
+        cache_hits=cache.hits,
+        flops_per_step=one.flops_per_step,
+        **memory,
+    )
+    return Program(task, shared, layout, sharding, replicated, **compiled, cost=cost)
+
+
+class _Shapes(NamedTuple):
+    """Shapes, types and shardings of what the programs of a group take."""
+
+    shared: Any
+    hparams: Any
+    seeds: Any
+    states: Any
+    diverged: Any
+    t: Any
+
+
+def _compile(
+    task: Task, mesh: Mesh, shapes: _Shapes, chunks: Sequence[Chunk], resumed: bool
+) -> tuple[Any, dict[str, Any]]:
+    """The shapes of all keys, and the programs by their names in `Program`."""
+    shared, hparams, seeds, states, diverged, t = shapes
+    specs = [P(), *[P("run")] * 4, P()]
+    new_keys, keys = compile_sharded(mesh, (make_keys,), [P("run")], (seeds,))
+    init, train = None, {}
+    if not resumed:
+        args = (shared, hparams, seeds)
+        init, _ = compile_sharded(mesh, (init_runs, task), [P(), P("run"), P("run")], args)
+    for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
+        call, args = (_train_by_run, task, *shape), (shared, hparams, states, diverged)
+        train[shape], _ = compile_sharded(mesh, call, specs, (*args, keys.step, t), donate=(2,))
+    args = (shared, hparams, states, diverged, keys.evaluate, t)
+    evaluate, _ = compile_sharded(mesh, (evaluate_runs, task), specs, args)
+    return keys, {"make_keys": new_keys, "init": init, "train": train, "evaluate": evaluate}
 
 
 def _train_by_run(task, logs, log_every, *args):
