@@ -20,8 +20,8 @@ from research.cli.arguments import arguments_type, make_experiment, preset_argum
 from research.cli.command_line import run_main
 from research.cli.train_and_show import train_and_show
 from research.dqn import PRESETS, make_problem
-from research.dqn.env_params import EnvParamFlags, take_env_params
-from research.dqn.flag_groups import DQN_FLAG_GROUPS
+from research.dqn.env_params import take_env_params
+from research.dqn.flag_groups import DQN_FLAG_GROUPS, EnvParamFlags
 
 _DEFAULT = PRESETS["cartpole"]
 Arguments: Any = arguments_type(

@@ -16,8 +16,8 @@ from research.cli.arguments import arguments_type, make_experiment, preset_argum
 from research.cli.command_line import run_main
 from research.cli.train_and_show import train_and_show
 from research.dqn import PQN_PRESETS, make_pqn_problem
-from research.dqn.env_params import EnvParamFlags, take_env_params
-from research.dqn.flag_groups import PQN_FLAG_GROUPS
+from research.dqn.env_params import take_env_params
+from research.dqn.flag_groups import PQN_FLAG_GROUPS, EnvParamFlags
 
 _DEFAULT = PQN_PRESETS["cartpole"]
 Arguments: Any = arguments_type(

@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from functools import cache
 from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from flax import struct
 
 from research.dqn.environments import Environment, make_environment
@@ -17,19 +16,6 @@ from research.limits import as_bool, as_float, as_int
 from research.task import field
 
 PREFIX = "env_"
-
-
-@dataclasses.dataclass(frozen=True)
-class EnvParamFlags:
-    """The flag `--env-param`, for parameters of the environment."""
-
-    env_param: Annotated[
-        tuple[str, ...],
-        tyro.conf.arg(
-            metavar="NAME=VALUE[,VALUE...]",
-            help="an environment parameter; several values: a sweep",
-        ),
-    ] = ()
 
 
 def take_env_params(arguments: Any, hparams: Any) -> tuple[Any, Any]:

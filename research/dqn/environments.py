@@ -95,15 +95,14 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
     """
     from gymnax.environments import spaces
 
-    with _as_gymnax_expects():
+    with _as_gymnax_expects(), jax.ensure_compile_time_eval():  # it may be made inside a trace
         raw, params = _make_raw(name, protocol)
-    action_space = raw.action_space(params)
+        action_space, space = raw.action_space(params), raw.observation_space(params)
     if not isinstance(action_space, spaces.Discrete):
         raise UserError(
             f"--env {name}: its actions are continuous; Q-learning needs a discrete choice, "
             "as in CartPole-v1"
         )
-    space = raw.observation_space(params)
     binary = is_minatar(name) or name in _BINARY
     reset, step = _reset(raw, binary), _step(raw, binary)
     params = jax.tree.map(_array, params)

@@ -5,6 +5,11 @@ learned, by how many seeds, for how long and how fast; then where the runs are k
 train together. `--num-envs` is with them because it decides how fast a program of few runs is.
 """
 
+import dataclasses
+from typing import Annotated
+
+import tyro
+
 _USUAL = (
     "env", "seeds", "env_steps", "learning_rate", "num_envs", "name", "out", "resume", "parallel",
 )  # fmt: skip
@@ -36,3 +41,16 @@ PQN_FLAG_GROUPS = {
     "target": ("gamma", "trace_lambda"),
     "evaluation": _EVALUATION,
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvParamFlags:
+    """The flag `--env-param`, for parameters of the environment."""
+
+    env_param: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="NAME=VALUE[,VALUE...]",
+            help="an environment parameter; several values: a sweep",
+        ),
+    ] = ()

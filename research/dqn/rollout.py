@@ -22,6 +22,10 @@ from research.task import Mean
 # How a step ended. Padding follows a truncation: the loss masks it out.
 CONTINUES, TERMINATED, TRUNCATED, PADDING = 0, 1, 2, 3
 
+# Steps of an evaluation between two looks at whether all episodes have ended: a GPU waits for the
+# host at each look.
+BLOCK = 32
+
 
 class Actors(NamedTuple):
     """N environments in the middle of their episodes.
@@ -255,8 +259,8 @@ def play_episodes(
         params, jax.random.split(start_key, episodes)
     )
 
-    def play(carry):
-        t, env_state, observation, alive, returns, lengths = carry
+    def one_step(carry, t):
+        env_state, observation, alive, returns, lengths = carry
         act_key, step_key = jax.random.split(jax.random.fold_in(play_key, t))
         action = epsilon_greedy(values(observation), epsilon, act_key)
         keys = jax.random.split(step_key, episodes)
@@ -264,14 +268,16 @@ def play_episodes(
         returns = returns + jnp.where(alive, outcome.reward, 0)
         lengths = lengths + alive.astype(jnp.int32)
         alive = alive & ~outcome.terminated & ~outcome.truncated
-        return t + 1, env_state, outcome.observation, alive, returns, lengths
+        return (env_state, outcome.observation, alive, returns, lengths), None
 
-    zeros = jnp.zeros(episodes, jnp.float32)
-    carry = (
-        jnp.int32(0), env_state, observation, jnp.ones(episodes, bool), zeros,
-        jnp.zeros(episodes, jnp.int32),
-    )  # fmt: skip
-    carry = lax.while_loop(lambda carry: jnp.any(carry[3]), play, carry)
+    def one_block(carry):
+        t, *played = carry
+        played, _ = lax.scan(one_step, tuple(played), t + jnp.arange(BLOCK, dtype=jnp.int32))
+        return t + BLOCK, *played
+
+    alive, zeros = jnp.ones(episodes, bool), jnp.zeros(episodes, jnp.float32)
+    carry = jnp.int32(0), env_state, observation, alive, zeros, jnp.zeros(episodes, jnp.int32)
+    carry = lax.while_loop(lambda carry: jnp.any(carry[3]), one_block, carry)
     return carry[4], carry[5]
 
 

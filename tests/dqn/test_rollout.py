@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.dqn import rollout
 from research.dqn.environments import make_environment
 from research.dqn.rollout import (
     CONTINUES,
@@ -220,3 +221,16 @@ def test_episodes_and_keys_differ():
     assert len(set(lengths.tolist())) > 1
     _, other = played("CartPole-v1", 1, episodes=64, seed=1)
     assert (lengths != other).any()
+
+
+def test_the_length_of_a_block_changes_no_bit(monkeypatch):
+    """Steps after the last episode has ended add nothing, and keys follow the step."""
+    played_by = {}
+    for block in (1, 32):
+        monkeypatch.setattr(rollout, "BLOCK", block)
+        program.clear_cache()
+        played_by[block] = jax.device_get(program("Diary-test", 16, 0, 0.5, 3))
+    program.clear_cache()
+    np.testing.assert_array_equal(*(returns for returns, _ in played_by.values()))
+    np.testing.assert_array_equal(*(lengths for _, lengths in played_by.values()))
+    assert played_by[32][1].max() < 32

@@ -1,0 +1,103 @@
+"""Counts what a compiled program launches on an accelerator, from its scheduled HLO.
+
+A small net on a GPU is bound by launches: a kernel costs microseconds to start, whatever the number
+of runs until the device is full. So kernels a step are what to make few, and they can be counted
+without a device.
+"""
+
+import re
+from typing import NamedTuple
+
+_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*\{$")
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (?:\(.*?\)|\S+) ([\w\-]+)\((.*)$")
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_BODY = re.compile(
+    r"(?:body|condition|to_apply|calls|true_computation|false_computation)=%?([\w.\-]+)"
+)
+_BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
+
+# Instructions that launch nothing: they name, group or reinterpret buffers.
+_FREE = {
+    "add-dependency", "after-all", "bitcast", "bitcast-convert", "constant",
+    "get-tuple-element", "iota", "opt-barrier", "parameter", "partition-id", "replica-id",
+    "reshape", "tuple",
+}  # fmt: skip
+_COPIES = {"copy", "copy-start", "transpose"}
+
+
+class Launches(NamedTuple):
+    """Launches of one call of a program.
+
+    Attributes:
+      kernels: fusions, library calls and other instructions that compute.
+      copies: instructions that only move or re-lay data.
+      waits: loops whose number of turns depends on data, so that the host looks at every turn; what
+        is inside counts once.
+    """
+
+    kernels: int
+    copies: int
+    waits: int
+
+    def times(self, trips: int) -> "Launches":
+        """Launches of so many turns of a loop; a loop inside it still is one."""
+        return Launches(self.kernels * trips, self.copies * trips, self.waits)
+
+
+def count_launches(hlo: str) -> Launches:
+    """Returns what one call of a program launches, loops of known length multiplied out.
+
+    Args:
+      hlo: the text of a program compiled for a GPU or TPU, from `jax.stages.Compiled.as_text`.
+    """
+    computations, entry = _read(hlo)
+    counted: dict[str, Launches] = {}
+
+    def count(name: str) -> Launches:
+        if name not in counted:
+            counted[name] = _sum(_count(*one) for one in computations.get(name, []))
+        return counted[name]
+
+    def _count(opcode: str, rest: str) -> Launches:
+        if opcode == "while":
+            if trips := _TRIPS.search(rest):  # then nobody looks at the condition
+                return count(_BODY.findall(rest)[-1]).times(int(trips[1]))
+            inside = _sum(map(count, _BODY.findall(rest)))
+            return inside._replace(waits=inside.waits + 1)
+        if opcode == "conditional":
+            return _largest(count(name) for name in _branches(rest))
+        if opcode == "call":
+            return _sum(map(count, _BODY.findall(rest)))
+        if opcode in _FREE or opcode.endswith(("-done", "-update")):  # the start has launched it
+            return Launches(0, 0, 0)
+        return Launches(0, 1, 0) if opcode in _COPIES else Launches(1, 0, 0)
+
+    return count(entry)
+
+
+def _read(hlo: str) -> tuple[dict[str, list[tuple[str, str]]], str]:
+    """Returns computation -> (opcode, the rest of its line) of each instruction, and the entry."""
+    computations: dict[str, list[tuple[str, str]]] = {}
+    current: list[tuple[str, str]] = []
+    entry = ""
+    for line in hlo.splitlines():
+        if found := _INSTRUCTION.match(line):
+            current.append((found[1], found[2]))
+        elif found := _COMPUTATION.match(line):
+            current = computations.setdefault(found[2], [])
+            entry = found[2] if found[1] else entry
+    return computations, entry
+
+
+def _branches(rest: str) -> list[str]:
+    if named := _BRANCHES.search(rest):
+        return [name.strip().lstrip("%") for name in named[1].split(",")]
+    return _BODY.findall(rest)
+
+
+def _sum(launches) -> Launches:
+    return Launches(*(sum(column) for column in zip(Launches(0, 0, 0), *launches, strict=True)))
+
+
+def _largest(launches) -> Launches:
+    return max(launches, key=lambda one: one.kernels + one.copies, default=Launches(0, 0, 0))
