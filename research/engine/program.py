@@ -21,6 +21,8 @@ from research.engine.memory import Cost, byte_count, measure_memory
 from research.engine.one_run import trace_one_run, with_run_axis
 from research.task import Problem, Task
 
+_SPECS = (P(), *[P("run")] * 4, P())  # of shared, hparams, states, diverged, keys and the step
+
 
 @dataclasses.dataclass(frozen=True)
 class Program:
@@ -88,16 +90,8 @@ def compile_program(
     layout = plan_layout(len(runs), len(devices), most_lanes, width)
     mesh = Mesh(np.asarray(devices[: layout.devices]), ("run",))
     sharding, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
+    shapes = program_shapes(problem, runs, layout, mesh)
     shared = jax.device_put(problem.shared, replicated)
-    hparams, seeds = shapes_of(block_of(runs, layout, 0), sharding)
-    shapes = _Shapes(
-        shared=shapes_of(shared, replicated),
-        hparams=hparams,
-        seeds=seeds,
-        states=jax.tree.map(lambda leaf: with_run_axis(leaf, layout.width, sharding), one.state),
-        diverged=jax.ShapeDtypeStruct(seeds.shape, np.int32, sharding=sharding),
-        t=jax.ShapeDtypeStruct((), np.int32, sharding=replicated),
-    )
     with CacheHits() as cache:
         keys, compiled = _compile(task, mesh, shapes, chunks, resumed)
     per_run = shapes.hparams, keys, shapes.states, shapes.diverged
@@ -116,7 +110,7 @@ def compile_program(
     return Program(task, shared, layout, sharding, replicated, **compiled, cost=cost)
 
 
-class _Shapes(NamedTuple):
+class ProgramShapes(NamedTuple):
     """Shapes, types and shardings of what the programs of a group take."""
 
     shared: Any
@@ -127,22 +121,56 @@ class _Shapes(NamedTuple):
     t: Any
 
 
+def program_shapes(problem: Problem, runs: Runs, layout: Layout, mesh: Mesh) -> ProgramShapes:
+    """Returns what programs are compiled for; the devices of the mesh need not exist.
+
+    Raises:
+      UserError: as `metric_names`.
+    """
+    one = trace_one_run(problem, runs)
+    sharding, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
+    hparams, seeds = shapes_of(block_of(runs, layout, 0), sharding)
+    return ProgramShapes(
+        shared=jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(
+                np.shape(leaf), jnp.result_type(leaf), sharding=replicated
+            ),
+            problem.shared,
+        ),
+        hparams=hparams,
+        seeds=seeds,
+        states=jax.tree.map(lambda leaf: with_run_axis(leaf, layout.width, sharding), one.state),
+        diverged=jax.ShapeDtypeStruct(seeds.shape, np.int32, sharding=sharding),
+        t=jax.ShapeDtypeStruct((), np.int32, sharding=replicated),
+    )
+
+
+def compile_training(
+    task: Task, mesh: Mesh, shapes: ProgramShapes, logs: int, log_every: int
+) -> Callable[..., Any]:
+    """Returns the program that trains for `logs` times `log_every` steps."""
+    shared, hparams, seeds, states, diverged, t = shapes
+    keys = jax.eval_shape(make_keys, seeds).step
+    keys = jax.ShapeDtypeStruct(keys.shape, keys.dtype, sharding=seeds.sharding)
+    args = shared, hparams, states, diverged, keys, t
+    call = _train_by_run, task, logs, log_every
+    return compile_sharded(mesh, call, _SPECS, args, donate=(2,))[0]
+
+
 def _compile(
-    task: Task, mesh: Mesh, shapes: _Shapes, chunks: Sequence[Chunk], resumed: bool
+    task: Task, mesh: Mesh, shapes: ProgramShapes, chunks: Sequence[Chunk], resumed: bool
 ) -> tuple[Any, dict[str, Any]]:
     """The shapes of all keys, and the programs by their names in `Program`."""
     shared, hparams, seeds, states, diverged, t = shapes
-    specs = [P(), *[P("run")] * 4, P()]
     new_keys, keys = compile_sharded(mesh, (make_keys,), [P("run")], (seeds,))
     init, train = None, {}
     if not resumed:
         args = (shared, hparams, seeds)
         init, _ = compile_sharded(mesh, (init_runs, task), [P(), P("run"), P("run")], args)
     for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
-        call, args = (_train_by_run, task, *shape), (shared, hparams, states, diverged)
-        train[shape], _ = compile_sharded(mesh, call, specs, (*args, keys.step, t), donate=(2,))
+        train[shape] = compile_training(task, mesh, shapes, *shape)
     args = (shared, hparams, states, diverged, keys.evaluate, t)
-    evaluate, _ = compile_sharded(mesh, (evaluate_runs, task), specs, args)
+    evaluate, _ = compile_sharded(mesh, (evaluate_runs, task), _SPECS, args)
     return keys, {"make_keys": new_keys, "init": init, "train": train, "evaluate": evaluate}
 
 
