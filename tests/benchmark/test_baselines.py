@@ -91,12 +91,12 @@ def test_purejaxrl_trains_its_share_of_the_runs_in_each_process():
     assert found.loop == ("purejaxrl_loop.py", "checkout", "4")
 
 
-def test_what_is_not_installed_is_told_apart():
+def test_has_package_tells_installed_packages_from_missing_ones():
     assert baselines.has_package(sys.executable, "json")
     assert not baselines.has_package(sys.executable, "no_such_package")
 
 
-def test_without_the_repository_there_are_no_baselines(case, tmp_path, monkeypatch):
+def test_an_installed_wheel_has_no_baselines(case, tmp_path, monkeypatch):
     """As where the wheel is installed."""
     monkeypatch.setattr(turns, "LOOPS", tmp_path / "none")
     said, growth = [], Growth(case.name, case.precision, "rows", [], "runs")

@@ -25,7 +25,7 @@ from tests.cli.flags import PRESETS, Config, parse
         (["--names", "a", "--batch", "1", "2", "--names", "b"], ("b",)),
     ],
 )
-def test_a_list_of_words_is_one_value(words, names):
+def test_a_list_of_words_is_a_single_value_of_its_field(words, names):
     given = parse_arguments(PRESETS, "text", words)
     made = make_experiment("toy", lambda config: None, Config(), toy.ToyHParams(), given)
     assert made.config.names == names
@@ -45,7 +45,7 @@ class Noisy:
 @pytest.mark.parametrize(
     ("changes", "off"), [({}, ("noise",)), ({"noise": (0.0, 0.5)}, ()), ({"noise": (0.5,)}, ())]
 )
-def test_a_config_is_told_what_is_zero_in_all_runs(changes, off):
+def test_off_names_the_hyperparameters_that_are_0_in_all_runs(changes, off):
     arguments = preset_arguments(arguments_type(Leaving(), Noisy()), Leaving(), Noisy(), **changes)
     experiment = make_experiment("toy", lambda _: toy.problem(), Leaving(), Noisy(), arguments)
     assert experiment.config.off == off
@@ -98,7 +98,7 @@ class Paired(Config):
             raise UserError(f"--kind big --batch {self.batch}: too small")
 
 
-def test_a_default_that_is_in_no_cell_of_the_grid_is_not_held_against_it():
+def test_a_default_outside_the_grid_is_not_checked():
     """The default batch of 4 does not go with --kind big; 8 and 16 do."""
     arguments = preset_arguments(arguments_type(Paired(), toy.ToyHParams()), Paired(),
                                  toy.ToyHParams(), kind=("big",), batch=(8, 16))  # fmt: skip

@@ -58,14 +58,14 @@ def updated(config, hparams, batch, weights=None):
     return jax.device_get(first_update(config, NET, hparams, params, target, batch, weights))
 
 
-def test_the_articles_net_computes_what_pytorch_computes():
+def test_the_network_computes_what_pytorch_computes():
     outputs = np.asarray(apply(arrays(GOLDEN["params"]), golden_batch().observation_tm1))
     chex.assert_trees_all_close(outputs[:, :, 0], arrays(GOLDEN["outputs"]), atol=1e-6)
     assert np.argmax(outputs[:, :, 0], axis=1).tolist() == GOLDEN["greedy"]
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
-def test_a_whole_update_is_pytorchs(case):
+def test_a_whole_update_equals_pytorch(case):
     """Target, loss, gradient, clipping to a norm, and Adam."""
     names = "learning_rate", "adam_eps", "max_grad_norm"
     hparams = HParams(**{name: GOLDEN[name] for name in names})
@@ -74,7 +74,7 @@ def test_a_whole_update_is_pytorchs(case):
     chex.assert_trees_all_close(after, arrays(GOLDEN[case]["after"]), atol=2e-6, rtol=1e-5)
 
 
-def test_a_norm_that_is_off_is_one_of_zero():
+def test_max_grad_norm_0_turns_clipping_off():
     """And not one that bounds the gradient."""
     batch, off = golden_batch(), dataclasses.replace(CASES["squared"], off=("max_grad_norm",))
     without, _ = updated(off, HParams(max_grad_norm=1e-9), batch)
@@ -86,7 +86,7 @@ def test_a_norm_that_is_off_is_one_of_zero():
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
-def test_the_gradient_is_pytorchs(case):
+def test_the_gradient_equals_pytorch(case):
     config, batch = CASES[case], golden_batch()
     params, target = arrays(GOLDEN["params"]), arrays(GOLDEN["target_params"])
 
@@ -109,7 +109,7 @@ def test_the_gradient_is_pytorchs(case):
     [{}, {"loss": "huber"}, {"values": "categorical"}, {"values": "quantile"},
      {"munchausen": True}, {"munchausen": True, "values": "quantile"}],
 )  # fmt: skip
-def test_the_gradient_is_the_numerical_one(changes):
+def test_the_gradient_matches_finite_differences(changes):
     config = Config(atoms=7, n_step=1, **changes)
     m = 1 if config.values == "mean" else 7
     first, *others = np.float32(np.random.default_rng(0).normal(size=(4, 3, m)))
@@ -122,7 +122,7 @@ def test_the_gradient_is_the_numerical_one(changes):
     check_grads(loss, (first,), order=1, modes=["rev"], eps=1e-3, atol=2e-2, rtol=2e-2)
 
 
-def test_what_is_no_transition_is_left_out():
+def test_masked_transitions_do_not_change_the_update():
     """As if the batch were the others alone."""
     batch = golden_batch()
     valid = np.float32([1.0] * 8 + [0.0] * 4)
@@ -134,7 +134,7 @@ def test_what_is_no_transition_is_left_out():
     assert learned.priority.shape == (12,)
 
 
-def test_a_transition_of_weight_nothing_teaches_nothing():
+def test_a_transition_of_weight_0_has_no_gradient():
     batch = golden_batch()
     weights = np.float32([1.0] * 8 + [0.0] * 4)
     other = batch._replace(r_t=batch.r_t + 100 * (1 - weights))
@@ -143,7 +143,7 @@ def test_a_transition_of_weight_nothing_teaches_nothing():
     chex.assert_trees_all_close(first, second, atol=1e-7)
 
 
-def test_a_priority_is_the_size_of_the_error():
+def test_the_priority_is_the_absolute_td_error():
     batch = golden_batch()
     _, learned = updated(PLAIN, HParams(), batch)
     q_tm1 = arrays(GOLDEN["outputs"])[np.arange(12), batch.a_tm1]
@@ -153,7 +153,7 @@ def test_a_priority_is_the_size_of_the_error():
     assert float(learned.q_value) == pytest.approx(float(q_tm1.mean()), rel=1e-5)
 
 
-def test_munchausen_asks_the_target_network_alone_for_the_bonus():
+def test_the_munchausen_bonus_uses_the_target_network_alone():
     config, batch = Config(hidden=(16,), n_step=1, munchausen=True), golden_batch()
     _, learned = updated(config, HParams(), batch)
     params, target = arrays(GOLDEN["params"]), arrays(GOLDEN["target_params"])
@@ -190,7 +190,7 @@ def test_double_learning_of_a_distribution_takes_the_action_that_the_online_netw
     assert abs(loss(True, outputs) - loss(False, outputs)) > 0.1
 
 
-def test_the_priority_of_a_distribution_that_is_right_is_nothing():
+def test_the_priority_of_a_correct_distribution_is_0():
     """The loss is then the target's entropy, which no prediction can avoid."""
     config = Config(atoms=5, values="categorical")
     logits, rising = np.float32([[0.0, 1.0, 2.0, 0.5, 0.0]]), np.arange(5, dtype=np.float32)[None]
@@ -201,7 +201,7 @@ def test_the_priority_of_a_distribution_that_is_right_is_nothing():
         assert (abs(float(priority)) < 1e-5) == right
 
 
-def test_munchausen_quantiles_that_are_all_alike_are_munchausen_q_learning():
+def test_munchausen_with_equal_quantiles_is_munchausen_q_learning():
     """Of values without spread the priority, the distance from the target, is the mean values'."""
     config, means = Config(munchausen=True, n_step=1), np.random.default_rng(1).normal(size=(4, 3))
     outputs = ValueOutputs(*np.float32(means)[:, :, None])
@@ -261,7 +261,7 @@ def test_an_option_of_the_target_leaves_terminal_transitions_alone(name):
     chex.assert_trees_all_close(plain, other, atol=1e-7)
 
 
-def test_values_of_a_distribution_are_its_mean():
+def test_action_values_are_the_mean_of_the_distribution():
     hparams = HParams(value_min=-2.0, value_max=2.0)
     config = Config(values="categorical", atoms=5)
     values = lambda config, *args: VALUES[config.values].action_values(config, *args)

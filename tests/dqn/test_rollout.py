@@ -46,7 +46,7 @@ def play(name, n, steps, seed=0):
 choose = jax.jit(epsilon_greedy)
 
 
-def test_after_an_observation_comes_its_successor_or_an_end():
+def test_rows_chain_observations_to_their_successors():
     """The diary tells its episode and place: (episode, place, last action)."""
     rows, _ = play("Diary-test", n=4, steps=300)
     episode, place, last_action = np.moveaxis(rows.observation, -1, 0)
@@ -97,16 +97,16 @@ def test_environments_of_a_run_differ():
 
 
 @pytest.mark.parametrize("at", [0, 25, 50, 100, 1000])
-def test_a_schedule_is_a_line_and_then_flat(at):
+def test_linear_schedule_is_linear_then_constant(at):
     value = linear_schedule(1.0, 0.1, 100.0, jnp.float32(at))
     np.testing.assert_allclose(value, max(1 - 0.9 * at / 100, 0.1), rtol=1e-6)
 
 
-def test_a_schedule_without_duration_is_at_its_end():
+def test_linear_schedule_of_duration_0_is_at_its_end():
     assert linear_schedule(1.0, 0.1, 0.0, jnp.float32(1)) == pytest.approx(0.1)
 
 
-def test_epsilon_is_the_share_of_random_actions():
+def test_epsilon_is_the_probability_of_a_random_action():
     """Of 4 actions, a random one is the best in a quarter of cases."""
     q = np.tile(np.float32([0, 3, 1, 2]), (20_000, 1))
     for epsilon in (0.0, 0.3, 1.0):
@@ -118,7 +118,7 @@ def test_epsilon_is_the_share_of_random_actions():
         assert actions.dtype == jnp.int32
 
 
-def test_of_equal_values_the_first_is_taken():
+def test_greedy_ties_are_broken_by_the_first_action():
     assert choose(np.zeros((3, 4), np.float32), 0.0, jax.random.key(0)).tolist() == [0, 0, 0]
 
 
@@ -139,7 +139,7 @@ def extended_epsilon_greedy_often(steps, n, length, epsilon):
     return jax.lax.scan(body, jnp.full(n, -1), keys)[1]
 
 
-def test_a_random_action_is_repeated_for_so_long_on_average():
+def test_random_actions_are_repeated_for_the_given_mean_length():
     """Three random choices in a row may be the same, which lengthens what is seen by 3/2."""
     length, epsilon = 5.0, 1.0
     actions, repeated = repetitions(length, epsilon)
@@ -148,7 +148,7 @@ def test_a_random_action_is_repeated_for_so_long_on_average():
     assert changes == pytest.approx(2 / 3 / length, rel=0.05)
 
 
-def test_repeating_for_one_step_is_plain_epsilon_greedy():
+def test_exploration_length_1_is_plain_epsilon_greedy():
     actions, repeated = repetitions(1.0, 0.3)
     assert np.mean(repeated >= 0) == pytest.approx(0.3, rel=0.05)
     assert np.mean(actions != 0) == pytest.approx(0.2, rel=0.05)
@@ -156,7 +156,7 @@ def test_repeating_for_one_step_is_plain_epsilon_greedy():
     assert np.mean(again) == pytest.approx(0.09, rel=0.1)
 
 
-def test_the_share_of_random_steps_grows_with_their_length():
+def test_longer_repetition_gives_more_random_steps():
     _, repeated = repetitions(10.0, 0.1)
     assert np.mean(repeated >= 0) == pytest.approx(0.1 / (0.1 + 0.9 / 10), rel=0.05)
 

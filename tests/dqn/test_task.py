@@ -50,19 +50,19 @@ STEPS = 15
 
 
 @pytest.mark.parametrize("variant", [slow("plain"), slow("rainbow")])
-def test_a_lane_is_a_lone_run(variant):
+def test_a_run_in_a_sweep_equals_the_run_alone(variant):
     contract.check_a_lane_is_a_lone_run(case(variant), STEPS, atol=1e-4)
 
 
 @pytest.mark.parametrize("variant", ["plain", "rainbow", slow("iqn")])
-def test_place_changes_no_bit(variant):
+def test_the_place_of_a_run_changes_no_bit(variant):
     contract.check_place_changes_no_bit(case(variant), STEPS)
 
 
 @pytest.mark.parametrize(
     "variant", ["plain", "rainbow", slow("quantile"), slow("iqn"), slow("image")]
 )
-def test_all_steps_are_half_a_file_and_half(tmp_path, variant):
+def test_resuming_from_a_file_changes_no_bit(tmp_path, variant):
     contract.check_resumes_bit_for_bit(case(variant), tmp_path)
 
 
@@ -72,17 +72,17 @@ def test_chunk_length_changes_no_bit(variant):
 
 
 @pytest.mark.slow
-def test_no_chunk_length_changes_a_bit():
+def test_every_chunk_length_gives_the_same_bits():
     contract.check_chunk_length_changes_no_bit(case(), STEPS, (1, 7))
 
 
 @pytest.mark.parametrize("variant", [slow("plain")])
-def test_sharded_is_unsharded(variant):
+def test_sharding_over_devices_changes_nothing_beyond_rounding(variant):
     contract.check_sharded_is_unsharded(case(variant), STEPS, atol=1e-4)
 
 
 @pytest.mark.parametrize("variant", ["plain"])
-def test_seeds_differ_and_repeat(variant):
+def test_seeds_give_different_runs_and_the_same_seed_repeats(variant):
     contract.check_seeds_differ_and_repeat(case(variant), STEPS)
 
 
@@ -111,12 +111,12 @@ def test_seeds_differ_in_params_in_actions_and_in_the_environment():
         assert (seen[first] != seen[second]).mean() > 0.3
 
 
-def test_traced_once():
+def test_each_program_is_traced_once():
     contract.check_traced_once(case())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_keys_are_used_once(variant):
+def test_no_key_is_used_twice(variant):
     contract.check_keys_are_used_once(case(variant))
 
 
@@ -146,7 +146,7 @@ SWEPT = {
 }
 
 
-def test_every_hyperparameter_is_tried():
+def test_every_hyperparameter_has_a_case():
     """In the default set, that is without the quantiles."""
     tried = SWEPT["plain"].keys() | SWEPT["rainbow"].keys()
     fields = {field.name for field in dataclasses.fields(HParams)}
@@ -164,7 +164,7 @@ def test_an_environment_parameter_is_swept_like_any_other():
     assert np.abs(seen[0] - seen[contract.SEEDS]).max() > 1e-3
 
 
-def test_warm_up_then_one_update_every_so_many_environment_steps():
+def test_warm_up_then_one_update_every_train_every_steps():
     tried = case()
     task = tried.problem.task
     assert (task.work_at_start, task.work_per_step, task.steps) == (40, 8, 495)
@@ -178,7 +178,7 @@ def test_warm_up_then_one_update_every_so_many_environment_steps():
     assert count == 1
 
 
-def test_a_step_writes_the_rows_that_are_next_and_no_others():
+def test_a_step_writes_only_the_next_rows_of_the_ring():
     """Two rows of four environments a step, round a ring of 40 rows and on from its beginning. The
     first of them begins with what the environments showed."""
     tried = case()
@@ -196,7 +196,7 @@ def test_a_step_writes_the_rows_that_are_next_and_no_others():
 
 
 @pytest.mark.slow
-def test_the_ring_keeps_what_a_longer_one_has_last():
+def test_a_full_ring_holds_the_latest_rows():
     """50 rows of 4 environments in a ring of 40 rows and in one of 400."""
     small, large = (
         started(case(env="Diary-test", learning_starts=200, buffer_size=size)).replay
@@ -209,7 +209,7 @@ def test_the_ring_keeps_what_a_longer_one_has_last():
     assert not large.observations[200:].any()
 
 
-def test_the_target_network_moves_when_it_is_due_and_not_between():
+def test_the_target_network_is_updated_only_when_due():
     """Every 16 environment steps, two updates; warm-up is 40 long."""
     tried = case()
     state = started(tried)
@@ -224,7 +224,7 @@ def test_the_target_network_moves_when_it_is_due_and_not_between():
     assert moved == [True, False, True, False, True, False]
 
 
-def test_tau_averages():
+def test_tau_averages_the_target_network():
     tried = case()
     tried = tried._replace(hparams=tried.hparams.replace(tau=0.25))
     state = started(tried)
@@ -236,7 +236,7 @@ def test_tau_averages():
     assert (kernels[0] != kernels[1]).any()
 
 
-def test_epsilon_falls_over_its_fraction_of_all_environment_steps():
+def test_epsilon_decays_over_epsilon_fraction_of_the_steps():
     hparams = HParams(epsilon_start=1.0, epsilon_end=0.2, epsilon_fraction=0.5)
     at = epsilon_at(CONFIG, hparams, np.array([0, 250, 500, 900]))
     np.testing.assert_allclose(at, [1.0, 0.6, 0.2, 0.2], rtol=1e-6)
@@ -382,7 +382,7 @@ def step_once(problem, hparams):
 
 
 @pytest.mark.parametrize("env", [slow("FrozenLake-misc"), slow("Catch-bsuite")])
-def test_numbers_and_grids_are_learned_from(env):
+def test_it_learns_from_vectors_and_grids(env):
     before, after, metrics = step_once(case(env=env).problem, HPARAMS)
     assert np.isfinite(metrics["loss"])
     change = np.abs(after["Dense_0"]["kernel"] - before["Dense_0"]["kernel"])

@@ -17,7 +17,7 @@ WORKLOADS = {
 
 
 @pytest.mark.parametrize("script", WORKLOADS)
-def test_a_command_line_without_flags_is_the_config_and_hparams_of_python(script, load_script):
+def test_flag_defaults_equal_the_python_defaults(script, load_script):
     """Where the command line sweeps a field by default, Python's default is among its values."""
     module = load_script(script)
     args = parse_arguments(module.RECIPES, "text", [])

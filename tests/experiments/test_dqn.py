@@ -12,7 +12,7 @@ def test_the_recipes_stay_short(script):
     assert len((EXPERIMENTS / script).read_text().splitlines()) < 60
 
 
-def test_a_sweep_prints_who_solved_it(small_sweep):
+def test_a_sweep_prints_how_many_runs_solved_it(small_sweep):
     """In environment steps throughout: the flags, the progress, the table and the curve."""
     folder, out, err = small_sweep("dqn")
     assert err == ""
@@ -54,7 +54,7 @@ def old(tmp_path, monkeypatch):
         ("--name old", "old is there already"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_status_2(old, refused, words, says):
+def test_bad_input_gives_a_one_line_error_and_status_2(old, refused, words, says):
     assert says in refused("dqn.py", words, old)
 
 
@@ -66,5 +66,5 @@ def test_bad_input_is_one_clear_line_and_status_2(old, refused, words, says):
         ("--trace-lambda 2", "--trace-lambda 2.0: must be between 0 and 1"),
     ],
 )
-def test_bad_input_of_pqn_is_one_clear_line_and_status_2(old, refused, words, says):
+def test_bad_input_of_pqn_gives_a_one_line_error_and_status_2(old, refused, words, says):
     assert says in refused("pqn.py", words, old)

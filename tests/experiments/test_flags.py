@@ -48,7 +48,7 @@ def values_for(current):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_number_is_refused_in_one_line_or_taken_as_it_is(script, load_script):
+def test_every_flag_refuses_a_bad_number_or_keeps_it_exactly(script, load_script):
     module = load_script(script)
     start = module.arguments(next(iter(module.RECIPES)), seeds=("2",))
     preset, tried = module._DEFAULT, 0
@@ -69,9 +69,7 @@ def test_a_number_is_refused_in_one_line_or_taken_as_it_is(script, load_script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_hyper_parameter_from_python_is_refused_or_becomes_a_lane_of_its_type(
-    script, load_script
-):
+def test_every_hyperparameter_refuses_a_bad_number_or_keeps_its_dtype(script, load_script):
     hparams = load_script(script)._DEFAULT[1]
     for field in dataclasses.fields(hparams):
         for value in ANY:
@@ -82,7 +80,7 @@ def test_a_hyper_parameter_from_python_is_refused_or_becomes_a_lane_of_its_type(
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_config_from_python_is_refused_or_keeps_its_numbers(script, load_script):
+def test_every_config_field_refuses_a_bad_number_or_keeps_it(script, load_script):
     config = load_script(script)._DEFAULT[0]
     for field in dataclasses.fields(config):
         if not isinstance(getattr(config, field.name), int | float):

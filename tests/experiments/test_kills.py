@@ -18,7 +18,7 @@ SWEEPS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workload", SWEEPS)
-def test_a_killed_sweep_ends_at_the_same_bits(tmp_path, monkeypatch, workload):
+def test_a_killed_and_resumed_sweep_ends_at_the_same_bits(tmp_path, monkeypatch, workload):
     """`scripts/compare/kills.py` does the same with more kills. Compiled as a sweep compiles: what
     the tests save by not optimizing, thousands of steps would lose."""
     monkeypatch.setenv("XLA_FLAGS", "")

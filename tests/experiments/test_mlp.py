@@ -33,7 +33,7 @@ def test_a_sweep_prints_a_table_and_draws_a_curve(small_sweep):
 
 
 @pytest.mark.parametrize("flags", ["--prepare", slow("")])
-def test_a_process_does_what_its_flags_say(tmp_path, call, flags):
+def test_flags_reach_the_training_process(tmp_path, call, flags):
     done = call("mlp.py", *WINE.split(), "--name", "it", *flags.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -125,7 +125,7 @@ def tables(tmp_path):
         ("--resume old", "old is no run folder"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_status_2(tables, monkeypatch, refused, words, says):
+def test_bad_input_gives_a_one_line_error_and_status_2(tables, monkeypatch, refused, words, says):
     monkeypatch.chdir(tables)
     assert says in refused("mlp.py", words, tables)
 

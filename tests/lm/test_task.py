@@ -20,17 +20,17 @@ STEPS = 15
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["sgd", "plain", "everything"])
-def test_a_lane_is_a_lone_run(corpus, variant):
+def test_a_run_in_a_sweep_equals_the_run_alone(corpus, variant):
     contract.check_a_lane_is_a_lone_run(case(corpus, variant), STEPS, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", ["sgd", slow("plain")])
-def test_place_changes_no_bit(corpus, variant):
+def test_the_place_of_a_run_changes_no_bit(corpus, variant):
     contract.check_place_changes_no_bit(case(corpus, variant), STEPS)
 
 
 @pytest.mark.parametrize("variant", ["everything", "sgd", slow("plain"), slow("low")])
-def test_all_steps_are_half_a_file_and_half(corpus, tmp_path, variant):
+def test_resuming_from_a_file_changes_no_bit(corpus, tmp_path, variant):
     contract.check_resumes_bit_for_bit(case(corpus, variant), tmp_path)
 
 
@@ -40,27 +40,27 @@ def test_chunk_length_changes_no_bit(corpus, variant):
 
 
 @pytest.mark.slow
-def test_no_chunk_length_changes_a_bit(corpus):
+def test_every_chunk_length_gives_the_same_bits(corpus):
     contract.check_chunk_length_changes_no_bit(case(corpus), STEPS, (1, 7))
 
 
 @pytest.mark.parametrize("variant", [slow("sgd"), slow("plain")])
-def test_sharded_is_unsharded(corpus, variant):
+def test_sharding_over_devices_changes_nothing_beyond_rounding(corpus, variant):
     contract.check_sharded_is_unsharded(case(corpus, variant), STEPS, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", ["sgd", slow("plain")])
-def test_seeds_differ_and_repeat(corpus, variant):
+def test_seeds_give_different_runs_and_the_same_seed_repeats(corpus, variant):
     contract.check_seeds_differ_and_repeat(case(corpus, variant), STEPS)
 
 
 @pytest.mark.parametrize("variant", ["sgd", slow("plain")])
-def test_traced_once(corpus, variant):
+def test_each_program_is_traced_once(corpus, variant):
     contract.check_traced_once(case(corpus, variant))
 
 
 @pytest.mark.parametrize("variant", ["plain", "everything", "sgd", slow("low")])
-def test_keys_are_used_once(corpus, variant):
+def test_no_key_is_used_twice(corpus, variant):
     contract.check_keys_are_used_once(case(corpus, variant))
 
 
@@ -79,7 +79,7 @@ SWEPT = {
 BY_EPOCH = {"patience", "trigger_after"}  # tested with the plateau and the trigger
 
 
-def test_every_hyperparameter_is_tried():
+def test_every_hyperparameter_has_a_case():
     fields = {field.name for field in dataclasses.fields(HParams)}
     assert set().union(*SWEPT.values()) | BY_EPOCH == fields
 
@@ -179,6 +179,6 @@ def test_it_learns_what_can_be_learned(corpus, seed):
         ({"split": "90"}, "--split 90: give two or three percentages"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(corpus, changes, says):
+def test_an_inconsistent_config_gives_a_one_line_error(corpus, changes, says):
     with pytest.raises(UserError, match=says):
         make_problem(config(corpus, **changes))

@@ -246,7 +246,7 @@ def test_kernels_start_with_the_variance_of_their_papers(activation, gain):
 
 
 @pytest.mark.parametrize("channels", [(), (4,)])
-def test_products_in_bfloat16_give_nearly_the_same(channels):
+def test_bfloat16_gives_nearly_the_same_outputs(channels):
     image = (4, 4, 1) if channels else ()
     x = normal(6, 16)
     exact, low = (MLP((20,), 3, "relu", channels=channels, image=image, dtype=dtype)

@@ -35,28 +35,28 @@ STEPS = 20
 
 
 @pytest.mark.slow
-def test_a_lane_is_a_lone_run():
+def test_a_run_in_a_sweep_equals_the_run_alone():
     contract.check_a_lane_is_a_lone_run(case(), steps=100, atol=2e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["rich", "images"])
-def test_a_lane_of_every_structure_is_a_lone_run(variant):
+def test_a_run_of_every_structure_equals_the_run_alone(variant):
     contract.check_a_lane_is_a_lone_run(case(variant), STEPS, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", [slow("plain"), "everything", slow("rich"), slow("images")])
-def test_place_changes_no_bit(variant):
+def test_the_place_of_a_run_changes_no_bit(variant):
     contract.check_place_changes_no_bit(case(variant), STEPS)
 
 
 @pytest.mark.parametrize("variant", ["plain", "everything", slow("rich"), slow("images")])
-def test_all_steps_are_half_a_file_and_half(tmp_path, variant):
+def test_resuming_from_a_file_changes_no_bit(tmp_path, variant):
     contract.check_resumes_bit_for_bit(case(variant), tmp_path)
 
 
 @pytest.mark.slow
-def test_sgds_steps_are_half_a_file_and_half(tmp_path):
+def test_resuming_sgd_from_a_file_changes_no_bit(tmp_path):
     contract.check_resumes_bit_for_bit(case(optimizer="sgd"), tmp_path)
 
 
@@ -66,29 +66,29 @@ def test_chunk_length_changes_no_bit(variant):
 
 
 @pytest.mark.slow
-def test_no_chunk_length_changes_a_bit():
+def test_every_chunk_length_gives_the_same_bits():
     contract.check_chunk_length_changes_no_bit(case(), STEPS, (1, 7))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["plain", "rich"])
-def test_sharded_is_unsharded(variant):
+def test_sharding_over_devices_changes_nothing_beyond_rounding(variant):
     contract.check_sharded_is_unsharded(case(variant), STEPS, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", ["plain", slow("rich")])
-def test_seeds_differ_and_repeat(variant):
+def test_seeds_give_different_runs_and_the_same_seed_repeats(variant):
     contract.check_seeds_differ_and_repeat(case(variant), STEPS)
 
 
-def test_traced_once():
+def test_each_program_is_traced_once():
     contract.check_traced_once(case())
 
 
 @pytest.mark.parametrize(
     "variant", ["regression", "everything", slow("plain"), slow("rich"), slow("images")]
 )
-def test_keys_are_used_once(variant):
+def test_no_key_is_used_twice(variant):
     contract.check_keys_are_used_once(case(variant))
 
 
@@ -154,7 +154,7 @@ SWEPT = {
 }
 
 
-def test_every_hyperparameter_is_tried():
+def test_every_hyperparameter_has_a_case():
     fields = {field.name for field in dataclasses.fields(HParams)}
     assert set().union(*SWEPT.values()) == fields
 

@@ -50,7 +50,7 @@ def golden_state(config, hparams, params):
     return State(params, opt_state, np.zeros(ORDER, np.uint32), np.zeros(2, np.uint32))
 
 
-def test_the_articles_net_computes_what_pytorch_computes():
+def test_the_network_computes_what_pytorch_computes():
     _, config, _, _, params = golden_case()
     apply = jax.jit(MLP(config.hidden, 1, config.activation).apply)
     outputs = apply({"params": params}, arrays("x"))

@@ -178,6 +178,6 @@ def test_without_axes_there_is_one_setting(tmp_path):
     assert sink.settings[0].label == "all"
 
 
-def test_what_is_no_run_folder_is_named(tmp_path):
+def test_a_path_that_is_no_run_folder_is_named_in_the_error(tmp_path):
     with pytest.raises(UserError, match="nothing is no run folder"):
         Follower(tmp_path / "nothing", [Collected()])

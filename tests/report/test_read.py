@@ -56,7 +56,7 @@ def test_before_a_group_has_ended_its_metrics_tell(make_run):
     assert diverged_runs(run) == {7}
 
 
-def test_what_is_no_run_folder_is_named(tmp_path):
+def test_a_path_that_is_no_run_folder_is_named_in_the_error(tmp_path):
     with pytest.raises(UserError, match=r"nothing is no run folder: it has no manifest\.json"):
         read_run_folder(tmp_path / "nothing")
 

@@ -21,7 +21,7 @@ def test_importance_weights_by_hand():
     np.testing.assert_allclose(weigh(values, 8.0, 4.0, 0.0), 1)
 
 
-def test_weights_undo_the_bias_of_the_draws():
+def test_importance_weights_undo_the_bias_of_sampling():
     """With beta 1 the weighted mean over draws is the plain mean over slots."""
     rng = np.random.default_rng(4)
     values = np.float32(rng.random(50) + 0.05)
@@ -34,7 +34,7 @@ def test_weights_undo_the_bias_of_the_draws():
     assert abs(float(payload[drawn].mean()) - float(payload.mean())) > 0.03
 
 
-def test_importance_weights_correct_in_full_at_the_end():
+def test_beta_reaches_1_with_the_last_row():
     hparams = HParams(importance_exponent=0.4)
     at = importance_exponent_at(
         Config(num_envs=4, env_steps=4_000), hparams, np.array([0, 500, 1000])

@@ -78,7 +78,7 @@ def check_run_acts(number, folder, monkeypatch, capsys):
     return row
 
 
-def test_what_cannot_be_watched_says_so(folder, tmp_path):
+def test_a_run_that_cannot_be_watched_gives_a_one_line_error(folder, tmp_path):
     with pytest.raises(UserError, match="is no run folder"):
         watch.main(watch.Arguments(str(tmp_path)))
     with pytest.raises(UserError, match="--steps 0: must be at least 1"):

@@ -22,7 +22,7 @@ project, target_of = jax.jit(categorical.project), jax.jit(categorical.categoric
         (-7.0, [1, 0, 0, 0, 0]),
     ],
 )
-def test_mass_goes_to_the_nearest_atoms(at, expected):
+def test_probability_mass_is_projected_to_the_nearest_atoms(at, expected):
     np.testing.assert_allclose(
         project(np.float32([at]), np.float32([1]), ATOMS), expected, atol=1e-6
     )
@@ -39,7 +39,7 @@ def c51_in_float64(r_t, discount_t, probabilities, atoms):
     return mass
 
 
-def test_the_target_is_the_papers_algorithm_and_rlaxs():
+def test_the_target_equals_algorithm_1_and_rlax():
     rng = np.random.default_rng(0)
     atoms = np.linspace(-10, 10, 51)
     for _ in range(20):

@@ -49,7 +49,7 @@ def test_the_policy_looks_at_the_midpoints_and_the_loss_at_random_fractions(para
     assert not np.allclose(drawn.fraction, again.fraction)
 
 
-def test_a_quantile_follows_from_its_observation_and_its_fraction_alone(params):
+def test_a_quantile_depends_on_its_observation_and_fraction_alone(params):
     """Those of three observations that see the same fractions, in another order."""
     first = jax.device_get(at_random(params, SEEN, jax.random.key(1)))
     order = np.array([3, 0, 4, 2, 1])
@@ -79,7 +79,7 @@ def outputs(seed):
     return ValueOutputs(one(), one())
 
 
-def test_the_loss_is_rlaxs():
+def test_the_loss_equals_rlax():
     given = outputs(0)
     ours, priority = loss(given, np.int32(1), 0.5, 0.9)
     best = int(np.argmax(given.target_t.value.mean(axis=1)))

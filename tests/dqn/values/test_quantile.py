@@ -32,7 +32,7 @@ def test_quantile_loss_by_hand():
 
 
 @pytest.mark.parametrize("kappa", [0.0, 1.0])
-def test_quantile_loss_is_rlaxs(kappa):
+def test_quantile_loss_equals_rlax(kappa):
     rng = np.random.default_rng(1)
     quantiles, target = np.float32(rng.normal(size=(2, 16)) * 2)
     midpoints = (np.arange(16, dtype=np.float32) + np.float32(0.5)) / np.float32(16)
@@ -42,7 +42,7 @@ def test_quantile_loss_is_rlaxs(kappa):
     np.testing.assert_allclose(quantile_huber(quantiles, target, kappa), expected, rtol=1e-5)
 
 
-def test_the_slope_of_the_quantile_loss():
+def test_the_gradient_of_the_quantile_loss():
     rng = np.random.default_rng(2)
     quantiles, target = np.float32(rng.normal(size=(2, 8)))
     loss = jax.jit(lambda quantiles: quantile_huber(quantiles, target))

@@ -35,12 +35,12 @@ def test_errors_of_a_regression_grow_with_the_radius(regression):
         ({"part": "dev"}, "--part dev: there are train, validation, test"),
     ],
 )
-def test_bad_input_is_one_clear_line(folder, given, says):
+def test_bad_input_gives_a_one_line_error(folder, given, says):
     before = sorted(folder.rglob("*"))
     with pytest.raises(UserError, match=says):
         attack.main(attack.Arguments(str(folder), **given))
     assert sorted(folder.rglob("*")) == before
 
 
-def test_what_is_no_folder_of_mlps_is_refused(tmp_path, folder):
+def test_a_folder_that_is_not_of_mlps_is_refused(tmp_path, folder):
     check_refused(attack, tmp_path, folder)

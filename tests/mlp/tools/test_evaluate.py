@@ -78,12 +78,12 @@ def test_data_that_has_changed_is_refused(folder):
         ({"settings": "some"}, "--settings some: give all or best"),
     ],
 )
-def test_bad_input_is_one_clear_line(folder, given, says):
+def test_bad_input_gives_a_one_line_error(folder, given, says):
     before = sorted(folder.rglob("*"))
     with pytest.raises(UserError, match=says):
         evaluate.main(evaluate.Arguments(str(folder), **given))
     assert sorted(folder.rglob("*")) == before
 
 
-def test_what_is_no_folder_of_mlps_is_refused(tmp_path, folder):
+def test_a_folder_that_is_not_of_mlps_is_refused(tmp_path, folder):
     check_refused(evaluate, tmp_path, folder)

@@ -54,7 +54,7 @@ def test_a_page_that_cannot_be_written_is_named(make_sweep, tmp_path):
         printed(make_sweep(SCORES), out=tmp_path / "none" / "page.html")
 
 
-def test_what_is_no_run_folder_is_named(tmp_path):
+def test_a_path_that_is_no_run_folder_is_named_in_the_error(tmp_path):
     with pytest.raises(UserError, match="is no run folder"):
         printed(tmp_path)
 
