@@ -55,7 +55,7 @@ def test_an_ensemble_takes_the_mean_of_the_probabilities():
 
 
 @pytest.mark.parametrize("rule", ["sgd", "rms"])
-def test_what_learns_while_it_predicts_sees_nothing_ahead(params, rule):
+def test_dynamic_evaluation_uses_no_token_before_predicting_it(params, rule):
     """A step of 0 changes nothing; another changes what comes after the first window only; and a
     text that repeats itself is predicted better and better."""
     heldout = text(240)
@@ -76,7 +76,7 @@ def test_what_learns_while_it_predicts_sees_nothing_ahead(params, rule):
     assert moving.mean() < 0.8 * still.mean()
 
 
-def test_params_return_to_what_was_trained(params):
+def test_dynamic_evaluation_decays_params_to_the_trained_ones(params):
     """With a decay of 1, each window sees the step after the one before it and no other."""
     heldout = text(40)
     learn = jax.jit(
@@ -103,7 +103,7 @@ def test_params_return_to_what_was_trained(params):
         moved = jax.tree.map(lambda p0, g: p0 - np.float32(0.3) * np.asarray(g), params, grads)
 
 
-def test_the_size_of_gradients_over_a_text(params):
+def test_gradient_rms_over_one_window_is_the_gradients_size(params):
     """Of a text that is one window, the gradient's own."""
     train = np.arange(WINDOW + 1, dtype=np.int32)[:, None] % V
     heldout = Heldout(train, np.ones((WINDOW, 1), np.float32), 1)
@@ -129,7 +129,7 @@ def uncut(corpus):
 
 
 @pytest.mark.parametrize(("streams", "context"), [(1, 0), (3, 60), slow(16, 60)])
-def test_perplexity_does_not_depend_on_how_the_text_is_cut(corpus, uncut, streams, context):
+def test_perplexity_does_not_depend_on_the_number_of_streams(corpus, uncut, streams, context):
     """Once every token is predicted, from all before it or from enough of them."""
     setting = config(corpus, eval_streams=streams, eval_context=context)
     shared = make_problem(dataclasses.replace(setting, window=8)).shared

@@ -67,14 +67,14 @@ def gradient(function, coupled):
 
 @pytest.mark.parametrize("coupled", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_outputs_and_gradients_are_those_of_the_equations(coupled, masked):
+def test_outputs_and_gradients_equal_those_of_the_equations(coupled, masked):
     args = given(coupled, masked)
     ours, theirs = gradient(lstm, coupled)(*args), gradient(plain, coupled)(*args)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
-def test_what_is_not_differentiated_is_the_same():
+def test_the_lstm_without_gradient_gives_the_same_outputs():
     args = given(False, True)
     alone = jax.jit(lambda *args: lstm(False, *args))(*args)
     (_, beside), _ = gradient(lstm, False)(*args)
@@ -88,7 +88,7 @@ def test_the_gradient_matches_finite_differences():
     check_grads(scalar, args, order=1, modes=["rev"])
 
 
-def test_many_at_once_are_each_alone():
+def test_the_lstm_under_vmap_equals_single_calls():
     *args, _ = given(False, False)
     scale = np.array([0.5, 1.0, 2.0])
     args = jax.tree.map(lambda leaf: scale.reshape(3, *[1] * leaf.ndim) * leaf[None], args)
@@ -99,7 +99,7 @@ def test_many_at_once_are_each_alone():
             np.testing.assert_allclose(one[index], other, atol=1e-12)
 
 
-def test_a_window_cut_in_two_gives_the_same():
+def test_two_half_windows_equal_one_window():
     z, kernel, bias, carry, _ = given(False, False)
 
     @jax.jit
@@ -113,7 +113,7 @@ def test_a_window_cut_in_two_gives_the_same():
 
 
 @pytest.mark.parametrize("coupled", [False, True])
-def test_low_precision_multiplies_only(coupled):
+def test_bfloat16_is_used_for_products_only(coupled):
     """Outputs are of the products' type; what is added up, and gradients of params, float32."""
     *args, _ = jax.tree.map(lambda leaf: leaf.astype(np.float32), given(coupled, False))
     z, kernel, bias, carry = args

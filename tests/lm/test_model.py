@@ -37,7 +37,7 @@ def apply(model, params, token=TOKEN, noise=None):
 
 
 @pytest.mark.parametrize(("dtype", "atol"), [(np.float32, 1e-6), (np.float64, 1e-12)])
-def test_outputs_losses_and_gradients_are_pytorchs(dtype, atol):
+def test_outputs_losses_and_gradients_equal_pytorch(dtype, atol):
     """Over two windows, the second from the state after the first."""
     with jax.enable_x64(dtype == np.float64):
         params = from_torch(golden("state_dict", dtype))
@@ -69,7 +69,7 @@ def test_outputs_losses_and_gradients_are_pytorchs(dtype, atol):
         ({"tied": True}, {"projection"}),
     ],
 )
-def test_tied_weights_and_where_a_projection_stands(options, names):
+def test_tied_weights_need_a_projection_only_if_sizes_differ(options, names):
     model = LanguageModel(**{"symbols": 11, "embedding_size": 6, "hidden": (4, 5)} | options)
     params = jax.eval_shape(partial(initial, model))
     assert names == {"softmax", "projection"} & set(params)
@@ -80,7 +80,7 @@ def test_tied_weights_and_where_a_projection_stands(options, names):
     assert [carry.h.shape for carry in outputs.carries] == [(3, 4), (3, 5)]
 
 
-def test_params_begin_as_told():
+def test_params_are_initialized_as_configured():
     plain = initial(LanguageModel(11, 6, (400,)))
     scale = 400**-0.5
     for name in ("lstm_0_input", "lstm_0_recurrent", "lstm_0_bias", "softmax"):
@@ -121,7 +121,7 @@ EVERY = dict.fromkeys(Rates._fields, np.float32(0))
 
 @pytest.mark.parametrize("name", Rates._fields)
 @pytest.mark.parametrize("locked", [False, True])
-def test_a_rate_of_nothing_changes_nothing_and_another_does(params, name, locked):
+def test_dropout_at_rate_0_changes_nothing_and_other_rates_do(params, name, locked):
     model, still = MODEL.clone(locked=locked), apply(MODEL, params)
     chex.assert_trees_all_close(noisy(model, params, **EVERY).out, still.out, atol=1e-6)
     outputs = [noisy(model, params, seed, **EVERY | {name: 0.5}) for seed in (0, 0, 1)]
@@ -137,7 +137,7 @@ def test_a_rate_of_nothing_changes_nothing_and_another_does(params, name, locked
 
 @pytest.mark.parametrize("name", [slow(name) for name in Rates._fields])
 @pytest.mark.parametrize("locked", [False, True])
-def test_a_rate_may_be_there_alone(params, name, locked):
+def test_each_dropout_rate_may_be_used_alone(params, name, locked):
     """As all of them, the others 0. What is dropped differs: a rate that is off needs no key."""
     model, still = MODEL.clone(locked=locked), apply(MODEL, params)
     chex.assert_trees_all_close(noisy(model, params, **{name: 0.0}).out, still.out, atol=1e-6)
@@ -171,7 +171,7 @@ def test_a_dropped_symbol_is_dropped_wherever_it_stands(params):
     assert {stands[0] for stands in found.values()} == {True, False}
 
 
-def test_low_precision_is_near_and_params_stay_float32(params):
+def test_bfloat16_outputs_are_near_and_params_stay_float32(params):
     low = MODEL.clone(dtype=jnp.bfloat16)
     begun = jax.eval_shape(partial(initial, low))
     assert {leaf.dtype for leaf in jax.tree.leaves(begun)} == {jnp.dtype(jnp.float32)}

@@ -100,12 +100,12 @@ def four_epochs(corpus):
     return tried.problem, contract.run(tried, steps)
 
 
-def test_a_plateau_lowers_the_rate_of_each_run_for_itself(four_epochs):
+def test_each_run_has_its_own_plateau_schedule(four_epochs):
     scale = four_epochs[1].states.plateau.scale.reshape(2, contract.SEEDS)
     np.testing.assert_allclose(scale, [[1], [0.9**2]] * np.ones(contract.SEEDS))
 
 
-def test_a_trigger_begins_the_average_of_each_run_for_itself(four_epochs):
+def test_each_run_starts_averaging_by_its_own_trigger(four_epochs):
     states = four_epochs[1].states
     assert states.trigger.lowest.shape == (2 * contract.SEEDS, MEMORY)
     begun = states.trigger.begun.reshape(2, contract.SEEDS)
@@ -117,7 +117,7 @@ def test_a_trigger_begins_the_average_of_each_run_for_itself(four_epochs):
     assert (apart[1] > 1e-3).all()
 
 
-def test_the_average_is_evaluated(corpus, four_epochs):
+def test_averaged_params_are_evaluated(corpus, four_epochs):
     problem, swept = four_epochs
     average = jax.tree.map(lambda leaf: leaf[-1], swept.states.params)
     model = make_model(config(corpus, "everything"), problem.shared.symbols)
@@ -129,7 +129,7 @@ def test_the_average_is_evaluated(corpus, four_epochs):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["patience", "trigger_after"])
-def test_validation_steers_where_it_steers_one_thing_only(corpus, name):
+def test_plateau_and_trigger_work_alone(corpus, name):
     changes = {"patience": {"schedule": "plateau"}, "trigger_after": {"averaging": "asgd"}}[name]
     setting = config(corpus, batch_size=100, window=20, epochs=6, **changes)
     problem = make_problem(setting)
@@ -144,7 +144,7 @@ def test_validation_steers_where_it_steers_one_thing_only(corpus, name):
         assert states.trigger.begun.tolist() == [False, True]
 
 
-def test_scores_are_what_they_are_called(corpus):
+def test_loss_perplexity_and_bits_agree(corpus):
     problem = case(corpus, "everything").problem
     metrics = contract.run(case(corpus, "everything"), contract.CHUNK).metrics
     metrics = metrics[metrics["run"] == 0].iloc[-1]

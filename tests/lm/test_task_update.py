@@ -13,7 +13,7 @@ from tests.contract import slow
 from tests.lm.cases import NOISY, case, config, first_state, small, train, whole_nll
 
 
-def test_windows_follow_each_other_with_the_state_and_begin_anew_with_an_epoch(corpus):
+def test_windows_carry_the_state_which_each_epoch_resets(corpus):
     """With a learning rate of 0, the loss of an epoch is that of one long window."""
     setting = small(corpus)
     problem = make_problem(setting)
@@ -69,7 +69,7 @@ def gradients(corpus):
     return gradient_of_a_window(config(corpus, off=())), gradient_of_a_window(config(corpus))
 
 
-def test_what_is_off_is_not_read_and_changes_nothing_at_0(corpus, beginning, gradients):
+def test_a_hyperparameter_that_is_off_equals_one_at_0(corpus, beginning, gradients):
     """The same loss and gradient whether a rate is 0 or off; and a sweep over what is off is
     refused."""
     on, off = (grad(HParams(), beginning.params, beginning.carries) for grad in gradients)
@@ -79,7 +79,7 @@ def test_what_is_off_is_not_read_and_changes_nothing_at_0(corpus, beginning, gra
         contract.run(case(corpus)._replace(axes={"layer_dropout": [0.0, 0.5]}), 1, seeds=[0])
 
 
-def test_a_loss_over_time_has_a_gradient_larger_by_the_window(corpus, beginning, gradients):
+def test_summing_the_loss_over_time_scales_the_gradient_by_the_window(corpus, beginning, gradients):
     _, over_tokens = gradients
     over_time = gradient_of_a_window(config(corpus, loss_over="time"))
     grads = [
@@ -89,7 +89,7 @@ def test_a_loss_over_time_has_a_gradient_larger_by_the_window(corpus, beginning,
         np.testing.assert_allclose(time, 5 * tokens, rtol=1e-5, atol=1e-7)
 
 
-def test_a_penalty_on_params_pulls_each_towards_0(beginning, gradients):
+def test_an_l2_penalty_pulls_params_towards_0(beginning, gradients):
     grad, _ = gradients
     without, penalized = (
         grad(HParams(l2_penalty=penalty), beginning.params, beginning.carries)[1]
@@ -101,7 +101,7 @@ def test_a_penalty_on_params_pulls_each_towards_0(beginning, gradients):
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_embeddings_begin_with_the_vectors_and_may_stay_them(corpus, tmp_path, frozen):
+def test_embeddings_start_from_given_vectors_and_may_be_frozen(corpus, tmp_path, frozen):
     path = tmp_path / "vectors.txt"
     path.write_text("cat 1 2 3 4 5 6\nunseen 6 5 4 3 2 1\nthe 2 2 2 2 2 2\n")
     setting = config(corpus, level="word", glove=str(path), frozen=frozen, hidden=(4,))

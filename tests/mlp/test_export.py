@@ -140,7 +140,7 @@ def test_a_table_is_encoded_as_in_training(table, call):
 @pytest.mark.parametrize(
     "table", ["min-category-1", slow("min-category-2")], indirect=True, ids=lambda name: name
 )
-def test_a_person_calls_it_where_the_package_is_not(table, call):
+def test_the_script_runs_without_the_package(table, call):
     """In a process that cannot import it, and from another folder."""
     folder, *_ = table
     script, given = str(folder / "export" / "predict.py"), str(folder / "table.csv")
@@ -158,7 +158,7 @@ def test_a_person_calls_it_where_the_package_is_not(table, call):
     )
 
 
-def test_what_the_net_does_not_know_is_told(table, call, tmp_path):
+def test_cells_that_training_did_not_cover_are_reported(table, call, tmp_path):
     folder, config, *_ = table
     frame = pd.read_csv(folder / "table.csv")
     frame.loc[5, "city"] = "Rome"

@@ -56,7 +56,7 @@ def close(given, expected):
     [*(((5, 3, 7), name) for name in BY_HAND), ((), "relu"), ((5,), "tanh"),
      *(slow(hidden, name) for hidden in ((), (5,)) for name in BY_HAND)],
 )  # fmt: skip
-def test_it_is_f_of_wx_plus_b_layer_by_layer(hidden, activation):
+def test_the_net_applies_f_of_wx_plus_b_in_every_layer(hidden, activation):
     model = MLP(hidden, 2, activation)
     params = some_params(model)
     h = X
@@ -77,7 +77,7 @@ def test_layer_norm_normalizes_each_row_before_the_activation():
     close(outputs(model, params), dense(params, 2, h))
 
 
-def test_a_layer_as_wide_as_what_it_reads_adds_to_it():
+def test_residual_layers_add_their_input_where_widths_agree():
     """The first and the third; the second is wider and the last one is no hidden layer."""
     model = MLP((4, 6, 6), 6, "tanh", residual=True)
     params = some_params(model)
@@ -89,7 +89,7 @@ def test_a_layer_as_wide_as_what_it_reads_adds_to_it():
 
 
 @pytest.mark.parametrize("image", [(6, 8, 2), (5, 7, 1)])
-def test_convolutions_are_xlas_and_the_largest_of_every_2x2_pixels(image):
+def test_convolutions_equal_xla_and_are_max_pooled(image):
     x = normal(3, np.prod(image))
     model = MLP((5,), 2, "silu", channels=(4, 3), image=image)
     params = some_params(model, x)
@@ -130,7 +130,7 @@ def test_layer_norm_of_convolutions_is_over_the_channels_of_a_pixel():
     )
 
 
-def test_of_an_odd_side_the_last_pixels_are_left_out():
+def test_pooling_leaves_out_the_last_pixels_of_an_odd_side():
     x = np.arange(2 * 5 * 3 * 2.0, dtype=np.float32).reshape(2, 5, 3, 2)
     pooled = np.asarray(jax.jit(pool)(np.concatenate([x, -x])))
     chex.assert_shape(pooled, (4, 2, 1, 2))
@@ -154,7 +154,7 @@ def test_dropout_at_rate_0_changes_nothing():
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.8])
-def test_a_unit_is_dropped_at_the_rate_or_grows_so_that_its_mean_stays(rate):
+def test_dropout_drops_units_at_the_rate_and_scales_the_others(rate):
     """Each unit of each row by itself."""
     model = MLP((200,), 200, "identity")
     params = some_params(model)
@@ -239,7 +239,7 @@ def test_every_parameter_of_every_structure_has_a_gradient(structure):
 
 
 @pytest.mark.parametrize(("activation", "gain"), [("relu", 2.0), ("tanh", 1.0)])
-def test_kernels_start_with_the_variance_of_their_papers(activation, gain):
+def test_initial_kernels_have_the_published_variance(activation, gain):
     model = MLP((2000,), 1, activation)
     kernel = jax.jit(model.init)(jax.random.key(1), X)["params"]["Dense_0"]["kernel"]
     np.testing.assert_allclose(np.var(kernel), gain / 4, rtol=0.05)

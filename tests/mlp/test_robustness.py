@@ -44,7 +44,7 @@ def worse(shared, scores):
     return np.asarray(scores) if shared.classes else -np.asarray(scores)
 
 
-def test_a_radius_of_nothing_changes_nothing(attacked):
+def test_radius_0_gives_the_scores_without_attack(attacked):
     shared, scores, predicted = attacked
     if shared.classes:
         expected = np.mean(predicted.argmax(axis=1) == shared.test.y)
@@ -62,7 +62,7 @@ def test_pgd_is_never_weaker_than_fgsm_and_grows_with_the_radius(attacked):
     assert worse(shared, pgd)[-1] < worse(shared, pgd)[0] - 0.2
 
 
-def test_a_sure_net_is_not_taken_for_a_robust_one():
+def test_vanishing_loss_gradients_are_not_mistaken_for_robustness():
     """With logits so large that the loss has no gradient left in float32, FGSM finds nothing; PGD
     along the margin does."""
     _, params, call = attack_on("wine")

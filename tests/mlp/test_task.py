@@ -92,7 +92,7 @@ def test_no_key_is_used_twice(variant):
     contract.check_keys_are_used_once(case(variant))
 
 
-def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
+def test_each_epoch_has_every_example_once_in_a_new_order():
     config = dataclasses.replace(CONFIG, batch_size=5)
     order, epochs = np.zeros(ORDER, np.uint32), []
     step = jax.jit(lambda order, key, t: next_rows(config, 20, order, key, t))
@@ -104,7 +104,7 @@ def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
     assert first != second != third != first
 
 
-def test_a_batch_is_rows_and_their_targets():
+def test_a_batch_pairs_rows_with_their_targets():
     shared, rows = case().problem.shared, np.int32([3, 0, 99])
     config = dataclasses.replace(CONFIG, off=OFF)
     noise = np.zeros(2, np.uint32)
@@ -114,7 +114,7 @@ def test_a_batch_is_rows_and_their_targets():
 
 
 @pytest.mark.parametrize("data", ["wine", "diabetes"])
-def test_a_rows_noise_follows_it_from_batch_to_batch(data):
+def test_a_row_keeps_its_noise_across_batches(data):
     config = Config(data=data)
     shared, hparams = make_problem(config).shared, HParams(label_noise=0.5)
     batch = jax.jit(lambda rows: next_batch(config, shared, hparams, NOISE, rows))
@@ -125,7 +125,7 @@ def test_a_rows_noise_follows_it_from_batch_to_batch(data):
         np.testing.assert_array_equal(leaf, np.asarray(expected)[rows])
 
 
-def test_two_seeds_see_the_data_in_two_orders():
+def test_two_seeds_have_different_orders_of_the_data():
     problem = case().problem
 
     @jax.jit
@@ -196,7 +196,7 @@ def test_it_learns_other_data_on_all_devices(data, metric, least):
 
 
 @pytest.mark.slow
-def test_training_on_attacks_makes_a_net_harder_to_fool():
+def test_adversarial_training_makes_a_net_more_robust():
     """At radius 0 it is plain training."""
     config = Config(hidden=(32,), loss="cross_entropy", adversarial_steps=1, off=OFF)
     problem = make_problem(config)
@@ -220,7 +220,7 @@ def test_training_on_attacks_makes_a_net_harder_to_fool():
     assert trained[1] > plain[1] + 0.25
 
 
-def test_an_evaluation_is_without_dropout_noise_attacks_and_weights():
+def test_evaluation_ignores_dropout_noise_attacks_and_class_weights():
     rich, plain = case("rich").problem, case("rich", class_weights="none").problem
     state = some_state(plain.task, plain.shared)
     loud = HParams(dropout=0.9, label_noise=1.0, adversarial_radius=9.0)
@@ -264,14 +264,14 @@ def _evaluate(task):
          "--class-weights balanced: diabetes is a regression problem"),
     ],
 )  # fmt: skip
-def test_a_config_that_does_not_fit_its_data_is_one_clear_line(changes, says):
+def test_a_config_that_does_not_fit_its_data_gives_a_one_line_error(changes, says):
     with pytest.raises(UserError, match=says):
         make_problem(dataclasses.replace(CONFIG, **changes))
 
 
 @pytest.mark.parametrize(("data", "outputs"), [("digits", 10), ("iris", 3), ("breast_cancer", 1),
                                                ("diabetes", 1)])  # fmt: skip
-def test_the_net_is_the_one_that_is_asked_for(data, outputs):
+def test_the_net_has_the_configured_structure(data, outputs):
     channels = (4,) if data == "digits" else ()
     asked = {"hidden": (7, 7), "activation": "gelu", "layer_norm": True, "residual": True}
     config = Config(data=data, channels=channels, **asked)
@@ -280,7 +280,7 @@ def test_the_net_is_the_one_that_is_asked_for(data, outputs):
     assert make_model(config, load(DataChoice(data))[0]) == expected
 
 
-def test_images_are_halved_down_to_a_pixel():
+def test_pooling_may_halve_images_down_to_one_pixel():
     problem = make_problem(Config(hidden=(), channels=(2, 3, 5)))
     params = jax.eval_shape(problem.task.init, problem.shared, HParams(), jax.random.key(0)).params
     assert params["Dense_0"]["kernel"].shape == (5, 10)

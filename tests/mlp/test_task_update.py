@@ -58,7 +58,7 @@ def test_the_network_computes_what_pytorch_computes():
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_the_articles_net_learns_as_in_pytorch(optimizer):
+def test_updates_of_sgd_and_adam_equal_pytorch(optimizer):
     """Loss, and through one plain SGD step the gradient; then five updates of either optimizer."""
     _, config, shared, hparams, params = golden_case()
     config = dataclasses.replace(config, optimizer=optimizer, loss="squared_error", batch_size=16)
@@ -75,7 +75,7 @@ def test_the_articles_net_learns_as_in_pytorch(optimizer):
     chex.assert_trees_all_close(state.params, expected, atol=2e-6, rtol=1e-5)
 
 
-def test_the_articles_gradient_is_pytorchs():
+def test_the_gradient_equals_pytorch():
     _, config, shared, hparams, params = golden_case()
     config = dataclasses.replace(config, optimizer="sgd", loss="squared_error", batch_size=16)
     hparams = hparams.replace(weight_decay=0.0, momentum=0.0, learning_rate=1.0)
@@ -157,7 +157,7 @@ def test_a_linear_net_is_trained_on_the_worst_corner_of_the_box():
 
 
 @pytest.mark.parametrize("data", ["wine", "diabetes"])
-def test_noise_is_what_a_run_learns_from(data):
+def test_updates_use_the_noisy_targets(data):
     """All labels wrong, or numbers a whole deviation off."""
     config = Config(data=data, hidden=())
     loud, quiet = HParams(label_noise=1.0), HParams()
@@ -176,7 +176,7 @@ def test_noise_is_what_a_run_learns_from(data):
         np.testing.assert_allclose(loss - right, 1, atol=0.5)
 
 
-def test_what_is_off_is_what_is_zero():
+def test_a_hyperparameter_that_is_off_equals_one_at_0():
     def learnt(off):
         return step_on_every_row(dataclasses.replace(CONFIG, off=off), HParams())[2]
 
@@ -185,14 +185,14 @@ def test_what_is_off_is_what_is_zero():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OFF)
-def test_what_is_off_alone_is_what_is_zero(name):
+def test_each_hyperparameter_that_is_off_alone_equals_one_at_0(name):
     def learnt(off):
         return step_on_every_row(dataclasses.replace(CONFIG, off=off), HParams())[2]
 
     chex.assert_trees_all_close(learnt((name,)), learnt(()), atol=1e-6)
 
 
-def test_a_rows_input_gradient_is_its_own():
+def test_the_input_gradient_of_a_row_ignores_other_rows():
     config = dataclasses.replace(CONFIG, loss="cross_entropy")
     shared = case().problem.shared
     x, y = shared.test

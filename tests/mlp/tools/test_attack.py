@@ -9,7 +9,7 @@ from research.mlp.tools import attack
 from tests.mlp.tools.conftest import check_refused
 
 
-def test_attacks_are_told_for_every_run_and_radius(folder, capsys):
+def test_scores_under_attack_are_written_for_every_run_and_radius(folder, capsys):
     given = attack.Arguments(str(folder), radius=(1.0, 0.2), steps=3)
     table = pd.read_parquet(attack.main(given))
     text = capsys.readouterr().out

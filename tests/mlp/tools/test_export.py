@@ -51,7 +51,7 @@ def test_a_regression_is_exported(regression):
         ('words = {"", ', 'words = {"", "13.2", '),
     ],
 )
-def test_an_export_that_does_not_read_the_table_as_training_does_is_not_written(
+def test_an_export_whose_predictions_differ_is_not_written(
     folder, monkeypatch, tmp_path, right, wrong
 ):
     text = export.SCRIPT.read_text()

@@ -49,7 +49,7 @@ def test_the_roc_of_the_run_with_the_median_area_is_drawn(tmp_path, axes_of):
     assert legend_of(axes)[:3] == NAMES
 
 
-def test_of_two_classes_the_second_is_drawn(tmp_path, axes_of):
+def test_binary_curves_are_of_the_second_class(tmp_path, axes_of):
     y, p = (Y > 0).astype(int), np.stack([P[:, :, 0], 1 - P[:, :, 0]], axis=2)
     (axes,) = axes_of(plots.draw_precision_recall, tmp_path, y, p, ["no", "yes"])
     assert legend_of(axes) == ["95% of 5 runs", "run of median average precision, yes"]
@@ -57,12 +57,12 @@ def test_of_two_classes_the_second_is_drawn(tmp_path, axes_of):
     np.testing.assert_allclose(precision[-1], y.mean(), atol=0.15)  # at full recall
 
 
-def test_where_there_is_one_class_the_figure_says_so(tmp_path, axes_of):
+def test_a_figure_of_a_single_class_says_so(tmp_path, axes_of):
     (axes,) = axes_of(plots.draw_roc, tmp_path, np.zeros(90, int), P[:, :, :2], ["a", "b"])
     assert "all of one class" in axes.get_title()
 
 
-def test_the_confusion_matrix_counts_the_middle_run_and_tells_the_spread(tmp_path, axes_of):
+def test_the_confusion_matrix_shows_the_median_run_and_the_spread(tmp_path, axes_of):
     (axes,) = axes_of(plots.draw_confusion, tmp_path, Y, P, NAMES)
     texts = {t.get_position(): t.get_text().split("\n") for t in axes.texts}
     predicted = P.argmax(axis=2)
@@ -113,7 +113,7 @@ def test_a_constant_classifier_has_the_precision_of_chance():
 
 @pytest.mark.parametrize("levels", [2, 5, 1000])
 @pytest.mark.parametrize("positives", [1, 8, 40])
-def test_average_precision_is_that_of_scikit_learn_with_ties(levels, positives):
+def test_average_precision_with_ties_equals_scikit_learn(levels, positives):
     """20 or 40 recalls are points of the grid, so that the area of the steps is exact, too."""
     rng = np.random.default_rng(levels)
     y = (np.arange(160) < positives).astype(int)
@@ -125,7 +125,7 @@ def test_average_precision_is_that_of_scikit_learn_with_ties(levels, positives):
     assert area(found) == pytest.approx(expected)
 
 
-def test_the_areas_are_those_that_evaluation_prints():
+def test_areas_in_figures_equal_those_of_evaluate():
     """Of the mean of the classes, of the run in the middle."""
     for curve, score in ((ROC, roc_auc_score), (PRECISION_RECALL, average_precision_score)):
         found = class_curves(curve, Y, P, NAMES)
