@@ -35,7 +35,7 @@ def allowed(request):
     os.umask(before)
 
 
-def test_others_may_read_it_as_far_as_the_umask_allows(tmp_path, allowed):
+def test_file_permissions_follow_the_umask(tmp_path, allowed):
     write_bytes(tmp_path / "a", b"")
     with new_folder(tmp_path / "new" / "b") as staging:
         write_bytes(staging / "c", b"")
@@ -57,7 +57,7 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
         pass
 
 
-def test_of_a_folder_that_fails_nothing_is_left(tmp_path):
+def test_a_failed_folder_leaves_nothing_behind(tmp_path):
     def fail():
         with new_folder(tmp_path / "a" / "b" / "c") as staging:
             write_bytes(staging / "file", b"")
@@ -68,7 +68,7 @@ def test_of_a_folder_that_fails_nothing_is_left(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_somebody_made_meanwhile_is_not_overwritten(tmp_path):
+def test_a_folder_created_meanwhile_is_not_overwritten(tmp_path):
     def come_second():
         with new_folder(tmp_path / "a" / "b"):
             (tmp_path / "a" / "b").mkdir()

@@ -84,7 +84,7 @@ def test_experiments_holds_recipes_only():
     assert here == {*RECIPES, "README.md", "results"}
 
 
-def test_what_is_for_all_needs_nobody():
+def test_shared_modules_import_no_folder():
     """But for `python -m research`, which is the command line."""
     for path in {*RESEARCH.glob("*.py")} - {RESEARCH / "__main__.py"}:
         found = folders_of(imported(path))
@@ -129,7 +129,7 @@ def definitions():
                 yield path, node
 
 
-def test_no_two_classes_have_one_name():
+def test_class_names_are_unique():
     places = {}
     for path, node in definitions():
         if isinstance(node, ast.ClassDef) and node.name not in OF_EACH_WORKLOAD | OF_EACH_TOOL:
@@ -137,7 +137,7 @@ def test_no_two_classes_have_one_name():
     assert not {name: files for name, files in places.items() if len(files) > 1}
 
 
-def test_all_that_is_public_says_what_it_is():
+def test_everything_public_has_a_docstring():
     """A method that another class has under the same name may leave it to that one."""
     methods = [
         (f"{path.name}: {node.name}.{method.name}", method)

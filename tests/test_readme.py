@@ -26,7 +26,7 @@ SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
 
 
 @pytest.mark.parametrize("name", CODE)
-def test_its_python_runs(name, tmp_path, monkeypatch, capsys):
+def test_python_code_in_guides_runs(name, tmp_path, monkeypatch, capsys):
     """For fewer steps than it shows."""
     code = CODE[name].replace("300", "20")
     monkeypatch.chdir(tmp_path)
@@ -43,14 +43,14 @@ def test_the_readme_is_short_and_begins_with_what_to_type():
         assert any(line.startswith(command) for line in lines[:20])
 
 
-def test_the_first_sweep_and_a_new_task_are_as_short_as_it_says():
+def test_the_example_sweep_and_task_are_short():
     assert len(SWEEP.strip().splitlines()) <= 10
     lines = [line for line in WORKLOAD.splitlines() if line.strip()]
     assert len(lines) < 40
 
 
 @pytest.mark.parametrize("path", GUIDES)
-def test_the_files_it_names_exist(path):
+def test_files_named_in_guides_exist(path):
     """A file that stands indented is one of the folder above it."""
     folder = ROOT
     for indent, name in re.findall(r"^( {2})?(\S+/\S*|\w+\.py) {2,}\S", GUIDES[path], re.MULTILINE):
@@ -67,13 +67,13 @@ def test_every_folder_of_research_has_a_line():
 
 
 @pytest.mark.parametrize("path", GUIDES)
-def test_its_links_lead_somewhere(path):
+def test_links_in_guides_resolve(path):
     for target in re.findall(r"\]\(([^)#]+)\)", GUIDES[path]):
         assert (ROOT / path).parent.joinpath(target).exists(), target
 
 
 @pytest.mark.parametrize("path", GUIDES)
-def test_every_command_it_shows_starts_a_script_that_exists(path):
+def test_commands_in_guides_name_existing_scripts(path):
     for script, file in re.findall(
         r"^(?:\| `)?scripts/(\w+)(?: (\w+/\S+\.py))?", GUIDES[path], re.MULTILINE
     ):

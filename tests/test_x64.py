@@ -169,7 +169,7 @@ def test_an_mlp_learns_the_same_from_the_same_rows(corpus):
 
 
 @pytest.mark.slow
-def test_an_agent_acts_alike(corpus):
+def test_an_agent_acts_the_same(corpus):
     """Its first steps, which are in the replay, are random."""
 
     def act():

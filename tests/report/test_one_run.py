@@ -37,6 +37,6 @@ def test_a_chosen_run_is_found(make_run):
 
 
 @pytest.mark.parametrize("number", [7, 8, -1])
-def test_a_run_that_is_not_there_or_diverged_is_refused(make_run, number):
+def test_a_missing_or_diverged_run_is_refused(make_run, number):
     with pytest.raises(UserError, match=f"--run {number}: .*its runs are 0 to 7"):
         one_run(read_run_folder(make_run(**GIVEN)), number)

@@ -24,7 +24,7 @@ def made(effect, seeds=50, spread=1.0):
     return [pd.Series(effect(setting) + rng.normal(0, spread, seeds)) for setting in GRID]
 
 
-def test_the_field_that_acts_is_told_from_the_one_that_does_not():
+def test_an_effective_field_is_told_from_an_irrelevant_one():
     (first, second), everything = sensitivities(GRID, made(lambda one: 3 * one["rate"]), True)
     assert (first.name, second.name) == ("rate", "width")
     assert first.share > 0.8
@@ -32,7 +32,7 @@ def test_the_field_that_acts_is_told_from_the_one_that_does_not():
     assert everything == pytest.approx(first.share, abs=0.02)
 
 
-def test_what_two_fields_do_together_is_in_neither_alone():
+def test_an_interaction_belongs_to_neither_field_alone():
     """The rate helps wide nets and harms narrow ones."""
     scores = made(lambda one: 3 * (one["rate"] - 2) * (1 if one["width"] > 8 else -1))
     fields, everything = sensitivities(GRID, scores, True)
@@ -40,13 +40,13 @@ def test_what_two_fields_do_together_is_in_neither_alone():
     assert sum(field.share for field in fields) < 0.1
 
 
-def test_seeds_alone_explain_nothing():
+def test_noise_over_seeds_explains_nothing():
     fields, everything = sensitivities(GRID, made(lambda one: 0), True)
     assert everything < 0.03
     assert all(field.share < 0.02 for field in fields)
 
 
-def test_chance_is_taken_off():
+def test_explained_share_is_corrected_for_chance():
     """Ten groups of two explain half of the variance of noise, before."""
     rng, groups = np.random.default_rng(0), np.repeat(np.arange(10), 2)
     shares = [explained_share(groups, rng.normal(size=20)) for _ in range(100)]
@@ -69,7 +69,7 @@ def test_levels_are_resampled_within_settings():
     assert level.iqm.high - level.iqm.low < 5
 
 
-def test_many_drawn_values_are_put_into_bins_of_the_same_size():
+def test_many_sampled_values_are_put_into_equal_bins():
     values = np.geomspace(1e-4, 1e-1, 40).tolist()
     groups, names = levels_of(values)
     assert np.bincount(groups).tolist() == [10] * 4
@@ -83,11 +83,11 @@ def test_words_keep_the_order_in_which_they_were_given():
     assert names == ["wide", "narrow"]
 
 
-def test_a_lone_setting_says_nothing():
+def test_a_single_setting_has_no_sensitivities():
     assert sensitivities([{"rate": 1}], [pd.Series([1.0, 2.0])], True) == ([], 0.0)
 
 
-def test_settings_explain_no_less_than_their_fields(monkeypatch):
+def test_settings_explain_at_least_as_much_as_their_fields(monkeypatch):
     """Each share is less what chance would explain, so that together they could seem to explain
     less; of many sweeps of noise and one effect, some did."""
     monkeypatch.setattr(sensitivity, "iqm_interval", lambda *runs: None)  # slow, and not needed
@@ -102,13 +102,13 @@ def test_settings_explain_no_less_than_their_fields(monkeypatch):
 
 
 @pytest.mark.parametrize("shares", [(0.335, 0.335, 0.33), (0.004, 0.004, 0.004), (1.0, 0, 0)])
-def test_percentages_add_up(shares):
+def test_shares_in_percent_sum_to_100(shares):
     found = in_percent([Sensitivity("x", share, []) for share in shares], sum(shares))
     assert found.interaction is not None
     assert sum(found.each) + found.interaction + found.seeds == 100
 
 
-def test_fields_that_overlap_are_not_added_up():
+def test_shares_of_overlapping_fields_are_not_summed():
     """Both fields name the same settings: each explains all of it."""
     values = [{"a": place, "b": -place} for place in range(4)]
     scores = [pd.Series(np.arange(5.0) / 100 + place) for place in range(4)]

@@ -13,12 +13,12 @@ from research.report.table import (
 )
 
 
-def test_groups_of_different_goals_share_none():
+def test_groups_with_different_goals_have_no_common_goal():
     assert common_goal({"groups": [{"goal": 1.0}, {"goal": 2.0}]}) is None
     assert common_goal({"groups": [{"goal": 1.0}, {"goal": 1.0}]}) == 1.0
 
 
-def test_a_key_metric_without_a_test_part_stands_alone(make_run):
+def test_a_key_metric_without_a_test_part_has_one_column(make_run):
     run = read_run_folder(make_run(key_metric="loss"))
     assert headline_metrics(run) == ["loss"]
     run.manifest["key_metric"] = "validation_score"

@@ -114,7 +114,7 @@ def asked(browser):
     return [one for one in addresses if not one.startswith(("data:", "blob:", "chrome:", "about:"))]
 
 
-def test_it_is_drawn_without_an_error_and_asks_for_nothing(browser, grid, tmp_path):
+def test_the_page_draws_without_errors_and_requests_nothing(browser, grid, tmp_path):
     page = show_summary(browser, grid, tmp_path)
     for chart in ("curves", "dots", "profile", "levels-0", "heat-0", "parallel-0"):
         assert plot(browser, chart).find_elements(By.CSS_SELECTOR, "svg.main-svg")
@@ -123,7 +123,7 @@ def test_it_is_drawn_without_an_error_and_asks_for_nothing(browser, grid, tmp_pa
     assert page.stat().st_size < 10e6
 
 
-def test_its_policy_lets_no_other_script_run_and_nothing_be_fetched(browser, grid, tmp_path):
+def test_the_content_security_policy_blocks_other_scripts_and_requests(browser, grid, tmp_path):
     show_summary(browser, grid, tmp_path)
     browser.execute_script(
         "const s = document.createElement('script'); s.textContent = 'window.bad = 1';"
@@ -152,7 +152,7 @@ def test_the_legend_switches_a_setting_off_and_on(browser, grid, tmp_path):
     until(lambda: shown_lines(browser) == before, "the curve does not come back")
 
 
-def test_the_hover_shows_the_number_that_is_in_the_metrics_file(browser, make_sweep, tmp_path):
+def test_hovering_shows_the_value_in_the_metrics(browser, make_sweep, tmp_path):
     """Of a single seed: the very number. The mouse is moved there as a person would."""
     made = np.random.default_rng(0).normal(size=(2, 1, 9))
     run = read_run_folder(make_sweep(made))
@@ -167,7 +167,7 @@ def test_the_hover_shows_the_number_that_is_in_the_metrics_file(browser, make_sw
 
 
 @pytest.mark.slow
-def test_the_hover_of_several_seeds_is_their_interquartile_mean(browser, grid, tmp_path):
+def test_hovering_shows_the_interquartile_mean_of_several_seeds(browser, grid, tmp_path):
     show_summary(browser, grid, tmp_path)
     move_to_step(browser, "curves", 5)
     line = grid.lines[0]
@@ -188,7 +188,7 @@ def move_to_step(browser, chart, step):
     ActionChains(browser).move_to_element_with_offset(element, *map(int, offset)).perform()
 
 
-def test_names_from_a_folder_stay_text(browser, make_sweep, tmp_path):
+def test_names_from_a_run_folder_are_never_markup(browser, make_sweep, tmp_path):
     made = np.random.default_rng(0).normal(size=(2, 4, 6))
     axes = {"data": [HOSTILE, "<b>bold</b>"]}
     run = read_run_folder(make_sweep(made, "<script>document.title=1<script>", axes=axes))
@@ -209,7 +209,7 @@ def test_names_from_a_folder_stay_text(browser, make_sweep, tmp_path):
 
 
 @pytest.mark.slow
-def test_keys_go_along_a_curve_and_say_its_numbers(browser, grid, tmp_path):
+def test_arrow_keys_move_along_a_curve_and_show_its_values(browser, grid, tmp_path):
     show_summary(browser, grid, tmp_path)
     element = plot(browser, "curves")
     element.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
@@ -239,7 +239,7 @@ def choose(figure, place, value):
 
 
 @pytest.mark.slow
-def test_it_fits_a_phone_and_takes_dark_colours(browser, grid, tmp_path):
+def test_the_page_fits_a_phone_and_follows_the_dark_theme(browser, grid, tmp_path):
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
@@ -259,7 +259,7 @@ def test_it_fits_a_phone_and_takes_dark_colours(browser, grid, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_live_page_shows_what_is_new_and_keeps_what_was_chosen(browser, make_sweep):
+def test_a_live_page_shows_new_steps_and_keeps_the_users_choices(browser, make_sweep):
     made = np.random.default_rng(0).normal(size=(2, 4, 6))
     path = make_sweep(made, status="running")
     with serving(LivePage([path]), 0) as address:

@@ -32,7 +32,7 @@ def test_it_writes_the_page_into_the_first_folder_and_prints_the_table(make_swee
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
-def test_the_table_fits_the_terminal_and_says_what_the_page_says(make_sweep, width):
+def test_the_table_fits_the_terminal_and_agrees_with_the_page(make_sweep, width):
     page, text = printed(make_sweep(SCORES), width=width)
     intervals = re.findall(r"[-\d.e]+ \[[-\d.e]+, [-\d.e]+\]", text)
     assert len(intervals) >= 9  # IQM, median, mean and test of two settings; and one against best
