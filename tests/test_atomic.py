@@ -1,4 +1,4 @@
-"""Whole or not at all."""
+"""Tests of atomic writes."""
 
 import os
 
@@ -29,7 +29,7 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
 
 @pytest.fixture(params=[0o022, 0o027, 0o002])
 def allowed(request):
-    """What a umask leaves, while it is set."""
+    """The permissions that a umask leaves, while it is set."""
     before = os.umask(request.param)
     yield 0o777 & ~request.param
     os.umask(before)
@@ -44,7 +44,7 @@ def test_file_permissions_follow_the_umask(tmp_path, allowed):
 
 
 def test_the_umask_is_not_touched(tmp_path, monkeypatch):
-    """Not even for a moment: files of other threads would be open to all."""
+    """Changing it even for a moment would open files of other threads to everyone."""
     monkeypatch.setattr(os, "umask", None)
     write_bytes(tmp_path / "a", b"")
     with new_folder(tmp_path / "b"):

@@ -1,4 +1,4 @@
-"""What a terminal shows; and that all text goes out through the one place."""
+"""Tests of printing, and that all printing goes through the console module."""
 
 import ast
 import io
@@ -73,7 +73,7 @@ OWNERS = {"figures", "jnp", "np"}  # modules with functions of these names
 
 
 def bypasses(source):
-    """What puts text out by itself: (line, what)."""
+    """Calls that print directly: (line, name)."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module in RICH:
             yield node.lineno, f"from {node.module}"

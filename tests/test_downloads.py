@@ -1,4 +1,4 @@
-"""What is downloaded, in the words of who asked for it; the rest is tried by corpora."""
+"""Tests of downloads: errors name the flag; `lm/test_corpora.py` tests the rest."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ SOURCE = Source("http://127.0.0.1:9/some/file.bin", "md5:" + hashlib.md5(b"conte
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Of the name `it`."""
+    """An empty data folder."""
     monkeypatch.setenv("SEEDBED_DATA", str(tmp_path))
     (tmp_path / "it").mkdir()
     return tmp_path / "it"

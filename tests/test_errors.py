@@ -1,4 +1,4 @@
-"""One line for a person."""
+"""Tests of errors for the user: one line and an exit status."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Text in figures: what stands there is what was given, whatever it is."""
+"""Tests that text in figures is shown literally."""
 
 import io
 
@@ -23,7 +23,7 @@ SHOWN = ["Ba$$in", "$x_{$ \\frac", "_hidden", "_child0", r"two\nlines", None, "×
 
 
 def shown(texts):
-    """What is drawn, but for the long name, which is cut."""
+    """The text that is drawn; the long name is shortened."""
     found = [text.get_text() for text in texts]
     assert "â€¦" in found[5]
     assert len(found[5]) <= 60

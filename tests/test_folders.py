@@ -1,4 +1,4 @@
-"""What lies in a folder and what does not, and by what name it goes."""
+"""Tests of listing folders, their names, and the format of run folders."""
 
 import ast
 from pathlib import Path

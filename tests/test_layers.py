@@ -1,4 +1,4 @@
-"""The convolution against XLA's, the dense layer against flax's."""
+"""Tests of layers: the convolution against XLA, the dense layer against flax."""
 
 import flax.linen as nn
 import jax

@@ -1,4 +1,4 @@
-"""Numbers as the 32-bit types that they become."""
+"""Tests of checking numbers against the 32-bit types that they become."""
 
 import dataclasses
 

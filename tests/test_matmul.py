@@ -1,4 +1,4 @@
-"""Products in low precision, and their gradients, beside float32."""
+"""Tests of matrix products in bfloat16, and their gradients, against float32."""
 
 import jax
 import jax.numpy as jnp

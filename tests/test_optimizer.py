@@ -1,4 +1,4 @@
-"""Traced hyper-parameters give what numbers give."""
+"""Tests that optimizers with traced hyper-parameters equal those with Python numbers."""
 
 import chex
 import jax
@@ -21,7 +21,7 @@ def descend(optimizer, steps=3):
 
 
 def descended(make, *numbers, steps=3):
-    """Where the optimizer ends that `make` makes of the numbers, which are traced."""
+    """The params after some steps of the optimizer that `make` builds from traced numbers."""
     return jax.jit(lambda *given: descend(make(*given), steps))(*map(np.float32, numbers))
 
 
@@ -45,7 +45,7 @@ def test_learning_rates_under_vmap_equal_single_ones():
 
 
 def test_momentum_by_hand():
-    """v = 0.5 v + g, so that three steps move by g x (1 + 1.5 + 1.75) x rate."""
+    """With v = 0.5 v + g, three steps move params by g x (1 + 1.5 + 1.75) x rate."""
     moved = descended(lambda: sgd(0.1, 0.0, 0.5))["bias"]
     np.testing.assert_allclose(moved, PARAMS["bias"] - 0.1 * 4.25 * GRADS["bias"], rtol=1e-6)
 
@@ -69,7 +69,7 @@ def test_weight_decay_shrinks_kernels_and_spares_biases(make):
     ids=["adam", "radam", "sgd"],
 )
 def test_clipping_to_a_traced_norm_equals_optax(make, theirs):
-    """Ten steps: RAdam waits a few before it adapts."""
+    """It takes ten steps, since RAdam begins to adapt only after a few."""
     with jax.numpy_dtype_promotion("standard"):
         clipped = lambda: optax.chain(optax.clip_by_global_norm(0.5), theirs(0.1))
         expected = descended(clipped, steps=10)
@@ -82,7 +82,7 @@ def test_clipping_to_a_traced_norm_equals_optax(make, theirs):
 
 
 def test_adamw_clips_gradients_before_it_normalizes_them():
-    """Adam is blind to a factor unless its epsilon matters: so a very small bound."""
+    """Adam is invariant to scale unless its epsilon matters, hence the very small norm."""
     with jax.numpy_dtype_promotion("standard"):
         clipped = lambda: optax.chain(optax.clip_by_global_norm(1e-8), optax.adam(0.1))
         expected = descended(clipped)

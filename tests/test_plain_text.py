@@ -1,4 +1,4 @@
-"""Names from data, letter by letter."""
+"""Tests of escaping and shortening text from data."""
 
 import pytest
 

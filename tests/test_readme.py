@@ -1,4 +1,4 @@
-"""What the README and the guides show runs, and what they name is there."""
+"""Tests that code in the guides runs, and that files, links and commands in them exist."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
 
 @pytest.mark.parametrize("name", CODE)
 def test_python_code_in_guides_runs(name, tmp_path, monkeypatch, capsys):
-    """For fewer steps than it shows."""
+    """It runs for fewer steps than the guide shows."""
     code = CODE[name].replace("300", "20")
     monkeypatch.chdir(tmp_path)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # JAX's own
@@ -51,7 +51,7 @@ def test_the_example_sweep_and_task_are_short():
 
 @pytest.mark.parametrize("path", GUIDES)
 def test_files_named_in_guides_exist(path):
-    """A file that stands indented is one of the folder above it."""
+    """An indented file name belongs to the folder listed above it."""
     folder = ROOT
     for indent, name in re.findall(r"^( {2})?(\S+/\S*|\w+\.py) {2,}\S", GUIDES[path], re.MULTILINE):
         file = folder / name if indent else ROOT / name

@@ -1,4 +1,4 @@
-"""An order as a function of the position."""
+"""Tests of the random order of examples as a function of the position."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ def _orders(n, keys, key):
 
 
 def orders(n, keys, seed=0):
-    """int32 [keys, n]: whole orders of n examples."""
+    """Whole orders of n examples, int32 [keys, n]."""
     return np.asarray(_orders(n, keys, jax.random.key(seed)))
 
 
@@ -78,7 +78,7 @@ def test_neighbouring_examples_are_uniform_over_pairs(n):
 
 
 def test_only_small_sets_use_cycle_walking():
-    """On a GPU, a loop whose end depends on numbers waits for the host at every turn."""
+    """Its loop ends at a computed number, for which a GPU waits for the host every iteration."""
     for n, loops in ((24, 1), (25, 0), (29, 0)):
         order = jax.ShapeDtypeStruct((ORDER,), jnp.uint32)
         exported = jax.export.export(

@@ -1,4 +1,4 @@
-"""Standard streams whose readers go away, whose disks are full, and that lack letters."""
+"""Tests of standard streams: readers that go away, full disks, and narrow encodings."""
 
 import contextlib
 import io
@@ -14,7 +14,7 @@ from research.streams import lasting_streams
 
 @contextlib.contextmanager
 def streams_to(*handles):
-    """While open, both standard streams write to files that are open, in strict ASCII."""
+    """Redirects both standard streams to open files, in strict ASCII, while open."""
     before = sys.stdout, sys.stderr
     files = [os.fdopen(handle, "wb", buffering=0) for handle in handles]
     sys.stdout, sys.stderr = (
@@ -31,7 +31,7 @@ def streams_to(*handles):
 
 
 def print_to(*handles):
-    """The status of a program that prints much to files that are open, if it came to its end."""
+    """The exit status of a program that prints much to open files and runs to its end."""
     done = []
     try:
         with streams_to(*handles), plain_exit():

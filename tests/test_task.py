@@ -1,4 +1,4 @@
-"""What the contract promises to workloads."""
+"""Tests of `research/task.py`: metrics, keys, fields, and hyper-parameters that are off."""
 
 import dataclasses
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""scripts/bench."""
+"""Tests of `scripts/bench`: its flags, its output and its errors."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tests.benchmark.conftest import make_case
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch):
-    """Ceilings and repeats take no time."""
+    """Makes ceilings and repeats so short that they take no time."""
     monkeypatch.setattr(ceilings, "SIZES", (64,))
     monkeypatch.setattr(ceilings, "COPIED_BYTES", 2**16)
     monkeypatch.setattr(ceilings, "SECONDS", 1e-3)

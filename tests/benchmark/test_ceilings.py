@@ -1,4 +1,4 @@
-"""What the machine can do at best."""
+"""Tests of the measured ceilings: matrix products and copies."""
 
 from types import SimpleNamespace
 
@@ -24,7 +24,7 @@ def test_both_precisions_and_copies_are_measured():
 
 
 def test_xla_does_not_optimize_the_timed_loop_away(monkeypatch):
-    """A loop that was optimized away would be timed at nothing: here its result is looked at."""
+    """A loop that is optimized away would seem to take no time, so its result is checked."""
     turns, results, block = [], [], jax.block_until_ready
 
     def count(number):
@@ -43,7 +43,7 @@ def test_xla_does_not_optimize_the_timed_loop_away(monkeypatch):
 
 
 def test_a_rate_is_iterations_over_seconds_of_the_fastest_repeat(monkeypatch):
-    """Under a clock that goes one second a look, the fastest repeat has the most turns."""
+    """The clock advances one second per call, so the fastest repeat has the most iterations."""
     clock = iter(range(1_000))
     monkeypatch.setattr(ceilings.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(ceilings, "SECONDS", 10.0)

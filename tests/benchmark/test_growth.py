@@ -1,4 +1,4 @@
-"""Throughput against runs."""
+"""Tests of measuring throughput against the number of runs."""
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_the_fewest_runs_with_nearly_the_best_throughput_are_enough():
 
 
 def test_log_log_slopes_are_0_for_free_runs_and_1_for_runs_at_full_cost():
-    """Free runs: 0. Runs that cost what they cost alone: 1."""
+    """The slope is 0 if runs are free, and 1 if each costs what it costs alone."""
     timings = [timing(1, 10.0), timing(2, 20.0), timing(4, 20.0)]
     assert log_log_slopes(timings) == pytest.approx([0, 1])
     assert log_log_slopes(timings[:1]) == []

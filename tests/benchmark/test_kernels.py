@@ -1,4 +1,4 @@
-"""What kernels do, from the text of a compiled program."""
+"""Tests of classifying kernels from the HLO text of a compiled program."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Where the time goes."""
+"""Tests of profiling: the time of each kernel, and sums over kinds of kernels."""
 
 import pytest
 

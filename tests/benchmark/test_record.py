@@ -1,4 +1,4 @@
-"""A benchmark as a file, its tables, its figure, and the README's table."""
+"""Tests of a benchmark's file, tables and figure, and of the tables in README files."""
 
 import json
 
@@ -88,12 +88,12 @@ def test_a_readme_gets_its_tables_between_the_marks(benchmark, tmp_path):
 
 @pytest.mark.parametrize("path", README_FILES, ids=lambda path: path.parent.name)
 def test_readme_files_show_the_benchmarks_that_are_kept(path):
-    """Nobody typed it, and nobody forgot to make it anew."""
+    """The tables in README files are exactly those that the script writes."""
     assert f"{BEGIN}\n\n{README_FILES[path](RESULTS)}\n\n{END}" in path.read_text()
 
 
 def test_the_short_table_compares_processes_per_core_on_both_sides(benchmark):
-    """A process a core against a process a core, and the fastest of the others."""
+    """Ours and the fastest baseline both run as one process on each core."""
     assert tables.same_form_table(benchmark).rows == []
     ours = BaselineResult(
         "product", "float32", "Seedbed", "one process a core", 8, 6e3, "same", 4e3, 8

@@ -1,4 +1,4 @@
-"""Shares of the ceiling."""
+"""Tests of throughput as a share of the ceilings."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Time to a quality."""
+"""Tests of the time that a sweep takes to reach a score."""
 
 import pytest
 

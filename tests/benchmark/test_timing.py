@@ -1,4 +1,4 @@
-"""Timing a task."""
+"""Tests of timing a task: compilation, repeats and throughput."""
 
 import jax
 import numpy as np
@@ -58,7 +58,7 @@ def test_the_cache_is_left_as_it_was(case, tmp_path):
 
 
 def test_each_repeat_continues_from_the_last_state(case):
-    """Each call begins where the last one ended: the params are those of as many steps."""
+    """The params are those after the steps of all calls together."""
     ready = Ready(case, 2, 3)
     start = np.asarray(timing.start_blocks(ready.program, _runs(case))[0].states.params)
     called = ready._called

@@ -1,4 +1,4 @@
-"""Arguments of dataclasses, and the experiments that they ask for."""
+"""Tests of arguments made from dataclasses, and of the experiments that they ask for."""
 
 import dataclasses
 
@@ -91,7 +91,7 @@ def test_lanes_are_at_least_one(lanes):
 
 @dataclasses.dataclass(frozen=True)
 class Paired(Config):
-    """Where a batch is as large as its kind says."""
+    """A config that is valid only if the batch size fits its kind."""
 
     def __post_init__(self):
         if self.kind == "big" and self.batch < 8:
@@ -111,8 +111,7 @@ def test_a_default_outside_the_grid_is_not_checked():
 
 
 def test_flags_are_in_the_groups_that_the_workload_names():
-    """First to last; the sweep's own, and what the workload leaves out, follow in groups of
-    theirs."""
+    """Groups keep their order; flags of the sweep, and flags in no group, follow in own groups."""
     groups = {"usual": ("seeds", "rate", "batch"), "network": ("hidden",)}
     fields = dataclasses.fields(arguments_type(Config(), toy.ToyHParams(), groups=groups))
     assert [field.name for field in fields][:4] == ["seeds", "rate", "batch", "hidden"]

@@ -1,4 +1,4 @@
-"""Command lines of recipes."""
+"""Tests of parsing the command line of a recipe: presets, errors and --help."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Flags of dataclass fields."""
+"""Tests of flags made from dataclass fields, which take lists of values."""
 
 import pytest
 

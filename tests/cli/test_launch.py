@@ -1,4 +1,4 @@
-"""Sweeps in several processes: the launcher's flags, its workers, and one that is killed."""
+"""Tests of sweeps in several processes: the launcher's flags, its workers, and killed workers."""
 
 import json
 import os
@@ -125,8 +125,8 @@ def test_a_killed_slurm_worker_is_restarted(capfd):
 
 
 def test_a_slurm_worker_saves_before_its_task_is_requeued(tmp_path):
-    """As submitit does it: in a signal handler that then ends the task. The process gets the
-    signal too, and must not mind."""
+    """submitit saves in a signal handler and then ends the task. The worker process gets the
+    signal as well and must survive it."""
     saving = f'trap "echo saved >{tmp_path}/saved; exit 143" TERM; while :; do sleep 0.1; done'
     worker, again = Worker(["sh", "-c", saving], {}), []
 
@@ -172,7 +172,7 @@ def test_the_run_folder_holds_no_executable_code(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds the worker in /proc")
 def test_a_killed_worker_changes_no_bit_of_the_results(tmp_path):
-    """The runs are those of one process, to the last bit."""
+    """Compares with the runs of a single process, to the last bit."""
     out = launch_and_kill_one(make_folder(tmp_path / "shared"))
     assert "was killed by SIGKILL and is started again" in out
     assert out.splitlines()[-1].startswith("all of it: scripts/report")
@@ -187,7 +187,7 @@ def test_a_killed_worker_changes_no_bit_of_the_results(tmp_path):
 
 
 def start_launcher(sweep, workers, folder):
-    """The launcher as a process of its own, whose lines can be read."""
+    """Starts the launcher as a process whose output lines can be read."""
     words = [sys.executable, "-m", "research.cli.launch", MLP, *sweep.split()]
     words += ["--workers", str(workers)]
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
@@ -195,7 +195,7 @@ def start_launcher(sweep, workers, folder):
 
 
 def launch_and_kill_one(folder):
-    """What the launcher prints, of whose two workers one is killed when a worker has begun."""
+    """Launches two workers, kills one once it trains, and returns what the launcher prints."""
     with start_launcher(SWEEP, 2, folder) as launcher:
         assert launcher.stdout is not None
         lines = []
@@ -231,7 +231,7 @@ def make_folder(path):
 
 
 def a_worker(launcher):
-    """The number of one of the processes that the launcher has started as workers."""
+    """The process ID of one of the launcher's workers."""
     for path in sorted(Path("/proc").glob("[0-9]*/cmdline")):
         try:
             words = path.read_bytes().split(b"\0")
@@ -244,7 +244,7 @@ def a_worker(launcher):
 
 
 def is_running(number):
-    """Whether there is such a process that is more than an entry nobody has asked for."""
+    """Whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

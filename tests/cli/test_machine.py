@@ -1,4 +1,4 @@
-"""The compilation cache is code: only its owner may write there. Memory is not touched anew."""
+"""Tests of setting up the machine: a private compilation cache, devices, and kept freed memory."""
 
 import os
 import platform

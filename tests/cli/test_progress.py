@@ -1,4 +1,4 @@
-"""The live line and the plain lines."""
+"""Tests of progress: one live line in a terminal, plain lines elsewhere."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The console command `seedbed`."""
+"""Tests of the console command `seedbed`."""
 
 import importlib
 import inspect
@@ -58,7 +58,7 @@ def test_every_tool_is_a_script_and_a_module_that_runs(name):
 
 @pytest.mark.parametrize("name", sorted(TOOLS))
 def test_help_shows_the_name_a_tool_was_called_by(name, capsys):
-    """In its usage and in its examples."""
+    """Both the usage line and the examples show it."""
     with pytest.raises(SystemExit) as left:
         seedbed.main([name, "--help"])
     assert left.value.code == 0

@@ -1,4 +1,4 @@
-"""Asked to stop."""
+"""Tests of stopping by signals."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Which algorithm trained a run folder, by what its manifest says."""
+"""Tests of finding the algorithm that trained a run folder."""
 
 import pytest
 

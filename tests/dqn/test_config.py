@@ -1,4 +1,4 @@
-"""What a DQN may be told, and what is refused in one clear line."""
+"""Tests of DQN configs: valid presets, and invalid combinations that are refused."""
 
 import dataclasses
 
@@ -34,7 +34,7 @@ def test_every_preset_is_valid(preset):
     ],
 )  # fmt: skip
 def test_an_interval_that_is_no_multiple_is_refused(changes, says):
-    """Refused, not rounded: it would be another experiment."""
+    """It is refused and not rounded, since that would be another experiment."""
     config = dataclasses.replace(CONFIG, **{"learning_starts": 10_000} | changes)
     with pytest.raises(UserError, match=says):
         check_intervals(config)

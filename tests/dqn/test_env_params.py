@@ -1,4 +1,4 @@
-"""Parameters of an environment set from the command line, swept in one program."""
+"""Tests of environment parameters that the command line sets and one program sweeps."""
 
 from types import SimpleNamespace
 

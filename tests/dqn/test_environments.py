@@ -1,4 +1,4 @@
-"""Every gymnax environment that has discrete actions, under one interface."""
+"""Tests of every gymnax environment with discrete actions under our interface."""
 
 import inspect
 
@@ -41,7 +41,7 @@ def test_there_are_five_games_of_minatar():
 
 
 def walk(env, step, steps):
-    """The first observation, and what `steps` steps of each action in turn lead to."""
+    """Takes `steps` steps with each action; returns the first observation and all outcomes."""
     params = env.params
 
     def run(key):
@@ -59,7 +59,7 @@ def walk(env, step, steps):
 
 @pytest.mark.parametrize("name", [slow(name) if name in LARGE else name for name in DISCRETE])
 def test_every_discrete_environment_steps_with_fixed_types(name):
-    """Strict about every promotion, inside a scan."""
+    """Steps in a scan under strict type promotion."""
     env = make_environment(name)
     first, typed = jax.eval_shape(walk(env, env.step, 2), jax.random.key(0))
     assert first.shape == env.observation_shape
@@ -71,7 +71,7 @@ def test_every_discrete_environment_steps_with_fixed_types(name):
 
 @pytest.mark.parametrize("name", [name if name in PLAYED else slow(name) for name in DISCRETE])
 def test_every_discrete_environment_tells_termination_from_truncation(name):
-    """And goes on with what it showed. What is kept as bits is binary before."""
+    """Within an episode the final observation is the next one; packed ones are binary."""
     env = make_environment(name)
     play = jax.jit(lambda key: walk(env, _step(env.raw, binary=False), 200)(key)[1])
     outcome = jax.device_get(play(jax.random.key(0)))
@@ -107,7 +107,7 @@ def test_observation_bounds_match_the_space():
 
 @pytest.mark.parametrize("name", MINATAR)
 def test_minatar_protocols_differ_in_actions_and_limits(name):
-    """gymnax: fewer actions, 1,000 steps. Original: six actions, sticky, only Freeway is short."""
+    """gymnax has minimal actions and short limits, the original six and a limit in Freeway."""
     ours, original = make_environment(name), make_environment(name, "original")
     assert original.num_actions == 6
     assert ours.num_actions == dict(zip(MINATAR, (5, 3, 3, 6, 4), strict=True))[name]
@@ -118,7 +118,7 @@ def test_minatar_protocols_differ_in_actions_and_limits(name):
 
 
 def test_sticky_actions_repeat_with_probability_0_1():
-    """In Breakout the paddle moves by the action, or by the last one."""
+    """In Breakout the paddle moves by the action, or by the previous one if that sticks."""
     env = make_environment("Breakout-MinAtar", "original")
     params = env.params
 
@@ -170,7 +170,7 @@ def test_environments_are_cached():
 
 
 def test_gymnax_is_not_imported_before_it_is_needed():
-    """Its modules make arrays as they load, after which JAX's devices are fixed."""
+    """Importing gymnax creates arrays, after which the devices of JAX cannot be configured."""
     import research.dqn.environments as module
 
     top = [

@@ -1,4 +1,4 @@
-"""One update: against PyTorch, by finite differences, and what each option changes."""
+"""Tests of one update: against PyTorch and finite differences, and the effect of each option."""
 
 import dataclasses
 import json
@@ -52,7 +52,7 @@ def first_update(config, network, hparams, params, target, batch, weights):
 
 
 def updated(config, hparams, batch, weights=None):
-    """The golden params after one update, and what it tells, on the host."""
+    """The golden params after one update and the measurements of the update, on the host."""
     weights = np.ones(len(batch.r_t), np.float32) if weights is None else weights
     params, target = arrays(GOLDEN["params"]), arrays(GOLDEN["target_params"])
     return jax.device_get(first_update(config, NET, hparams, params, target, batch, weights))
@@ -66,7 +66,7 @@ def test_the_network_computes_what_pytorch_computes():
 
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_a_whole_update_equals_pytorch(case):
-    """Target, loss, gradient, clipping to a norm, and Adam."""
+    """Covers target, loss, gradient, clipping to a norm, and Adam."""
     names = "learning_rate", "adam_eps", "max_grad_norm"
     hparams = HParams(**{name: GOLDEN[name] for name in names})
     after, learned = updated(CASES[case], hparams, golden_batch())
@@ -75,7 +75,7 @@ def test_a_whole_update_equals_pytorch(case):
 
 
 def test_max_grad_norm_0_turns_clipping_off():
-    """And not one that bounds the gradient."""
+    """It must not clip every gradient to norm 0."""
     batch, off = golden_batch(), dataclasses.replace(CASES["squared"], off=("max_grad_norm",))
     without, _ = updated(off, HParams(max_grad_norm=1e-9), batch)
     at_zero, _ = updated(CASES["squared"], HParams(max_grad_norm=0.0), batch)
@@ -123,7 +123,7 @@ def test_the_gradient_matches_finite_differences(changes):
 
 
 def test_masked_transitions_do_not_change_the_update():
-    """As if the batch were the others alone."""
+    """The update equals that of a batch of the valid transitions alone."""
     batch = golden_batch()
     valid = np.float32([1.0] * 8 + [0.0] * 4)
     first = jax.tree.map(lambda leaf: leaf[:8], batch)
@@ -191,7 +191,7 @@ def test_double_learning_of_a_distribution_takes_the_action_that_the_online_netw
 
 
 def test_the_priority_of_a_correct_distribution_is_0():
-    """The loss is then the target's entropy, which no prediction can avoid."""
+    """The remaining loss is the entropy of the target, which no prediction avoids."""
     config = Config(atoms=5, values="categorical")
     logits, rising = np.float32([[0.0, 1.0, 2.0, 0.5, 0.0]]), np.arange(5, dtype=np.float32)[None]
     for shift, right in ((0, True), (1, False)):
@@ -202,7 +202,7 @@ def test_the_priority_of_a_correct_distribution_is_0():
 
 
 def test_munchausen_with_equal_quantiles_is_munchausen_q_learning():
-    """Of values without spread the priority, the distance from the target, is the mean values'."""
+    """If all quantiles are equal, the priority is that of plain Munchausen Q-learning."""
     config, means = Config(munchausen=True, n_step=1), np.random.default_rng(1).normal(size=(4, 3))
     outputs = ValueOutputs(*np.float32(means)[:, :, None])
     hparams = HParams(munchausen_scale=0.5, munchausen_temperature=0.3)
@@ -228,7 +228,7 @@ def first_loss(config, network, batch, params, target):
 
 
 def loss_at_random(config):
-    """Of the golden batch with two actions under params that any config of equal shapes shares."""
+    """The loss of the golden batch with two actions, under random params of the same seed."""
     batch = golden_batch()
     batch = batch._replace(a_tm1=batch.a_tm1 % 2)
     network = q_network(config, make_environment("CartPole-v1"))
@@ -252,7 +252,7 @@ def test_an_option_changes_the_update(changes, plain_loss):
 
 @pytest.mark.parametrize("name", ["double", "munchausen"])
 def test_an_option_of_the_target_leaves_terminal_transitions_alone(name):
-    """Where nothing is bootstrapped, neither says a thing, Munchausen without its bonus."""
+    """Terminal transitions do not bootstrap; Munchausen is tested without its bonus."""
     batch = golden_batch()
     batch = batch._replace(discount_t=np.zeros(12, np.float32))
     hparams = HParams(munchausen_scale=0.0)

@@ -1,4 +1,4 @@
-"""Shapes, dueling, and which torso an observation gets."""
+"""Tests of the Q-network: shapes, dueling, and the torso for an observation."""
 
 from functools import partial
 
@@ -13,12 +13,12 @@ from research.errors import UserError
 
 
 def values(network, x):
-    """A head of one value an action."""
+    """A head with one value for each action."""
     return network.actions(x, 1)
 
 
 def five_values(network, x):
-    """A head of five values an action."""
+    """A head with five values for each action."""
     return network.actions(x, 5)
 
 
@@ -57,7 +57,7 @@ def test_the_head_decides_how_many_outputs_an_action_has(dueling, layer_norm, to
 
 
 def test_the_minatar_network_has_the_published_size():
-    """16 filters of 3x3, then 128 units (Young and Tian, 2019): 4 channels, 6 actions."""
+    """16 filters of 3x3 and 128 units (Young and Tian, 2019), here 4 channels and 6 actions."""
     network = QNetwork(6, values, "conv", (128,))
     params, _ = jax.eval_shape(partial(both, network), bits(1, 10, 10, 4))
     sizes = sum(leaf.size for leaf in jax.tree.leaves(params))
@@ -65,7 +65,7 @@ def test_the_minatar_network_has_the_published_size():
 
 
 def test_dueling_advantages_sum_to_0():
-    """Wang et al. (2016), eq. 9: the mean over actions is the value alone."""
+    """The mean over actions is the state value alone (Wang et al., 2016, eq. 9)."""
     network = QNetwork(4, values, "mlp", (8,), dueling=True)
     x = np.float32(np.random.default_rng(1).normal(size=(6, 3)))
     params, before = initialized(network, x)

@@ -1,4 +1,4 @@
-"""PQN under the contract; its returns by hand; that it learns where the answer is known."""
+"""Tests of PQN: the contract, hand-computed returns, and learning where the answer is known."""
 
 import dataclasses
 from functools import partial
@@ -100,7 +100,7 @@ def test_every_hyperparameter_changes_the_outcome():
 
 
 def test_lambda_returns_do_not_cross_episode_ends():
-    """One environment, five rows: a step, one cut short, padding, one that ends, one left."""
+    """One environment, five rows: a step, a truncation, padding, a terminal step, a last step."""
     gamma, lambda_ = 0.5, 0.25
     ends = np.array([CONTINUES, TRUNCATED, PADDING, TERMINATED, CONTINUES], np.uint8)
     rewards = np.array([1, 2, 0, 4, 8], np.float32)
@@ -134,7 +134,7 @@ def test_an_epoch_sees_every_step_once_in_a_new_order():
 
 
 def test_the_loss_and_its_gradient_equal_hand_computed_values():
-    """Padding is masked out: half of the mean of 3**2 and 1."""
+    """Padding is masked out, so the loss is half of the mean of 3**2 and 1."""
     network = QNetwork(2, bind(mean.head, None), "mlp", ())
     batch = Samples(
         np.array([[1.0], [2.0], [5.0]], np.float32), np.array([0, 1, 0]),

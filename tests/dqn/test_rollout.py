@@ -1,4 +1,4 @@
-"""Environments stepped together: how episodes end, which actions are taken, whole episodes."""
+"""Tests of stepping environments: ends of episodes, exploration, and whole episodes."""
 
 from functools import cache, partial
 
@@ -47,7 +47,7 @@ choose = jax.jit(epsilon_greedy)
 
 
 def test_rows_chain_observations_to_their_successors():
-    """The diary tells its episode and place: (episode, place, last action)."""
+    """The diary environment shows its episode, its place and the last action."""
     rows, _ = play("Diary-test", n=4, steps=300)
     episode, place, last_action = np.moveaxis(rows.observation, -1, 0)
     end = rows.end
@@ -107,7 +107,7 @@ def test_linear_schedule_of_duration_0_is_at_its_end():
 
 
 def test_epsilon_is_the_probability_of_a_random_action():
-    """Of 4 actions, a random one is the best in a quarter of cases."""
+    """With 4 actions, a random one is the best action in a quarter of cases."""
     q = np.tile(np.float32([0, 3, 1, 2]), (20_000, 1))
     for epsilon in (0.0, 0.3, 1.0):
         actions = choose(q, epsilon, jax.random.key(0))
@@ -140,7 +140,7 @@ def extended_epsilon_greedy_often(steps, n, length, epsilon):
 
 
 def test_random_actions_are_repeated_for_the_given_mean_length():
-    """Three random choices in a row may be the same, which lengthens what is seen by 3/2."""
+    """Consecutive choices may be equal, which makes observed repetitions 3/2 times as long."""
     length, epsilon = 5.0, 1.0
     actions, repeated = repetitions(length, epsilon)
     np.testing.assert_array_equal(actions, repeated)
@@ -194,7 +194,7 @@ def played(name, action, episodes=4000, epsilon=0.0, seed=0):
 
 
 def test_returns_are_undiscounted_sums_of_one_episode():
-    """The diary pays place + 1, for at most 4 steps: 1, 3, 6 or 10."""
+    """The diary's reward is place + 1 for at most 4 steps, so returns are 1, 3, 6 or 10."""
     assert "Diary-test" in worlds.WORLDS
     returns, lengths = played("Diary-test", 0, episodes=64)
     assert set(lengths.tolist()) == {1, 2, 3, 4}
@@ -214,7 +214,7 @@ def test_with_epsilon_some_actions_are_random():
 
 
 def test_episodes_and_keys_differ():
-    """CartPole pushed to one side falls after 8 to 11 steps, by where it started."""
+    """CartPole pushed to one side falls after 8 to 11 steps, depending on its initial state."""
     _, lengths = played("CartPole-v1", 1, episodes=64)
     assert set(lengths.tolist()) <= {8, 9, 10, 11}
     assert len(set(lengths.tolist())) > 1

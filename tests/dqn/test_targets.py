@@ -1,4 +1,4 @@
-"""Returns, targets and losses by hand, in float64 numpy, and as rlax has them."""
+"""Tests of targets and losses against hand-computed values, float64 NumPy and rlax."""
 
 import chex
 import jax
@@ -26,7 +26,7 @@ def test_q_learning_by_hand():
 
 @pytest.fixture
 def batch():
-    """B 64 transitions of A 5 actions."""
+    """A batch of B = 64 transitions with A = 5 actions."""
     rng = np.random.default_rng(1)
     normal = lambda *shape: np.float32(rng.normal(size=shape))
     return {
@@ -65,7 +65,7 @@ munchausen = jax.jit(vmap(targets.munchausen_q_learning, (0, 0, 0, 0, 0, None, N
 
 
 def munchausen_in_float64(r_t, discount_t, q_t, q_tm1, a_tm1, scale, temperature):
-    """Term by term, as the paper writes it."""
+    """The Munchausen target, term by term as in the paper."""
     policy = lambda q: np.exp(q / temperature) / np.exp(q / temperature).sum()
     r_t, discount_t, q_t, q_tm1 = (np.float64(x) for x in (r_t, discount_t, q_t, q_tm1))
     bonus = scale * max(temperature * np.log(policy(q_tm1)[a_tm1]), -1.0)
@@ -115,7 +115,7 @@ def test_losses_by_hand_and_as_in_rlax():
 
 
 def lambda_returns_in_float64(rewards, ends, values, gamma, lambda_):
-    """By its definition: a weighted mean of the n-step returns, each cut where the episode is."""
+    """Lambda-returns by definition: weighted means of n-step returns within an episode."""
     steps = len(rewards)
     returns = []
     for start in range(steps):

@@ -1,4 +1,4 @@
-"""The DQN under the contract, and that it learns what it should where the answer is known."""
+"""Tests of the DQN: the contract, and learning where the answer is known."""
 
 import dataclasses
 from functools import partial
@@ -87,7 +87,7 @@ def test_seeds_give_different_runs_and_the_same_seed_repeats(variant):
 
 
 def started(tried, seed=0):
-    """The state of a run before its first step, on the host. One program for a task."""
+    """The state of a run before its first step, on the host; compiled once per task."""
     problem = tried.problem
     state = jax.jit(problem.task.init)(problem.shared, tried.hparams, jax.random.key(seed))
     return jax.device_get(state)
@@ -100,7 +100,7 @@ def stepped(tried, state, t):
 
 
 def test_seeds_differ_in_params_in_actions_and_in_the_environment():
-    """In a well-known peer all seeds share their initial weights."""
+    """In a well-known DQN implementation, all seeds share their initial weights by mistake."""
     states = [started(case(), seed) for seed in range(3)]
     kernel = [state.params["Dense_0"]["kernel"] for state in states]
     actions = [state.replay.actions[: CONFIG.learning_starts] for state in states]
@@ -147,7 +147,7 @@ SWEPT = {
 
 
 def test_every_hyperparameter_has_a_case():
-    """In the default set, that is without the quantiles."""
+    """Every hyper-parameter has a case, even without the slow ones of quantiles."""
     tried = SWEPT["plain"].keys() | SWEPT["rainbow"].keys()
     fields = {field.name for field in dataclasses.fields(HParams)}
     assert tried == fields - {"eval_epsilon"}
@@ -179,8 +179,8 @@ def test_warm_up_then_one_update_every_train_every_steps():
 
 
 def test_a_step_writes_only_the_next_rows_of_the_ring():
-    """Two rows of four environments a step, round a ring of 40 rows and on from its beginning. The
-    first of them begins with what the environments showed."""
+    """A step has two rows of four environments; the ring has 40 rows and wraps around. The first
+    new row begins with the last observations of the environments."""
     tried = case()
     state = started(tried)
     for t in range(20):
@@ -197,7 +197,7 @@ def test_a_step_writes_only_the_next_rows_of_the_ring():
 
 @pytest.mark.slow
 def test_a_full_ring_holds_the_latest_rows():
-    """50 rows of 4 environments in a ring of 40 rows and in one of 400."""
+    """Writes 50 rows of 4 environments to a ring of 40 rows and to one of 400."""
     small, large = (
         started(case(env="Diary-test", learning_starts=200, buffer_size=size)).replay
         for size in (160, 1600)
@@ -210,7 +210,7 @@ def test_a_full_ring_holds_the_latest_rows():
 
 
 def test_the_target_network_is_updated_only_when_due():
-    """Every 16 environment steps, two updates; warm-up is 40 long."""
+    """It is due every 16 environment steps, or two updates, after a warm-up of 40 steps."""
     tried = case()
     state = started(tried)
     moved = []
@@ -262,7 +262,7 @@ def test_priorities_follow_the_errors_and_hold_for_the_slots_that_begin_a_transi
 
 
 def test_a_prioritized_run_of_exponent_0_draws_uniformly():
-    """All priorities are 1 then: importance weights, too, and only the draw itself differs."""
+    """All priorities and importance weights are 1 then, so only the random samples differ."""
     tried = case("rainbow")._replace(axes={"priority_exponent": [0.0, 1.0]})
     numbers = np.asarray(contract.run(tried, 40).states.priorities.tree.levels[0])
     np.testing.assert_allclose(np.unique(numbers[: contract.SEEDS]), [0, 1])
@@ -297,7 +297,7 @@ ALGORITHMS = {
 
 
 def found_values(name, problem, hparams, values_by, seeds=2):
-    """The values of `KNOWN[name]` that runs of all the steps of a config end with, in one program.
+    """The values of `KNOWN[name]` with which fully trained runs end, trained in one program.
 
     Args:
       name: of the world.
@@ -334,9 +334,9 @@ def found_values(name, problem, hparams, values_by, seeds=2):
     ],
 )  # fmt: skip
 def test_it_finds_the_values_of_the_diagnostic_environments(name, algorithm):
-    """Each isolates one mistake: the loss, the inputs, discounting, the choice of action, and a
-    time limit taken for an end. The mixed one makes all of them, and where it is wrong tells which;
-    those that it consists of tell it once more where nothing else is learned."""
+    """Each isolates one mistake: in the loss, the inputs, discounting, the choice of action, or a
+    time limit treated as a terminal state. The mixed environment contains all five, and its values
+    tell which is wrong; the single ones test each mistake alone."""
     config = Config(
         env=name, env_steps=8000, num_envs=8, train_every=8, learning_starts=160,
         buffer_size=3200, batch_size=32, target_update_every=80, eval_episodes=2,

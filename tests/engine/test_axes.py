@@ -1,4 +1,4 @@
-"""Seeds, grids and groups."""
+"""Tests of turning seeds and axes into runs and groups."""
 
 import dataclasses
 
@@ -143,7 +143,7 @@ def test_too_many_runs_are_refused_before_they_are_listed():
 
 
 def ordered(hparams):
-    """The toy, where `rate` must stay below `fail_at`."""
+    """The toy task, with the requirement that `rate` is below `fail_at`."""
     below = np.asarray(hparams.rate) < hparams.fail_at
     return (Requirement(("rate", "fail_at"), below, "--rate must be below --fail-at"),)
 
@@ -161,7 +161,7 @@ def test_a_setting_that_breaks_a_requirement_is_named_with_its_cell():
 
 
 def test_requirements_are_checked_on_float32_values():
-    """1.99999999999 is 2 as a float32."""
+    """1.99999999999 becomes 2 as a float32."""
     runs = make_runs(ToyHParams(rate=1.99999999999, fail_at=2), {}, 1)
     with pytest.raises(UserError, match=r"--rate 2.0 --fail-at 2: --rate must be below --fail-at$"):
         check_requirements(ORDERED, runs)

@@ -1,4 +1,4 @@
-"""Cadences and chunks."""
+"""Tests of cadences and the plan of chunks."""
 
 import itertools
 
@@ -61,7 +61,7 @@ def test_a_default_log_interval_divides_the_given_intervals():
     ("steps", "chunk_every"), [(1_500, 75), (6_000, 300), (10_000, 500), (100_000, 1_000)]
 )
 def test_a_default_chunk_is_long_enough_for_the_host_and_ends_at_evaluations(steps, chunk_every):
-    """By default; and it divides the way to the next evaluation, so that one program will do."""
+    """It also divides the interval between evaluations, so that one program is enough."""
     cadence = Cadence.of(steps)
     assert cadence.chunk_every == chunk_every
     assert len({chunk.logs for chunk in plan_chunks(steps, cadence)}) == 1
@@ -83,6 +83,6 @@ def test_an_interval_that_does_not_divide_is_refused(intervals, says):
 
 @pytest.mark.parametrize("every", [2**31 - 1, 2**30])
 def test_huge_intervals_are_planned_at_once(every):
-    """2**31 - 1 is a prime: to try all numbers below it as divisors takes minutes."""
+    """2**31 - 1 is a prime, and trying all smaller numbers as divisors would take minutes."""
     assert Cadence.of(1000, eval_every=every).eval_every == every
     assert Cadence.of(2**31 - 1, chunk_every=every).chunk_every == every

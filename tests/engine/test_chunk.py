@@ -1,4 +1,4 @@
-"""The core, on the toy whose numbers are known."""
+"""Tests of training a chunk, on the toy task whose numbers are known."""
 
 from functools import partial
 
@@ -56,8 +56,8 @@ def evaluate(axes, status, t=6, evaluate=toy.evaluate, seeds=(0,), **shared):
 
 
 def reports(shared, hparams, state, key, t):
-    """A step that reports one `Mean`, which is of `shared` at step 3 of the runs that fail there,
-    or at any if it is of "every" step."""
+    """A step that reports one `Mean`. Its fields are those of `shared` at step 3 of runs that fail
+    there, or at all steps for "every"."""
     state, _ = toy.step(shared, hparams, state, key, t)
     bad = (t == hparams.fail_at) | shared["every"]
     total, weight = (jnp.where(bad, shared[name], 1.0) for name in ("total", "weight"))
@@ -129,7 +129,7 @@ def test_a_metric_of_weight_0_is_undefined_and_no_divergence_whatever_its_total(
 
 @pytest.mark.parametrize(("value", "weight"), [(3e38, 1.0), (1.0, 2e-38)])
 def test_a_logged_mean_that_overflows_is_a_divergence(value, weight):
-    """Each step is finite, but their sum is not; or the sum is, but not over so small a weight."""
+    """Each step is finite, but their sum is not, or its quotient by a small weight is not."""
 
     mean = {"total": np.float32(value * (1 if weight == 1 else 100)), "weight": np.float32(weight)}
     _, logged = train(1, 4, {}, step=reports, every=np.True_, **mean)

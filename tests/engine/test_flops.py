@@ -1,4 +1,4 @@
-"""Operations on floating-point numbers are counted, as often as they happen."""
+"""Tests of counting floating-point operations."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ def counted(function):
 
 
 def a_step(function, steps):
-    """Of `function(x, t)`, on average over so many steps."""
+    """The FLOPs of `function(x, t)`, on average over so many steps."""
     return count_flops(jax.jit(function).trace(jnp.zeros((8, 8)), np.int32(0)).jaxpr, steps)
 
 
@@ -138,7 +138,7 @@ def test_the_flops_of_a_gradient_equal_the_compilers_count():
 
 
 def step_flops(problem: Problem, hparams, steps=100):
-    """Of a task's step, and of its params."""
+    """The FLOPs of a task's step, and the number of its params."""
     task, key = problem.task, jax.random.key(0)
     state = jax.eval_shape(task.init, problem.shared, hparams, key)
     traced = jax.jit(task.step).trace(problem.shared, hparams, state, key, np.int32(0))
@@ -159,7 +159,7 @@ def table(features, classes, image=()):
 
 @pytest.mark.parametrize("compute", ["float32", "bfloat16"])
 def test_the_flops_of_an_mlp_step_equal_hand_counted_products(compute):
-    """Forward, then twice that backward but for the gradient of the rows, which nobody needs."""
+    """The backward pass takes twice the forward pass, less the unneeded gradient of the rows."""
     hparams = mlp.HParams()
     config = mlp.Config(
         hidden=(64, 64), batch_size=256, optimizer="sgd", loss="cross_entropy", compute=compute,
@@ -173,7 +173,7 @@ def test_the_flops_of_an_mlp_step_equal_hand_counted_products(compute):
 
 
 def test_the_flops_of_convolutions_equal_hand_counted_products():
-    """8 x 8 pixels, then 4 x 4 of 4 channels; each filter reads 3 x 3."""
+    """Layers have 8 x 8 pixels, then 4 x 4 with 4 channels; each filter reads 3 x 3."""
     hparams = mlp.HParams()
     config = mlp.Config(
         channels=(4, 8), hidden=(), batch_size=128, optimizer="sgd", loss="cross_entropy",
@@ -203,13 +203,13 @@ FORWARD = 2 * T * B * (2 * H * 4 * H + H * V)  # of the recurrence and the softm
 
 
 def test_the_flops_of_a_language_model_step_equal_hand_counted_products():
-    """Forward, then twice that backward."""
+    """The backward pass takes twice the forward pass."""
     found, params = step_flops(*language_model())
     assert 3 * FORWARD < found < 1.1 * 3 * FORWARD + 4 * params
 
 
 def test_an_evaluation_inside_a_step_counts_once_per_epoch():
-    """Its ten windows, in 3 of 40 steps."""
+    """Ten windows are evaluated in 3 of 40 steps."""
     plain, _ = step_flops(*language_model(), steps=4 * WINDOWS)
     looking, _ = step_flops(*language_model(schedule="plateau"), steps=4 * WINDOWS)
     looks = (looking - plain) / (3 / 40 * WINDOWS * FORWARD)

@@ -1,4 +1,4 @@
-"""The host loop, and the contract on the toy."""
+"""Tests of the host loop, and the contract on the toy task."""
 
 from functools import partial
 
@@ -88,7 +88,7 @@ def test_resumed_runs_keep_their_status():
 
 
 def compiled(devices, chunk=contract.CHUNK, **options):
-    """The programs of the case, which the tests above compiled; its runs and chunks."""
+    """The programs of the case, which earlier tests have compiled, with its runs and chunks."""
     runs = make_runs(toy.ToyHParams(), CASE.axes, range(contract.SEEDS))
     chunks = plan_chunks(4 * chunk, Cadence(1, 4 * chunk, chunk))
     return compile_program(CASE.problem, runs, chunks, devices=devices, **options), runs, chunks
@@ -108,7 +108,7 @@ def test_resumed_runs_are_not_initialized(one_device):
 
 
 def test_records_are_fetched_one_chunk_behind(one_device):
-    """While a record is handed over, the next chunk has already been dispatched."""
+    """When a record is passed on, the next chunk has already been dispatched."""
     program, runs, chunks = compiled(one_device, chunk=1)
     dispatched, seen = [], []
     run_chunk = program.train[1, 1]
@@ -138,7 +138,7 @@ def test_an_unknown_axis_is_refused():
 
 
 def test_a_second_sweep_of_a_task_traces_and_compiles_nothing(one_device):
-    """As in a notebook: with other seeds and other values, of as many runs."""
+    """As in a notebook, with other seeds and values but the same number of runs."""
     traces = []
 
     def step(*args):

@@ -1,4 +1,4 @@
-"""What programs need, and into how many parts runs are cut."""
+"""Tests of memory needs, and of splitting runs to fit."""
 
 import jax
 import pytest

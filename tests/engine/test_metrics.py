@@ -1,4 +1,4 @@
-"""Records as rows."""
+"""Tests of metrics as rows, and of the status of runs."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""One run of a task, traced: what it reports, and which hyper-parameters it reads."""
+"""Tests of tracing one run: which metrics it reports, and which hyper-parameters it reads."""
 
 import pytest
 

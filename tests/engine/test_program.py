@@ -1,4 +1,4 @@
-"""Compiled programs: layout, cost, padding, and no communication."""
+"""Tests of compiled programs: padding, cost, and no communication between devices."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Two processes of one `jax.distributed` world, of four CPU devices each, on loopback."""
+"""Tests of one sweep in two processes of `jax.distributed`, with four CPU devices each."""
 
 import socket
 import subprocess
@@ -19,7 +19,7 @@ SWEEPS = {
 
 
 def start(script, words, folder, devices):
-    """A process with so many CPU devices."""
+    """Starts a process with so many CPU devices."""
     flags = ENVIRONMENT["XLA_FLAGS"] + f" --xla_force_host_platform_device_count={devices}"
     command = [sys.executable, str(EXPERIMENTS / script), *words.split()]
     return subprocess.Popen(

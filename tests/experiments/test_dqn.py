@@ -1,4 +1,4 @@
-"""The recipes of DQN and PQN as a user calls them."""
+"""Tests of the recipes of DQN and PQN as a user calls them."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ def test_the_recipes_stay_short(script):
 
 
 def test_a_sweep_prints_how_many_runs_solved_it(small_sweep):
-    """In environment steps throughout: the flags, the progress, the table and the curve."""
+    """Flags, progress, table and curve all count environment steps."""
     folder, out, err = small_sweep("dqn")
     assert err == ""
     assert "4 runs = 2 settings x 2 seeds, 400 env steps each" in out
@@ -28,7 +28,7 @@ def test_a_sweep_prints_how_many_runs_solved_it(small_sweep):
 
 @pytest.fixture
 def old(tmp_path, monkeypatch):
-    """A folder with a run folder in it."""
+    """A folder that already holds a run folder."""
     (tmp_path / "runs" / "old").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -1,4 +1,4 @@
-"""Every flag of every experiment with numbers that do not fit: one line, or the number itself."""
+"""Tests of every flag with extreme numbers: a one-line error, or exactly that number."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ WORDS = ["0", "-1", "4294967296", "1e30", "nan", "inf", "9" * 5000, "", "1" + ",
 
 
 def outcome(function):
-    """What it returns, or the error that a user reads; anything else is a traceback."""
+    """What a function returns, or its `UserError`; other exceptions are raised."""
     try:
         return function()
     except UserError as error:
@@ -28,13 +28,13 @@ def outcome(function):
 
 
 def made(preset, args):
-    """The experiment, after its options were looked at, too."""
+    """The experiment that arguments ask for, after its options have been checked as well."""
     make_options(args)
     return make_experiment("x", lambda _: None, preset[0], preset[1], args)
 
 
 def values_for(current):
-    """Numbers of the type that a flag has now, in a tuple for an axis."""
+    """Extreme numbers of the type of a flag's default, in a tuple if the flag takes a list."""
     if isinstance(current, tuple) and current:
         inner = current[0]
         if isinstance(inner, tuple):

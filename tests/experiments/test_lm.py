@@ -1,4 +1,4 @@
-"""The language model's recipe as a user calls it."""
+"""Tests of the language model's recipe as a user calls it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The script as a person calls it."""
+"""Tests of the MLP's recipe as a user calls it."""
 
 import json
 import sys
@@ -138,7 +138,7 @@ def test_bad_input_ends_the_process_with_status_2(tmp_path, call):
 
 
 def test_a_random_search_with_halving_ends_with_its_best_setting(tmp_path, load_script):
-    """Then it is refused to others, and shown by the settings' length."""
+    """The finished folder is then refused to other searches, and its table is printed."""
     script = load_script("mlp.py")
     words = "--data iris --hidden 8 --seeds 2 --steps 16 --search 4 --learning-rate 1e-4 1 "
     words += f"--halving 2 --rungs 2 --log-every 4 --out {tmp_path} --name it"

@@ -1,4 +1,4 @@
-"""scripts/report on real sweeps of every workload."""
+"""Tests of `scripts/report` on small sweeps of every workload."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def sweep(tmp_path, small_sweep):
 
 @pytest.fixture
 def report(load_script):
-    """A function that reports; JAX stays as it is, and the tools of `experiments/` can be found."""
+    """A function that runs the report in this process and leaves JAX's settings alone."""
     return lambda *runs, **given: main(Arguments(tuple(map(str, runs)), **given))
 
 

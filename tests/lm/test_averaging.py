@@ -1,4 +1,4 @@
-"""Averages of weights, and when they begin."""
+"""Tests of averaging params, and of when averaging begins."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from research.lm.config import HParams
 
 
 def by_the_algorithm(losses, n):
-    """Algorithm 1 of Merity, Keskar and Socher (2018), as it is written there."""
+    """Algorithm 1 of Merity, Keskar and Socher (2018), transcribed literally."""
     logs, begun = [], []
     for loss in losses:
         triggered = len(logs) > n and loss > min(logs[:-n])
@@ -45,8 +45,8 @@ def test_averaging_begins_as_in_the_published_algorithm():
 
 @pytest.mark.parametrize("n", [1, 31, 32, 100, MEMORY - 1])
 def test_a_trigger_interval_may_fill_the_whole_history(n):
-    """The loss of check 0 is the lowest: that of check n + 1 is the first that is above the lowest
-    of all but the last n."""
+    """Check 0 has the lowest loss. The loss of check n + 1 is the first that is above the lowest of
+    all checks but the last n."""
     losses = jnp.full(MEMORY + 10, 2.0).at[0].set(1.0)
     begun = begun_after(losses, jnp.float32(n))
     assert begun.tolist() == by_the_algorithm(losses.tolist(), n)

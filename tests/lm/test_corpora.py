@@ -1,4 +1,4 @@
-"""Corpora by name, folder and file."""
+"""Tests of loading corpora by name, folder and file."""
 
 import hashlib
 import zipfile
@@ -50,7 +50,7 @@ def test_a_folder_holds_a_file_for_each_part(tmp_path):
     ],
 )
 def test_files_of_a_folder_are_matched_to_parts_by_a_word_of_their_name(tmp_path, names):
-    """Words that hold such a word, hidden files and folders are passed over."""
+    """Longer words that contain such a word, hidden files and folders are skipped."""
     for name in names:
         (tmp_path / name).write_text(name)
     for name in ("latest_notes.txt", "strain.txt", "device.txt", "evaluation.txt", "contest.txt",
@@ -83,7 +83,7 @@ def test_line_ends_are_unified_and_byte_order_marks_dropped(tmp_path, level, wri
 
 @pytest.mark.parametrize("folder", [False, True])
 def test_bytes_are_those_of_the_file(tmp_path, folder):
-    """All 256 of them, a byte-order mark, NULs and line ends among them."""
+    """All 256 bytes are kept, also a byte-order mark, NULs and line ends."""
     content = b"\xef\xbb\xbf" + bytes(range(256)) * 4 + b"a\r\nb\rc\0\n\xc3\xa9\xc3"
     (tmp_path / "train.txt").write_bytes(content)
     (tmp_path / "valid.txt").write_bytes(content[::-1])
@@ -117,7 +117,7 @@ def test_without_a_network_the_error_says_which_file_to_put_where(data, monkeypa
 
 @pytest.fixture
 def named(data, monkeypatch):
-    """A corpus whose file lies in the data folder already."""
+    """A named corpus whose file is already in the data folder."""
     path = data / "data" / "small" / "small.zip"
     path.parent.mkdir(parents=True)
     with zipfile.ZipFile(path, "w") as archive:

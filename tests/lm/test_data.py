@@ -1,4 +1,4 @@
-"""Tokens laid out: what is predicted, from what, and how often."""
+"""Tests of laying tokens out: which are predicted, from what context, and how often."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def layout(**changes):
 
 
 def after(n):
-    """A start token, 0, and the tokens 1 to n."""
+    """The start token 0 followed by the tokens 1 to n."""
     return np.arange(n + 1)
 
 

@@ -1,4 +1,4 @@
-"""Word vectors from files as they come."""
+"""Tests of reading word vectors from files."""
 
 import gzip
 
@@ -31,7 +31,7 @@ def file(tmp_path):
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \n", b" \r\n", b"\t\n"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_words_of_the_vocabulary_get_their_vectors(file, header, end, mark):
-    """Words hold spaces and strange line ends; of one that comes twice the first counts."""
+    """Words may hold spaces and unusual line ends; the first of two equal words counts."""
     lines = header + LINES
     vectors = read_vectors(file([mark + lines[0], *lines[1:]], end), WORDS, 3)
     assert vectors.found.tolist() == [True, False, False, True, True]
@@ -50,7 +50,7 @@ def test_numbers_may_be_separated_by_tabs_or_several_spaces(file, line):
 
 
 def test_malformed_words_of_a_vector_file_are_skipped(file):
-    """GloVe's 840B vectors have such: bytes that are no UTF-8, non-breaking spaces, addresses."""
+    """GloVe's 840B vectors have such words: invalid UTF-8, non-breaking spaces, addresses."""
     strange = [b"\xff\xfe 9 9 9", b"\xc2\xa0 9 9 9", b"to name@domain.com 9 9 9", b"\x0c 9 9 9",
                b"nan 9 9 9", b"dog nan 9 9"]  # fmt: skip
     vectors = read_vectors(file([*LINES, *strange, b"cat 4 5 6"]), [*WORDS, "nan"], 3)

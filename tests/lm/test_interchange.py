@@ -1,4 +1,4 @@
-"""PyTorch's layout there and back; that the models agree, `test_model.py` says."""
+"""Tests of converting params to PyTorch's layout and back; `test_model.py` compares the models."""
 
 import numpy as np
 import pytest

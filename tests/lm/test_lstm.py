@@ -1,4 +1,4 @@
-"""The recurrence and its gradient by hand, against what JAX derives from the equations."""
+"""Tests of the LSTM and its hand-written gradient against JAX's gradient of the equations."""
 
 from functools import cache
 
@@ -21,7 +21,7 @@ def float64():
 
 
 def plain(coupled, z, kernel, bias, carry, mask=None):
-    """The equations, a step at a time."""
+    """The LSTM equations, one step at a time."""
     z = z + bias[None, None, :]
 
     def one_step(carry, z):
@@ -48,7 +48,7 @@ def given(coupled, masked):
 
 
 def weighed(function, coupled):
-    """A scalar to which every output and the last state matter differently; and those."""
+    """A weighted sum of all outputs and the last state, and these outputs and state."""
     weights = np.random.default_rng(9).normal(size=(T + 2, B, H))
 
     def scalar(z, kernel, bias, carry, mask=None):
@@ -114,7 +114,7 @@ def test_two_half_windows_equal_one_window():
 
 @pytest.mark.parametrize("coupled", [False, True])
 def test_bfloat16_is_used_for_products_only(coupled):
-    """Outputs are of the products' type; what is added up, and gradients of params, float32."""
+    """Outputs are bfloat16; sums and gradients of params are float32."""
     *args, _ = jax.tree.map(lambda leaf: leaf.astype(np.float32), given(coupled, False))
     z, kernel, bias, carry = args
     low = z, kernel, bias, carry._replace(h=carry.h.astype(jnp.bfloat16))

@@ -1,4 +1,4 @@
-"""The network: against PyTorch, and what each option does."""
+"""Tests of the language model: against PyTorch, and the effect of each option."""
 
 import json
 from functools import partial
@@ -38,7 +38,7 @@ def apply(model, params, token=TOKEN, noise=None):
 
 @pytest.mark.parametrize(("dtype", "atol"), [(np.float32, 1e-6), (np.float64, 1e-12)])
 def test_outputs_losses_and_gradients_equal_pytorch(dtype, atol):
-    """Over two windows, the second from the state after the first."""
+    """Compares two windows, the second of which starts from the state after the first."""
     with jax.enable_x64(dtype == np.float64):
         params = from_torch(golden("state_dict", dtype))
         model = LanguageModel(symbols=11, embedding_size=6, hidden=(5, 5), dtype=dtype)
@@ -111,7 +111,7 @@ def test_a_token_depends_on_those_before_it_only(params):
 
 
 def noisy(model, params, seed=0, token=TOKEN, **rates):
-    """With rates that the compiled program does not know: other values share it."""
+    """The outputs with dropout; rates are traced, so that all values share one program."""
     rates = {name: np.float32(rate) for name, rate in rates.items()}
     return apply(model, params, token, Noise(jax.random.key(seed), Rates(**rates)))
 
@@ -138,7 +138,7 @@ def test_dropout_at_rate_0_changes_nothing_and_other_rates_do(params, name, lock
 @pytest.mark.parametrize("name", [slow(name) for name in Rates._fields])
 @pytest.mark.parametrize("locked", [False, True])
 def test_each_dropout_rate_may_be_used_alone(params, name, locked):
-    """As all of them, the others 0. What is dropped differs: a rate that is off needs no key."""
+    """It equals all rates with the others at 0, except that the random masks differ."""
     model, still = MODEL.clone(locked=locked), apply(MODEL, params)
     chex.assert_trees_all_close(noisy(model, params, **{name: 0.0}).out, still.out, atol=1e-6)
     first, other = (np.asarray(noisy(model, params, seed, **{name: 0.5}).out) for seed in (0, 1))
@@ -156,7 +156,7 @@ def test_output_dropout_is_after_the_last_layer_and_may_be_locked(params):
 
 
 def test_a_dropped_symbol_is_dropped_wherever_it_stands(params):
-    """All symbols have the same embedding, and those that are dropped another: 0."""
+    """All embeddings are equal here, and dropped ones are 0."""
     alike, silent = (params | {"embedding": np.full((11, 6), x, np.float32)} for x in (1, 0))
     nothing = np.asarray(apply(MODEL, silent).raw[0, 0])
     assert not np.allclose(apply(MODEL, alike).raw[0], nothing)

@@ -1,4 +1,4 @@
-"""How much is dropped, and penalties by hand."""
+"""Tests of dropout rates and masks, and hand-computed penalties."""
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def test_penalties_by_hand():
 
 
 def test_a_window_of_one_step_has_no_change_to_penalize():
-    """Whose mean would be NaN, in the lanes without the penalty, too."""
+    """A mean over no changes would be NaN, even for runs without the penalty."""
     one = jnp.full((1, 2, 3), 2.0)
     gradient = jax.grad(lambda raw, slowness: penalty(raw, raw, 0.5, slowness))
     for slowness in (0.0, 3.0):

@@ -1,4 +1,4 @@
-"""The texts that models wrote."""
+"""Tests of keeping the texts that models wrote."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which tokens may be chosen, how often, and that a text can be repeated."""
+"""Tests of sampling: which tokens, with what probability, and reproducibly."""
 
 import itertools
 
@@ -61,7 +61,7 @@ def trained():
 
 
 def test_greedy_sampling_takes_the_most_probable_token(trained):
-    """Each from the whole text before it, over the edge of a chunk."""
+    """Each token follows from the whole text before it, also across chunks."""
     model, params = trained
     prompt = [3, 1, 4]
     made = list(itertools.islice(

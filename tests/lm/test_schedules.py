@@ -1,4 +1,4 @@
-"""Learning rates by hand."""
+"""Tests of learning-rate schedules against hand-computed values."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""The language model under the contract, what validation steers, and that it learns."""
+"""Tests of the language model: the contract, what the validation loss controls, and learning."""
 
 import dataclasses
 
@@ -91,8 +91,8 @@ def test_every_hyperparameter_changes_the_outcome(corpus, variant):
 
 @pytest.fixture(scope="module")
 def four_epochs(corpus):
-    """Runs of two weight decays, with a look at the validation loss after each epoch but the last.
-    The larger one makes every step overshoot: it only gets worse."""
+    """Runs with two weight decays, whose validation loss is checked after each epoch but the last.
+    The larger weight decay makes every step overshoot, so that the loss only grows."""
     hparams = dataclasses.replace(NOISY, learning_rate=1e-3, decay=0.9)
     tried = contract.Case(case(corpus, "everything").problem, hparams, {"weight_decay": [0, 2300]})
     steps = 4 * tried.problem.task.epoch
@@ -158,8 +158,8 @@ def test_loss_perplexity_and_bits_agree(corpus):
 
 @pytest.mark.parametrize("seed", [0, slow(1)])
 def test_it_learns_what_can_be_learned(corpus, seed):
-    """Within a word the next letter is sure but for a few: far below one bit is in reach, and what
-    comes after a word is not."""
+    """Within a word the next letter is nearly certain, so that far less than one bit is possible;
+    the next word is not predictable."""
     problem, hparams = make_problem(small(corpus, steps=400)), HParams(learning_rate=2e-2)
     state, _ = train(problem, hparams, 400, seed)
     metrics = jax.jit(problem.task.evaluate)(problem.shared, hparams, state, jax.random.key(0))

@@ -1,4 +1,4 @@
-"""Text to tokens and back."""
+"""Tests of tokenizers: text to tokens and back."""
 
 import json
 
@@ -51,7 +51,7 @@ def test_rare_and_unseen_words_are_unknown():
 
 @pytest.mark.parametrize("size", [2, 3, 4, 5, 9])
 def test_the_vocabulary_has_at_most_the_given_size(size):
-    """Of four, and <unk>, which the text has not."""
+    """The size is four, one of which is <unk>, which the text does not contain."""
     assert len(make_tokenizer("word", "b a b\nc a b\n", size)) == min(size, 5)
 
 

@@ -1,4 +1,4 @@
-"""Attacks: by hand on linear nets, inside their box, and never weaker for more effort."""
+"""Tests of FGSM and PGD: exact on linear nets, within their box, and PGD never weaker."""
 
 from functools import cache
 
@@ -60,7 +60,7 @@ def attacked(errors, radii=RADII, x=INSIDE, box=TIGHT, steps=4):
 
 
 def test_fgsm_of_a_linear_net_by_hand():
-    """As far as each feature may go, up where it weighs more than nothing, down where less."""
+    """Each feature moves by its full radius in the direction of the sign of its weight."""
     expected = np.asarray(X) + np.array([0.1, -0.2, 0.4, 0.0])
     chex.assert_trees_all_close(fgsm(gradient_of(linear), X, FREE), expected, atol=1e-6)
 
@@ -202,7 +202,7 @@ def test_a_feature_of_radius_0_never_moves():
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_training_on_attacks_is_not_differentiated_through_them(steps):
-    """Neither to the rows nor to what the gradient is made of, and the loss at the attack is."""
+    """Gradients of the loss flow at the attacked rows, but not through the attack itself."""
 
     def attacked(x, w):
         gradient = jax.grad(lambda x: jnp.sum(jnp.sin(x) @ w))

@@ -1,5 +1,5 @@
-"""Integrated gradients by hand and against a long sum; shuffling of planted columns; what several
-runs agree on."""
+"""Tests of feature attribution: integrated gradients, permutation importance, and the agreement of
+runs."""
 
 import dataclasses
 import itertools
@@ -45,7 +45,7 @@ def test_attributions_of_a_linear_output_are_weight_times_difference():
 
 
 def test_attributions_of_a_product_are_shared_equally():
-    """x y from (0, 0): the integral of a y da is half of it for either factor."""
+    """For x y from (0, 0), each factor gets half: the integral of a y da."""
     found = gradients(lambda x: x[:, 0] * x[:, 1], X, np.zeros(4, np.float32), 8)
     half = X[:, 0] * X[:, 1] / 2
     found = np.asarray(found)
@@ -54,8 +54,8 @@ def test_attributions_of_a_product_are_shared_equally():
 
 
 def test_attributions_with_a_single_kink_are_exact():
-    """max(0, x0 + x1 - 1) on the line from 0 to (2, 1) has its kink at a third: two thirds of the
-    gradient count."""
+    """max(0, x0 + x1 - 1) on the line from 0 to (2, 1) has its kink at a third of the way, so that
+    two thirds of the gradient count."""
     output = lambda x: jnp.maximum(0, x[:, 0] + x[:, 1] - 1)
     found = gradients(output, np.float32([[2.0, 1.0]]), np.zeros(2, np.float32), 4)
     np.testing.assert_allclose(found, [[2 * 2 / 3, 1 * 2 / 3]], rtol=1e-5)
@@ -63,7 +63,7 @@ def test_attributions_with_a_single_kink_are_exact():
 
 @pytest.fixture(scope="module")
 def trained():
-    """A net on breast cancer, its config and data."""
+    """A trained net on breast cancer, with its config and data."""
     config = Config(data="breast_cancer", hidden=(16, 16))
     shared = make_problem(config).shared
     return fit_to(config, shared), shared, cases.trained(shared, config.hidden, epochs=20)
@@ -91,7 +91,7 @@ def test_attributions_are_complete_and_equal_a_long_riemann_sum(trained):
 
 
 def test_the_completeness_gap_of_few_steps_is_reported(trained):
-    """The gap is measured, not assumed: a net of many bends in two steps."""
+    """The gap is measured for a net of many kinks and only two steps."""
     config, shared, params = trained
     _, gap = jax.jit(lambda: explain(config, shared, params, rows_of(shared), 1))()
     assert np.max(gap) > 1e-2
@@ -112,7 +112,7 @@ def linear(kernel):
 
 
 def test_permutation_importance_finds_the_column_that_matters():
-    """A linear net that reads its first column alone."""
+    """The net is linear and reads its first column alone."""
     config = dataclasses.replace(Config(data="diabetes", hidden=()), loss="squared_error")
     shared = make_problem(config).shared
     rows = Split(shared.test.x, 2 * shared.test.x[:, 0])
@@ -127,7 +127,7 @@ def test_permutation_importance_finds_the_column_that_matters():
 
 
 def test_features_of_one_column_are_shuffled_together():
-    """Two features that are the same one: shuffled apart, one makes up for half of the other."""
+    """Two features are equal: shuffled separately, one would compensate for half of the other."""
     config = dataclasses.replace(Config(data="diabetes", hidden=()), loss="squared_error")
     shared = make_problem(config).shared
     x = np.array(shared.test.x)

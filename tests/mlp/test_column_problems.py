@@ -1,4 +1,4 @@
-"""Columns that cannot be used: all of them in one line, whose --drop works as it is printed."""
+"""Tests of unusable columns: one error names all and advises a --drop that works as printed."""
 
 import csv
 import re
@@ -20,7 +20,7 @@ NAMES = ["", "Name, full", "two  words", "it's", "$HOME", "-x", "--steps", "a\nb
 
 
 def write(folder, columns, name="table.csv"):
-    """A file of these pairs of a name and cells; quoted where it has to be."""
+    """Writes a CSV file of (name, cells) pairs, quoted where necessary."""
     path = folder / name
     with path.open("w", newline="") as file:
         out = csv.writer(file)
@@ -34,7 +34,7 @@ def text(word):
 
 
 def typed(words):
-    """The config that a command line gives, when these words are typed into a shell."""
+    """The config that a command line gives when its text is typed into a shell."""
     parser = arguments_type(DIGITS.config, DIGITS.hparams)
     arguments = parse_arguments({"digits": parser()}, "", shlex.split(words))
     return make_experiment(
@@ -43,7 +43,7 @@ def typed(words):
 
 
 def refusal(*given, **how):
-    """As it is printed: one line, without double spaces."""
+    """The error as it is printed, after checking that it is one line without double spaces."""
     with pytest.raises(UserError) as raised:
         read_files(*given, **how)
     return " ".join(str(raised.value).split())
@@ -63,7 +63,7 @@ def test_the_advised_drop_flag_works_as_printed(tmp_path, names):
 
 
 def test_all_unusable_columns_are_named_in_one_error(tmp_path):
-    """In both files; beside those that were left out before."""
+    """This covers both files, and the advice keeps the columns that were dropped before."""
     bad = [("name", text("Mr")), ("age", ["old", *range(1, 30)]), ("far", [1e40, *range(1, 30)])]
     twice = [("id", BITS), ("id", BITS)]
     good = [("a", BITS), ("b, c", BITS), ("only", BITS), ("gone", text("x"))]

@@ -1,4 +1,4 @@
-"""Cells of files as columns of numbers or words; and cells that cannot be used."""
+"""Tests of parsing cells as columns of numbers or words, and of cells that cannot be used."""
 
 import datetime
 import decimal

@@ -1,4 +1,4 @@
-"""Values that make no sense, alone or together."""
+"""Tests of configs of the MLP: invalid values, alone and in combination."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from research.runs.experiment import restore_config
 
 
 def given(**changes):
-    """What a command line gives: of every flag, some values."""
+    """The arguments that a command line gives, with a list of values for every flag."""
     single = {**vars(Config()), **vars(HParams())}
     return SimpleNamespace(**{name: (value,) for name, value in single.items()} | changes)
 

@@ -1,4 +1,4 @@
-"""Data in three parts: split, standardized, recorded; and refused where it cannot be used."""
+"""Tests of loading data: split, standardized, recorded, and refused if it cannot be used."""
 
 import json
 
@@ -102,7 +102,7 @@ def test_a_file_is_encoded_and_its_encoding_recorded(tmp_path):
 
 
 def test_how_a_file_is_read_can_be_chosen(tmp_path):
-    """Here a target of numbers, one column less, and colors of fewer than 10 rows as one."""
+    """Regression, a dropped column, and colors of fewer than 10 rows merged."""
     colors = ["red"] * 25 + ["green"] * 3 + ["blue"] * 2
     path = csv(tmp_path, a=UP, c=colors, d=UP, b=BITS)
     dataset, facts = load(path, "b", drop="a", target_type="numbers", min_category=10)
@@ -142,7 +142,7 @@ def test_a_constant_feature_does_no_harm(tmp_path):
 
 @pytest.mark.parametrize("column", ["c", "b"])
 def test_numbers_whose_mean_overflows_give_a_one_line_error(tmp_path, column):
-    """Some tools write the largest double where a value is missing."""
+    """Some tools write the largest double for missing values."""
     columns = {"a": UP, "c": UP, "b": [i / 2 for i in ROWS]}
     columns[column] = [*columns[column][:-1], 1.7e308]
     with pytest.raises(UserError, match=f"column {column}"):
@@ -191,7 +191,7 @@ def test_words_that_look_like_numbers_are_noted(tmp_path):
 
 
 def test_several_leaks_are_one_note_whose_flag_drops_all(tmp_path):
-    """With what was left out before; of a column that is all there is, none is advised."""
+    """The flag includes columns dropped before; dropping the only column is not advised."""
     noise = [(7 * i) % 13 for i in ROWS]
     path = csv(tmp_path, old=UP, noise=noise, **{"it's": BITS, "copy": BITS}, b=BITS)
     (note,) = [note for note in load(path, "b", drop=("old",))[1]["notes"]

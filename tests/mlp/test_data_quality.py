@@ -1,4 +1,4 @@
-"""What is planted in a table is found, and nothing else."""
+"""Tests that planted problems of a table are found, and nothing else."""
 
 import json
 
@@ -63,7 +63,7 @@ def test_a_copy_of_the_class_is_a_leak(feature):
 
 
 def test_a_one_hot_category_is_checked_for_leaks_as_one_column():
-    """Neither feature alone tells three classes apart."""
+    """No single feature tells three classes apart, only the whole category."""
     leak = X.copy()
     leak[:, 1:3] = np.stack([CLASSES == 0, CLASSES == 1], axis=1)
     assert list(inspect(x=leak)["leaks"]) == ["b"]
@@ -107,7 +107,7 @@ def test_copies_of_training_rows_are_counted_by_part():
 
 
 def test_training_rows_that_contradict_each_other_are_counted():
-    """Three rows alike, one of another class; two alike and of one class; one like a test row."""
+    """Three equal rows, one of another class; two equal of one class; one equal to a test row."""
     x = changed(X, [1, 2, 10, 199], X[[0, 0, 9, 20]])
     y = changed(CLASSES, [0, 1, 2, 9, 10, 20, 199], [0, 0, 1, 2, 2, 0, 1])
     assert inspect(x=x, y=y)["contradictions"] == 3

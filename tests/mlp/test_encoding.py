@@ -1,4 +1,4 @@
-"""Columns as numbers: what scikit-learn makes of them, by the training rows alone."""
+"""Tests of encoding tables: as by scikit-learn, and from the training rows alone."""
 
 import json
 
@@ -24,7 +24,7 @@ def table(**columns):
 
 
 def words(*counts):
-    """A column of a, b, ...: so many of each."""
+    """A column of the words a, b, ..., each repeated so many times."""
     return np.repeat(np.array(list("abcdefgh"[: len(counts)]), object), counts)
 
 
@@ -101,7 +101,7 @@ def test_an_unseen_category_is_an_error_that_says_what_to_do():
 
 
 def test_rare_and_unseen_categories_share_one_feature():
-    """Of a, b, c and d there are 4, 3, 2 and 1 training rows, of e none."""
+    """The categories a, b, c, d and e have 4, 3, 2, 1 and 0 training rows."""
     column, train = words(4, 3, 2, 1, 1), np.arange(10)
     encoded = encode(table(w=column), train, min_category=3)
     assert encoded.features == ["w = a", "w = b", "w = (other)"]
@@ -112,7 +112,7 @@ def test_rare_and_unseen_categories_share_one_feature():
 
 
 def test_rarity_counts_training_rows_only():
-    """Of both there are 3 rows; of b, 1 training row."""
+    """Both categories have 3 rows, but b has only 1 training row."""
     encoded = encode(table(w=words(3, 3)), np.arange(4), min_category=2)
     assert encoded.features == ["w = a", "w = (other)"]
 
@@ -134,7 +134,7 @@ def test_features_record_their_column_and_whether_attacks_may_move_them():
 
 
 def test_pixels_share_one_mean_and_scale():
-    """So that one that is rarely lit is no louder than the others."""
+    """Otherwise a rarely lit pixel would be amplified."""
     lit = [NUMBERS, np.where(np.arange(N) == 3, 9.0, 0.0), np.zeros(N), NUMBERS[::-1]]
     images = table(**{f"pixel {i}": values for i, values in enumerate(lit)})
     encoded = encode(images._replace(image=(2, 2, 1)), TRAIN)
@@ -149,7 +149,7 @@ def test_pixels_share_one_mean_and_scale():
 
 @pytest.mark.parametrize("min_category", [1, 2])
 def test_encoding_depends_on_training_rows_only(min_category):
-    """Whatever stands in them, training rows and what they teach stay the same."""
+    """Changing other rows changes neither the encoded training rows nor the recorded statistics."""
     others = np.setdiff1d(np.arange(N), TRAIN)
     first = encode(table(n=NUMBERS, w=WORDS, g=GAPS), TRAIN, min_category)
     n, w, g = NUMBERS.copy(), WORDS.copy(), GAPS.copy()

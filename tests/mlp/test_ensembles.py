@@ -1,4 +1,4 @@
-"""Runs that predict together."""
+"""Tests of ensembles."""
 
 import numpy as np
 import pytest

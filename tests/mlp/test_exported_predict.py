@@ -1,4 +1,4 @@
-"""The exported script reads cells as training does, and names those that it cannot use."""
+"""Tests of the exported script: it reads cells as training does and names those it cannot use."""
 
 import json
 import runpy
@@ -22,7 +22,7 @@ PARTS = ("train", "validation", "test")
 
 
 def load_script(folder, schema, predict=None):
-    """The names that the script defines in a folder, beside a schema and a program."""
+    """Loads the script from a folder that has a schema and a program."""
     shutil.copyfile(SCRIPT, folder / "predict.py")
     (folder / "schema.json").write_text(json.dumps(schema))
     if predict:
@@ -78,7 +78,7 @@ def test_true_and_false_are_numbers_only_in_boolean_columns():
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("missing", [(), ("x", "none")])
 def test_the_script_encodes_raw_rows_as_training_did(tmp_path, kind, values, missing):
-    """Whatever words stand in them; here with rows whose target is missing between."""
+    """The rows hold any words, and some rows in between have no target."""
     frame = pd.DataFrame({"a": values * 8, "b": range(64), "y": (["k", "l", "m", None]) * 16})
     path = tmp_path / f"table.{kind}"
     frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
@@ -100,7 +100,7 @@ def test_python_values_are_encoded_like_cells_of_a_file(tmp_path):
 
 
 def refusal(script, folder, capsys, text):
-    """What the script says of a file, after checking that it is no traceback."""
+    """The error lines of the script about a file, after checking that there is no traceback."""
     (folder / "table.csv").write_text(text)
     with pytest.raises(SystemExit) as exit_info:
         script["_main"](str(folder / "table.csv"))
@@ -159,7 +159,7 @@ def test_columns_that_the_net_does_not_read_are_ignored(tmp_path):
 
 
 def test_a_prediction_that_is_not_finite_names_the_cell(tmp_path):
-    """The number is one, but far from the training rows'."""
+    """The cell is a valid number, but far from those of the training rows."""
     far = schema(numbers(scale=[1e-20]))
     script = load_script(tmp_path, far, lambda x: jnp.exp(x) / (1 + jnp.exp(x)))
     assert np.isfinite(script["predict"]({"a": [0, 1e-20]})).all()

@@ -1,4 +1,4 @@
-"""Pictures by name, from small files of the real formats that lie in the data folder already."""
+"""Tests of named image data sets, on small files of the real formats in the data folder."""
 
 import dataclasses
 import gzip
@@ -50,7 +50,7 @@ def idx(array):
 
 
 def mnist(train=60, test=30, shape=(4, 3)):
-    """The four files, and what is in them."""
+    """Four small files in MNIST's format, and their images and labels."""
     x = RNG.integers(0, 256, (train + test, *shape), np.uint8)
     y = RNG.permutation(np.arange(train + test) % 3)
     parts = {"train-x": x[:train], "train-y": y[:train], "test-x": x[train:], "test-y": y[train:]}
@@ -58,7 +58,7 @@ def mnist(train=60, test=30, shape=(4, 3)):
 
 
 def cifar(missing=None, end=None):
-    """The archive of six files of two records each, and what is in them."""
+    """A small archive in CIFAR-10's format, of six files of two records, and its content."""
     planes = RNG.integers(0, 256, (6, 2, 3, 32, 32), np.uint8)
     labels = RNG.integers(0, 3, (6, 2), np.uint8)
     names = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]

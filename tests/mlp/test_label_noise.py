@@ -1,4 +1,4 @@
-"""Wrong labels: as many as asked for, any class alike, the same ones in every epoch."""
+"""Tests of label noise: its rate, uniform over classes, and the same in every epoch."""
 
 import jax
 import numpy as np
@@ -104,7 +104,7 @@ def test_regression_targets_without_noise_are_unchanged():
 
 
 def unmixed(word):
-    """The word that `shuffle.mix` makes `word` of: its steps backwards."""
+    """The inverse of `shuffle.mix`: the word that it maps to `word`."""
     word ^= word >> 16
     word = word * pow(0x846CA68B, -1, 2**32) % 2**32
     word ^= word >> 15 ^ word >> 30
@@ -114,7 +114,7 @@ def unmixed(word):
 
 @pytest.mark.parametrize("extreme", [0, 2**32 - 1])
 def test_the_most_extreme_hash_gives_a_finite_and_wrong_label(extreme):
-    """One row in millions, and there are runs with millions."""
+    """It occurs for one row in millions, and there are data sets with millions of rows."""
     noise = np.uint32([unmixed(extreme), 1])
     row = ROWS[:1]
     (moved,) = np.asarray(noisy_targets(ZEROS[:1], row, noise, np.float32(1)))
@@ -125,7 +125,7 @@ def test_the_most_extreme_hash_gives_a_finite_and_wrong_label(extreme):
 
 @pytest.mark.slow
 def test_runs_of_a_sweep_over_rates_train_on_their_noisy_labels():
-    """A net learns to be right of right labels, and to be wrong of wrong ones."""
+    """A net learns correct labels at rate 0, and wrong ones at rate 1."""
     problem = make_problem(Config(data="breast_cancer", hidden=(), batch_size=32,
                                   optimizer="sgd"))  # fmt: skip
     traces = []

@@ -1,4 +1,4 @@
-"""Losses and scores by hand, against scikit-learn, and their gradients."""
+"""Tests of losses and scores against hand-computed values, scikit-learn and finite differences."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +20,7 @@ def close(given, expected):
 
 
 def test_cross_entropy_by_hand():
-    """Uniform logits cost log K; odds of 3 to 1 on the right class cost log(4 / 3)."""
+    """Uniform logits give log K; odds of 3 to 1 for the label give log(4 / 3)."""
     close(losses.cross_entropy(jnp.zeros((2, 5)), jnp.asarray([0, 3])), np.log(5))
     odds = jnp.log(jnp.asarray([[3.0, 1.0]]))
     close(losses.cross_entropy(odds, jnp.asarray([0])), np.log(4 / 3))

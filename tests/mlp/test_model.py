@@ -1,4 +1,4 @@
-"""The network."""
+"""Tests of the MLP: layers, normalization, residuals, dropout and convolutions."""
 
 from functools import partial
 
@@ -22,7 +22,7 @@ BY_HAND = {
 
 
 def some_params(model, x=X):
-    """Params of the right shapes, of which none is 0."""
+    """Params of the right shapes, none of them 0."""
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(model.init, jax.random.key(0), x)["params"]
     return jax.tree.map(lambda leaf: np.float32(rng.normal(size=leaf.shape)), shapes)
@@ -37,7 +37,7 @@ def outputs(model, params, x=X):
 
 
 def passes_on(width, layer):
-    """Params of a layer that gives what it reads."""
+    """Params of a layer that returns its input."""
     return {f"Dense_{layer}": {"kernel": np.eye(width, dtype=np.float32),
                                "bias": np.zeros(width, np.float32)}}  # fmt: skip
 
@@ -78,7 +78,7 @@ def test_layer_norm_normalizes_each_row_before_the_activation():
 
 
 def test_residual_layers_add_their_input_where_widths_agree():
-    """The first and the third; the second is wider and the last one is no hidden layer."""
+    """These are the first and third; the second is wider, and the last is no hidden layer."""
     model = MLP((4, 6, 6), 6, "tanh", residual=True)
     params = some_params(model)
     h = X
@@ -155,7 +155,7 @@ def test_dropout_at_rate_0_changes_nothing():
 
 @pytest.mark.parametrize("rate", [0.25, 0.8])
 def test_dropout_drops_units_at_the_rate_and_scales_the_others(rate):
-    """Each unit of each row by itself."""
+    """Each unit of each row is dropped independently."""
     model = MLP((200,), 200, "identity")
     params = some_params(model)
     params |= passes_on(200, 1)
@@ -182,7 +182,7 @@ def test_dropout_at_rate_1_leaves_the_last_bias_and_its_gradient_is_a_number():
 
 
 def test_dropout_draws_anew_for_each_layer_and_for_each_key():
-    """Of three layers that pass on what they read, one in eight units is left by all."""
+    """After three identity layers at rate 1/2, one in eight units is left."""
     model = MLP((400, 400, 400), 400, "identity")
     params = passes_on(400, 0) | passes_on(400, 1) | passes_on(400, 2) | passes_on(400, 3)
     ones = np.ones((4, 400), np.float32)
@@ -207,7 +207,7 @@ STRUCTURES = {
 
 
 def assert_every_gradient(model, x, with_dropout=False):
-    """Without dropout, and with it if that is asked for."""
+    """Asserts that every param has a gradient, without dropout and optionally with it."""
 
     def total(params, dropout):
         outputs = model.apply({"params": params}, x, dropout)

@@ -1,4 +1,4 @@
-"""What a trained net says of rows: outputs, probabilities, numbers in the target's unit."""
+"""Tests of predictions: outputs, probabilities, and regression in the target's unit."""
 
 import chex
 import jax
@@ -68,7 +68,7 @@ def test_predictions_are_the_probabilities_of_the_classes(data, classes):
 
 
 def predicted_and_scored(config, params):
-    """What a net predicts of the test part, and how it is scored."""
+    """The predictions of a net on the test part, and their scores."""
     problem = make_problem(config)
     shared, state = problem.shared, State(params, None, None, None)
 

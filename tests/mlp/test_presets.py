@@ -1,4 +1,4 @@
-"""Named settings."""
+"""Tests of the presets of the MLP."""
 
 import jax
 import pytest

@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn called by hand, and what has no reference there by hand."""
+"""Tests of metrics against scikit-learn, or hand-computed values where it has none."""
 
 import numpy as np
 import pytest
@@ -55,8 +55,8 @@ def test_binary_scores_are_of_the_second_class():
 
 
 def test_class_names_never_shadow_metrics():
-    """Whatever the classes are called, all metrics are there, and those of all classes are the
-    same."""
+    """Whatever the names of the classes, all metrics are present, and those over all classes are
+    the same."""
     y, p = drawn(4)
     plain = score_classes(y, p, ["a", "b", "c", "d"])
     for names in (
@@ -109,7 +109,7 @@ def test_r2_of_targets_that_are_all_the_same_is_missing(y):
 
 
 def test_the_calibration_error_by_hand():
-    """Three rows of confidence 0.9, of which two are right; one of 0.55, wrong."""
+    """Three rows have confidence 0.9, two of them correct; one has 0.55 and is wrong."""
     p = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.55, 0.45]])
     y = np.array([0, 1, 1, 1])
     expected = 3 / 4 * abs(2 / 3 - 0.9) + 1 / 4 * abs(0 - 0.55)

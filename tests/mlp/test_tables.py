@@ -1,4 +1,4 @@
-"""Files as columns and a target; and files that cannot be used, by file, line and column."""
+"""Tests of reading tables, and of errors that name file, line and column."""
 
 import re
 
@@ -76,7 +76,7 @@ def test_an_unusable_target_gives_a_one_line_error(tmp_path, target, target_type
 
 
 def test_rows_without_a_target_do_not_make_a_second_class(tmp_path):
-    """A missing target is no second class."""
+    """A missing target must not count as a class."""
     path = csv(tmp_path, a=UP, b=["yes" if bit else "" for bit in BITS])
     with pytest.raises(UserError, match="the target b is yes in every row"):
         read_files(path, "b")
@@ -146,7 +146,7 @@ def test_a_word_column_is_text_beyond_one_distinct_word_in_ten_rows(tmp_path):
 
 
 def test_rows_of_a_test_file_come_last(tmp_path):
-    """Its columns in another order, with one more."""
+    """The columns of the test file have another order, and there is one more."""
     train = csv(tmp_path, a=UP, c=COLORS, b=BITS)
     test = csv(tmp_path, "test.csv", b=[1, 0], more=[0, 0], c=["red", "pink"], a=[70, 80])
     table = read_files(train, "b", test)
@@ -159,7 +159,7 @@ def test_rows_of_a_test_file_come_last(tmp_path):
 
 
 def test_columns_of_a_test_file_have_the_types_of_the_training_file(tmp_path):
-    """By itself, its words would be numbers, and its only class missing."""
+    """Read by itself, its words would be numbers and its only class would count as missing."""
     train = csv(tmp_path, a=["1", "x", "2", "z", "z"] * 6, b=["+-"[bit] for bit in BITS])
     table = read_files(train, "b", csv(tmp_path, "test.csv", a=["1", "2"], b=["-", "-"]))
     assert table.columns[0].values[-2:].tolist() == ["1", "2"]
@@ -174,7 +174,7 @@ def test_plus_and_minus_are_classes(tmp_path):
 
 
 def test_the_words_that_are_missing_can_be_named(tmp_path):
-    """Namibia's code, and a category None."""
+    """NA is Namibia's country code, and None may be a category."""
     countries = [("NA", "DE", "None")[i % 3] for i in ROWS]
     path = csv(tmp_path, a=["." if bit else i for i, bit in enumerate(BITS)], b=countries)
     with pytest.raises(UserError, match=r"column a: 6 different words in 10 rows are text"):

@@ -1,4 +1,4 @@
-"""The MLP under the contract, the data that it reads, and that it learns."""
+"""Tests of the MLP: the contract, its batches, and learning."""
 
 import dataclasses
 from functools import cache
@@ -169,7 +169,7 @@ def test_every_hyperparameter_changes_the_outcome(variant):
     [("plain", "test_accuracy", 0.9), ("regression", "test_r2", 0.25)],
 )
 def test_it_learns(variant, metric, least):
-    """With the programs that the tests above compiled. A linear model reaches 0.97 and 0.33."""
+    """Uses programs that earlier tests have compiled. A linear model reaches 0.97 and 0.33."""
     tried = case(variant)._replace(hparams=HParams(), axes={"learning_rate": [3e-3, 1e-2]})
     metrics = contract.run(tried, 300).metrics
     last = metrics[metrics["step"] == 300]
@@ -197,7 +197,7 @@ def test_it_learns_other_data_on_all_devices(data, metric, least):
 
 @pytest.mark.slow
 def test_adversarial_training_makes_a_net_more_robust():
-    """At radius 0 it is plain training."""
+    """Radius 0 is training without attacks."""
     config = Config(hidden=(32,), loss="cross_entropy", adversarial_steps=1, off=OFF)
     problem = make_problem(config)
     shared = problem.shared
@@ -205,7 +205,7 @@ def test_adversarial_training_makes_a_net_more_robust():
     params = contract.run(tried, 150, seeds=2, chunk=150).states.params
 
     def accuracies(params):
-        """Of a run: without an attack, and under one of 0.15 of the way from black to white."""
+        """The accuracies of a run without attack, and under one of radius 0.15."""
         x, y = map(jnp.asarray, shared.test)
         model, gradient = make_model(config, shared), make_input_gradient(config, shared, params, y)
         wrong = lambda x: jnp.float32(predicted_class(model.apply({"params": params}, x)) != y)
@@ -233,7 +233,7 @@ def test_evaluation_ignores_dropout_noise_attacks_and_class_weights():
 
 @pytest.mark.parametrize("rows", [[0, 0], [0, 1], slow([0])])
 def test_r2_of_targets_that_are_all_the_same_is_undefined(rows):
-    """Such as a test part of one row: it is no divergence."""
+    """A test part of one row is an example; it must not count as divergence."""
     problem = make_problem(Config(data="diabetes", hidden=()))
     part = Split(problem.shared.test.x[rows], problem.shared.test.y[rows])
     shared = dataclasses.replace(problem.shared, test=part)

@@ -1,4 +1,4 @@
-"""One update of the MLP: its loss and gradient, against PyTorch and by hand."""
+"""Tests of one update of the MLP against PyTorch and hand-computed values."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "goldens" / "mlp.json").read_te
 
 
 def golden_case():
-    """The article's net with PyTorch's weights, and its batch as the whole training part."""
+    """The article's net with PyTorch's weights; its batch is the whole training part."""
     preset = PRESETS["article"]
     problem = make_problem(dataclasses.replace(preset.config, batch_size=16))
     batch = Split(arrays("x"), arrays("y"))
@@ -44,7 +44,7 @@ def arrays(name):
 
 
 def golden_state(config, hparams, params):
-    """The article's net before its first step."""
+    """The state of the article's net before its first step."""
     opt_state = jax.eval_shape(make_optimizer(config, hparams).init, params)
     opt_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), opt_state)
     return State(params, opt_state, np.zeros(ORDER, np.uint32), np.zeros(2, np.uint32))
@@ -59,7 +59,7 @@ def test_the_network_computes_what_pytorch_computes():
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_updates_of_sgd_and_adam_equal_pytorch(optimizer):
-    """Loss, and through one plain SGD step the gradient; then five updates of either optimizer."""
+    """Compares the loss, the gradient through one SGD step, and five updates of each optimizer."""
     _, config, shared, hparams, params = golden_case()
     config = dataclasses.replace(config, optimizer=optimizer, loss="squared_error", batch_size=16)
     task = make_problem(config).task
@@ -110,8 +110,8 @@ def test_the_gradient_matches_finite_differences(data):
 
 
 def step_on_every_row(config, hparams=HPARAMS, **changes):
-    """The first step of a run whose batch is the training part: the data, the params before, the
-    params after, and the loss."""
+    """The data, the params before and after, and the loss of the first step of a run whose batch is
+    the whole training part."""
     dataset, _ = load(DataChoice(config.data))
     config = dataclasses.replace(config, batch_size=len(dataset.train.y), optimizer="sgd")
     problem = make_problem(config)
@@ -142,7 +142,7 @@ def test_rare_classes_weigh_more_in_the_loss():
 
 
 def test_a_linear_net_is_trained_on_the_worst_corner_of_the_box():
-    """Two steps of PGD cross it; some features cannot move, some rows stand at the edge."""
+    """Two PGD steps reach the corner; some features are fixed, some rows are at the bounds."""
     config = Config(data="breast_cancer", hidden=(), adversarial_steps=2, off=OFF)
     radius = np.where(np.arange(30) % 3 == 0, 0, 1 + np.arange(30) / 10).astype(np.float32)
     shared, params, _, loss = step_on_every_row(
@@ -158,7 +158,7 @@ def test_a_linear_net_is_trained_on_the_worst_corner_of_the_box():
 
 @pytest.mark.parametrize("data", ["wine", "diabetes"])
 def test_updates_use_the_noisy_targets(data):
-    """All labels wrong, or numbers a whole deviation off."""
+    """All labels are wrong, or targets are off by one standard deviation."""
     config = Config(data=data, hidden=())
     loud, quiet = HParams(label_noise=1.0), HParams()
     shared, params, _, loss = step_on_every_row(config, loud)

@@ -1,4 +1,4 @@
-"""Every setting against the best that the same scores picked."""
+"""Tests of comparing every setting with the best, which the same scores have picked."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 
 
 def drawn(values_MxS, apart=False):
-    """Settings, of the same seeds or each of its own, and the place of the best."""
+    """Random scores of settings, with common or separate seeds, and the index of the best."""
     scores = [pd.Series(one) for one in values_MxS]
     if apart:
         scores = [one.set_axis(one.index + 100 * place) for place, one in enumerate(scores)]
@@ -26,7 +26,7 @@ def drawn(values_MxS, apart=False):
 def test_equal_settings_are_rarely_called_worse_than_the_one_that_looks_best(
     monkeypatch, seeds, apart
 ):
-    """One by one at 95%, 8 to 19% of 20 equal settings are."""
+    """With a 95% interval each, 8 to 19% of 20 equal settings would be called worse."""
     monkeypatch.setattr(best_of, "RESAMPLES", 200)
     sweeps = []
     for _ in range(40):
@@ -37,7 +37,7 @@ def test_equal_settings_are_rarely_called_worse_than_the_one_that_looks_best(
 
 
 def test_separate_intervals_would_call_equal_settings_worse():
-    """What the joint comparison is for: else the test above says nothing."""
+    """This shows that the joint comparison is needed, and that the test above can fail."""
     scores, best = drawn(RNG.normal(size=(40, 10)))
     found = [compare(one, scores[best], True).verdict for one in scores]
     assert found.count("worse") >= 3
@@ -46,7 +46,7 @@ def test_separate_intervals_would_call_equal_settings_worse():
 
 @pytest.mark.parametrize("seeds", [5, 10, 32])
 def test_a_large_difference_from_the_best_is_found(seeds):
-    """Half of 20 settings are worse by 5 standard deviations; the others are equal."""
+    """Half of 20 settings are worse by 5 standard deviations, the others are equal."""
     shift = np.repeat([0.0, -5.0], 10)
     scores, best = drawn(RNG.normal(size=(20, seeds)) + shift[:, None])
     found = [one.verdict for one in against_best(scores, best, True)]
@@ -55,7 +55,7 @@ def test_a_large_difference_from_the_best_is_found(seeds):
 
 
 def test_clearly_worse_settings_narrow_the_intervals_of_the_others():
-    """The largest of all differences takes more the more settings may be the best."""
+    """The more settings may be the best, the wider the intervals must be."""
     levels = [comparison_level(100, possible) for possible in (100, 10, 1)]
     assert levels == sorted(levels)
     for settings in (2, 8, 20):
@@ -66,7 +66,7 @@ def test_clearly_worse_settings_narrow_the_intervals_of_the_others():
 
 
 def test_intervals_are_narrower_where_most_settings_are_far_off():
-    """They can be no best, so that fewer comparisons have to hold together."""
+    """Such settings cannot be the best, so that fewer comparisons must hold jointly."""
     noise = np.random.default_rng(0).normal(size=(20, 10))
     far = noise - np.where(np.arange(20) < 2, 0, 100)[:, None]
     alike, apart = (differences_from_best([*map(pd.Series, one)], 0, True) for one in (noise, far))
@@ -82,7 +82,7 @@ def test_intervals_stay_within_the_range_of_the_metric():
 
 
 def test_the_probability_of_being_better_accounts_for_selection():
-    """The scores have picked the best for it, too: its intervals are wider than one by one."""
+    """The same scores picked the best, so its intervals are wider than separate ones."""
     scores, best = drawn(np.random.default_rng(2).normal(size=(30, 8)))
     for one, together in zip(scores, against_best(scores, best, True), strict=True):
         alone = compare(one, scores[best], True).improvement

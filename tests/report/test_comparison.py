@@ -1,4 +1,4 @@
-"""Two settings side by side."""
+"""Tests of comparing two settings."""
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def test_equal_scores_are_called_the_same(seeds):
 
 @pytest.mark.parametrize(("higher", "verdict"), [(True, "better"), (False, "worse")])
 def test_a_difference_of_five_percent_is_found_with_64_seeds(higher, verdict):
-    """Of other seeds, so that nothing but their number helps."""
+    """The settings have different seeds, so that pairing cannot help."""
     found = compare(scores(64, 1.05, seed=1), scores(64).set_axis(range(100, 164)), higher)
     assert found.pairs == 0
     assert found.verdict == verdict
@@ -39,7 +39,7 @@ def test_a_difference_of_five_percent_is_found_with_64_seeds(higher, verdict):
 @pytest.mark.parametrize(("one", "other"), [([2.0], [1.0]), ([2.0, 2, 2], [1.0, 1, 1])])
 @pytest.mark.parametrize("shift", [0, 100])
 def test_three_seeds_resolve_nothing_even_if_they_agree(one, other, shift):
-    """Of two equal settings, three seeds each come out in one order in 1 case of 10."""
+    """With two equal settings, all scores of one are above all of the other in 1 case of 10."""
     found = compare(pd.Series(one), pd.Series(other).set_axis(range(shift, shift + len(one))), True)
     assert found.verdict == "not resolved"
     assert found.difference.estimate == 1
@@ -67,7 +67,7 @@ def test_equal_settings_are_rarely_called_different():
 
 
 def test_pairing_removes_the_effect_of_seeds():
-    """Seeds differ by far more than the settings: only pairing can tell them apart."""
+    """Seeds differ far more than the settings, so only pairing can resolve the difference."""
     luck, noise = np.random.default_rng(0).normal(size=(2, 20))
     one, other = pd.Series(10 * luck + 0.3 * noise + 1), pd.Series(10 * luck)
     paired = compare(one, other, True)
@@ -137,7 +137,7 @@ def test_a_tiny_difference_needs_the_maximum_number_of_seeds():
 
 
 def test_an_unresolved_difference_needs_more_seeds():
-    """At the level of one of many comparisons, t has wide tails with few seeds."""
+    """At the strict level of one of many comparisons, few seeds give wide t intervals."""
     for level in (0.05, 1e-3, 1e-5):
         error = 1 / float(t.isf(level / 2, 4))
         needed = seeds_needed(1.0, error, 5, level)
@@ -146,8 +146,8 @@ def test_an_unresolved_difference_needs_more_seeds():
 
 
 def test_the_needed_seeds_give_the_promised_power():
-    """Normal scores one half of a standard deviation apart: of experiments with as many seeds as
-    are needed by its measure, 80% find the difference."""
+    """For normal scores half a standard deviation apart, 80% of experiments with the needed number
+    of seeds find the difference."""
     rng = np.random.default_rng(0)
     a, b = rng.normal([[0.5], [0]], size=(2, 4000))
     _, error = difference_of_iqms(a, b, False)

@@ -1,4 +1,4 @@
-"""Learning curves as numbers."""
+"""Tests of learning curves as numbers."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The figure of learning curves."""
+"""Tests of the PNG figure of learning curves."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_the_axis_names_what_the_experiment_counts(make_run, monkeypatch, in_wor
 
 
 def drawn(monkeypatch, run, metric=None):
-    """The path of the figure and the labels of its curves_png."""
+    """The path of the figure, and the labels of its curves."""
     labels = []
     plot = curves_png.Figure.savefig
 

@@ -1,4 +1,4 @@
-"""What is new in a run folder, summed up."""
+"""Tests of following a run folder while its sweep trains."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.report.tracked import NAN, GrowingFolder
 
 
 class Collected:
-    """A sink in memory: (setting, step) -> what was written."""
+    """A sink that keeps what was written in memory, by (setting, step)."""
 
     def __init__(self):
         self.points, self.settings = {}, {}
@@ -41,7 +41,7 @@ def follow(folder, *sinks):
 
 
 def middle_mean(values):
-    """The interquartile mean, by hand."""
+    """The interquartile mean, computed independently."""
     cut = len(values) // 4
     return np.mean(sorted(values.astype(np.float64))[cut : len(values) - cut])
 

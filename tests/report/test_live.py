@@ -1,4 +1,4 @@
-"""The server of a page that renews itself."""
+"""Tests of the server of a live page."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ def path(make_sweep):
 
 @pytest.fixture
 def get(path):
-    """A function that asks the server of a sweep: status and body."""
+    """A function that sends a request to the server and returns status and body."""
     with serving(LivePage([path]), 0) as address:
         host, port = address.removeprefix("http://").strip("/").split(":")
         assert host == "127.0.0.1"
@@ -55,7 +55,7 @@ def test_content_is_sent_only_if_it_has_changed(get, path):
 
 
 def test_requests_with_a_foreign_host_name_are_refused(get):
-    """So that a page elsewhere cannot read it through a name that points here."""
+    """Otherwise a website could read the page through a host name that resolves to loopback."""
     assert get("/", Host="evil.example:8642")[0] == 403
     assert get("/content.json", Host="evil.example")[0] == 403
     assert get("/content.json", Host="localhost:8642")[0] == 200

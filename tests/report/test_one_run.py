@@ -1,4 +1,4 @@
-"""One run: the best by the key metric, or a chosen one, with what it was given."""
+"""Tests of finding one run: the best by the key metric, or a chosen one."""
 
 import pytest
 
@@ -18,7 +18,7 @@ GIVEN = {
 
 
 def test_the_best_finite_run_is_found(make_run):
-    """Run 7 would be the best and diverged; the lowest is the best where lower is better."""
+    """Run 7 would be the best but has diverged."""
     found = one_run(read_run_folder(make_run(**GIVEN)))
     assert (found.number, found.group, found.place, found.seed) == (6, 1, 2, 2)
     assert found.score == 36

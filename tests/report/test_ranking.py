@@ -1,4 +1,4 @@
-"""Which setting comes first."""
+"""Tests of the order of settings."""
 
 import math
 

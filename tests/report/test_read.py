@@ -1,4 +1,4 @@
-"""Run folders, whole and damaged."""
+"""Tests of reading run folders, whole and damaged."""
 
 import json
 
@@ -30,13 +30,13 @@ def test_swept_fields_come_from_the_manifest():
 
 
 def test_diverged_runs_come_from_the_manifest_and_the_status_column(make_run):
-    """The manifest names runs 0 and 1, the metrics run 7; nulls are no divergence."""
+    """The manifest names runs 0 and 1, the status column run 7; null metrics are no divergence."""
     results = [{"diverged": []}, {"diverged": [{"run": 0}, {"run": 1}]}]
     assert diverged_runs(read_run_folder(make_run(results=results))) == {0, 1, 7}
 
 
 def test_a_run_that_several_jobs_name_is_given_once_with_its_first_step():
-    """As under halving: the status lives on in the job of the next rung."""
+    """With halving, the job of the next rung reports the divergence again."""
     first, second = {"run": 3, "step": 4}, {"run": 5, "step": 9}
     results = [{"diverged": [first]}, {"diverged": [first, second]}]
     assert named_divergences({"results": results}) == [first, second]

@@ -1,4 +1,4 @@
-"""The best of many settings."""
+"""Tests of selecting the best of many settings by cross-fitting."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ def series(values_MxS):
 
 
 def test_the_reported_score_of_the_best_of_equal_settings_is_unbiased():
-    """All are worth 0. The largest of 20 means seems to be 0.5; what is reported is about 0."""
+    """All true scores are 0: the largest of 20 means seems 0.5, the reported score about 0."""
     rng, seems, reported = np.random.default_rng(0), [], []
     for _ in range(60):
         scores = series(rng.normal(size=(20, 10)))
@@ -36,7 +36,7 @@ def test_a_setting_that_is_clearly_best_is_chosen_by_both_halves(higher, best):
 
 
 def test_the_halves_choose_by_one_score_and_are_scored_by_another_of_other_seeds():
-    """Even seeds choose the first setting, odd ones the second."""
+    """Seeds with even numbers choose the first setting, the others the second."""
     chosen_by = series([[1, 0, 1, 0], [0, 1, 0, 1]])
     scored_by = series([[1, 2, 3, 4], [5, 6, 7, 8]])
     found = select(chosen_by, scored_by, True)

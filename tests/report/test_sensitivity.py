@@ -1,4 +1,4 @@
-"""How much each hyper-parameter matters."""
+"""Tests of how much each hyper-parameter matters."""
 
 import itertools
 
@@ -33,7 +33,7 @@ def test_an_effective_field_is_told_from_an_irrelevant_one():
 
 
 def test_an_interaction_belongs_to_neither_field_alone():
-    """The rate helps wide nets and harms narrow ones."""
+    """A higher learning rate helps wide nets and harms narrow ones."""
     scores = made(lambda one: 3 * (one["rate"] - 2) * (1 if one["width"] > 8 else -1))
     fields, everything = sensitivities(GRID, scores, True)
     assert everything > 0.5
@@ -47,7 +47,7 @@ def test_noise_over_seeds_explains_nothing():
 
 
 def test_explained_share_is_corrected_for_chance():
-    """Ten groups of two explain half of the variance of noise, before."""
+    """Without the correction, ten groups of two explain half of the variance of noise."""
     rng, groups = np.random.default_rng(0), np.repeat(np.arange(10), 2)
     shares = [explained_share(groups, rng.normal(size=20)) for _ in range(100)]
     assert np.mean(shares) < 0.2
@@ -64,7 +64,7 @@ def test_a_level_has_all_runs_with_the_value_and_the_best_setting():
 
 
 def test_levels_are_resampled_within_settings():
-    """What another field does is no doubt about this one."""
+    """The effect of another field adds no uncertainty about this one."""
     level = sensitivities(GRID, made(lambda one: 100 * one["width"]), True)[0][1].levels[0]
     assert level.iqm.high - level.iqm.low < 5
 
@@ -88,8 +88,8 @@ def test_a_single_setting_has_no_sensitivities():
 
 
 def test_settings_explain_at_least_as_much_as_their_fields(monkeypatch):
-    """Each share is less what chance would explain, so that together they could seem to explain
-    less; of many sweeps of noise and one effect, some did."""
+    """Each share is corrected for chance, so that settings could seem to explain less than a field;
+    in many sweeps of noise and one effect, some did."""
     monkeypatch.setattr(sensitivity, "iqm_interval", lambda *runs: None)  # slow, and not needed
     for seed in range(30):
         rng = np.random.default_rng(seed)
@@ -109,7 +109,7 @@ def test_shares_in_percent_sum_to_100(shares):
 
 
 def test_shares_of_overlapping_fields_are_not_summed():
-    """Both fields name the same settings: each explains all of it."""
+    """Both fields divide the settings equally, so each explains all of the spread."""
     values = [{"a": place, "b": -place} for place in range(4)]
     scores = [pd.Series(np.arange(5.0) / 100 + place) for place in range(4)]
     fields, together = sensitivities(values, scores, True)
@@ -118,7 +118,7 @@ def test_shares_of_overlapping_fields_are_not_summed():
 
 
 def test_runs_that_diverged_rank_last():
-    """A rate of 3 diverges: nobody would say that the rate does not matter."""
+    """A learning rate of 3 diverges, so the learning rate must be found to matter."""
     rng = np.random.default_rng(0)
     ranked = [pd.Series(rng.normal(size=6) - 100 * (one["rate"] == 3)) for one in GRID]
     finite = [one[one > -50] for one in ranked]

@@ -1,4 +1,4 @@
-"""Interquartile mean, mean, and their intervals."""
+"""Tests of the interquartile mean, the median, the mean and their intervals."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_one_seed_has_no_interval():
 
 @pytest.mark.parametrize("draw", ["normal", "exponential"])
 def test_the_iqm_interval_has_about_its_nominal_coverage(draw):
-    """Measured: 0.930 (normal) and 0.937 (exponential) of 300 trials of 32 seeds."""
+    """The measured coverage is 0.930 (normal) and 0.937 (exponential) in 300 trials of 32 seeds."""
     rng = np.random.default_rng(0)
     truth = interquartile_mean(getattr(rng, draw)(size=1_000_000))
     hits = 0
@@ -83,13 +83,13 @@ def test_percentiles_expand_for_few_seeds_and_not_for_many():
 
 
 def test_percentiles_expand_less_with_many_strata():
-    """Each lacks its part, and how much that is, is as good as known."""
+    """With very many strata, the total variance is as good as known."""
     wide = np.sqrt(5 / 4) * norm.ppf(0.975)
     assert expanded_confidence(0.95, 5, 10**6) == pytest.approx(2 * norm.cdf(wide) - 1)
 
 
 def test_intervals_of_five_seeds_have_nearly_nominal_coverage():
-    """At plain percentiles they would in 0.90 of the cases."""
+    """At plain percentiles their coverage would be 0.90."""
     scores = np.random.default_rng(0).normal(size=(5, 1000))
     _, low, high = iqm_interval(scores)
     assert 0.92 <= np.mean((low <= 0) & (high >= 0)) <= 0.96
@@ -97,7 +97,7 @@ def test_intervals_of_five_seeds_have_nearly_nominal_coverage():
 
 @pytest.mark.parametrize("interval", [iqm_interval, median_interval, mean_interval])
 def test_strata_are_resampled_separately(interval):
-    """Two settings far apart: pooled, resamples would hold now more of one, now of the other."""
+    """The two settings are far apart: pooled resamples would mix them in varying proportions."""
     low, high = np.random.default_rng(0).normal([[0], [100]], size=(2, 20))
     apart = interval(low, high)
     pooled = interval(np.concatenate([low, high]))
@@ -120,7 +120,7 @@ def test_the_median_has_an_interval_of_its_own():
 
 
 def test_bootstrap_t_covers_the_mean_of_skewed_values_better_than_t():
-    """Plain t intervals hold it in 0.88 of the cases."""
+    """Plain t intervals have a coverage of 0.88."""
     values = np.random.default_rng(0).lognormal(0, 0.7, size=(5, 1000))
     _, low, high = mean_interval(values)
     truth = np.exp(0.7**2 / 2)

@@ -1,4 +1,4 @@
-"""A report in numbers, its table and its sentences."""
+"""Tests of the summary of a report, its table and its findings."""
 
 import numpy as np
 import pytest
@@ -94,8 +94,8 @@ def test_a_sweep_of_one_seed_says_that_nothing_is_resolved(make_sweep):
 
 
 def test_settings_stopped_by_halving_are_not_compared_with_the_best(make_sweep):
-    """Three settings for two steps, the best of them for three: hyper-parameters are judged where
-    all have been, the choice is among those that came to the end."""
+    """Three settings have two steps and two of them three. Hyper-parameters are judged at the last
+    common step, and the selection is among settings that came to the end."""
     made = scores([1, 3, 2], steps=3)
     path = make_sweep(made, axes={"rate": [0.1, 0.2, 0.3]})
     run = read_run_folder(path)
@@ -173,7 +173,7 @@ def test_equal_settings_are_not_resolved(make_sweep):
 
 
 def test_ties_are_broken_by_goal_then_mean_and_reported(make_sweep):
-    """Interquartile means of 5: of the last two nothing tells which comes first."""
+    """All interquartile means are 5, and nothing orders the last two settings."""
     last = [[5, 5, 5, 4], [9, 5, 5, 4], [5, 5, 5, 5], [5, 5, 5, 4]]
     groups = [{"first_run": 0, "runs": 16, "goal": 5.0}]
     axes = {"rate": [1, 2, 3, 4]}
@@ -189,7 +189,7 @@ def test_ties_are_broken_by_goal_then_mean_and_reported(make_sweep):
 
 
 def test_the_interval_of_the_gap_is_never_negative(make_sweep):
-    """Where most runs fall short by about as much, a bootstrap-t interval begins far below 0."""
+    """With nearly equal shortfalls, a bootstrap-t interval would begin far below 0."""
     short = np.array([[0, 60, 70, 75, 80], [0, 0, 0, 10, 100.0]])
     assert mean_interval(short[0]).low < -50
     groups = [{"first_run": 0, "runs": 10, "goal": 500.0}]
@@ -211,7 +211,7 @@ def test_accuracies_have_intervals_between_0_and_1(make_sweep):
 
 
 def test_a_setting_with_many_diverged_runs_ranks_last_with_a_note(make_sweep):
-    """It would be the best by the runs that are left."""
+    """By its finite runs alone it would be the best."""
     made = scores([9, 2, 3])
     lost = [{"diverged": [{"run": run, "step": 2} for run in (0, 1, 2)]}]
     summary = summary_of(make_sweep(made, axes={"rate": [1, 2, 3]}, results=lost))

@@ -1,4 +1,4 @@
-"""The table of settings: a column for all that is said of them."""
+"""Tests of the table of settings."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def test_a_key_metric_without_a_test_part_has_one_column(make_run):
 
 
 def test_both_tables_have_the_same_settings_in_the_same_order(make_run):
-    """What `scripts/show` prints and what the report prints, of runs that diverged too."""
+    """Compares the tables of `scripts/show` and `scripts/report`, with diverged runs."""
     run = read_run_folder(make_run())
     both = brief_columns(run), full_columns(summarize([run]))
     for name in ("rate", "seeds"):

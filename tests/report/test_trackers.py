@@ -1,4 +1,4 @@
-"""TensorBoard's files and W&B's runs, read back from the disk."""
+"""Tests of trackers: TensorBoard's files and W&B's runs, read back from the disk."""
 
 import json
 import socket
@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 
 def track(folder, kind):
-    """One session."""
+    """Tracks a run folder for one session."""
     with closing(kind(folder.path)) as tracker:
         Follower(folder.path, [tracker]).update()
 
@@ -154,7 +154,7 @@ def test_unsafe_labels_never_leave_the_folder(tmp_path):
 
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
-    """Whoever wants to leave this machine is led to a proxy that answers nobody and remembers."""
+    """Sends all requests to a proxy that answers none of them and records each."""
     calls, server = [], socket.create_server(("127.0.0.1", 0))
 
     def listen():
@@ -179,7 +179,7 @@ def no_network(monkeypatch, tmp_path):
 
 @pytest.fixture
 def wandb(no_network):
-    """The package, whose process is started and ended within the test."""
+    """The wandb package, whose process is started and ended within the test."""
     import wandb
 
     wandb.teardown()

@@ -1,4 +1,4 @@
-"""Tracking beside the training."""
+"""Tests of tracking a run folder in a thread beside the training."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ def lines():
 
 
 def steps(folder):
-    """Of the first setting, as far as they were written."""
+    """The steps of the first setting that have been written."""
     files = sorted((folder.path / "tensorboard").glob(f"*/{EVENTS}"))
     return [step for step, _ in read_scalars(files[0])] if files else []
 
@@ -100,7 +100,7 @@ def test_another_process_takes_over_tracking(folder, lines, monkeypatch):
 
 
 def test_steps_that_arrive_while_the_lock_is_released_are_written(folder, lines, monkeypatch):
-    """Another process that could not get the lock just before has left its last steps."""
+    """Another process, just refused the lock, has written its last steps and ended."""
     follow, calls = module._follow, []
 
     def last_look(path, kinds, ended):

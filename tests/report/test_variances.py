@@ -1,4 +1,4 @@
-"""Variances that learn from each other."""
+"""Tests of moderating the variances of many settings."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_equal_true_variances_are_pooled():
 
 @pytest.mark.parametrize("freedom", [2.0, 6.0])
 def test_the_prior_degrees_of_freedom_are_recovered(freedom):
-    """Drawn from the prior that Smyth (2004) assumes."""
+    """The true variances are drawn from the prior that Smyth (2004) assumes."""
     rng = np.random.default_rng(1)
     true = freedom / rng.chisquare(freedom, 20_000)
     found = true * rng.chisquare(4, 20_000) / 4

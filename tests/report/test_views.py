@@ -1,4 +1,4 @@
-"""How the report finds what a workload alone can show."""
+"""Tests of how the report finds the views of a workload."""
 
 import importlib
 import sys
@@ -71,7 +71,7 @@ def test_a_module_named_in_a_manifest_is_never_imported(name, monkeypatch):
 
 
 def test_no_workload_is_imported_for_an_unknown_experiment(monkeypatch):
-    """That would take seconds of every report."""
+    """Importing a workload would add seconds to every report."""
     monkeypatch.setattr(importlib, "import_module", None)
     assert find_views({"experiment": "toy"}) is None
 

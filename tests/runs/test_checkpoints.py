@@ -1,4 +1,4 @@
-"""States on the disk."""
+"""Tests of checkpoints: saving, loading, damage and full disks."""
 
 import ast
 import errno
@@ -36,7 +36,7 @@ class State(NamedTuple):
 
 
 def make_states(step=0, runs=3):
-    """The states of three runs, with all the bits there are; `step` makes others."""
+    """The states of three runs with random bits, which depend on `step`."""
     rng = np.random.default_rng(step)
 
     def bits(dtype, *shape):
@@ -150,7 +150,7 @@ def test_steps_are_ordered_as_numbers_not_as_words(tmp_path):
 
 
 def assert_refused(saved, says):
-    """Nothing is read, and nothing is removed."""
+    """Checks that the checkpoint is refused and no file is removed."""
     before = contents(saved.folder)
     with pytest.raises(UserError, match=says):
         saved.latest(make_states())
@@ -288,7 +288,7 @@ def test_a_failed_write_raises_os_error(tmp_path):
 
 
 def test_reading_a_checkpoint_never_unpickles():
-    """No module of the engine knows `pickle`, and NumPy is never allowed it."""
+    """No module imports `pickle` or allows NumPy to use it."""
     for path in Path(checkpoints.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
@@ -299,7 +299,7 @@ def test_reading_a_checkpoint_never_unpickles():
 
 
 def test_facts_are_copied_at_the_moment_of_saving(tmp_path, monkeypatch):
-    """While a checkpoint is written, training continues and adds to the lists it was given."""
+    """Training continues during the write and appends to the lists that were passed."""
     write, clock = checkpoints._write_state, [1.0]
 
     def slowly(path, leaves):

@@ -1,4 +1,4 @@
-"""Groups of runs."""
+"""Tests of experiments: groups, schemas and checks of values."""
 
 import dataclasses
 import json
@@ -46,7 +46,7 @@ def test_run_numbers_continue_across_groups():
 
 
 def test_steps_that_contradict_the_schedules_are_refused():
-    """A task that names its steps has a horizon of that many."""
+    """A task that names its number of steps has schedules with that horizon."""
 
     def make_problem(config):
         problem = toy.problem(config.size)

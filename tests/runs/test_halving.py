@@ -1,4 +1,4 @@
-"""Which settings continue."""
+"""Tests of successive halving: which settings continue."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ class Config:
 
 
 def make(settings=9, seeds=1, groups=1, rungs=3, most_runs=None, higher_is_better=False):
-    """The groups and first jobs of `settings` settings a group, thinned out by 3."""
+    """The groups and first jobs of a halving by 3, with `settings` settings in each group."""
 
     def make_problem(config):
         problem = toy.problem(config.start)
@@ -42,7 +42,7 @@ def make(settings=9, seeds=1, groups=1, rungs=3, most_runs=None, higher_is_bette
 
 
 def results(plan, scores, diverged=()):
-    """How all jobs went, for a table of scores by run, and the runs that diverged."""
+    """The results of all jobs, from scores by run and the runs that diverged."""
     return {
         job.name: {
             "scores": [scores[run] for run in job.runs],
@@ -82,7 +82,7 @@ def test_settings_are_compared_by_the_middle_half_of_their_seeds_which_stay_toge
 
 @pytest.mark.parametrize("higher_is_better", [False, True])
 def test_a_diverged_setting_ranks_worst_whatever_its_score(higher_is_better):
-    """A network of NaN acts all the same, and its score is finite: here it is the best."""
+    """A network of NaNs still acts, so its score is finite; here it is the best."""
     sign = 1.0 if higher_is_better else -1.0
     scores = [sign * score for score in [9.0, 9.0, 1.0, 1.0, 2.0, 2.0]]
     parts, plan = make(settings=3, seeds=2, rungs=2, higher_is_better=higher_is_better)

@@ -1,4 +1,4 @@
-"""Runs cut into jobs."""
+"""Tests of cutting runs into jobs."""
 
 import json
 
@@ -13,7 +13,7 @@ from tests import toy
 
 
 def make_parts(*sizes):
-    """Groups of so many runs."""
+    """Groups with these numbers of runs."""
     parts, first = [], 0
     for number, size in enumerate(sizes):
         group = Group(None, Runs(np.arange(size), toy.ToyHParams()))

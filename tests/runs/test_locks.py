@@ -1,4 +1,4 @@
-"""Locks between processes."""
+"""Tests of locks between processes."""
 
 import contextlib
 import errno
@@ -26,7 +26,7 @@ with locked(Path(sys.argv[2]), shared=sys.argv[3] == "shared"):
 
 @contextlib.contextmanager
 def another_process(path, how="alone"):
-    """Holds the lock until its input is closed."""
+    """Starts a process that holds the lock until its input is closed."""
     command = [sys.executable, "-c", HOLD, locks.__file__, str(path), how]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:

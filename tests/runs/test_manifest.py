@@ -1,4 +1,4 @@
-"""What is recorded of a sweep before and after it."""
+"""Tests of the manifest: records, throughput and comparisons."""
 
 import json
 

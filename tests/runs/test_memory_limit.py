@@ -1,4 +1,4 @@
-"""Sizes, and what a device or the host has."""
+"""Tests of memory sizes, and of the memory of devices and the host."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_an_infinite_size_is_refused(text):
 
 
 def files(monkeypatch, **contents):
-    """A machine with these files and no others."""
+    """Fakes a machine that has these system files and no others."""
     monkeypatch.setattr(
         memory_limit, "_read", lambda path: contents.get(path.rpartition("/")[2], "")
     )

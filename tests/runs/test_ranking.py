@@ -1,4 +1,4 @@
-"""The order of settings."""
+"""Tests of the order of settings."""
 
 import pytest
 

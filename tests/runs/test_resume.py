@@ -1,4 +1,4 @@
-"""Sweeps that are stopped, killed, cut smaller or shared, and end at the same numbers."""
+"""Tests that sweeps which are stopped, killed, split or shared end with the same numbers."""
 
 import contextlib
 import io
@@ -31,7 +31,7 @@ ALWAYS = TrainOptions(checkpoint_minutes=0.0)
 
 
 def run(tmp_path, name="run", changes=None, **options):
-    """Runs the toy, and returns what it printed."""
+    """Runs the toy experiment and returns what it printed."""
     file = io.StringIO()
     options = RunOptions(str(tmp_path), name, **{"train": ALWAYS, **options})
     run_experiment(
@@ -41,7 +41,7 @@ def run(tmp_path, name="run", changes=None, **options):
 
 
 def outcome(folder):
-    """All metrics and final params, whatever jobs wrote them."""
+    """All metrics and final params of a run folder, whichever jobs wrote them."""
     metrics = pd.read_parquet(folder / "metrics").sort_values(["run", "step"], ignore_index=True)
     runs = sorted(metrics["run"].unique())
     return metrics, [load_params(folder, run)["w"] for run in runs]
@@ -55,7 +55,7 @@ def assert_same(folder, other):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The folder of a sweep that nothing happened to."""
+    """The folder of a sweep that was never interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     run(folder, "whole")
     return folder / "whole"
@@ -63,7 +63,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole_halving(tmp_path_factory):
-    """The same of one that halves."""
+    """The folder of a sweep with halving that was never interrupted."""
     folder = tmp_path_factory.mktemp("halving")
     run(folder, "whole", changes=HALVING)
     return folder / "whole"
@@ -71,7 +71,7 @@ def whole_halving(tmp_path_factory):
 
 @pytest.fixture
 def at(monkeypatch):
-    """A function that has something happen once, when the runs of a group reach a step."""
+    """A function that calls another once, when the runs of a group reach a step."""
 
     def arrange(step, happens, group=0):
         update, done = SweepProgress.update, []
@@ -172,7 +172,7 @@ def test_running_out_of_device_memory_splits_the_job_and_loses_nothing(tmp_path,
 
 
 def test_a_kill_after_a_job_was_split_changes_nothing(tmp_path, whole, at, monkeypatch):
-    """The first part has nothing left to train but has not ended yet."""
+    """At the kill, the first part has trained all its steps but has not been recorded as ended."""
     at(4, out_of_memory)
     save = RunFolder.save_result
     monkeypatch.setattr(RunFolder, "save_result", lambda *_: os.kill(0, 0) or 1 / 0)
@@ -242,8 +242,8 @@ def test_workers_divide_the_jobs(tmp_path, whole):
 def test_a_job_that_has_ended_is_not_taken_again_where_listings_are_stale(
     tmp_path, whole, monkeypatch
 ):
-    """As on a network's file system: what another machine wrote is listed some seconds later,
-    unless this one changes the folder."""
+    """On a network file system, files that another machine wrote are listed some seconds later,
+    unless this machine changes the folder."""
     run(tmp_path, shares=2, prepare=True)
     first, *_ = RunFolder(tmp_path / "run").plan().jobs
     ended_jobs = RunFolder.ended_jobs
@@ -373,7 +373,7 @@ DIVERGING = {
 
 
 def status(folder):
-    """Each run's last row: how far it came, and when it diverged, if it did."""
+    """The last row of each run: its step, and the step at which it diverged, if it did."""
     last = outcome(folder)[0].groupby("run").last()
     return {int(run): (int(row.step), row.diverged) for run, row in last.iterrows()}
 
@@ -389,7 +389,7 @@ def test_a_setting_that_diverged_does_not_win_a_halving(tmp_path):
 
 @pytest.fixture(scope="module")
 def whole_diverging(tmp_path_factory):
-    """The folder of a sweep of which most runs diverge, that nothing happened to."""
+    """The folder of an uninterrupted sweep in which most runs diverge."""
     folder = tmp_path_factory.mktemp("diverging")
     run(folder, "whole", changes=DIVERGING | {"halving": None, "steps": 12})
     return folder / "whole"
@@ -399,8 +399,8 @@ def whole_diverging(tmp_path_factory):
 def test_a_run_keeps_its_status_through_checkpoints_and_jobs(
     tmp_path, at, step, parallel, whole_diverging
 ):
-    """Through a checkpoint, into the jobs of the next rung, and into those of a job that was cut:
-    runs diverge at steps 1 and 6."""
+    """The status survives a checkpoint, the next rung, and splitting a job. Runs diverge at steps 1
+    and 6."""
     changes = DIVERGING | {"halving": None, "steps": 12}
     at(step, out_of_memory if parallel is None else lambda: os.kill(os.getpid(), signal.SIGTERM))
     given = {"changes": changes, "parallel": parallel}

@@ -1,4 +1,4 @@
-"""What is on the disk, and what is never overwritten."""
+"""Tests of the run folder: its files, and what is never overwritten."""
 
 import fcntl
 import json
@@ -156,7 +156,7 @@ def test_files_that_macos_adds_are_ignored(tmp_path):
 
 
 def test_a_result_is_found_despite_a_stale_directory_listing(tmp_path, monkeypatch):
-    """On a network's file system, a result that another process wrote may not be listed yet."""
+    """On a network file system, a result of another process may not be listed yet."""
     folder = create(tmp_path, "run")
     assert folder.has_open_job()
     with folder.lock(JOB.name) as lock:

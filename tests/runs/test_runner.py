@@ -1,4 +1,4 @@
-"""A whole experiment on the toy: its folder, its manifest, its groups."""
+"""Tests of running a whole experiment on the toy task: folder, manifest and groups."""
 
 import contextlib
 import dataclasses

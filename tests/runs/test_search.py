@@ -1,4 +1,4 @@
-"""Random settings, and the rungs of a halving."""
+"""Tests of random search, and of the rungs of a halving."""
 
 import dataclasses
 
@@ -186,6 +186,6 @@ def test_invalid_halving_numbers_are_named(factor, rungs, says):
 
 
 def test_settings_differ_as_float32_too():
-    """Ends of a range keep all their digits: they are one number here."""
+    """The ends of a range keep all their digits; here both are the same float32."""
     drawn = draw(2, momentum=(1 / 3, 1 / 3 + 1e-12), nesterov=(False, True))
     assert {setting["nesterov"] for setting in drawn} == {False, True}

@@ -1,4 +1,4 @@
-"""Setting up: what is called, with what, and what a person is told when a piece is missing.
+"""Tests of setting up the environment: commands called, and errors when something is missing.
 
 A copy of scripts/ runs with stand-ins for uv, Python and nvidia-smi: no network, no waiting.
 """
@@ -19,7 +19,7 @@ chmod +x "$UV_PROJECT_ENVIRONMENT/bin/python"
 
 
 class Machine:
-    """A clone in a folder of its own, and a PATH that holds what the test put there."""
+    """A clone of the repository, and a PATH that holds only what the test put there."""
 
     def __init__(self, folder):
         self.root, self.bin = folder / "clone", folder / "bin"

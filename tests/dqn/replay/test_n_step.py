@@ -1,4 +1,4 @@
-"""Returns of n steps by hand, and as rlax has them."""
+"""Tests of n-step returns against hand-computed values and rlax."""
 
 import jax
 import numpy as np

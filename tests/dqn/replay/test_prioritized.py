@@ -1,4 +1,4 @@
-"""Importance weights: by hand, and that they undo the bias of the draws."""
+"""Tests of importance weights: hand-computed values, and that they undo the bias of sampling."""
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ weigh = jax.jit(importance_weights)
 
 
 def test_importance_weights_by_hand():
-    """Of 4 slots with 1, 1, 2, 4: N P is 1/2, 1/2, 1, 2."""
+    """With priorities 1, 1, 2, 4 of N = 4 slots, N P is 1/2, 1/2, 1, 2."""
     values = np.float32([1, 1, 2, 4])
     weights = weigh(values, 8.0, 4.0, 1.0)
     np.testing.assert_allclose(weights, [1, 1, 0.5, 0.25], rtol=1e-6)
@@ -22,7 +22,7 @@ def test_importance_weights_by_hand():
 
 
 def test_importance_weights_undo_the_bias_of_sampling():
-    """With beta 1 the weighted mean over draws is the plain mean over slots."""
+    """With beta 1 the weighted mean over samples is the plain mean over slots."""
     rng = np.random.default_rng(4)
     values = np.float32(rng.random(50) + 0.05)
     payload = np.float32(rng.normal(size=50))

@@ -1,4 +1,4 @@
-"""The ring: what is written is read, of n steps and across episodes, each with equal chance."""
+"""Tests of the ring: n-step transitions are read as written and sampled uniformly."""
 
 import math
 
@@ -23,7 +23,7 @@ draw_slots = jax.jit(uniform_slots, static_argnums=(1, 2, 3, 5))
 
 
 def filled(rows, env, slots):
-    """A ring after rows [T, N, ...] were written one by one, and how many they are."""
+    """A ring to which rows [T, N, ...] were written one by one, and the number of rows."""
     replay = empty_replay(env, slots)
     steps, n = rows.reward.shape
     for t in range(steps):
@@ -47,7 +47,7 @@ def starts(slots, n_envs, written, n):
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_transitions_read_from_the_ring_equal_what_was_written(n):
-    """After the ring went round five times, each transition is one of the diary's, unbroken."""
+    """After the ring has wrapped around five times, each transition is consecutive in the diary."""
     assert "Diary-test" in worlds.WORLDS
     env = make_environment("Diary-test")
     n_envs, slots, steps = 4, 80, 103
@@ -96,7 +96,7 @@ def test_slots_are_sampled_uniformly():
 
 
 def test_one_step_transitions_equal_flashbax():
-    """The same items in both; each pair that flashbax draws is one of ours, and all of ours are."""
+    """Both store the same items; the pairs that flashbax samples are exactly our transitions."""
     env = make_environment("Diary-test")
     n_envs, steps = 2, 30
     rows = jax.tree.map(lambda leaf: leaf[20:50, 1:3], play("Diary-test", 4, 103)[0])
@@ -133,7 +133,7 @@ def test_packing_observations_into_bits_is_lossless(shape):
 
 
 def test_a_transition_takes_the_expected_bytes():
-    """50 bytes of bits for 10 x 10 x 4, and 6 for action, reward and end: 5.6 MB for 100,000."""
+    """50 bytes for 10 x 10 x 4 bits, and 6 for action, reward and end: 5.6 MB for 100,000."""
     env = make_environment("Breakout-MinAtar")
     replay = jax.eval_shape(lambda: empty_replay(env, 100_000))
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(replay))
@@ -160,7 +160,7 @@ def test_a_write_under_vmap_is_one_slice_and_no_scatter():
 
 
 def test_the_cost_of_reading_is_independent_of_the_ring_size():
-    """FLOPs and bytes touched do not grow with the ring; only its own size does."""
+    """FLOPs and bytes accessed do not grow, except for the ring itself as an argument."""
     env = make_environment("CartPole-v1")
 
     def counted(slots):

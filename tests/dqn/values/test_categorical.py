@@ -1,4 +1,4 @@
-"""C51 by hand, in float64 numpy, and as rlax has it."""
+"""Tests of C51 against hand-computed values, float64 NumPy and rlax."""
 
 import jax
 import numpy as np
@@ -29,7 +29,7 @@ def test_probability_mass_is_projected_to_the_nearest_atoms(at, expected):
 
 
 def c51_in_float64(r_t, discount_t, probabilities, atoms):
-    """Algorithm 1 of the paper, its loop over the atoms."""
+    """Algorithm 1 of the paper, with its loop over the atoms."""
     mass, spacing = np.zeros(len(atoms)), atoms[1] - atoms[0]
     for probability, atom in zip(probabilities, atoms, strict=True):
         b = (np.clip(r_t + discount_t * atom, atoms[0], atoms[-1]) - atoms[0]) / spacing

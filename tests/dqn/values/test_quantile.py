@@ -1,4 +1,4 @@
-"""Quantile regression by hand, and as rlax has it."""
+"""Tests of quantile regression against hand-computed values and rlax."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ def test_quantile_midpoints():
 
 
 def test_quantile_loss_by_hand():
-    """Two quantiles at 0, one target at 2: Huber's 1.5, weighted by 1/4 and 3/4."""
+    """Two quantiles at 0 and a target at 2 have a Huber loss of 1.5, weighted by 1/4 and 3/4."""
     zeros = np.zeros(2, np.float32)
     loss = quantile_huber(zeros, np.float32([2]))
     assert float(loss) == pytest.approx(1.5 * 0.25 + 1.5 * 0.75)
@@ -50,7 +50,7 @@ def test_the_gradient_of_the_quantile_loss():
 
 
 def test_quantile_regression_finds_the_quantiles():
-    """Of 0, 1, ..., 99 the four midpoint quantiles are 12, 37, 62, 87, all to within 1."""
+    """The four midpoint quantiles of 0, 1, ..., 99 are 12, 37, 62, 87, to within 1."""
     samples = jnp.arange(100.0)
 
     def descend(quantiles, _):

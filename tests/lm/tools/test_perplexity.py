@@ -1,4 +1,4 @@
-"""Perplexity of trained language models, alone and as an ensemble."""
+"""Tests of `scripts/perplexity`: single runs, ensembles and dynamic evaluation."""
 
 import pandas as pd
 import pytest
@@ -9,7 +9,7 @@ from tests.lm.tools.conftest import WORDS
 
 
 def test_perplexity_of_single_runs_and_their_ensemble(trained, capsys):
-    """Alone, what the sweep measured; together, better; learning meanwhile, otherwise."""
+    """Single runs score as in the sweep, ensembles better, dynamic evaluation differently."""
     folder = trained(**WORDS)
     metrics = pd.read_parquet(folder / "metrics")
     measured = metrics[metrics["step"] == 10]["test_perplexity"]
@@ -31,7 +31,7 @@ def test_perplexity_of_single_runs_and_their_ensemble(trained, capsys):
 
 
 def test_dynamic_evaluation_with_invalid_steps_gives_a_one_line_error():
-    """A step size of NaN, or a division by the size of gradients that were all 0."""
+    """The step size is NaN, or it is divided by gradients that were all 0."""
     with pytest.raises(UserError, match="--rate nan: must be a finite number"):
         perplexity.Arguments("runs/it", rate=float("nan")).check()
     with pytest.raises(UserError, match=r"--epsilon 0\.0: must be above 0"):

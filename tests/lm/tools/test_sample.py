@@ -1,4 +1,4 @@
-"""Text from trained language models."""
+"""Tests of `scripts/sample`."""
 
 import json
 
@@ -34,7 +34,7 @@ def test_a_prompt_is_continued(trained, capsys):
 
 @pytest.mark.parametrize("level", ["character", "word", "byte"])
 def test_a_prompt_is_read_as_the_training_text_was(level):
-    """Without what an editor adds, but for bytes, which are kept in both."""
+    """Line ends and byte-order marks are normalized in both, except in models of bytes."""
     tokenizer = make_tokenizer(level, TEXT)
     plain, edited = "the cat\nsat", "\ufeffthe cat\r\nsat"
     expected = edited if level == "byte" else plain

@@ -1,4 +1,4 @@
-"""Scores of trained MLPs whose inputs are attacked."""
+"""Tests of `scripts/attack`."""
 
 import numpy as np
 import pandas as pd

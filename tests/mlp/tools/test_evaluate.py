@@ -1,4 +1,4 @@
-"""Every metric of trained MLPs, alone and as an ensemble."""
+"""Tests of `scripts/evaluate`."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which columns trained MLPs look at."""
+"""Tests of `scripts/explain`."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Trained MLPs as programs that predict without this package."""
+"""Tests of `scripts/export`."""
 
 import json
 import subprocess

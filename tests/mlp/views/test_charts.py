@@ -1,4 +1,4 @@
-"""Classifiers on the page."""
+"""Tests of the charts of classifiers on the page."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ NAMES = ["<b>x</b>", "a\x1b[31m\n", "y" * 500, "y" * 501]
 
 @pytest.fixture
 def summary(make_sweep):
-    """Two settings of four runs, the better of which predicts rightly."""
+    """A summary of two settings of four runs, the better of which predicts every row correctly."""
     path = make_sweep(np.arange(16.0).reshape(2, 4, 2))
     (path / "evaluation").mkdir()
     for first, skill in ((0, 0.0), (4, 20.0)):

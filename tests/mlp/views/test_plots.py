@@ -1,4 +1,4 @@
-"""Figures of predictions: which run is drawn, and that what is drawn is what was given."""
+"""Tests of figures of predictions: which run is drawn, and with which values."""
 
 import matplotlib.image
 import numpy as np
@@ -98,12 +98,12 @@ def test_every_figure_is_written(tmp_path):
 
 
 def area(curves):
-    """Under what is drawn: of steps, exactly."""
+    """The area under a drawn curve, exact for steps."""
     return np.trapezoid(curves.middle, curves.x)
 
 
 def test_a_constant_classifier_has_the_precision_of_chance():
-    """Of 5% positives. A line to the point at recall 0 and precision 1 would promise 0.525."""
+    """With 5% positives, interpolating to recall 0 and precision 1 would give 0.525."""
     y = (np.arange(100) < 5).astype(int)
     found = class_curves(PRECISION_RECALL, y, np.full((1, 100, 2), 0.5), ["no", "yes"])
     assert found is not None
@@ -114,7 +114,7 @@ def test_a_constant_classifier_has_the_precision_of_chance():
 @pytest.mark.parametrize("levels", [2, 5, 1000])
 @pytest.mark.parametrize("positives", [1, 8, 40])
 def test_average_precision_with_ties_equals_scikit_learn(levels, positives):
-    """20 or 40 recalls are points of the grid, so that the area of the steps is exact, too."""
+    """20 or 40 recalls are points of the grid, so that the area under the steps is exact."""
     rng = np.random.default_rng(levels)
     y = (np.arange(160) < positives).astype(int)
     yes = np.round(levels * np.clip(0.3 * y + rng.random(160), 0, 1)) / levels
@@ -126,7 +126,7 @@ def test_average_precision_with_ties_equals_scikit_learn(levels, positives):
 
 
 def test_areas_in_figures_equal_those_of_evaluate():
-    """Of the mean of the classes, of the run in the middle."""
+    """The area is that of the mean over classes, for the median run."""
     for curve, score in ((ROC, roc_auc_score), (PRECISION_RECALL, average_precision_score)):
         found = class_curves(curve, Y, P, NAMES)
         assert found is not None

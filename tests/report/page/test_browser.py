@@ -1,4 +1,4 @@
-"""The page in a real browser. Without one, tests are skipped, unless SEEDBED_BROWSER=required."""
+"""Tests of the page in a real browser; skipped without one, unless SEEDBED_BROWSER=required."""
 
 import json
 import os
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    """A headless Chromium that keeps to itself."""
+    """A headless Chromium with a profile of its own and no network services."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM or "chromium"
     quiet = ("disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
@@ -49,7 +49,7 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture
 def browser(chromium):
-    """The browser, at rest, with a desktop's window and light colours."""
+    """The browser with a desktop-sized window and the light theme."""
     chromium.get("about:blank")
     size = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -79,7 +79,7 @@ def show_summary(browser, summary, tmp_path):
 
 
 def plot(browser, chart):
-    """The element of a chart, drawn and in the window."""
+    """The element of a chart, after it has been drawn and scrolled into view."""
     found = browser.find_element(By.CSS_SELECTOR, f'[data-chart="{chart}"] .plot')
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found)
     drawn = "return Boolean(arguments[0]._fullLayout)"
@@ -104,7 +104,7 @@ def errors(browser):
 
 
 def asked(browser):
-    """What the browser asked for, but for the page itself and what is in it."""
+    """The URLs that the browser requested, other than the page itself and its inline content."""
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     addresses = [
         event["params"]["request"]["url"]
@@ -153,7 +153,7 @@ def test_the_legend_switches_a_setting_off_and_on(browser, grid, tmp_path):
 
 
 def test_hovering_shows_the_value_in_the_metrics(browser, make_sweep, tmp_path):
-    """Of a single seed: the very number. The mouse is moved there as a person would."""
+    """With a single seed it is the exact value; the test moves the mouse as a user would."""
     made = np.random.default_rng(0).normal(size=(2, 1, 9))
     run = read_run_folder(make_sweep(made))
     show_summary(browser, summarize([run]), tmp_path)
@@ -279,7 +279,7 @@ def test_a_live_page_shows_new_steps_and_keeps_the_users_choices(browser, make_s
 
 
 def press(browser, selector):
-    """Whether the button could be pressed: the page may just have been renewed."""
+    """Presses a button; returns False if a renewal of the page has just replaced it."""
     try:
         browser.find_element(By.CSS_SELECTOR, selector).click()
     except StaleElementReferenceException:

@@ -1,4 +1,4 @@
-"""Learning curves of the page."""
+"""Tests of the learning curves on the page."""
 
 import numpy as np
 

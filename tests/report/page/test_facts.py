@@ -1,4 +1,4 @@
-"""What the page tells of how a sweep was run."""
+"""Tests of the facts about a sweep on the page."""
 
 import numpy as np
 

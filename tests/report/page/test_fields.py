@@ -1,4 +1,4 @@
-"""What hyper-parameters do."""
+"""Tests of the charts of hyper-parameters on the page."""
 
 import numpy as np
 

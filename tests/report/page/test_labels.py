@@ -1,4 +1,4 @@
-"""Names from data on the page: letter by letter in charts and in the text around them."""
+"""Tests that names from data appear literally on the page, in charts and in text."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The page as text."""
+"""Tests of the page as an HTML file."""
 
 import html
 import json

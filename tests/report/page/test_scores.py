@@ -1,4 +1,4 @@
-"""Dots and profiles."""
+"""Tests of the charts of final scores: dots and performance profiles."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""scripts/report: the page and the same in the terminal."""
+"""Tests of `scripts/report`: the page, and the table in the terminal."""
 
 import io
 import re
@@ -60,7 +60,7 @@ def test_a_path_that_is_no_run_folder_is_named_in_the_error(tmp_path):
 
 
 def test_scores_on_different_environments_are_not_compared(make_sweep):
-    """Of each there is a page of its own; who asks for one gets that."""
+    """Each environment has a page of its own, and one of them can be chosen."""
     axes = {"env": ["A/B", "C"], "rate": [0.1, 0.2]}
     groups = [{"first_run": 6 * place, "runs": 6, "goal": None, "env": name}
               for place, name in enumerate(axes["env"])]  # fmt: skip

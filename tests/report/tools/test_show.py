@@ -1,4 +1,4 @@
-"""scripts/show: the table and the figure."""
+"""Tests of `scripts/show`: the table and the figure."""
 
 import io
 
