@@ -72,7 +72,7 @@ def test_titles_and_axes_show_every_name(figure):
     assert figure.get_suptitle() == "$a$ $b"
 
 
-def test_what_a_user_wrote_in_tex_is_not_typeset_by_tex(figure):
+def test_tex_in_names_is_not_typeset(figure):
     import matplotlib
 
     with matplotlib.rc_context({"text.usetex": True}):

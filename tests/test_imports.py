@@ -70,7 +70,7 @@ def test_no_import_goes_up(folder):
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_a_workload_does_not_need_what_looks_at_its_results(workload):
+def test_workloads_do_not_import_their_tools_and_views(workload):
     """Tools and views import their workload, never the other way round."""
     above = [f"research.{workload}.{name}" for name in LOOKS_AT_RESULTS]
     for path in modules(RESEARCH / workload):
@@ -111,7 +111,7 @@ def test_runs_prints_nothing():
         assert not {name.rpartition(".")[0] for name in names} & PRINTING, path.name
 
 
-def test_no_tool_or_test_is_imported_by_what_it_is_made_of():
+def test_the_package_imports_no_recipe_script_or_test():
     for path in modules(RESEARCH):
         tops = {name.split(".")[0] for name in imported(path)}
         assert not tops & {"experiments", "tests", "scripts"}, path

@@ -68,6 +68,6 @@ def test_float32_layers_support_forward_over_reverse_second_derivatives(name):
     layer, x = LAYERS[name], drawn(5, 3)
     params = jax.jit(layer.init)(jax.random.key(1), x)
     gradient = jax.grad(lambda params: jnp.sum(layer.apply(params, x) ** 3))
-    slopes, curved = jax.jit(lambda params: jax.jvp(gradient, (params,), (params,)))(params)
-    for ours, slope in zip(*map(jax.tree.leaves, (curved, slopes)), strict=True):
-        np.testing.assert_allclose(ours, 2 * np.asarray(slope), rtol=1e-4, atol=1e-4)  # of degree 2
+    gradients, curved = jax.jit(lambda params: jax.jvp(gradient, (params,), (params,)))(params)
+    for ours, grad in zip(*map(jax.tree.leaves, (curved, gradients)), strict=True):
+        np.testing.assert_allclose(ours, 2 * np.asarray(grad), rtol=1e-4, atol=1e-4)  # of degree 2

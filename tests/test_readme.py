@@ -36,7 +36,7 @@ def test_python_code_in_guides_runs(name, tmp_path, monkeypatch, capsys):
     assert settings in (["0.001", "0.010"], ["0.01", "0.10", "0.50"])
 
 
-def test_the_readme_is_short_and_begins_with_what_to_type():
+def test_the_readme_is_short_and_begins_with_commands():
     lines = GUIDES["README.md"].splitlines()
     assert len(lines) <= 150
     for command in ("scripts/run experiments/dqn.py", "scripts/test"):

@@ -167,7 +167,7 @@ def test_dropout_drops_units_at_the_rate_and_scales_the_others(rate):
     assert len(np.unique(is_kept, axis=1).T) > 10
 
 
-def test_dropout_at_rate_1_leaves_the_last_bias_and_its_gradient_is_a_number():
+def test_dropout_at_rate_1_leaves_the_last_bias_and_finite_gradients():
     model = MLP((5,), 2)
     params = some_params(model)
     expected = np.tile(params["Dense_1"]["bias"], (6, 1))

@@ -173,7 +173,7 @@ def test_plus_and_minus_are_classes(tmp_path):
     assert table.y.tolist() == BITS
 
 
-def test_the_words_that_are_missing_can_be_named(tmp_path):
+def test_words_that_count_as_missing_can_be_chosen(tmp_path):
     """NA is Namibia's country code, and None may be a category."""
     countries = [("NA", "DE", "None")[i % 3] for i in ROWS]
     path = csv(tmp_path, a=["." if bit else i for i, bit in enumerate(BITS)], b=countries)

@@ -128,7 +128,7 @@ def test_a_rung_ends_only_when_all_its_jobs_have_ended():
     assert advance(plan, parts, Halving(3, 3), ended) == plan
 
 
-def test_rungs_follow_each_other_to_the_end_and_nothing_after_the_last():
+def test_rungs_follow_each_other_and_none_follows_the_last():
     parts, plan = make(settings=18, seeds=2)
     halving, scores, seen = Halving(3, 3), range(36), [plan.jobs]
     for _ in range(4):

@@ -280,7 +280,7 @@ def test_files_that_macos_adds_do_not_stop_a_sweep(tmp_path, at, whole):
     assert_same(tmp_path / "run", whole)
 
 
-def test_processes_of_one_world_begin_with_every_second_job_and_leave_none(tmp_path, whole):
+def test_two_distributed_processes_take_alternate_jobs_and_leave_none(tmp_path, whole):
     run(tmp_path, shares=4, prepare=True)
     folder = RunFolder(tmp_path / "run")
     with folder.lock("0-000000"):  # by the other process, which then dies
@@ -418,7 +418,7 @@ def test_a_run_keeps_its_status_through_checkpoints_and_jobs(
 
 
 @pytest.mark.parametrize("keep", [True, slow(False)])
-def test_states_of_settings_that_a_halving_stopped_are_kept_if_asked_for(tmp_path, keep):
+def test_states_of_stopped_settings_are_kept_on_request(tmp_path, keep):
     train = ALWAYS._replace(keep_states=keep)
     run(tmp_path, changes=HALVING, train=train)
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())

@@ -54,8 +54,8 @@ def test_quantile_regression_finds_the_quantiles():
     samples = jnp.arange(100.0)
 
     def descend(quantiles, _):
-        slope = jax.grad(quantile_huber)(quantiles, samples)
-        return quantiles - 20 * slope, None
+        gradient = jax.grad(quantile_huber)(quantiles, samples)
+        return quantiles - 20 * gradient, None
 
     quantiles, _ = jax.lax.scan(descend, jnp.full(4, 50.0), length=2000)
     np.testing.assert_allclose(quantiles, [12, 37, 62, 87], atol=1)
