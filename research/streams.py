@@ -1,4 +1,4 @@
-"""Standard streams that neither an encoding nor a reader that leaves can break."""
+"""Standard streams that survive a reader that goes away, a full disk and a narrow encoding."""
 
 import contextlib
 import errno

@@ -5,11 +5,11 @@
 #                   3.11 or newer)
 #   SEEDBED_EXTRA   cpu, cuda12, cuda13 or tpu; auto (the default) is CUDA where nvidia-smi answers,
 #                   else cpu
-#   SEEDBED_ALSO    what else to install: tensorboard, wandb or both, as "tensorboard wandb"
-#   SEEDBED_VENV    where the virtual environment lies (default: .venv beside this folder)
+#   SEEDBED_ALSO    trackers to install as well: tensorboard, wandb, or "tensorboard wandb"
+#   SEEDBED_VENV    the folder of the virtual environment (default: .venv beside this folder)
 #
-# What was asked for once stays: the next call needs no variable. So does what a user installed
-# into the environment, such as Jupyter. Who removes the folder begins anew.
+# Choices are remembered: the next call needs no variable. Packages that the user installed into the
+# environment, such as Jupyter, are kept. Removing the folder starts afresh.
 
 fail() {
     printf 'error: %s\n' "$1" >&2
@@ -53,8 +53,9 @@ find_gpu() {
     fi
 }
 
-# find_extra STAMPED   the extra to install, with "auto-" before it if nobody chose it. What is
-# installed stays, but for a CPU build that nobody chose, on a machine that has a GPU.
+# find_extra STAMPED   the extra to install, with "auto-" before it if the user did not choose it.
+# The installed one is kept, except for a CPU build that the user did not choose, on a machine that
+# has a GPU.
 find_extra() {
     case ${SEEDBED_EXTRA:-}:$1 in
         :auto-cpu | :) echo "auto-$(find_gpu)" ;;
@@ -64,7 +65,7 @@ find_extra() {
     esac
 }
 
-# read_stamp   what is set up: level, locked (a checksum of two words), extra, python and also.
+# read_stamp   reads what is set up: level, locked (a checksum of two words), extra, python, also.
 read_stamp() {
     level='' locked='' extra='' python='' also=''
     [ -f "$venv/seedbed-stamp" ] || return 0
@@ -76,13 +77,13 @@ read_stamp() {
     esac
 }
 
-# In pages of 2 MB where the C library is glibc: up to 5% faster where arrays are large.
+# Has glibc use pages of 2 MB, which makes training on large arrays up to 5% faster.
 use_memory_in_large_pages() {
     export GLIBC_TUNABLES="${GLIBC_TUNABLES-glibc.malloc.hugetlb=1}"
 }
 
-# Where the user has Python write no bytecode beside sources, it is kept beside $venv: otherwise
-# every process compiles some 3,000 files of packages, which takes 10 seconds.
+# Keeps bytecode beside $venv if the user has Python write none beside sources: otherwise every
+# process compiles some 3,000 files of packages, which takes 10 seconds.
 keep_bytecode() {
     [ -n "${PYTHONDONTWRITEBYTECODE:-}" ] || return 0
     unset PYTHONDONTWRITEBYTECODE
@@ -122,7 +123,7 @@ set_up() {
     echo "$wanted" >"$venv/seedbed-stamp"
 }
 
-# install   what set_up found: $level, $extra, $python and $also.
+# install   installs what set_up has found: $level, $extra, $python and $also.
 install() {
     interpreter=$(find_python "${python#auto}") || exit
     uv=$(find_uv "$interpreter") || exit
@@ -135,7 +136,7 @@ install() {
     [ "$level" = dev ] || set -- "$@" --no-dev
     rm -f "$venv/seedbed-stamp"
     if [ "$installed" != "${extra#auto-}" ] && [ "$installed" != cpu ] && [ -e "$venv/bin/python" ]; then
-        # JAX uses every plugin that it finds, of another device or another CUDA, too.
+        # JAX would also use plugins of another device or another CUDA.
         "$uv" pip uninstall --quiet --python "$venv/bin/python" jax-cuda12-plugin \
             jax-cuda12-pjrt jax-cuda13-plugin jax-cuda13-pjrt libtpu 2>/dev/null || true
     fi

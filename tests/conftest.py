@@ -45,8 +45,8 @@ ALONE = ("kills", "distributed", "flags", "defaults")  # tests of recipes that s
 
 
 class _ByFile(LoadScopeScheduling):
-    """Keeps the tests of a file in one worker, and in another all that look at the sweeps of
-    `tests/sweeps.py`: those of recipes and of tools. A worker trains each of these sweeps once."""
+    """Runs all tests of a file in one worker, and all tests that use the sweeps of
+    `tests/sweeps.py` (of recipes and tools) in one, which trains each of these sweeps once."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -60,8 +60,8 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_configure(config):
-    """Gives the session a compilation cache that its workers, and the processes that tests start,
-    share. It is gone at the end, so that no test depends on what an earlier session compiled."""
+    """Gives the session a compilation cache, shared by its workers and the processes that tests
+    start. It is removed at the end, so that no test depends on an earlier session."""
     if not hasattr(config, "workerinput"):  # workers inherit the environment
         folder = tempfile.mkdtemp(prefix="seedbed-tests-")  # with mode 0700: it holds code
         os.environ["SEEDBED_CACHE"] = folder
@@ -75,8 +75,8 @@ MOST_MEMORY = 2**30  # bytes that a worker may hold when a module ends and keep 
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_programs():
-    """Frees the programs of the modules so far, once a worker has grown large. Kept till then:
-    compiling one operation takes longer than most tests, and modules share many."""
+    """Frees compiled programs once a worker has grown large. Until then they are kept, since
+    modules share many, and compiling one takes longer than most tests."""
     yield
     if psutil.Process().memory_info().rss < MOST_MEMORY:
         return
@@ -86,7 +86,7 @@ def _forget_programs():
 
 @pytest.fixture
 def default_hangup():
-    """SIGHUP means what it does in a terminal, even where the tests run under `nohup`."""
+    """Gives SIGHUP its default effect, even where the tests run under `nohup`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)

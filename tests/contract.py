@@ -1,4 +1,4 @@
-"""What must hold of every workload under the engine. Each workload's tests call all of these.
+"""The contract of a workload under the engine: checks that the tests of every workload call.
 
 A workload is given as a `Case`, small enough that every check takes seconds. Nearly all of them are
 compilation, so all checks of a case share its programs: `SEEDS` seeds of two settings, in chunks
@@ -27,7 +27,7 @@ def slow(*values: Any) -> Any:
 
 
 class Case(NamedTuple):
-    """A workload, and runs of it to try the engine on.
+    """A workload with a config small enough for tests.
 
     Attributes:
       problem: task and data.
@@ -41,7 +41,7 @@ class Case(NamedTuple):
 
 
 def run(case: Case, steps: int, seeds: Any = SEEDS, chunk: int = CHUNK, **options: Any) -> Swept:
-    """Sweeps the case; on one device and logging every step, if not told otherwise."""
+    """Sweeps the case, by default on one device and logging every step."""
     options.setdefault("devices", jax.local_devices()[:1])
     options.setdefault("cadence", Cadence(log_every=1, eval_every=steps, chunk_every=chunk))
     options.setdefault("axes", case.axes)
@@ -50,8 +50,8 @@ def run(case: Case, steps: int, seeds: Any = SEEDS, chunk: int = CHUNK, **option
 
 
 def check_a_lane_is_a_lone_run(case: Case, steps: int, atol: float) -> None:
-    """A run of a sweep ends, to a tolerance, where it ends when it is run alone: the first run, and
-    one between others under the second value of the axis."""
+    """A run in a sweep ends within a tolerance of the same run alone. Compares the first run, and
+    one in the middle with the second value of the axis."""
     together = run(case, steps)
     ((name, values),) = case.axes.items()
     for setting, seed in ((0, 0), (1, 1)):
@@ -61,7 +61,7 @@ def check_a_lane_is_a_lone_run(case: Case, steps: int, atol: float) -> None:
 
 
 def check_place_changes_no_bit(case: Case, steps: int) -> None:
-    """A run ends at the same bits wherever it stands among as many others."""
+    """A run ends with the same bits whatever its place among the same number of runs."""
     order = np.roll(np.arange(SEEDS), 1)
     first, second = run(case, steps), run(case, steps, seeds=order.tolist())
     moved = np.concatenate([order, SEEDS + order])
@@ -69,7 +69,7 @@ def check_place_changes_no_bit(case: Case, steps: int) -> None:
 
 
 def check_resumes_bit_for_bit(case: Case, folder: Path) -> None:
-    """Two chunks are a chunk, a file, and another chunk: states and metrics."""
+    """Two chunks give the states and metrics of one chunk, saving, loading, and another chunk."""
     whole, before = run(case, 2 * CHUNK), run(case, CHUNK)
     save_tree(folder / "states.safetensors", before.states)
     states = load_tree(folder / "states.safetensors", before.states)
@@ -80,7 +80,7 @@ def check_resumes_bit_for_bit(case: Case, folder: Path) -> None:
 
 
 def check_chunk_length_changes_no_bit(case: Case, steps: int, lengths: tuple[int, ...]) -> None:
-    """States and logged metrics are the same however often the host looks."""
+    """States and logged metrics are bit for bit the same for every chunk length."""
     expected = run(case, steps)
     for length in lengths:
         other = run(case, steps, chunk=length)
@@ -89,13 +89,13 @@ def check_chunk_length_changes_no_bit(case: Case, steps: int, lengths: tuple[int
 
 
 def check_sharded_is_unsharded(case: Case, steps: int, atol: float) -> None:
-    """Eight devices end, to a tolerance, where one does; with runs to spare on none of them."""
+    """Runs sharded over eight devices end within a tolerance of those on one device."""
     one, eight = run(case, steps), run(case, steps, devices=jax.local_devices()[:8])
     chex.assert_trees_all_close(eight.states, one.states, atol=atol, rtol=0)
 
 
 def check_seeds_differ_and_repeat(case: Case, steps: int) -> None:
-    """Another seed starts from other params and learns from other data; the same seed repeats."""
+    """Different seeds start from different params, and the same seed repeats every bit."""
     first, again = run(case, steps), run(case, steps)
     chex.assert_trees_all_equal(first.states, again.states)
     start = _initial_params(case, seeds=(0, 1, 2))
@@ -106,7 +106,7 @@ def check_seeds_differ_and_repeat(case: Case, steps: int) -> None:
 
 
 def check_every_hparam_changes_the_outcome(case: Case, swept: Any, steps: int) -> None:
-    """Two values of each hyper-parameter, name -> values, end at other weights in every layer."""
+    """Two values of each hyper-parameter end with different weights in every layer."""
     for name, values in swept.items():
         params = run(case._replace(axes={name: values}), steps).states.params
         kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim > 2]
@@ -115,7 +115,7 @@ def check_every_hparam_changes_the_outcome(case: Case, swept: Any, steps: int) -
 
 
 def check_traced_once(case: Case) -> None:
-    """Neither other values of the hyper-parameters nor more chunks trace anything again."""
+    """Other values of the hyper-parameters and more chunks trace nothing again."""
     ((name, values),) = case.axes.items()
     run(case, 2 * CHUNK)
     with _Traces() as traces:
@@ -124,7 +124,7 @@ def check_traced_once(case: Case) -> None:
 
 
 def check_keys_are_used_once(case: Case) -> None:
-    """No key is used twice inside a function of the task: tracing it would raise."""
+    """No function of the task uses a key twice, since tracing it would raise."""
     task, shared = case.problem.task, case.problem.shared
     assert jax.config.jax_debug_key_reuse
     key, t = jax.eval_shape(lambda: jax.random.key(0)), np.int32(0)
@@ -134,7 +134,7 @@ def check_keys_are_used_once(case: Case) -> None:
 
 
 class _Traces:
-    """The functions that JAX traces while this is open."""
+    """Records the functions that JAX traces while it is open."""
 
     def __enter__(self):
         self.functions = []

@@ -1,4 +1,4 @@
-"""Run folders made by hand, so that every number in them is known: fixtures for all tests."""
+"""Fixtures that make run folders by hand, so that every number in them is known."""
 
 import itertools
 
@@ -25,8 +25,8 @@ MANIFEST = {
 
 @pytest.fixture
 def make_run(tmp_path):
-    """A function that makes a folder of 2 settings x 4 seeds, steps 1 to 3, the score measured at
-    steps 1 and 3: run + 10 x step, except that run 7 diverges."""
+    """A function that makes a folder of 2 settings x 4 seeds with steps 1 to 3. The score at steps
+    1 and 3 is run + 10 x step, except that run 7 diverges."""
 
     def make(**changes):
         folder = RunFolder.create(tmp_path, "run", {**MANIFEST, **changes}, Plan(()))
@@ -54,8 +54,8 @@ def make_run(tmp_path):
 
 @pytest.fixture
 def make_sweep(tmp_path):
-    """A function that makes a folder of given scores: [settings, seeds, steps], the settings in
-    the order of the product of the axes, the test part's 0.5 below, the work 5 times the steps."""
+    """A function that makes a folder of given scores [settings, seeds, steps], with settings in the
+    order of the product of the axes. Test scores are 0.5 lower, the work is 5 times the steps."""
 
     def make(scores, name="sweep", axes=None, **changes):
         scores, axes = np.asarray(scores, np.float32), axes or {"rate": [0.1, 0.2]}

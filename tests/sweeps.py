@@ -1,4 +1,4 @@
-"""Recipes in this process or as one of their own, and small sweeps that every test shares."""
+"""Fixtures that run recipes in this process, and small sweeps that all tests share."""
 
 import contextlib
 import importlib.util
@@ -26,7 +26,7 @@ SWEEPS = {
 
 @pytest.fixture
 def load_script(monkeypatch):
-    """A function that imports a script of `experiments/`; it leaves JAX as it is."""
+    """A function that imports a script of `experiments/` and leaves JAX's settings alone."""
     _prepare_to_load(monkeypatch)
     return _load
 
@@ -45,7 +45,7 @@ def _load(script):
 
 
 class Done(NamedTuple):
-    """A sweep that has been run: its run folder, and what it wrote to each stream."""
+    """A finished sweep: its run folder, and its output and error streams."""
 
     folder: Path
     out: str
@@ -54,8 +54,8 @@ class Done(NamedTuple):
 
 @pytest.fixture(scope="session")
 def small_sweep(tmp_path_factory):
-    """A function that returns the `Done` of one of `SWEEPS`, which every test of this process
-    shares and none changes."""
+    """A function that returns the `Done` of one of `SWEEPS`, which all tests of this process share
+    and none changes."""
     done = {}
 
     def run(name):

@@ -1,4 +1,4 @@
-"""Whole or not at all."""
+"""Tests of atomic writes."""
 
 import os
 
@@ -29,13 +29,13 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
 
 @pytest.fixture(params=[0o022, 0o027, 0o002])
 def allowed(request):
-    """What a umask leaves, while it is set."""
+    """The permissions that a umask leaves, while it is set."""
     before = os.umask(request.param)
     yield 0o777 & ~request.param
     os.umask(before)
 
 
-def test_others_may_read_it_as_far_as_the_umask_allows(tmp_path, allowed):
+def test_file_permissions_follow_the_umask(tmp_path, allowed):
     write_bytes(tmp_path / "a", b"")
     with new_folder(tmp_path / "new" / "b") as staging:
         write_bytes(staging / "c", b"")
@@ -44,7 +44,7 @@ def test_others_may_read_it_as_far_as_the_umask_allows(tmp_path, allowed):
 
 
 def test_the_umask_is_not_touched(tmp_path, monkeypatch):
-    """Not even for a moment: files of other threads would be open to all."""
+    """Changing it even for a moment would open files of other threads to everyone."""
     monkeypatch.setattr(os, "umask", None)
     write_bytes(tmp_path / "a", b"")
     with new_folder(tmp_path / "b"):
@@ -57,7 +57,7 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
         pass
 
 
-def test_of_a_folder_that_fails_nothing_is_left(tmp_path):
+def test_a_failed_folder_leaves_nothing_behind(tmp_path):
     def fail():
         with new_folder(tmp_path / "a" / "b" / "c") as staging:
             write_bytes(staging / "file", b"")
@@ -68,7 +68,7 @@ def test_of_a_folder_that_fails_nothing_is_left(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_somebody_made_meanwhile_is_not_overwritten(tmp_path):
+def test_a_folder_created_meanwhile_is_not_overwritten(tmp_path):
     def come_second():
         with new_folder(tmp_path / "a" / "b"):
             (tmp_path / "a" / "b").mkdir()

@@ -1,4 +1,4 @@
-"""What a terminal shows; and that all text goes out through the one place."""
+"""Tests of printing, and that all printing goes through the console module."""
 
 import ast
 import io
@@ -23,7 +23,7 @@ def printed(function, *args, encoding="utf-8", **given):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_shown_letter_by_letter(name):
+def test_names_are_printed_literally(name):
     expected = name.replace("\x1b", r"\x1b")
     table = printed(print_table, [name], [[name]], title=name)
     assert table.count(expected) == 3
@@ -32,7 +32,7 @@ def test_names_are_shown_letter_by_letter(name):
     assert expected in printed(print_paragraph, name)
 
 
-def test_an_ascii_terminal_gets_escapes_in_straight_columns():
+def test_an_ascii_terminal_gets_escapes_in_aligned_columns():
     text = printed(print_table, ["é", "n"], [["中", "1"], ["ab", "2"]], title="→", encoding="ascii")
     lines = text.splitlines()
     first, second = (next(line for line in lines if one in line) for one in (r"\u4e2d", "ab"))
@@ -41,17 +41,17 @@ def test_an_ascii_terminal_gets_escapes_in_straight_columns():
     assert printed(print_paragraph, "naïve", encoding="ascii") == "na\\xefve\n"
 
 
-def test_a_cell_is_one_line_and_a_heading_may_be_two():
+def test_cells_are_one_line_and_headings_may_be_two():
     lines = printed(print_table, ["a\nb"], [["c\nd"]]).splitlines()
     assert not any("ab" in line or r"a\nb" in line for line in lines)
     assert any(r"c\nd" in line for line in lines)
 
 
-def test_wide_letters_take_two_places():
+def test_wide_characters_take_two_columns():
     assert console.width("中文\nabc") == 4
 
 
-def test_text_goes_out_as_it_is(capsys):
+def test_text_is_printed_unchanged(capsys):
     print_text("a[b]\x1b\n", end="")
     print_text("c", error=True)
     assert capsys.readouterr() == ("a[b]\\x1b\n", "c\n")
@@ -73,7 +73,7 @@ OWNERS = {"figures", "jnp", "np"}  # modules with functions of these names
 
 
 def bypasses(source):
-    """What puts text out by itself: (line, what)."""
+    """Calls that print directly: (line, name)."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module in RICH:
             yield node.lineno, f"from {node.module}"
@@ -104,11 +104,11 @@ def is_bypass(call):
         "TextColumn('{task.description}')", "table.add_row(x)", "plt.title(x)",
     ],
 )  # fmt: skip
-def test_a_bypass_is_seen(source):
+def test_direct_printing_is_detected(source):
     assert list(bypasses(source))
 
 
-def test_all_text_goes_out_through_one_place():
+def test_all_printing_goes_through_the_console_module():
     files = [path for part in ("research", "experiments") for path in (ROOT / part).rglob("*.py")]
     found = [
         f"{name}:{line}: {what}"

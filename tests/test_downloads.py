@@ -1,4 +1,4 @@
-"""What is downloaded, in the words of who asked for it; the rest is tried by corpora."""
+"""Tests of downloads: errors name the flag; `lm/test_corpora.py` tests the rest."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ SOURCE = Source("http://127.0.0.1:9/some/file.bin", "md5:" + hashlib.md5(b"conte
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Of the name `it`."""
+    """An empty data folder."""
     monkeypatch.setenv("SEEDBED_DATA", str(tmp_path))
     (tmp_path / "it").mkdir()
     return tmp_path / "it"
@@ -31,7 +31,7 @@ def test_an_error_names_the_flag_that_was_given(folder, monkeypatch, flag):
         download("it", SOURCE, flag)
 
 
-def test_an_error_about_what_came_names_the_flag_and_the_checksum(folder, monkeypatch):
+def test_a_checksum_error_names_the_flag_and_the_checksum(folder, monkeypatch):
     def other(url, output_file, pooch):
         Path(output_file).write_bytes(b"something else")
 
@@ -42,13 +42,13 @@ def test_an_error_about_what_came_names_the_flag_and_the_checksum(folder, monkey
         download("it", SOURCE, "--data")
 
 
-def test_a_file_that_was_put_there_is_taken(folder):
+def test_a_file_that_the_user_put_there_is_used(folder):
     (folder / "file.bin").write_bytes(b"content")
     assert download("it", SOURCE, "--data") == folder / "file.bin"
 
 
 @pytest.mark.parametrize("given", ["", None])
-def test_without_a_folder_of_ones_own_it_is_the_users_cache(monkeypatch, given):
+def test_the_default_data_folder_is_in_the_users_cache(monkeypatch, given):
     if given is None:
         monkeypatch.delenv("SEEDBED_DATA", raising=False)
     else:

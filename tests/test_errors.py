@@ -1,11 +1,11 @@
-"""One line for a person."""
+"""Tests of errors for the user: one line and an exit status."""
 
 import pytest
 
 from research.errors import UserError, plain_exit, shortlist
 
 
-def test_a_user_error_is_one_line_and_status_2(capsys):
+def test_a_user_error_prints_one_line_with_status_2(capsys):
     with pytest.raises(SystemExit) as exit_info, plain_exit():
         raise UserError("this\nis wrong")
     assert exit_info.value.code == 2
@@ -20,11 +20,11 @@ def test_a_bug_keeps_its_traceback():
 @pytest.mark.parametrize(
     ("names", "text"), [([], ""), ([1, "b"], "1, b"), (range(10), "0, 1, 2 and 7 more")]
 )
-def test_a_shortlist_is_short(names, text):
+def test_a_shortlist_has_a_limited_length(names, text):
     assert shortlist(names, 3) == text
 
 
-def test_a_name_that_is_too_long_is_one_line(capsys, tmp_path):
+def test_an_overlong_file_name_gives_a_one_line_error(capsys, tmp_path):
     with pytest.raises(SystemExit) as exit_info, plain_exit():
         (tmp_path / ("x" * 300)).stat()
     assert exit_info.value.code == 2

@@ -1,4 +1,4 @@
-"""Text in figures: what stands there is what was given, whatever it is."""
+"""Tests that text in figures is shown literally."""
 
 import io
 
@@ -23,7 +23,7 @@ SHOWN = ["Ba$$in", "$x_{$ \\frac", "_hidden", "_child0", r"two\nlines", None, "�
 
 
 def shown(texts):
-    """What is drawn, but for the long name, which is cut."""
+    """The text that is drawn; the long name is shortened."""
     found = [text.get_text() for text in texts]
     assert "…" in found[5]
     assert len(found[5]) <= 60
@@ -44,7 +44,7 @@ def test_a_legend_shows_every_name(figure):
     assert shown(axes.get_legend().get_texts()) == SHOWN
 
 
-def test_an_empty_legend_is_none(figure):
+def test_a_figure_without_labels_has_no_legend(figure):
     axes = figure.subplots()
     figures.set_legend(axes, [])
     assert axes.get_legend() is None
@@ -72,7 +72,7 @@ def test_titles_and_axes_show_every_name(figure):
     assert figure.get_suptitle() == "$a$ $b"
 
 
-def test_what_a_user_wrote_in_tex_is_not_typeset_by_tex(figure):
+def test_tex_in_names_is_not_typeset(figure):
     import matplotlib
 
     with matplotlib.rc_context({"text.usetex": True}):
@@ -84,14 +84,14 @@ def test_what_a_user_wrote_in_tex_is_not_typeset_by_tex(figure):
     figures.set_ticks(axes.yaxis, [0], ["_"])
 
 
-def test_letters_that_no_font_has_are_escaped(figure, monkeypatch):
+def test_characters_that_no_font_has_are_escaped(figure, monkeypatch):
     monkeypatch.setattr(figures, "_family_with", lambda lacking: None)
     axes = figure.subplots()
     figures.set_title(axes, "中 and é")
     assert axes.get_title() == r"\u4e2d and é"
 
 
-def test_letters_that_another_font_has_are_drawn_in_it(figure, monkeypatch):
+def test_characters_of_another_font_are_drawn_in_it(figure, monkeypatch):
     asked = []
     monkeypatch.setattr(figures, "_family_with", lambda lacking: asked.append(lacking) or "Other")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""What lies in a folder and what does not, and by what name it goes."""
+"""Tests of listing folders, their names, and the format of run folders."""
 
 import ast
 from pathlib import Path
@@ -11,7 +11,7 @@ from research.folders import check_format, files_in, named
 ROOT = Path(__file__).parents[1]
 
 
-def test_hidden_names_are_no_parts(tmp_path):
+def test_hidden_files_are_not_listed(tmp_path):
     for name in ("b.json", "a.json", "._a.json", ".nfs01", ".partial", "c.txt"):
         (tmp_path / name).touch()
     assert [path.name for path in files_in(tmp_path, "*.json")] == ["a.json", "b.json"]
@@ -40,7 +40,7 @@ def test_every_folder_is_listed_without_hidden_names():
 
 
 @pytest.mark.parametrize("typed", [".", "./", "../run", "../run/.", "sub/.."])
-def test_a_folder_has_its_name_however_it_is_typed(tmp_path, monkeypatch, typed):
+def test_named_resolves_dots_in_paths(tmp_path, monkeypatch, typed):
     folder = tmp_path / "run"
     (folder / "sub").mkdir(parents=True)
     monkeypatch.chdir(folder)

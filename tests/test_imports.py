@@ -1,5 +1,5 @@
-"""Imports go down, from what a user types to what a run is, and never back up; one name means one
-thing."""
+"""Tests of the architecture: imports go down, from what a user types to what a run is, and never
+back up; class names are unique; everything public has a docstring."""
 
 import ast
 import re
@@ -32,7 +32,7 @@ def modules(folder):
 
 
 def imported(path):
-    """The full names of what a module imports, anywhere in it."""
+    """The full names of everything that a module imports, anywhere in it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -62,7 +62,7 @@ def looks_at_results(path):
 
 @pytest.mark.parametrize("folder", MAY_IMPORT)
 def test_no_import_goes_up(folder):
-    """So no workload imports another, and the report neither a workload nor the command line."""
+    """Hence no workload imports another, and the report imports no workload and no command line."""
     for path in modules(RESEARCH / folder):
         may = MAY_IMPORT[folder] | (MAY_LOOK if looks_at_results(path) else set())
         found = folders_of(imported(path)) - may - {folder}
@@ -70,8 +70,8 @@ def test_no_import_goes_up(folder):
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
-def test_a_workload_does_not_need_what_looks_at_its_results(workload):
-    """Its tools and views import it, never the other way round."""
+def test_workloads_do_not_import_their_tools_and_views(workload):
+    """Tools and views import their workload, never the other way round."""
     above = [f"research.{workload}.{name}" for name in LOOKS_AT_RESULTS]
     for path in modules(RESEARCH / workload):
         if not looks_at_results(path):
@@ -84,8 +84,8 @@ def test_experiments_holds_recipes_only():
     assert here == {*RECIPES, "README.md", "results"}
 
 
-def test_what_is_for_all_needs_nobody():
-    """But for `python -m research`, which is the command line."""
+def test_shared_modules_import_no_folder():
+    """The exception is `python -m research`, which is the command line."""
     for path in {*RESEARCH.glob("*.py")} - {RESEARCH / "__main__.py"}:
         found = folders_of(imported(path))
         assert not found, f"{path.name} imports {sorted(found)}"
@@ -111,7 +111,7 @@ def test_runs_prints_nothing():
         assert not {name.rpartition(".")[0] for name in names} & PRINTING, path.name
 
 
-def test_no_tool_or_test_is_imported_by_what_it_is_made_of():
+def test_the_package_imports_no_recipe_script_or_test():
     for path in modules(RESEARCH):
         tops = {name.split(".")[0] for name in imported(path)}
         assert not tops & {"experiments", "tests", "scripts"}, path
@@ -122,14 +122,14 @@ OF_EACH_TOOL = {"Arguments"}
 
 
 def definitions():
-    """(module, class or function, whether it has a docstring) for all that is public."""
+    """Everything public, as (module, class or function, whether it has a docstring)."""
     for path in modules(RESEARCH):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
                 yield path, node
 
 
-def test_no_two_classes_have_one_name():
+def test_class_names_are_unique():
     places = {}
     for path, node in definitions():
         if isinstance(node, ast.ClassDef) and node.name not in OF_EACH_WORKLOAD | OF_EACH_TOOL:
@@ -137,8 +137,8 @@ def test_no_two_classes_have_one_name():
     assert not {name: files for name, files in places.items() if len(files) > 1}
 
 
-def test_all_that_is_public_says_what_it_is():
-    """A method that another class has under the same name may leave it to that one."""
+def test_everything_public_has_a_docstring():
+    """A method may rely on the docstring of a method of the same name in another class."""
     methods = [
         (f"{path.name}: {node.name}.{method.name}", method)
         for path, node in definitions()

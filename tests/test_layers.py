@@ -1,4 +1,4 @@
-"""The convolution against XLA's, the dense layer against flax's."""
+"""Tests of layers: the convolution against XLA, the dense layer against flax."""
 
 import flax.linen as nn
 import jax
@@ -14,7 +14,7 @@ def drawn(*shape):
 
 
 @pytest.mark.parametrize(("pad", "padding"), [(False, "VALID"), (True, "SAME")])
-def test_it_is_xlas(pad, padding):
+def test_the_convolution_equals_xla(pad, padding):
     x = drawn(5, 7, 10, 4)
     ours = Conv3x3(16, pad)
 
@@ -40,7 +40,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", list(LAYERS))
-def test_a_dense_layer_and_its_gradients_are_flaxs(name):
+def test_the_dense_layer_and_its_gradients_equal_flax(name):
     layer, x = LAYERS[name], drawn(3, 24, 7)
     theirs = nn.Dense(layer.features)
     init = jax.jit(jax.vmap(lambda key: theirs.init(key, x[0])))
@@ -64,10 +64,10 @@ def test_a_dense_layer_and_its_gradients_are_flaxs(name):
 
 
 @pytest.mark.parametrize("name", ["narrow", "wide"])
-def test_a_layer_in_float32_has_second_derivatives_forwards_over_backwards(name):
+def test_float32_layers_support_forward_over_reverse_second_derivatives(name):
     layer, x = LAYERS[name], drawn(5, 3)
     params = jax.jit(layer.init)(jax.random.key(1), x)
     gradient = jax.grad(lambda params: jnp.sum(layer.apply(params, x) ** 3))
-    slopes, curved = jax.jit(lambda params: jax.jvp(gradient, (params,), (params,)))(params)
-    for ours, slope in zip(*map(jax.tree.leaves, (curved, slopes)), strict=True):
-        np.testing.assert_allclose(ours, 2 * np.asarray(slope), rtol=1e-4, atol=1e-4)  # of degree 2
+    gradients, curved = jax.jit(lambda params: jax.jvp(gradient, (params,), (params,)))(params)
+    for ours, grad in zip(*map(jax.tree.leaves, (curved, gradients)), strict=True):
+        np.testing.assert_allclose(ours, 2 * np.asarray(grad), rtol=1e-4, atol=1e-4)  # of degree 2

@@ -1,4 +1,4 @@
-"""Numbers as the 32-bit types that they become."""
+"""Tests of checking numbers against the 32-bit types that they become."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ from research.task import field, off_field
 @pytest.mark.parametrize(
     "value", [0, -1, 1, 0.1, -3e38, 1.2e-38, np.float32(0.5), np.int64(3), jnp.float32(0.25)]
 )
-def test_a_number_that_a_float32_holds_is_a_float(value):
+def test_numbers_within_float32_are_floats(value):
     number = as_float("--rate", value)
     assert type(number) is float
     assert number == float(value)
@@ -35,7 +35,7 @@ def test_a_number_that_a_float32_holds_is_a_float(value):
         (None, "--rate None: must be a number"),
     ],
 )
-def test_what_a_float32_does_not_hold_is_refused(value, says):
+def test_numbers_beyond_float32_are_refused(value, says):
     with pytest.raises(UserError, match=says):
         as_float("--rate", value)
 
@@ -43,7 +43,7 @@ def test_what_a_float32_does_not_hold_is_refused(value, says):
 @pytest.mark.parametrize(
     "value", [0, -(2**31), 2**31 - 1, 2.0, np.int8(7), np.uint32(9), jnp.int32(5), np.float32(4)]
 )
-def test_a_whole_number_that_an_int32_holds_is_an_int(value):
+def test_integers_within_int32_are_ints(value):
     number = as_int("--size", value)
     assert type(number) is int
     assert number == int(value)
@@ -63,19 +63,19 @@ def test_a_whole_number_that_an_int32_holds_is_an_int(value):
         ("7", "--size 7: must be a whole number"),
     ],
 )
-def test_what_an_int32_does_not_hold_is_refused(value, says):
+def test_numbers_beyond_int32_are_refused(value, says):
     with pytest.raises(UserError, match=says):
         as_int("--size", value)
 
 
-def test_a_seed_is_what_a_uint32_holds():
+def test_seeds_are_within_uint32():
     assert as_seed("--seed", 2**32 - 1) == 2**32 - 1
     for seed in (-1, 2**32, 2**63):
         with pytest.raises(UserError, match=f"--seed {seed}: must be between 0 and 4294967295"):
             as_seed("--seed", seed)
 
 
-def test_only_true_and_false_are_truth_values():
+def test_only_true_and_false_are_bools():
     assert as_bool("--double", np.bool_(True)) is True
     for value in (1, 0.0, "True"):
         with pytest.raises(UserError, match=f"--double {value}: must be True or False"):
@@ -129,6 +129,6 @@ def test_a_value_that_does_not_fit_its_field_is_named(changes, says):
         fitted(Given(**changes))
 
 
-def test_without_an_annotation_that_helps_the_default_tells_the_type():
+def test_without_a_plain_annotation_the_default_gives_the_type():
     made = dataclasses.make_dataclass("Made", [("rate", object, field(np.float32(1), "a rate"))])
     assert type(as_field("--rate", 2, dataclasses.fields(made)[0])) is float

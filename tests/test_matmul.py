@@ -1,4 +1,4 @@
-"""Products in low precision, and their gradients, beside float32."""
+"""Tests of matrix products in bfloat16, and their gradients, against float32."""
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ def test_summed_outer_products(dtype, rows):
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_dense_is_a_product_with_the_gradient_of_one():
+def test_dense_equals_a_matrix_product_and_its_gradient():
     x, kernel = given()
     weight = np.random.default_rng(2).normal(size=(N, G)).astype(np.float32)
     grads = jax.jit(jax.grad(lambda *args: jnp.sum(weight * dense(*args)), (0, 1)))(x, kernel)
@@ -40,7 +40,7 @@ def test_dense_is_a_product_with_the_gradient_of_one():
     np.testing.assert_allclose(grads[1], x.T @ weight, rtol=1e-5, atol=1e-5)
 
 
-def test_dense_of_low_precision_rounds_no_gradient_of_the_kernel():
+def test_dense_in_bfloat16_keeps_kernel_gradients_in_float32():
     x, kernel = given(jnp.bfloat16)
     assert jax.eval_shape(dense, x, kernel).dtype == jnp.float32
     dx, dkernel = jax.jit(jax.grad(lambda *args: jnp.sum(dense(*args)), (0, 1)))(x, kernel)
@@ -56,7 +56,7 @@ def test_sums_of_many_small_products_are_not_rounded():
     assert float(total[0, 0]) == 4096  # in bfloat16, sums of ones end at 256
 
 
-def test_bits_there_and_back():
+def test_as_bits_and_from_bits_are_inverse():
     tree = {"low": jnp.array([1.5, -2.0], jnp.bfloat16), "high": jnp.ones(2), "none": None}
     bits = as_bits(tree)
     assert (bits["low"].dtype, bits["high"].dtype) == (jnp.uint16, jnp.float32)
@@ -66,7 +66,7 @@ def test_bits_there_and_back():
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_scan_of_low_precision_is_a_scan(reverse):
+def test_a_bfloat16_scan_equals_lax_scan(reverse):
     def add_up(total, x):
         low, high = x
         return total + low.astype(jnp.float32) * high, (total.astype(jnp.bfloat16), total)

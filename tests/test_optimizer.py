@@ -1,4 +1,4 @@
-"""Traced hyper-parameters give what numbers give."""
+"""Tests that optimizers with traced hyper-parameters equal those with Python numbers."""
 
 import chex
 import jax
@@ -21,11 +21,11 @@ def descend(optimizer, steps=3):
 
 
 def descended(make, *numbers, steps=3):
-    """Where the optimizer ends that `make` makes of the numbers, which are traced."""
+    """The params after some steps of the optimizer that `make` builds from traced numbers."""
     return jax.jit(lambda *given: descend(make(*given), steps))(*map(np.float32, numbers))
 
 
-def test_adamw_with_traced_hyperparameters_is_optax_with_numbers():
+def test_adamw_with_traced_hyperparameters_equals_optax():
     mask = {"kernel": True, "bias": False}
     with jax.numpy_dtype_promotion("standard"):
         make = lambda: optax.adamw(0.1, b1=0.8, b2=0.99, weight_decay=0.3, mask=mask)
@@ -34,7 +34,7 @@ def test_adamw_with_traced_hyperparameters_is_optax_with_numbers():
     chex.assert_trees_all_close(given, expected, rtol=1e-6)
 
 
-def test_many_rates_under_vmap_are_each_what_one_is():
+def test_learning_rates_under_vmap_equal_single_ones():
     rates = np.asarray([0.1, 0.01], np.float32)
     one = jax.jit(lambda rate: descend(adamw(rate, 0.0, 0.9, 0.999)))
     together = jax.jit(jax.vmap(one))(rates)
@@ -45,14 +45,14 @@ def test_many_rates_under_vmap_are_each_what_one_is():
 
 
 def test_momentum_by_hand():
-    """v = 0.5 v + g, so that three steps move by g x (1 + 1.5 + 1.75) x rate."""
+    """With v = 0.5 v + g, three steps move params by g x (1 + 1.5 + 1.75) x rate."""
     moved = descended(lambda: sgd(0.1, 0.0, 0.5))["bias"]
     np.testing.assert_allclose(moved, PARAMS["bias"] - 0.1 * 4.25 * GRADS["bias"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("make", [lambda decay: sgd(0.1, decay, 0.0),
                                   lambda decay: adamw(0.1, decay, 0.9, 0.999)])  # fmt: skip
-def test_decay_shrinks_kernels_by_rate_times_decay_and_spares_biases(make):
+def test_weight_decay_shrinks_kernels_and_spares_biases(make):
     plain, decayed = (descended(make, decay, steps=1) for decay in (0.0, 0.5))
     difference = jax.tree.map(lambda one, other: np.asarray(one) - other, plain, decayed)
     np.testing.assert_allclose(difference["kernel"], 0.05 * PARAMS["kernel"], atol=1e-6)
@@ -68,8 +68,8 @@ def test_decay_shrinks_kernels_by_rate_times_decay_and_spares_biases(make):
     ],
     ids=["adam", "radam", "sgd"],
 )
-def test_a_traced_bound_on_the_norm_is_optaxs_clipping(make, theirs):
-    """Ten steps: RAdam waits a few before it adapts."""
+def test_clipping_to_a_traced_norm_equals_optax(make, theirs):
+    """It takes ten steps, since RAdam begins to adapt only after a few."""
     with jax.numpy_dtype_promotion("standard"):
         clipped = lambda: optax.chain(optax.clip_by_global_norm(0.5), theirs(0.1))
         expected = descended(clipped, steps=10)
@@ -82,7 +82,7 @@ def test_a_traced_bound_on_the_norm_is_optaxs_clipping(make, theirs):
 
 
 def test_adamw_clips_gradients_before_it_normalizes_them():
-    """Adam is blind to a factor unless its epsilon matters: so a very small bound."""
+    """Adam is invariant to scale unless its epsilon matters, hence the very small norm."""
     with jax.numpy_dtype_promotion("standard"):
         clipped = lambda: optax.chain(optax.clip_by_global_norm(1e-8), optax.adam(0.1))
         expected = descended(clipped)

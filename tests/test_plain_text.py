@@ -1,4 +1,4 @@
-"""Names from data, letter by letter."""
+"""Tests of escaping and shortening text from data."""
 
 import pytest
 
@@ -19,15 +19,15 @@ from research.plain_text import human, labels, one_line, shortened, visible
         ("two\nlines\tand\r\na third", "two\nlines\tand\na third"),
     ],
 )
-def test_what_has_no_shape_is_escaped_and_the_rest_stays(text, shown):
+def test_invisible_characters_are_escaped_and_others_kept(text, shown):
     assert visible(text) == shown
 
 
-def test_a_line_stays_one():
+def test_one_line_escapes_line_breaks():
     assert one_line("a\nb\tc\r\nd") == r"a\nb\tc\nd"
 
 
-def test_a_long_name_loses_its_middle():
+def test_long_names_are_shortened_in_the_middle():
     assert shortened("short", 5) == "short"
     assert shortened("0123456789", 9) == "01234…789"
     assert len(shortened("x" * 500)) == 40

@@ -1,4 +1,4 @@
-"""What the README and the guides show runs, and what they name is there."""
+"""Tests that code in the guides runs, and that files, links and commands in them exist."""
 
 import re
 from pathlib import Path
@@ -26,8 +26,8 @@ SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
 
 
 @pytest.mark.parametrize("name", CODE)
-def test_its_python_runs(name, tmp_path, monkeypatch, capsys):
-    """For fewer steps than it shows."""
+def test_python_code_in_guides_runs(name, tmp_path, monkeypatch, capsys):
+    """It runs for fewer steps than the guide shows."""
     code = CODE[name].replace("300", "20")
     monkeypatch.chdir(tmp_path)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # JAX's own
@@ -36,22 +36,22 @@ def test_its_python_runs(name, tmp_path, monkeypatch, capsys):
     assert settings in (["0.001", "0.010"], ["0.01", "0.10", "0.50"])
 
 
-def test_the_readme_is_short_and_begins_with_what_to_type():
+def test_the_readme_is_short_and_begins_with_commands():
     lines = GUIDES["README.md"].splitlines()
     assert len(lines) <= 150
     for command in ("scripts/run experiments/dqn.py", "scripts/test"):
         assert any(line.startswith(command) for line in lines[:20])
 
 
-def test_the_first_sweep_and_a_new_task_are_as_short_as_it_says():
+def test_the_example_sweep_and_task_are_short():
     assert len(SWEEP.strip().splitlines()) <= 10
     lines = [line for line in WORKLOAD.splitlines() if line.strip()]
     assert len(lines) < 40
 
 
 @pytest.mark.parametrize("path", GUIDES)
-def test_the_files_it_names_exist(path):
-    """A file that stands indented is one of the folder above it."""
+def test_files_named_in_guides_exist(path):
+    """An indented file name belongs to the folder listed above it."""
     folder = ROOT
     for indent, name in re.findall(r"^( {2})?(\S+/\S*|\w+\.py) {2,}\S", GUIDES[path], re.MULTILINE):
         file = folder / name if indent else ROOT / name
@@ -67,13 +67,13 @@ def test_every_folder_of_research_has_a_line():
 
 
 @pytest.mark.parametrize("path", GUIDES)
-def test_its_links_lead_somewhere(path):
+def test_links_in_guides_resolve(path):
     for target in re.findall(r"\]\(([^)#]+)\)", GUIDES[path]):
         assert (ROOT / path).parent.joinpath(target).exists(), target
 
 
 @pytest.mark.parametrize("path", GUIDES)
-def test_every_command_it_shows_starts_a_script_that_exists(path):
+def test_commands_in_guides_name_existing_scripts(path):
     for script, file in re.findall(
         r"^(?:\| `)?scripts/(\w+)(?: (\w+/\S+\.py))?", GUIDES[path], re.MULTILINE
     ):

@@ -1,4 +1,4 @@
-"""An order as a function of the position."""
+"""Tests of the random order of examples as a function of the position."""
 
 from functools import partial
 
@@ -20,18 +20,18 @@ def _orders(n, keys, key):
 
 
 def orders(n, keys, seed=0):
-    """int32 [keys, n]: whole orders of n examples."""
+    """Whole orders of n examples, int32 [keys, n]."""
     return np.asarray(_orders(n, keys, jax.random.key(seed)))
 
 
 @pytest.mark.parametrize("n", [1, 24, 25, 26, 65_537, *map(slow, (2, 3, 4, 5, 16, 150, 1437))])
-def test_every_example_stands_exactly_once(n):
+def test_every_order_is_a_permutation(n):
     given = orders(n, 3)
     assert given.dtype == np.int32
     np.testing.assert_array_equal(np.sort(given, axis=1), np.tile(np.arange(n), (3, 1)))
 
 
-def test_the_largest_n_stays_in_range():
+def test_orders_of_the_largest_n_stay_in_range():
     n = 2**31 - 1
     positions = jnp.asarray([0, 1, 12345, n - 2, n - 1])
     rows = jax.jit(lambda key: at_positions(draw_order(key), positions, n))(jax.random.key(0))
@@ -39,7 +39,7 @@ def test_the_largest_n_stays_in_range():
     assert min(rows.tolist()) >= 0
 
 
-def test_a_part_of_the_positions_gives_that_part_of_the_order():
+def test_a_subset_of_positions_gives_that_part_of_the_order():
     @jax.jit
     def both(key):
         order = draw_order(key)
@@ -54,21 +54,21 @@ def test_other_keys_give_other_orders():
     assert len(np.unique(orders(100, 50), axis=0)) == 50
 
 
-def test_small_sets_take_all_their_orders():
+def test_small_sets_can_have_every_order():
     given = np.unique(orders(4, 2000), axis=0)
     assert len(given) == 24
     assert (np.sort(given, axis=1) == np.arange(4)).all()
 
 
 @pytest.mark.parametrize("n", [7, slow(50)])
-def test_an_example_stands_anywhere_with_the_same_probability(n):
+def test_each_example_is_uniform_over_positions(n):
     given = orders(n, 20_000)
     for position in (0, n // 2, n - 1):
         assert chisquare(np.bincount(given[:, position], minlength=n)).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("n", [12, 29, 30])  # walked; 4 left out of a grid of 25; none left out
-def test_neighbours_are_any_pair_with_the_same_probability(n):
+def test_neighbouring_examples_are_uniform_over_pairs(n):
     given = orders(n, 100 * n * (n - 1))
     for first, second in ((3, 4), (n - 2, n - 1)):
         pairs = np.bincount(given[:, first] * n + given[:, second], minlength=n * n)
@@ -77,8 +77,8 @@ def test_neighbours_are_any_pair_with_the_same_probability(n):
         assert chisquare(pairs[~np.eye(n, dtype=bool)]).pvalue > 1e-4
 
 
-def test_only_small_sets_are_walked_through():
-    """On a GPU, a loop whose end depends on numbers waits for the host at every turn."""
+def test_only_small_sets_use_cycle_walking():
+    """Its loop ends at a computed number, for which a GPU waits for the host every iteration."""
     for n, loops in ((24, 1), (25, 0), (29, 0)):
         order = jax.ShapeDtypeStruct((ORDER,), jnp.uint32)
         exported = jax.export.export(

@@ -1,4 +1,4 @@
-"""Standard streams whose readers go away, whose disks are full, and that lack letters."""
+"""Tests of standard streams: readers that go away, full disks, and narrow encodings."""
 
 import contextlib
 import io
@@ -14,7 +14,7 @@ from research.streams import lasting_streams
 
 @contextlib.contextmanager
 def streams_to(*handles):
-    """While open, both standard streams write to files that are open, in strict ASCII."""
+    """Redirects both standard streams to open files, in strict ASCII, while open."""
     before = sys.stdout, sys.stderr
     files = [os.fdopen(handle, "wb", buffering=0) for handle in handles]
     sys.stdout, sys.stderr = (
@@ -31,7 +31,7 @@ def streams_to(*handles):
 
 
 def print_to(*handles):
-    """The status of a program that prints much to files that are open, if it came to its end."""
+    """The exit status of a program that prints much to open files and runs to its end."""
     done = []
     try:
         with streams_to(*handles), plain_exit():
@@ -46,14 +46,14 @@ def print_to(*handles):
     return 0
 
 
-def test_a_reader_that_goes_away_ends_nothing():
+def test_a_reader_that_goes_away_does_not_end_the_program():
     (first, out), (second, err) = os.pipe(), os.pipe()
     os.close(first)
     os.close(second)
     assert print_to(out, err) == 0
 
 
-def test_a_terminal_that_is_closed_ends_nothing():
+def test_a_closed_terminal_does_not_end_the_program():
     terminal, out = os.openpty()
     err = os.dup(out)
     os.close(terminal)
@@ -61,7 +61,7 @@ def test_a_terminal_that_is_closed_ends_nothing():
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
-def test_a_full_disk_ends_nothing_and_is_told_at_the_end():
+def test_a_full_disk_is_reported_at_the_end_only():
     read, err = os.pipe()
     done = []
 
@@ -80,7 +80,7 @@ def test_a_full_disk_ends_nothing_and_is_told_at_the_end():
         )
 
 
-def test_what_is_printed_arrives_at_once_and_what_the_encoding_lacks_as_escapes():
+def test_output_is_flushed_and_escaped_for_the_encoding():
     (read_out, out), (read_err, err) = os.pipe(), os.pipe()
     with (
         os.fdopen(read_out, "rb") as from_out,
@@ -96,7 +96,7 @@ def test_what_is_printed_arrives_at_once_and_what_the_encoding_lacks_as_escapes(
         assert (sys.stdout, sys.stderr) == before
 
 
-def test_a_stream_that_is_closed_stays_so(monkeypatch):
+def test_a_closed_stream_stays_closed(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     with lasting_streams():
         print("nowhere")

@@ -1,4 +1,4 @@
-"""What the contract promises to workloads."""
+"""Tests of `research/task.py`: metrics, keys, fields, and hyper-parameters that are off."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from research.task import Mean, Task, always_zero, field, in_use, make_key
 from tests import toy
 
 
-def test_a_scalar_is_one_observation_and_a_mean_is_itself():
+def test_mean_of_wraps_scalars_and_keeps_means():
     assert Mean.of(jnp.float32(3)) == Mean(3, 1)
     mean = Mean.of(Mean(jnp.float32(6), jnp.int32(2)))
     assert (float(mean.total), float(mean.weight)) == (6, 2)
@@ -54,18 +54,18 @@ class HParams:
         ({"noise": 0.1, "bound": 0.0, "rate": 0.1}, ("bound",)),
     ],
 )
-def test_what_is_zero_in_every_run_is_off(values, off):
+def test_hyperparameters_that_are_0_in_every_run_are_off(values, off):
     assert always_zero(HParams(**values)) == off
     given = SimpleNamespace(**vars(HParams()) | values)
     assert always_zero(HParams(noise=7.0), given) == off
 
 
-def test_what_is_off_has_no_value():
+def test_a_hyperparameter_that_is_off_has_value_none():
     config = SimpleNamespace(off=("noise",))
     assert in_use(config, HParams(), "noise") is None
     assert in_use(config, HParams(), "bound") == 1.0
 
 
 @pytest.mark.parametrize("metric", [True, 3, 2.5])
-def test_counts_and_truth_values_are_metrics_too(metric):
+def test_integers_and_bools_are_valid_metrics(metric):
     assert float(Mean.of(jnp.asarray(metric)).total) == metric

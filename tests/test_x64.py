@@ -1,4 +1,4 @@
-"""Where JAX has 64-bit types (`JAX_ENABLE_X64=1`), every workload trains as it does without them.
+"""Tests that every workload trains the same with `JAX_ENABLE_X64=1` as without.
 
 A number whose type is not named has 64 bits there: other random bits, other roundings, and hashes
 that never end. So functions are traced in both modes: what goes in and comes out has the same
@@ -54,7 +54,7 @@ def corpus(tmp_path_factory):
 
 
 def make_case(corpus, workload, variant):
-    """Anew: neither data nor environments are kept from the other mode."""
+    """Makes a case anew, so that no data or environment is kept from the other mode."""
     for kept in (load, make_environment, *(one.make_task for one in (mlp, dqn, pqn, lm))):
         kept.cache_clear()
     if workload == "lm":
@@ -78,7 +78,7 @@ def types(tree):
 
 
 def wide_numbers(jaxpr):
-    """The operations whose results are floating-point numbers or random bits of 64 bits."""
+    """The operations of a program that give 64-bit floating-point numbers or random bits."""
     found = Counter()
     for equation in jaxpr.eqns:
         name = equation.primitive.name
@@ -97,14 +97,14 @@ def is_jaxpr(value):
 
 
 def traced(function, *args):
-    """The types of what a function returns, after a look at how it is made."""
+    """The types that a function returns, after checking its operations."""
     trace = jax.jit(function).trace(*args)
     assert not wide_numbers(trace.jaxpr.jaxpr)
     return trace.out_info
 
 
 def no_type_of_64_bits(look):
-    """What `look` returns: types, where JAX has those of 64 bits."""
+    """The types that `look` returns with 64-bit types enabled."""
     with jax.enable_x64(True):
         wide = look()
     assert not [leaf for leaf in jax.tree.leaves(wide) if str(leaf) in WIDE]
@@ -169,8 +169,8 @@ def test_an_mlp_learns_the_same_from_the_same_rows(corpus):
 
 
 @pytest.mark.slow
-def test_an_agent_acts_alike(corpus):
-    """Its first steps, which are in the replay, are random."""
+def test_an_agent_acts_the_same(corpus):
+    """Its first steps, which are in the replay buffer, are random."""
 
     def act():
         case = make_case(corpus, "dqn", "plain")

@@ -1,4 +1,4 @@
-"""A task small enough to work out by hand: the engine's tests are about the engine.
+"""The toy task, small enough to compute by hand, for tests of the engine.
 
 Each step adds `rate` and, on even steps, reports the step as an "event". The key's first draw is
 kept, to see which keys a run was given.
@@ -47,5 +47,5 @@ TASK = Task(init, step, evaluate, key_metric="score", work_unit="sums", work_per
 
 
 def problem(start: float = 0.0) -> Problem:
-    """The toy, starting from `start`."""
+    """The problem of the toy task, whose params begin at `start`."""
     return Problem(TASK, {"start": jnp.float32(start)}, {"start": start})

@@ -1,1 +1,1 @@
-"""Measures how fast a machine trains more and more runs at once, and how fast it could."""
+"""Measures how fast a machine trains more and more runs at once, beside its ceilings."""

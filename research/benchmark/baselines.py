@@ -86,7 +86,7 @@ def has_package(python: str, package: str) -> bool:
 def run_baseline(
     python: str, baseline: Baseline, case: Case, processes: int, seconds: float
 ) -> float:
-    """Units of work a second of so many processes together.
+    """Returns the units of work per second that several processes of a baseline do together.
 
     Raises:
       UserError: if one fails, or does not do the same work as the case.
@@ -99,7 +99,7 @@ def run_baseline(
 
 
 def run_ours(case: Case, runs: int, processes: int, seconds: float) -> float:
-    """Units of work a second of the case itself in so many processes, as `scripts/launch` starts.
+    """Returns the units of work per second of our own code in several processes, as a baseline.
 
     Args:
       runs: how many each process trains.
@@ -113,7 +113,7 @@ def run_ours(case: Case, runs: int, processes: int, seconds: float) -> float:
 
 
 def _run_at_once(command: Sequence[str], processes: int, name: str) -> list[Any]:
-    """Runs a command in so many processes, each on cores of its own, and returns the JSON that each
+    """Runs a command in several processes, each on cores of its own, and returns the JSON that each
     prints in its last line.
 
     Raises:

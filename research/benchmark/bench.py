@@ -188,7 +188,7 @@ def show(rows: tables.Rows, console: Console) -> None:
 
 
 def compare(words: Sequence[str]) -> None:
-    """Prints what two benchmarks both timed, the second over the first: `compare A.json B.json`."""
+    """Prints how much faster benchmark B is than benchmark A: `compare A.json B.json`."""
     if len(words) != 2:
         raise UserError("compare: give two files of scripts/bench")
     first, second = map(load, words)

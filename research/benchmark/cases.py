@@ -26,12 +26,12 @@ LSTMS = {
 
 
 def mlp_digits(precision: str) -> Case:
-    """64-128-10 on a table of scikit-learn's digits' size, batches of 64, Adam."""
+    """An MLP 64-128-10 on random data of the size of scikit-learn's digits, batches of 64, Adam."""
     return _mlp("mlp-digits", "digits", precision, (1_077, 64, 10), 500)
 
 
 def mlp_small(precision: str) -> Case:
-    """10-5-1 with ReLU on a table of scikit-learn's diabetes' size, batches of 64, Adam."""
+    """An MLP 10-5-1 on random data of the size of scikit-learn's diabetes, batches of 64, Adam."""
     return _mlp("mlp-small", "article", precision, (264, 10, 0), 2_000)
 
 
@@ -60,13 +60,15 @@ def _random_table(rows: int, features: int, classes: int) -> Dataset:
 
 
 def dqn_cartpole(precision: str) -> Case:
-    """CleanRL's setting: 10 environments, 120-84, a batch of 128 every 10 env steps."""
+    """A DQN on CartPole as in CleanRL: 10 environments, 120-84, a batch of 128 every 10 steps."""
     return _dqn("dqn-cartpole", "cleanrl", precision, 100)
 
 
 def dqn_breakout(precision: str) -> Case:
-    """MinAtar's: a convolution, a batch of 32 at every env step, a replay of 100,000; squared
-    errors and clipped gradients, with which the published figures were measured."""
+    """A DQN on Breakout as in MinAtar: a convolution, a batch of 32 every step, replay of 100,000.
+
+    Errors are squared and gradients clipped, as when the published figures were measured.
+    """
     return _dqn("dqn-breakout", "minatar", precision, 100, loss="squared", max_grad_norm=10.0)
 
 
@@ -91,7 +93,7 @@ def _dqn(
 
 
 def lstm(name: str, precision: str, make_task: Callable[..., Any] = lm.make_task) -> Case:
-    """Truncated backpropagation on random tokens, SGD on gradients of bounded norm."""
+    """An LSTM on random tokens: truncated backpropagation and SGD on clipped gradients."""
     symbols, hidden, batch, window = LSTMS[name]
     hparams = lm.HParams(learning_rate=0.1, max_grad_norm=5.0)
     config = lm.Config(

@@ -1,4 +1,4 @@
-"""Measures the best that a machine can do: matrix products and copies.
+"""Measures the highest rates that a machine reaches in matrix products and copies.
 
 The roofline of Williams, Waterman and Patterson (2009), with ceilings that are measured.
 """
@@ -21,7 +21,7 @@ REPEATS = 5
 
 
 class Ceilings(NamedTuple):
-    """The best that all local devices do together.
+    """The highest rates that all local devices reach together.
 
     Attributes:
       flops_per_second: precision -> FLOP/s of the best square matrix product.

@@ -1,4 +1,4 @@
-"""Measures throughput with more and more runs, up to where more runs bring nothing."""
+"""Measures throughput with more and more runs, until more runs bring no gain."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -87,7 +87,7 @@ def measure_growth(
 
 
 def _why_not(timings: Sequence[Timing], call_seconds: float, limits: Limits) -> str | None:
-    """Returns why not to try more runs, whose calls would take `call_seconds`; None: try."""
+    """Returns the reason not to try more runs, whose calls would take `call_seconds`, or None."""
     if _is_flat(timings):
         return "saturation"
     if limits.factor * timings[-1].peak_bytes > device_limit(jax.local_devices()[0]):
@@ -105,7 +105,7 @@ def _step_seconds(timing: Timing) -> float:
 
 
 def _is_flat(timings: Sequence[Timing]) -> bool:
-    """Returns whether the last doublings brought nothing."""
+    """Returns whether the last doublings of the number of runs brought no gain."""
     rates = [timing.units_per_second for timing in timings]
     return len(rates) > BEYOND and max(rates[-BEYOND:]) < GAIN * max(rates[:-BEYOND])
 

@@ -57,7 +57,7 @@ class Profile(NamedTuple):
     spent: list[Spent]
 
     def by_kind(self) -> dict[str, float]:
-        """Returns the seconds of each kind of kernel, longest first, of all devices together."""
+        """Returns the seconds of each kind of kernel, added up over devices, longest first."""
         total: dict[str, float] = defaultdict(float)
         for one in self.spent:
             total[one.kernel.kind] += one.seconds

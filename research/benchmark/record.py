@@ -129,7 +129,7 @@ def _baseline(found: dict[str, Any]) -> BaselineResult:
 def common(
     first: Sequence[Growth], second: Sequence[Growth]
 ) -> list[tuple[Growth, Timing, Timing]]:
-    """Returns what two benchmarks both timed: each case, with the timing of either."""
+    """Returns each case that two benchmarks both timed, with both timings."""
     others = {
         (one.case, one.precision, timing.runs): timing for one in second for timing in one.timings
     }

@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 
 
 def ceilings_line(benchmark: Benchmark) -> str:
-    """Returns the best that the machine can do, in a line."""
+    """Returns the ceilings of the machine, in one line of text."""
     products = ", ".join(
         f"{human(rate)}FLOP/s {name}" for name, rate in benchmark.ceilings.flops_per_second.items()
     )
@@ -162,7 +162,7 @@ def targets_table(benchmark: Benchmark) -> Rows:
 
 
 def compare_table(first: Benchmark, second: Benchmark) -> Rows:
-    """Returns a table of what two benchmarks both timed, the second over the first."""
+    """Returns a table of the cases that two benchmarks both timed: the second over the first."""
     rows = []
     for growth, one, other in common(first.growths, second.growths):
         apart = other.low > one.high or other.high < one.low

@@ -27,7 +27,7 @@ EVENTS = {
 
 
 class Case(NamedTuple):
-    """What is timed.
+    """A training program to be timed.
 
     Attributes:
       name: what it is called in tables.
@@ -194,7 +194,7 @@ def _make(make: Callable[[], Program]) -> tuple[Program, Making]:
 
 
 def _forget() -> None:
-    """Drops all that JAX keeps in memory, as if the process had just begun."""
+    """Frees everything that JAX keeps in memory, as if the process had just begun."""
     forget_traces()
     forget_programs()
 

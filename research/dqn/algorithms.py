@@ -10,7 +10,7 @@ from research.task import Problem
 
 
 class Algorithm(NamedTuple):
-    """What a recipe or a tool needs of an algorithm.
+    """The parts of an algorithm that recipes and tools use.
 
     Attributes:
       presets: name -> config and hyper-parameters; the first is the default.

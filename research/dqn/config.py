@@ -132,7 +132,7 @@ class HParams:
 
 
 def requirements(config: Config, hparams: HParams) -> Sequence[Requirement]:
-    """What must hold between the hyper-parameters of a run; see `Task.requirements`."""
+    """The conditions on several hyper-parameters of a run; see `Task.requirements`."""
     return VALUES[config.values].requirements(config, hparams)
 
 

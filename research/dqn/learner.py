@@ -20,7 +20,7 @@ from research.task import in_use
 
 
 class Learned(NamedTuple):
-    """What an update measures.
+    """The measurements of an update.
 
     Attributes:
       loss: float32 [], the weighted mean over the batch.

@@ -19,7 +19,7 @@ TORSOS = ("auto", "mlp", "flat", "conv")
 
 
 class QNetwork(nn.Module):
-    """Observations to what stands for the return of each action.
+    """A network from observations to the outputs that represent the return of each action.
 
     Attributes:
       num_actions: A.

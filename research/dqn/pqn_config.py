@@ -20,7 +20,7 @@ from research.task import field
 
 @dataclasses.dataclass(frozen=True)
 class RoundsPart:
-    """What follows every round of environment steps."""
+    """The updates that follow every round of environment steps."""
 
     epochs: int = field(4, "passes over the environment steps of a round", low=1)
     minibatches: int = field(8, "updates of an epoch", low=1)

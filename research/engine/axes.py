@@ -61,7 +61,7 @@ class Runs(NamedTuple):
         return len(self.seeds)
 
     def take(self, places: np.ndarray) -> "Runs":
-        """Some of them, in that order."""
+        """Returns the runs at these places, in that order."""
         return Runs(self.seeds[places], jax.tree.map(lambda leaf: leaf[places], self.hparams))
 
 
@@ -73,7 +73,7 @@ class Group(NamedTuple):
 
 
 def parse_seeds(words: Sequence[str]) -> tuple[int, ...]:
-    """`["64"]` is the seeds 0 to 63; `["3", "5"]` or `["3,5"]` is an explicit list.
+    """Returns the seeds that words name: `["64"]` is 0 to 63, `["3", "5"]` or `["3,5"]` a list.
 
     Raises:
       UserError: for no seeds, a word that is no whole number, a negative, too large or repeated

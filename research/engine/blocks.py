@@ -59,7 +59,7 @@ def join_blocks(layout: Layout, parts: Sequence[Any]) -> Any:
 
 
 def _rows(layout: Layout, index: int) -> np.ndarray:
-    """Which runs a block holds; padding repeats the last run."""
+    """The places of the runs that a block holds; padding repeats the last run."""
     rows = index * layout.width + np.arange(layout.width)
     return np.minimum(rows, layout.runs - 1)
 

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from research.errors import UserError
 
-CHUNK_STEPS = 250  # fewer steps a call, and a small net waits for the host
+CHUNK_STEPS = 250  # with fewer steps a call, a small net waits for the host
 
 
 class Intervals(NamedTuple):
-    """How often, as the user asks for it; None leaves it to `Cadence.of`."""
+    """The intervals that the user asks for; None leaves one to `Cadence.of`."""
 
     log_every: int | None = None
     eval_every: int | None = None
@@ -39,15 +39,17 @@ class Cadence(NamedTuple):
         per: int = 1,
         epoch: int | None = None,
     ) -> "Cadence":
-        """What is not given: about 100 logs and 20 evaluations a run; a chunk of one log, or of
-        as many as make `CHUNK_STEPS`, but no longer than from evaluation to evaluation. Logs fall
-        on evaluations, and those on the ends of epochs if there are 10 epochs or more.
+        """Returns a cadence, with defaults for the intervals that are not given.
+
+        The defaults are about 100 logs and 20 evaluations a run, and chunks of one log, or of as
+        many logs as make `CHUNK_STEPS`, but no longer than from one evaluation to the next. Every
+        evaluation falls on a log, and on the end of an epoch if there are 10 epochs or more.
 
         Args:
           steps: that a run takes.
           log_every, eval_every, chunk_every: in steps.
-          per: what errors count one step as; the intervals were divided by it.
-          epoch: in how many steps the data is read once, if it is.
+          per: how many units of the flags one step is; error messages multiply by it.
+          epoch: the steps in which the data is read once; None if there are no epochs.
 
         Raises:
           UserError: if an interval is below 1, or no multiple of `log_every`. It is refused, not
@@ -63,7 +65,7 @@ class Cadence(NamedTuple):
             if value is not None and value < 1:
                 raise UserError(f"--{flag} {value * per}: must be at least {per}")
         if epoch is not None and (steps < 10 * epoch or epoch % (log_every or 1)):
-            epoch = None  # too few of them, or logs do not fit them
+            epoch = None  # too few epochs, or logs do not divide them
         if eval_every is None and epoch is not None:
             eval_every = epoch * max(1, round(steps / 20 / epoch))
         within = math.gcd(eval_every or 0, chunk_every or 0)
@@ -119,14 +121,14 @@ def plan_chunks(steps: int, cadence: Cadence, start: int = 0) -> list[Chunk]:
 
 
 def _divisor_near(number: int, wanted: int) -> int:
-    """The divisor of a number whose ratio to what is wanted is nearest to 1; of 0, all divide."""
+    """The divisor of `number` whose ratio to `wanted` is nearest to 1; any number divides 0."""
     if number == 0:
         return wanted
     return min(_divisors(number), key=lambda d: abs(math.log(d / wanted)))
 
 
 def _divisors(number: int) -> list[int]:
-    """All of them, in order."""
+    """All divisors of a number, in order."""
     small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
     return sorted({*small, *(number // d for d in small)})
 

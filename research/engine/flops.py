@@ -1,10 +1,10 @@
-"""Floating-point operations of a traced function, loops and branches as often as they are taken.
+"""Counts the floating-point operations of a traced function, with its loops and branches.
 
 A matrix product of [m, k] and [k, n] is 2 m k n operations. An addition, a multiplication or a
-function such as `exp` is one an element of its result, a sum over n numbers n - 1. Integers
-(hashes, random bits, indices), comparisons and what only moves numbers are none; nor are
-factorizations and Fourier transforms, which nothing here uses. What no output needs is left out,
-as the compiler leaves it out.
+function such as `exp` is one for each element of its result, a sum over n numbers n - 1. Integers
+(hashes, random bits, indices), comparisons and operations that only move numbers count nothing;
+neither do factorizations and Fourier transforms, which nothing here uses. Operations that no output
+needs are left out, as the compiler leaves them out.
 """
 
 import math
@@ -17,7 +17,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 from jax.interpreters import partial_eval
 
-Known = Mapping[Var, np.ndarray]  # what follows from the step alone, [T, ...] over the steps
+Known = Mapping[Var, np.ndarray]  # variables that depend on the step alone: [T, ...] over steps
 
 ELEMENTWISE = {
     "abs", "acos", "acosh", "add", "add_any", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
@@ -34,9 +34,10 @@ SCATTERED = {"scatter-add", "scatter-mul", "scatter-min", "scatter-max"}
 def count_flops(program: ClosedJaxpr, steps: int | None = None) -> float:
     """The floating-point operations of one call, on average over the steps of a run.
 
-    A scan counts every turn, a `while` loop one. Of a `cond` whose branch follows from the step
-    alone, each branch counts as often as it is taken; of one by platform, that of this platform. Of
-    any other, all branches count, since `vmap` over runs computes them all.
+    A scan counts every iteration, a `while` loop one. If the branch of a `cond` depends on the step
+    alone, each branch counts as often as it is taken; if it depends on the platform, the branch of
+    this platform counts. Of any other `cond` all branches count, since `vmap` over runs computes
+    them all.
 
     Args:
       program: such as `jax.jit(task.step).trace(...).jaxpr`.
@@ -65,7 +66,7 @@ def _count(jaxpr: Jaxpr, known: Known) -> float:
 
 
 def _count_equation(equation: JaxprEqn, known: Known) -> float:
-    """Of anything but a branch."""
+    """The operations of an equation that is no branch."""
     name, params = equation.primitive.name, equation.params
     given: Any = equation.invars[0].aval if equation.invars else None
     made: Any = equation.outvars[0].aval
@@ -107,10 +108,10 @@ def _count_branches(equation: JaxprEqn, known: Known) -> float:
 
 
 def _constants(scan: JaxprEqn, body: Jaxpr) -> int:
-    """How many arguments are the same in every turn of a scan: those before the carry.
+    """How many arguments are the same in every iteration of a scan: those before the carry.
 
-    What is read or written turn by turn has an axis more outside than inside. JAX's versions differ
-    in the parameters that would tell.
+    Scanned inputs and outputs have one axis more outside the scan than inside. The number is
+    inferred from this, since the parameters that hold it differ between versions of JAX.
     """
     as_inside = lambda pair: pair[0].aval.ndim == pair[1].aval.ndim
     given = sum(map(as_inside, zip(scan.invars, body.invars, strict=True)))
@@ -118,7 +119,7 @@ def _constants(scan: JaxprEqn, body: Jaxpr) -> int:
 
 
 def _deciding(jaxpr: Jaxpr) -> set[Any]:
-    """What the branches taken in a function may follow from."""
+    """The variables that the choice of branches in a function may depend on."""
     found: set[Any] = set()
     for equation in reversed(jaxpr.eqns):
         if _has_choice([equation]) or not found.isdisjoint(equation.outvars):
@@ -127,7 +128,7 @@ def _deciding(jaxpr: Jaxpr) -> set[Any]:
 
 
 def _follow(equation: JaxprEqn, known: Known) -> Known:
-    """What an equation makes of the step, if it reads nothing else."""
+    """The outputs of an equation for every step, if its inputs depend on the step alone."""
     read = [var for var in equation.invars if not isinstance(var, Literal)]
     if not read or any(var not in known for var in read):
         return {}
@@ -144,7 +145,7 @@ def _follow(equation: JaxprEqn, known: Known) -> Known:
 
 
 def _inside(jaxpr: Jaxpr, given: Any, known: Known) -> Known:
-    """What is known of the arguments that a function is called with."""
+    """The known values of the arguments that a function is called with."""
     pairs = zip(jaxpr.invars, given, strict=False)
     return {
         var: known[outer]
@@ -159,7 +160,7 @@ def _floats(aval: Any) -> float:
 
 
 def _has_choice(equations: Sequence[JaxprEqn]) -> bool:
-    """Whether there is a branch among them or in what they call, other than by platform."""
+    """Whether there is a branch, other than by platform, in the equations or what they call."""
     return any(
         (one.primitive.name == "cond" and not one.params.get("branches_platforms"))
         or any(_has_choice(inner.eqns) for inner in _jaxprs(one))

@@ -1,4 +1,4 @@
-"""What programs need of a device's memory, and into how many parts runs are split to fit."""
+"""How much device memory a program needs, and into how many parts runs are split to fit."""
 
 import math
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def pieces_needed(cost: Cost, limit: int) -> int:
 
 
 def too_much(cost: Cost, limit: int) -> str:
-    """Returns why runs are split, in words."""
+    """Returns the reason why runs are split, as a phrase for the user."""
     need, most = human(cost.peak_bytes), human(limit)
     return f"all at once they need {need}B of a device, and {most}B can be used"
 

@@ -52,7 +52,7 @@ class Program:
 
     @property
     def devices(self) -> list[Any]:
-        """Those that the runs are sharded over, in order."""
+        """The devices that the runs are sharded over, in order."""
         return list(np.asarray(self.sharding.mesh.devices).flat)
 
 

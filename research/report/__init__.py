@@ -1,1 +1,1 @@
-"""What run folders hold: statistics over seeds, tables, figures and a page, of any workload."""
+"""Reports on run folders of any workload: statistics over seeds, tables, figures and a page."""

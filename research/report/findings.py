@@ -1,4 +1,4 @@
-"""What a report says in sentences, for the terminal and for the page."""
+"""The findings of a report as sentences, for the terminal and for the page."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from research.report.table import interval_text, score_text
 
 
 def findings(summary: Summary) -> list[str]:
-    """What the summary of a report says: one sentence or two each, the most important first."""
+    """The findings in a summary, of one or two sentences each, the most important first."""
     said = [_status(summary), _best(summary), _ties(summary), *_selections(summary)]
     said += [_resolved(summary), _not_compared(summary)]
     said += [*_sensitivity(summary), *_pairs(summary), _diverged(summary)]

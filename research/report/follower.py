@@ -1,4 +1,4 @@
-"""What is new in a run folder, summed up over the seeds of each setting while a sweep trains.
+"""Follows a run folder while its sweep trains, and summarizes new steps over seeds.
 
 Shape letters: N rows, S seeds of a setting, T steps, M metrics.
 """
@@ -59,7 +59,7 @@ class SeedSummary(NamedTuple):
 
 
 class Sink(Protocol):
-    """What summaries are written to, such as a tracker."""
+    """A destination of summaries, such as a tracker."""
 
     def last_step(self, setting: int) -> int:
         """The last step of a setting that was written, in an earlier session, too; 0 if none."""
@@ -121,7 +121,7 @@ class Follower:
         return any(True for _ in self._new_files())
 
     def update(self) -> None:
-        """Writes what is new in the folder to all sinks.
+        """Summarizes the new steps of the folder and writes them to all sinks.
 
         Raises:
           OSError: if something cannot be read or written.
@@ -159,7 +159,7 @@ class Follower:
                 yield path, stamp
 
     def _read(self, path: Path, stamp: tuple[int, int]) -> Iterator[_Rows]:
-        """The rows of a file; none if it has gone."""
+        """The rows of a file; no rows if it no longer exists."""
         try:
             table = pq.ParquetFile(path).read(use_threads=False)
         except FileNotFoundError:

@@ -1,5 +1,4 @@
-"""What the name of a metric tells: which values it can have, whether higher is better, and what it
-is called on the test part."""
+"""What the name of a metric implies: range, whether higher is better, name on the test part."""
 
 import math
 from collections.abc import Sequence

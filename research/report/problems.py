@@ -1,4 +1,4 @@
-"""What the settings of run folders were trained on, and what solves it."""
+"""The problems (environments or data) that settings were trained on, and the goal of each."""
 
 from collections.abc import Sequence
 

@@ -36,7 +36,7 @@ class Setting(NamedTuple):
 
     @property
     def last_step(self) -> int:
-        """How far its runs have come; 0 where none is finite."""
+        """The last step of its finite runs; 0 where none is finite."""
         return 0 if self.all_diverged else int(self.rows["step"].max())
 
     @property

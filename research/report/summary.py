@@ -1,4 +1,4 @@
-"""The numbers of a report: all that it says of the settings of one run folder or of several.
+"""The numbers of a report on the settings of one run folder or of several.
 
 What is printed and what is drawn both come from here, so that they say the same.
 """
@@ -76,7 +76,7 @@ class Line(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """Whether it was measured, or has no run left that could be."""
+        """Whether the setting was measured, or has no finite run left to measure."""
         return len(self.scores) > 0 or self.setting.all_diverged
 
     @property
@@ -125,7 +125,7 @@ class Summary(NamedTuple):
         return [line for line in self.lines if line.run == run]
 
     def run_name(self, run: int) -> str:
-        """What a folder is called, if there are several; else nothing."""
+        """The name of a folder if there are several; else an empty string."""
         return run_names(self.runs)[run] if len(self.runs) > 1 else ""
 
 
@@ -191,7 +191,7 @@ def _lines(
 
 
 def _measured(line: Line, run: RunFolderData, metric: str, shown: str) -> Line:
-    """The line with its statistics."""
+    """The line of a setting with its statistics filled in."""
     scores = line.scores.to_numpy()
     if not len(scores):
         return line

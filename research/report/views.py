@@ -1,4 +1,4 @@
-"""What only one workload can show of its results: how it offers that, and how the report finds it.
+"""Views: charts, images and texts that only one workload can offer, and how the report finds them.
 
 A classifier has ROC curves, an agent an episode to watch, a language model a text that it wrote.
 The report knows none of them. A workload offers them as `VIEWS` in its module `views`, and a
@@ -58,7 +58,7 @@ class Text(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What a workload shows of one run folder, in the order of the page."""
+    """The charts, images and texts of one run folder, in the order of the page."""
 
     charts: Sequence[Chart] = ()
     images: Sequence[Image] = ()
@@ -66,7 +66,7 @@ class Shown(NamedTuple):
 
 
 class Views(NamedTuple):
-    """What a workload offers to the report.
+    """The functions by which a workload offers its views to the report.
 
     Attributes:
       show: the summary of a report and the place of a run folder in it -> what the page shows of

@@ -1,11 +1,11 @@
-"""Where runs can resume from after a kill: their whole states, every so many minutes.
+"""Checkpoints: the whole states of runs, written every few minutes, from which a sweep resumes.
 
     checkpoints/JOB/000000123/state/...   the states after step 123, as orbax writes them
-    checkpoints/JOB/000000123/facts.json  what goes with them, and a digest of every file
+    checkpoints/JOB/000000123/facts.json  facts saved with them, and a digest of every file
 
-A checkpoint appears whole or not at all: it is written beside its place, in a thread, and then
-renamed. The last two are kept. Files are compared with their digests before anything is read:
-orbax takes a flipped bit for what was saved.
+A checkpoint is complete or absent: a thread writes it under another name and then renames it. The
+last two are kept. Files are compared with their digests before anything is read, since orbax does
+not notice a flipped bit.
 """
 
 import concurrent.futures
@@ -37,7 +37,7 @@ class Checkpoint(NamedTuple):
     Attributes:
       step: how far the runs had come.
       states: a pytree of host arrays [runs, ...].
-      facts: what was saved with them; JSON types.
+      facts: JSON types that were saved with the states.
     """
 
     step: int
@@ -61,46 +61,46 @@ class Checkpoints:
         self._thread.shutdown()
 
     def steps(self) -> list[int]:
-        """Those of which there is a checkpoint, in order."""
+        """Returns the steps that have a checkpoint, in order."""
         if not self.folder.is_dir():
             return []
         return sorted(int(path.name) for path in files_in(self.folder) if path.name.isdecimal())
 
     def save(self, step: int, states: Any, facts: dict[str, Any]) -> None:
-        """Begins to write; the arrays must not change any more.
+        """Begins to write a checkpoint in a thread; the arrays must not change any more.
 
         Raises:
-          OSError: as `wait`, for the one before.
+          OSError: if the previous checkpoint could not be written.
         """
         self.wait()
         now = copy.deepcopy(facts)  # training continues and adds to them
         self._writing = self._thread.submit(self._write, step, states, now)
 
     def wait(self) -> None:
-        """Until what is being written is on the disk.
+        """Waits until the checkpoint that is being written is on the disk.
 
         Raises:
-          OSError: if it could not be written; the earlier ones are as they were.
+          OSError: if it could not be written; earlier checkpoints are unchanged.
         """
         writing, self._writing = self._writing, None
         if writing:
             writing.result()
 
     def latest(self, template: Any) -> Checkpoint | None:
-        """The last one, bit for bit, in the structure of `template`; None if there is none.
+        """Returns the last checkpoint, bit for bit, in the structure of `template`, or None.
 
         Args:
           template: a pytree of arrays or `jax.ShapeDtypeStruct`.
 
         Raises:
-          UserError: if it is damaged, or a name, shape or dtype differs. Nothing is removed: with
-            a damaged one out of the way, the one before it is the last.
+          UserError: if it is damaged, or a name, shape or dtype differs. Nothing is removed: once
+            the user moves a damaged one away, the one before it is the last.
         """
         steps = self.steps()
         return self.load(steps[-1], template) if steps else None
 
     def load(self, step: int, template: Any) -> Checkpoint:
-        """As `latest`, of a certain step."""
+        """Returns the checkpoint of a certain step; else as `latest`."""
         path = self.folder / f"{step:09}"
         facts = _checked_facts(path)
         check_like(facts["leaves"], template, path)
@@ -115,7 +115,7 @@ class Checkpoints:
         )
 
     def remove(self) -> None:
-        """All of them."""
+        """Removes all checkpoints of the job."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self, step: int, states: Any, facts: dict[str, Any]) -> None:
@@ -140,7 +140,7 @@ class Checkpoints:
 
 
 def _key(index: int) -> str:
-    """A plain name for a leaf, whatever its path."""
+    """The name of a leaf in a file: its number."""
     return f"{index:05}"
 
 
@@ -162,7 +162,7 @@ def _write_state(path: Path, leaves: list[Any]) -> None:
 
 
 def _orbax() -> Any:
-    """Imported when it is needed, as most sweeps end without; it raises what it logs."""
+    """Imports orbax, which few sweeps need, and silences its log, since it also raises errors."""
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     import orbax.checkpoint
 
@@ -170,7 +170,7 @@ def _orbax() -> Any:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Of every file, but for those that macOS leaves beside them and takes away again."""
+    """The digest of every file, except those that macOS leaves beside others for a while."""
     found = (path for path in folder.rglob("*") if not path.name.startswith("._"))
     files = sorted(path for path in found if path.is_file())
     return {str(path.relative_to(folder)): _digest(path) for path in files}
@@ -186,7 +186,7 @@ def _digest_of(content: Any) -> str:
 
 
 def _checked_facts(path: Path) -> dict[str, Any]:
-    """What goes with a checkpoint, once all its files are as they were written."""
+    """The facts saved with a checkpoint, after checking that all its files are as written."""
     try:
         sealed = json.loads((path / "facts.json").read_text("utf-8"))
         content, digest = sealed["content"], sealed["digest"]

@@ -102,7 +102,7 @@ class JobRunner:
         return part.group.runs.take(np.array(job.runs) - part.first_run)
 
     def label(self, job: Job) -> str:
-        """What the lines about a job begin with."""
+        """The prefix of the lines that are printed about a job."""
         part = self.part(job)
         name = part.name or self.experiment.name
         if len(job.runs) == len(part.group.runs):
@@ -186,8 +186,10 @@ class _Training:
         self.observer.say(line)
 
     def _source_states(self) -> Any:
-        """Where the jobs before left these runs; None if they begin. The writer gets their
-        status."""
+        """The states in which earlier jobs left these runs, or None if they begin.
+
+        Passes the status of the runs to the writer.
+        """
         jobs = {job.name: job for job in self.folder.plan().jobs}
         states, statuses, places = [], [], {}
         for name in self.job.sources:
@@ -268,7 +270,7 @@ class _Training:
         )
 
     def _end(self, states: Any, program: Program | None) -> None:
-        """Writes all that is kept of a job; with the result, it has ended."""
+        """Writes everything that is kept of a job; the result comes last and marks its end."""
         self.writer.flush()
         keep = self.options.keep_states or self.job.stop < self.part.steps
         with self._forgiving("the last checkpoint"):
@@ -288,7 +290,7 @@ class _Training:
 
     @contextlib.contextmanager
     def _forgiving(self, what: str):
-        """Says that something could not be written, and training continues."""
+        """Reports an error of writing instead of raising it, so that training continues."""
         try:
             yield
         except OSError as error:

@@ -32,8 +32,7 @@ class Job(NamedTuple):
 
     @property
     def name(self) -> str:
-        """No other job of the experiment has the same, since no two begin at the same step with
-        the same run."""
+        """The name of the job. It is unique, as no two jobs begin with the same run and step."""
         return f"{self.group}-{self.runs[0]:06}" + (f"-from-{self.start}" if self.start else "")
 
 

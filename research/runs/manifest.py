@@ -16,7 +16,7 @@ from research.runs.session import now
 
 
 def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
-    """Returns all that is known before training, in JSON types.
+    """Returns everything that is known before training, in JSON types.
 
     Raises:
       UserError: if the groups are judged by different metrics.
@@ -93,7 +93,7 @@ def _config_as_now(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any
 
 
 def _in_both(facts: Any, others: Any) -> Any:
-    """Those of the facts that both have, without the notes, which are for the user to read."""
+    """The facts that both records have, without the notes, which are for the user to read."""
     if isinstance(facts, dict) and isinstance(others, dict):
         names = [name for name in facts if name in others and name != "notes"]
         return {name: _in_both(facts[name], others[name]) for name in names}
@@ -107,7 +107,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _difference(name: str, there: Any, here: Any) -> str:
-    """Where two JSON values differ, as far down as both have the same keys."""
+    """Describes where two JSON values differ, as deep as both have the same keys."""
     while isinstance(there, dict) and isinstance(here, dict) and there.keys() == here.keys():
         key = next(key for key in there if there[key] != here[key])
         name, there, here = key, there[key], here[key]
@@ -132,7 +132,7 @@ def _describe_part(part: Part) -> dict[str, Any]:
 def describe_result(
     part: Part, job: Job, program: Program | None, writer: MetricsWriter, checkpoints: int
 ) -> dict[str, Any]:
-    """Returns how one job went, in JSON types.
+    """Returns the result of one job, in JSON types.
 
     Args:
       part: the group of its runs.

@@ -49,7 +49,7 @@ class MetricsWriter:
 
     @property
     def seconds(self) -> float:
-        """That the runs have been trained for."""
+        """The seconds that the runs have been trained for."""
         return self.clock[-1][1] if self.clock else 0.0
 
     def add(self, record: Record) -> None:
@@ -76,7 +76,7 @@ class MetricsWriter:
             self._files += 1
 
     def position(self) -> dict[str, Any]:
-        """Where it is, in JSON types: what another writer needs to resume from here."""
+        """The state of the writer, in JSON types, from which another writer can resume."""
         return {
             "files": self._files,
             "clock": self.clock,

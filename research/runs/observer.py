@@ -33,29 +33,28 @@ class Observer:
     reports and stops at a signal."""
 
     def say(self, line: str) -> None:
-        """Takes a line that stands by itself."""
+        """Is called with a line of text for the user."""
 
     def begin(
         self, experiment: Experiment, parts: Sequence[Part], folder: Path, resumed: bool
     ) -> None:
-        """Is told what is about to be trained, in which run folder, and whether it was begun
-        before."""
+        """Is called before training, with the run folder and whether the sweep is resumed."""
 
     def compiled(self, label: str, program: Program) -> None:
-        """Is told what the program of a job costs."""
+        """Is called with the compiled program of a job, which knows its cost."""
 
     def trained(self, label: str, result: Mapping[str, Any], runs: int, task: Task) -> None:
-        """Is told how a job of so many runs ended; `result` as the manifest has it."""
+        """Is called when a job has ended; `result` is its entry in the manifest."""
 
     def waiting(self, text: str) -> contextlib.AbstractContextManager[Any]:
-        """Is open while something takes long that shows no progress."""
+        """Returns a context that is open while something takes long without showing progress."""
         return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def progress(
         self, label: str, task: Task, runs: int, start: int, stop: int, in_work: bool
     ) -> Iterator[Callable[[Record], None]]:
-        """Is open while a job trains, and gives a function that takes every record.
+        """Is open while a job trains, and yields a function that is called with every record.
 
         Args:
           label: of the job.
@@ -67,7 +66,7 @@ class Observer:
         yield lambda record: None
 
     def stopping(self) -> contextlib.AbstractContextManager[Stopping]:
-        """Is open while a job trains, and gives what tells whether to stop."""
+        """Returns a context that is open while a job trains, and yields whether to stop."""
         return contextlib.nullcontext(NEVER_STOPPING)
 
 

@@ -1,4 +1,4 @@
-"""Which settings are better: the order in which halving keeps them and reports list them."""
+"""The order of settings, in which halving keeps them and reports list them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Rank(NamedTuple):
-    """The place of a setting among others: the smallest is the best. All fields are of the middle
+    """The sort key of a setting: the smallest is the best. All fields are of the middle
     half of its runs, in the order diverged, undefined, then from the worst to the best score.
 
     Attributes:

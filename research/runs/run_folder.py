@@ -1,16 +1,16 @@
-"""What is kept of a sweep, in formats that other tools read without this package.
+"""The run folder: everything that is kept of a sweep, in formats that other tools can read.
 
     runs/NAME/manifest.json            what was run, on what, how long it took, what diverged
-    runs/NAME/plan.json                its jobs: which runs train together, from where to where
+    runs/NAME/plan.json                the jobs: which runs train together, over which steps
     runs/NAME/metrics/JOB-*.parquet    one row a run and logged step; one data set
     runs/NAME/params/JOB.safetensors   final params of a job's runs, every tensor [runs, ...]
-    runs/NAME/results/JOB.json         how a job went; there if, and only if, it has ended
-    runs/NAME/checkpoints/JOB/STEP/    where a job resumes that has not
+    runs/NAME/results/JOB.json         the result of a job; exists if and only if it has ended
+    runs/NAME/checkpoints/JOB/STEP/    from which a job that has not ended resumes
     runs/NAME/FILE-G.json              what the workload of group G needs, such as a vocabulary
 
-A file appears whole or not at all, so that a kill at any instant leaves nothing half-written; the
-folder itself appears with its manifest and its plan. Several processes may share it: each job is
-trained by whoever holds its lock.
+A file is complete or absent, so that a kill at any instant leaves nothing half-written; the folder
+itself appears together with its manifest and plan. Several processes may share it: each job is
+trained by the process that holds its lock.
 """
 
 import contextlib
@@ -51,17 +51,17 @@ class RunFolder:
         plan: Plan,
         files: Mapping[tuple[int, str], Any] = {},
     ) -> "RunFolder":
-        """Makes `parent/name`, which must not be there yet, with all that is in it at first.
+        """Creates `parent/name`, which must not exist, with its manifest, plan and files.
 
         Args:
           parent: the folder to make it in; made if need be.
           name: of the folder.
           manifest: JSON types.
           plan: the jobs.
-          files: (group, name) -> what its workload keeps; JSON types.
+          files: (group, name) -> content that the workload keeps; JSON types.
 
         Raises:
-          UserError: if it is there, or cannot be made.
+          UserError: if it exists, or cannot be created.
         """
         path = run_path(parent, name)
         if path.exists():
@@ -81,7 +81,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
-        """A folder that is there.
+        """Opens an existing run folder.
 
         Raises:
           UserError: if it is no run folder, is damaged, or was written by another version.
@@ -91,7 +91,7 @@ class RunFolder:
         return folder
 
     def manifest(self) -> dict[str, Any]:
-        """What manifest.json says.
+        """Returns the content of manifest.json.
 
         Raises:
           UserError: if it is missing or damaged.
@@ -101,7 +101,7 @@ class RunFolder:
         return _read_json(self.path / "manifest.json")
 
     def plan(self) -> Plan:
-        """The jobs.
+        """Reads the jobs from plan.json.
 
         Raises:
           UserError: if the file is missing or damaged.
@@ -135,13 +135,13 @@ class RunFolder:
             self._add_to_manifest(facts)
 
     def append_session(self, session: Mapping[str, Any]) -> None:
-        """Adds to the manifest that a process resumes the sweep."""
+        """Records in the manifest that a process resumes the sweep."""
         with self.planning():
             sessions = [*self.manifest()["sessions"], dict(session)]
             self._add_to_manifest({"sessions": sessions})
 
     def results(self) -> dict[str, dict[str, Any]]:
-        """Job -> how it went, of those that have ended."""
+        """Returns the result of every job that has ended, by its name."""
         paths = files_in(self.path / "results", "*.json")
         return {path.stem: _read_json(path) for path in paths}
 
@@ -175,26 +175,26 @@ class RunFolder:
             self._add_to_manifest(known | facts)
 
     def _add_to_manifest(self, facts: Mapping[str, Any]) -> None:
-        """To be called while `planning`."""
+        """Adds facts to the manifest; call it while `planning` is open."""
         _write_json(self.path / "manifest.json", self.manifest() | dict(facts))
 
     def save_result(self, job: Job, result: Mapping[str, Any]) -> None:
-        """Ends a job: from now on it is not run again."""
+        """Saves the result of a job, after which the job is not run again."""
         _write_json(self.path / "results" / f"{job.name}.json", result)
 
     def checkpoints(self, job: str) -> Path:
-        """Where the checkpoints of a job lie."""
+        """Returns the folder of the checkpoints of a job."""
         return self.path / "checkpoints" / job
 
     def append_metrics(self, job: str, number: int, table: pa.Table) -> None:
-        """Adds rows to the metrics, as file `number` of a job."""
+        """Writes rows of metrics as file `number` of a job."""
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         name = f"{job}-{number:06}.parquet"
         write_bytes(self.path / "metrics" / name, sink.getvalue().to_pybytes())
 
     def cut_metrics(self, job: str, files: int) -> None:
-        """Removes what a job wrote after its first `files` files, which it will write again."""
+        """Removes the metrics of a job after its first `files` files; it will write them again."""
         numbered = f"{job}-[0-9][0-9][0-9][0-9][0-9][0-9].parquet"
         for path in files_in(self.path / "metrics", numbered):
             if int(path.stem.rpartition("-")[2]) >= files:

@@ -99,7 +99,7 @@ def run_experiment(
             with contextlib.suppress(OSError):
                 folder.record(status="stopped", stopped=now())
             if isinstance(error, OSError):
-                raise _cannot_go_on(folder, error) from error
+                raise _cannot_continue(folder, error) from error
             raise
     if options.worker:
         return None  # whoever started the workers shows the result
@@ -109,7 +109,7 @@ def run_experiment(
 def _open_or_create(
     experiment: Experiment, parts: Sequence[Part], options: RunOptions, observer: Observer
 ) -> RunFolder:
-    """The run folder, checked to be this experiment's if it was there before."""
+    """Creates the run folder, or opens it and checks that it is of this experiment."""
     make_schema(parts)
     facts = manifest.describe(experiment, parts) | {"parallel": options.parallel}
     session = describe_session()
@@ -118,7 +118,7 @@ def _open_or_create(
     path = run_path(options.out, name)
     made = path / "manifest.json"
     if made.is_file():
-        return _go_on(experiment, parts, path, facts, session, options, observer)
+        return _resume(experiment, parts, path, facts, session, options, observer)
     plan = Plan(cut_jobs(parts, stops, options.parallel, options.shares))
     files = {
         (part.number, name): content
@@ -132,12 +132,12 @@ def _open_or_create(
         if options.process is None or not made.is_file():
             raise
         # Another process of the world was faster.
-        return _go_on(experiment, parts, path, facts, session, options, observer)
+        return _resume(experiment, parts, path, facts, session, options, observer)
     observer.begin(experiment, parts, path, resumed=False)
     return folder
 
 
-def _go_on(
+def _resume(
     experiment: Experiment,
     parts: Sequence[Part],
     path: Path,
@@ -146,7 +146,7 @@ def _go_on(
     options: RunOptions,
     observer: Observer,
 ) -> RunFolder:
-    """Opens a run folder to resume it.
+    """Opens a run folder to resume its sweep.
 
     Raises:
       UserError: if it is of another experiment, or finished.
@@ -275,7 +275,7 @@ def _remove_stopped_states(plan: Plan, parts: Sequence[Part], folder: RunFolder)
             Checkpoints(folder.checkpoints(job.name)).remove()
 
 
-def _cannot_go_on(folder: RunFolder, error: OSError) -> UserError:
+def _cannot_continue(folder: RunFolder, error: OSError) -> UserError:
     return UserError(
         f"cannot write to {folder.path}: {error.strerror or error}; what was saved stands: make "
         f"room and resume with --resume {folder.path}"

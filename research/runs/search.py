@@ -22,7 +22,7 @@ class Search(NamedTuple):
     seed: int = 0
 
     def draw(self, hparams: HParams, axes: Axes) -> list[dict[str, Any]]:
-        """As `draw_settings`."""
+        """Draws settings; see `draw_settings`."""
         return draw_settings(hparams, axes, self)
 
 

@@ -1,4 +1,5 @@
-"""Units of work a second of a case of `scripts/bench`, for that and `variants.py` to call.
+"""Measures the units of work per second of one case of `scripts/bench`, which calls this, as does
+`variants.py`.
 
     python case_rate.py ROOT CASE PRECISION RUNS SECONDS
 
@@ -15,7 +16,7 @@ LEAST = 3  # repeats
 
 
 def main(root: str, name: str, precision: str, runs: int, seconds: float) -> float:
-    """Compiles, warms up, times."""
+    """Compiles and warms up a case, then returns its median units of work per second."""
     sys.path.insert(0, root)
     from research.benchmark.growth import LEAST_STEPS
     from research.benchmark.timing import SECONDS, Ready
@@ -30,7 +31,7 @@ def main(root: str, name: str, precision: str, runs: int, seconds: float) -> flo
 
 
 def cases_of(root: str) -> Any:
-    """The cases of a checkout; older ones kept them in `experiments/`."""
+    """The cases of a checkout; older checkouts keep them in `experiments/`."""
     try:
         from research.benchmark.cases import CASES
     except ImportError:
@@ -40,7 +41,7 @@ def cases_of(root: str) -> Any:
 
 
 def repeats(ready: Any, seconds: float) -> Iterator[float]:
-    """Their seconds, until so many are spent."""
+    """Yields the seconds of each repeat, until `seconds` are spent."""
     count, began = 0, time.perf_counter()
     while count < LEAST or time.perf_counter() - began < seconds:
         yield ready.repeat()

@@ -1,13 +1,13 @@
-"""How often the intervals of the report hold the truth: thousands of experiments of so many seeds,
-whose scores are drawn from known distributions.
+"""Measures how often the report's confidence intervals cover the truth, in thousands of simulated
+experiments whose scores are drawn from known distributions.
 
     scripts/run scripts/compare/coverage.py
-    scripts/run scripts/compare/coverage.py --best     # only what is said of the best
+    scripts/run scripts/compare/coverage.py --best     # only comparisons with the best
 
-Beside the interval of the interquartile mean that is used, the one read at plain percentiles of the
-same resamples. Then two settings side by side, and the best of many equal settings, whose score is
-known: what it seems to be, and what the report says of it. At last, all settings against the best
-of them: how often one that is as good is called worse, and how often a real difference is found.
+For one setting: the coverage of each statistic, and of the interquartile mean at plain percentiles
+for comparison. For two settings: the coverage of their difference. For the best of many equal
+settings: the score that it seems to have, and the score that the report says. For all settings
+against the best: how often an equal one is called worse, and how often a real difference is found.
 """
 
 import argparse
@@ -50,10 +50,10 @@ DISTRIBUTIONS: dict[str, Callable[[tuple[int, ...]], np.ndarray]] = {
 def main() -> None:
     """Prints Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--best", action="store_true", help="only what is said of the best")
+    parser.add_argument("--best", action="store_true", help="only comparisons with the best")
     if not parser.parse_args().best:
         _intervals()
-    _table("equal settings", "scores", "seeds", "sweeps", "one by one: of settings", "of settings",
+    _table("equal settings", "scores", "seeds", "sweeps", "one by one", "of settings",
            "in sweeps", "all others")  # fmt: skip
     for settings in MANY:
         for name in BEST_OF:
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _intervals() -> None:
-    _table("scores", "seeds", "IQM", "at plain percentiles", "median", "mean", "optimality gap")
+    _table("scores", "seeds", "IQM", "IQM at plain percentiles", "median", "mean", "optimality gap")
     for name, draw in DISTRIBUTIONS.items():
         for seeds in SEEDS:
             _row(name, seeds, *_one_setting(draw, seeds))
@@ -75,13 +75,13 @@ def _intervals() -> None:
     for difference in (0.0, 0.5, 1.5):
         for seeds in SEEDS:
             _row(f"{difference} standard deviations", seeds, *_two_settings(difference, seeds))
-    _table("choosing", "seeds", "seems", "reported", "holds 0")
+    _table("choosing", "seeds", "seems", "reported", "covers 0")
     for seeds in SEEDS:
         _row(f"best of {SETTINGS} that are all 0", seeds, *_chosen(seeds))
 
 
 def _one_setting(draw: Callable[[tuple[int, ...]], np.ndarray], seeds: int) -> Iterator[float]:
-    """Coverage of each statistic of one setting."""
+    """The coverage of each statistic of one setting."""
     many = draw((1_000, 10_000))
     goal = float(np.quantile(many, 0.7))
     values = draw((seeds, EXPERIMENTS))
@@ -104,7 +104,7 @@ def _plainly(values: np.ndarray) -> Interval:
 
 
 def _two_settings(difference: float, seeds: int) -> Iterator[float]:
-    """Coverage of what is said of two normal settings, one better by so much."""
+    """The coverage of each comparison of two normal settings that differ by `difference`."""
     better = float(norm.cdf(difference / np.sqrt(2)))
     hits = np.zeros((COMPARED, 4))
     for experiment in range(COMPARED):
@@ -121,8 +121,8 @@ def _two_settings(difference: float, seeds: int) -> Iterator[float]:
 
 
 def _chosen(seeds: int) -> Iterator[float]:
-    """What the best of many equal settings seems to score, what is reported of it, and how often
-    that interval holds the truth, which is 0."""
+    """The score that the best of many equal settings seems to have, the reported score, and how
+    often the reported interval covers the truth, which is 0."""
     found = []
     for _ in range(CHOSEN):
         scores = [pd.Series(one) for one in RNG.normal(size=(SETTINGS, seeds))]
@@ -138,7 +138,7 @@ BEST_OF: dict[str, Callable[[int, int], np.ndarray]] = {
     "normal, spread 0.3 to 3": lambda settings, seeds: (
         RNG.normal(size=(settings, seeds)) * np.geomspace(0.3, 3, settings)[:, None]
     ),
-    "right of 36 rows (0.93)": lambda settings, seeds: (
+    "correct of 36 rows (0.93)": lambda settings, seeds: (
         RNG.binomial(36, 0.93, (settings, seeds)) / 36
     ),
 }
@@ -152,9 +152,9 @@ PLANTED: dict[str, Callable[[int], np.ndarray]] = {
 def _equal(
     draw: Callable[[int, int], np.ndarray], settings: int, seeds: int
 ) -> tuple[int, list[float]]:
-    """Of equal settings: the share that is called worse than the best if each is compared by itself
-    at 95%, and as the report compares; the share of sweeps in which any is called worse, and in
-    which all others are."""
+    """The number of sweeps of equal settings, and four shares: of settings called worse than the
+    best if each is compared by itself at 95%, and as the report compares; of sweeps in which any
+    setting is called worse, and in which all others are."""
     sweeps, found = _sweeps(settings), []
     for sweep in range(sweeps):
         scores, best = _drawn(draw(settings, seeds))
@@ -170,8 +170,8 @@ def _equal(
 def _planted(
     shift: Callable[[int], np.ndarray], settings: int, seeds: int
 ) -> tuple[int, list[float]]:
-    """Of normal scores: the share of worse settings that are called so, and of sweeps in which all
-    others are and in which one of the best is."""
+    """The number of sweeps with normal scores, and three shares: of worse settings that are called
+    worse; of sweeps in which all others are called worse, and in which one of the best is."""
     sweeps, found, by = _sweeps(settings) // 2, [], shift(settings).astype(float)
     for _ in range(sweeps):
         scores, best = _drawn(RNG.normal(size=(settings, seeds)) + by[:, None])
@@ -185,7 +185,7 @@ def _sweeps(settings: int) -> int:
 
 
 def _drawn(values: np.ndarray) -> tuple[list[pd.Series], int]:
-    """Settings, and the place of the best as the report ranks them."""
+    """The scores of settings, and the index of the best as the report ranks them."""
     scores = [pd.Series(one) for one in values]
     return scores, max(range(len(scores)), key=lambda place: merit(values[place], True))
 

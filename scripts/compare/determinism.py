@@ -1,9 +1,9 @@
-"""What repeats to the last bit, and how far apart the rest ends.
+"""Measures which changes to a sweep keep every bit of its final params, and how much others differ.
 
     scripts/run scripts/compare/determinism.py
-    scripts/run scripts/compare/determinism.py --deterministic     # on a GPU, both
+    scripts/run scripts/compare/determinism.py --deterministic     # on a GPU, run both
 
-Sweeps each workload again and again, each time in another way, and prints the largest difference
+Sweeps each workload several times, each time with another change, and prints the largest difference
 of any number in the final params from those of the first sweep; "bits" where there is none.
 """
 
@@ -32,14 +32,14 @@ WORKLOADS = {
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What repeats to the last bit."""
+    """Which workloads to sweep, and whether with deterministic kernels."""
 
     workloads: tuple[str, ...] = tuple(WORKLOADS)
     deterministic: Annotated[bool, tyro.conf.arg(help="as the flag of experiments")] = False
 
 
 def ways(steps: int) -> dict[str, dict[str, Any]]:
-    """What is changed -> the arguments of `sweep` that differ."""
+    """The name of each change -> the arguments of `sweep` that differ."""
     return {
         "nothing": {},
         "chunks of another length": {"cadence": Cadence(1, steps, steps // 4)},
@@ -52,7 +52,7 @@ def ways(steps: int) -> dict[str, dict[str, Any]]:
 
 
 def final_params(name: str, change: dict[str, Any]) -> Any:
-    """The params of all runs in the order of their seeds, swept in a certain way."""
+    """The final params of all runs in the order of their seeds, after a sweep with a change."""
     workload, config, hparams, steps = WORKLOADS[name]
     problem = workload.make_problem(config)
     change = {"seeds": [*range(RUNS)], "cadence": Cadence(1, steps, steps), **change}
@@ -72,7 +72,7 @@ def final_params(name: str, change: dict[str, Any]) -> Any:
 
 
 def difference(one: Any, other: Any) -> str:
-    """The largest of any number, or that there is none."""
+    """The largest difference of any number; "bits" if there is none."""
     pairs = list(zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
     if all(a.tobytes() == b.tobytes() for a, b in pairs):
         return "bits"

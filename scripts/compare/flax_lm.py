@@ -1,7 +1,8 @@
-"""The language model with flax's own LSTM and a plain softmax, as a task, for `scripts/bench`.
+"""A baseline for `scripts/bench`: the language model with flax's own LSTM and a plain softmax.
 
-What one writes without this project: `nn.RNN(nn.OptimizedLSTMCell)`, JAX's gradient of the scan,
-optax's cross-entropy of all logits at once. Embedding, sizes, optimizer and windows are ours.
+It is what one would write with flax alone: `nn.RNN(nn.OptimizedLSTMCell)`, JAX's gradient of the
+scan, and optax's cross-entropy of all logits at once. Embedding, sizes, optimizer and windows are
+ours.
 """
 
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from research.task import Metrics, Task, bind
 
 
 class FlaxLM(nn.Module):
-    """int [T, B] and the carries -> logits [T, B, V] and the carries after."""
+    """Maps tokens int [T, B] and carries to logits [T, B, V] and the carries after the window."""
 
     symbols: int
     hidden: tuple[int, ...]
@@ -45,7 +46,7 @@ class State(NamedTuple):
 
 
 def init(config: Config, shared: TextData, hparams: HParams, key: jax.Array) -> State:
-    """As `research.lm.task.init`, without its options."""
+    """The state before the first step, as `research.lm.task.init` without its options."""
     model = _model(config, shared)
     zeros = [jnp.zeros((config.batch_size, units), model.dtype) for units in config.hidden]
     carries = tuple((zero, zero) for zero in zeros)
@@ -80,7 +81,7 @@ def step(
 
 
 def evaluate(config: Config, shared: Any, hparams: Any, state: Any, key: Any) -> Metrics:
-    """Nothing: it is not measured."""
+    """A dummy metric: evaluations are not timed."""
     del config, shared, hparams, state, key
     return {"nothing": jnp.float32(0)}
 

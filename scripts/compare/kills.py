@@ -1,13 +1,14 @@
-"""Kills sweeps at random instants, resumes them, and compares them with sweeps nothing happened to.
+"""Kills sweeps at random instants, resumes them, and compares them with sweeps never killed.
 
     scripts/run scripts/compare/kills.py
 
-For each workload, one sweep runs in peace; another is a process that is killed (SIGKILL) again and
-again and started with --resume, until it has been killed often enough and ends. Then all that is
-kept is compared bit for bit: metrics, final params and whole states (optimizer, replay buffer,
-environments, carry of the LSTM, and whatever else the workload has). A kill that leaves a
-half-written checkpoint behind came during a save. Exit status 1 if a bit differs, or if params
-stood still between the last two checkpoints: nothing was trained then that could have gone wrong.
+For each workload, one sweep is left alone; the process of another is killed (SIGKILL) again and
+again and started with --resume, until it has been killed often enough and ends. Then everything in
+the two run folders is compared bit for bit: metrics, final params and whole states (optimizer,
+replay buffer, environments, carry of the LSTM, and whatever else the workload has). A kill that
+leaves a half-written checkpoint behind came during a save. The exit status is 1 if a bit differs,
+or if params did not change between the last two checkpoints, since the comparison would then prove
+nothing.
 """
 
 import dataclasses
@@ -30,7 +31,7 @@ from research.errors import UserError, plain_exit, shortlist
 from research.runs.tensors import load_tensors
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-# Some twenty seconds of training on two cores, and checkpoints all the time.
+# About twenty seconds of training on two cores each, with many checkpoints.
 WORKLOADS = {
     "mlp": "mlp.py --seeds 32 --steps 15000 --hidden 32 --chunk-every 20 --log-every 20 "
     "--eval-every 600",
@@ -42,7 +43,7 @@ WORKLOADS = {
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Sweeps that are killed beside sweeps that are not."""
+    """Which workloads to kill, how often, and when."""
 
     workloads: tuple[str, ...] = tuple(WORKLOADS)
     kills: int = 20
@@ -53,7 +54,7 @@ class Arguments:
 def compare_after_kills(
     flags: str, folder: Path, kills: int, seconds: float, seed: int = 0
 ) -> dict[str, Any]:
-    """Runs a sweep in peace and one with kills, and tells what was found.
+    """Runs a sweep without kills and one with kills, and returns how they compare.
 
     Args:
       flags: a script of `experiments/` and what to give it.
@@ -64,9 +65,9 @@ def compare_after_kills(
       seed: of the instants.
 
     Returns:
-      How many kills there were and how many of them during a save, the steps that were resumed
-      from, how many arrays were compared, the names of those that differ, and of the params that
-      stood still at the end, of which a resumed run cannot tell whether it was resumed well.
+      How many kills there were and how many of them during a save, the line of the last resume,
+      how many arrays were compared, the names of those that differ, and the names of params that
+      did not change at the end, whose equality therefore proves nothing.
     """
     instants = random.Random(seed)  # noqa: S311
     script, *words = flags.split()
@@ -105,8 +106,8 @@ def _finish(command: list[str], folder: Path) -> str:
 
 
 def _killed(command: list[str], folder: Path, after: float, starting: bool) -> bool:
-    """Starts a process and kills it some time after its start, or after it has begun to train and
-    there is a checkpoint; whether it was still there."""
+    """Starts a process and kills it some time after its start, or after its first checkpoint.
+    Returns whether it was still running."""
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         if not starting:
@@ -127,7 +128,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _arrays(folder: Path) -> dict[str, np.ndarray]:
-    """All that is kept of a sweep: metrics by column, params and states by place."""
+    """Everything in a run folder: metrics by column, params and states by name."""
     metrics = pd.read_parquet(folder / "metrics").sort_values(["run", "step"])
     found = {f"metrics/{name}": metrics[name].to_numpy() for name in metrics}
     for path in (folder / "params").iterdir():
@@ -167,7 +168,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def main(arguments: Arguments) -> None:
-    """Prints a line a workload."""
+    """Prints a line for each workload."""
     if unknown := set(arguments.workloads) - set(WORKLOADS):
         raise UserError(f"--workloads {shortlist(unknown)}: there are {shortlist(WORKLOADS)}")
     wrong = False

@@ -1,11 +1,12 @@
-"""Language models of tiny Shakespeare's characters, here and in PyTorch: the same recipe, the same
-windows, the same budget; the validation loss that each ends at.
+"""Compares the validation loss of our character models of tiny Shakespeare with PyTorch's.
+
+Both train with the same recipe, on the same windows, for the same number of updates.
 
     scripts/run scripts/compare/lm_against_torch.py --torch PYTHON --corpus input.txt
 
 PYTHON is an interpreter that has torch. The recipe is the preset "shakespeare": 2 x 128 units, 50
 streams, windows of 50, Adam. PyTorch trains one seed after the other in as many processes as there
-are cores; here they are one program.
+are cores; ours are one program.
 """
 
 import dataclasses
@@ -35,7 +36,7 @@ TRAINING = Path(__file__).with_name("torch_lm_training.py")
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """The validation loss of character models, here and in PyTorch."""
+    """What to train, and which interpreter has torch."""
 
     torch: Annotated[str, tyro.conf.arg(help="a Python interpreter that has torch")]
     corpus: Annotated[str, tyro.conf.arg(help="a text, or tinyshakespeare")] = "tinyshakespeare"
@@ -44,7 +45,7 @@ class Arguments:
 
 
 def torch_results(args: Arguments, config: Config, shared: TextData) -> list[dict[str, float]]:
-    """Loss and seconds of every seed."""
+    """The validation loss and training seconds of every seed in PyTorch."""
     recipe = {
         "symbols": shared.symbols,
         "units": config.hidden[0],
@@ -72,7 +73,7 @@ def torch_results(args: Arguments, config: Config, shared: TextData) -> list[dic
 
 
 def tell(name: str, losses: Any, seconds: float) -> None:
-    """A line of what one of the two reached."""
+    """Prints the losses of one of the two."""
     iqm, low, high = map(float, iqm_interval(np.asarray(losses)))
     shown = " ".join(f"{loss:.4f}" for loss in sorted(losses))
     print(f"{name}: {shown}; IQM {iqm:.4f} [{low:.4f}, {high:.4f}]; {seconds:.0f} s", flush=True)
@@ -90,7 +91,7 @@ def main(args: Arguments) -> None:
     cadence = Cadence(steps, steps, steps)
     swept = sweep(task, shared, preset.hparams, args.seeds, steps, cadence=cadence)
     losses = swept.metrics["validation_loss"].dropna()
-    tell("here", losses[-args.seeds :], time.perf_counter() - began)
+    tell("ours", losses[-args.seeds :], time.perf_counter() - began)
     began = time.perf_counter()
     results = torch_results(args, config, shared)
     tell("torch", [result["loss"] for result in results], time.perf_counter() - began)

@@ -1,13 +1,14 @@
-"""Our MLPs beside scikit-learn's MLPs and gradient boosting: same splits, each method's setting
-chosen by its loss on the validation part, the test part reported.
+"""Compares our MLPs with scikit-learn's MLPs and gradient boosting on the same splits.
+
+Each method's setting is chosen by its loss on the validation part; scores are of the test part.
 
     scripts/run scripts/compare/mlp_against_sklearn.py
     scripts/run scripts/compare/mlp_against_sklearn.py --data wine --seeds 8 --splits 1
 
-Ours: rates x dropout x weight decay with all seeds in one program, and when to stop; then the seeds
-of the best setting, alone and as an ensemble. scikit-learn's: rates x alpha x epochs, or rates x
-iterations x leaves, each tried with a few seeds, then the best with all of them, one after the
-other.
+Ours: a grid of learning rates x dropout x weight decay with all seeds in one program, and when to
+stop; then the seeds of the best setting, alone and as an ensemble. scikit-learn's: a grid of
+learning rates x alpha x epochs, or of learning rates x iterations x leaves, each setting with a few
+seeds; then the best one with all seeds, one after the other.
 """
 
 import dataclasses
@@ -54,12 +55,12 @@ BOOSTING_GRID = {
     "max_iter": [50, 200],
     "max_leaf_nodes": [7, 31],
 }
-TRIED = 3  # seeds that scikit-learn's settings are chosen with
+TRIED = 3  # seeds with which scikit-learn's settings are compared
 
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Our MLPs beside scikit-learn's MLPs and gradient boosting."""
+    """Which data sets, seeds and splits to compare on."""
 
     data: Annotated[tuple[str, ...], tyro.conf.arg(help="bundled data sets")] = tuple(HIDDEN)
     seeds: Annotated[int, tyro.conf.arg(help="of every best setting")] = 64
@@ -67,7 +68,7 @@ class Arguments:
 
 
 class Row(NamedTuple):
-    """A method's line of the table."""
+    """What one method predicts: a row of the table."""
 
     method: str
     setting: str
@@ -85,7 +86,7 @@ class Rows(NamedTuple):
 
 
 def load_rows(name: str, split_seed: int) -> Rows:
-    """Standardized features; classes, or numbers in their unit."""
+    """Standardized features, and classes or regression targets in their own unit."""
     dataset, facts = load(Config(data=name, split_seed=split_seed).choice)
     parts = {part: getattr(dataset, part) for part in ("train", "validation", "test")}
     unit = (1, 0) if dataset.classes else (float(dataset.target_scale), float(dataset.target_mean))
@@ -131,7 +132,7 @@ def theirs(
     def predicted(setting, seed, part):
         model = make(**setting, random_state=seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the budget is the budget
+            warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter is part of the setting
             model.fit(rows.x["train"], rows.y["train"])
         return model.predict_proba(rows.x[part]) if rows.classes else model.predict(rows.x[part])
 
@@ -150,7 +151,7 @@ def theirs(
 
 
 def run_split(name: str, split_seed: int, seeds: int) -> tuple[Rows, list[Row]]:
-    """All methods on one split."""
+    """Trains all methods on one split."""
     rows = load_rows(name, split_seed)
     batch = min(64, len(rows.x["train"]))
     config = Config(data=name, hidden=HIDDEN[name], batch_size=batch, split_seed=split_seed)
@@ -172,7 +173,7 @@ def run_split(name: str, split_seed: int, seeds: int) -> tuple[Rows, list[Row]]:
 
 
 def print_table(name: str, splits: list[tuple[Rows, list[Row]]]) -> None:
-    """A Markdown table of one data set: the mean over splits, and the least and the most."""
+    """Prints a Markdown table of one data set: mean, smallest and largest over the splits."""
     rows, _ = splits[0]
     shown = ("accuracy", "log_loss", "roc_auc") if rows.classes else ("rmse", "mae", "r2")
     print(f"\n{name}: {len(rows.y['train'])} rows to train on, {len(rows.y['test'])} to test\n")
@@ -186,7 +187,7 @@ def print_table(name: str, splits: list[tuple[Rows, list[Row]]]) -> None:
             together.append(score(y, average(predicted), rows.classes))
         print(f"| {row.method} | {_cells(alone, shown)} |")
         if len(row.predicted) > 1:
-            print(f"| its {len(row.predicted)} seeds together | {_cells(together, shown)} |")
+            print(f"| ensemble of its {len(row.predicted)} seeds | {_cells(together, shown)} |")
     gained = [gains(rows.y["test"], found[0].predicted) for rows, found in splits]
     for metric in gained[0]:
         rows_of_all = np.concatenate([one[metric] for one in gained])

@@ -1,12 +1,13 @@
-"""What checkpoints, metrics, progress and the host loop cost: a sweep beside its bare scan.
+"""Measures what checkpoints, metrics, progress and the host loop cost beside the bare scan.
 
     scripts/run scripts/compare/overhead.py
 
-For each workload, two take turns: the compiled chunks called one after the other, with nothing
-fetched and nothing written; and the same through the engine into a run folder, with a checkpoint
-every minute, metrics on disk every two seconds and progress printed. Both evaluate at the end only
-and leave out their first chunk. A turn lasts a little over a minute, so that there is a checkpoint
-in it. Printed: steps/s of all runs together, and their ratio, the median over turns.
+For each workload, two programs take turns. The bare scan calls the compiled chunks one after the
+other and neither fetches nor writes anything. The engine trains the same chunks into a run folder,
+with a checkpoint every minute, metrics on disk every two seconds and progress printed. Both
+evaluate at the end only, and neither counts its first chunk. A turn lasts a little over a minute,
+so that it has a checkpoint. Printed are steps/s of all runs together, and the median ratio over
+turns.
 """
 
 import dataclasses
@@ -45,7 +46,7 @@ WORKLOADS = {
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """What the engine costs beside the bare scan."""
+    """Which workloads to time, and for how long."""
 
     workloads: tuple[str, ...] = tuple(WORKLOADS)
     turns: int = 2
@@ -70,7 +71,7 @@ def make_experiment(name: str, steps: int) -> Experiment:
 
 
 def config_of(name: str, steps: int) -> Any:
-    """The config of a workload with so many steps, where it is the config that says how many."""
+    """The config of a workload, for so many steps if the config has a number of steps."""
     config = WORKLOADS[name][1]
     if isinstance(config, dqn.Config):
         env_steps = config.learning_starts + steps * config.train_every
@@ -79,7 +80,7 @@ def config_of(name: str, steps: int) -> Any:
 
 
 def bare_rate(name: str, steps: int) -> float:
-    """Steps/s of all runs together, of the compiled chunks alone."""
+    """Steps/s of all runs together in the bare scan."""
     workload, _, hparams, count, chunk = WORKLOADS[name]
     problem = workload.make_problem(config_of(name, steps))
     runs = make_runs(hparams, {}, range(count))
@@ -100,7 +101,7 @@ def bare_rate(name: str, steps: int) -> float:
 
 
 def engine_rate(name: str, steps: int, minutes: float) -> tuple[float, int]:
-    """The same through the engine, and how many checkpoints were written."""
+    """Steps/s of all runs together through the engine, and how many checkpoints were written."""
     with tempfile.TemporaryDirectory() as out:
         options = RunOptions(out, "run", train=TrainOptions(minutes))
         observer = TerminalObserver(Console(file=io.StringIO()))
@@ -113,7 +114,7 @@ def engine_rate(name: str, steps: int, minutes: float) -> tuple[float, int]:
 
 
 def main(arguments: Arguments) -> None:
-    """Prints a line a workload."""
+    """Prints a line for each workload."""
     if unknown := set(arguments.workloads) - set(WORKLOADS):
         raise UserError(f"--workloads {shortlist(unknown)}: there are {shortlist(WORKLOADS)}")
     configure_jax()

@@ -2,10 +2,10 @@
 
     python purejaxrl_loop.py FOLDER RUNS SECONDS
 
-prints, as JSON, env steps per second of all runs, which are under one `vmap`, as in its README, and
-what was trained: 10 environments, a 120-84 network, a batch of 128, one update every 10 env steps.
-FOLDER is a checkout of github.com/luchris429/purejaxrl. Needs what that needs (jax, flax, optax,
-gymnax 0.0.9, flashbax), nothing of this project.
+prints, as JSON, the env steps per second of all runs, which are under one `vmap` as in its README,
+and what was trained: 10 environments, a 120-84 network, a batch of 128, one update every 10 env
+steps. FOLDER is a checkout of github.com/luchris429/purejaxrl. This script needs the packages that
+purejaxrl needs (jax, flax, optax, gymnax 0.0.9, flashbax), and nothing of this project.
 """
 
 import json
@@ -15,11 +15,11 @@ import types
 
 import jax
 
-# What its file imports and this measurement does not use, and a name that JAX dropped.
+# A package that its file imports but does not use here, and a name that JAX has dropped.
 sys.modules["wandb"] = types.ModuleType("wandb")
 jax.tree_map = jax.tree.map  # pyright: ignore[reportAttributeAccessIssue]
 
-# The settings of its main(), but for the length, and without a warm-up, which has no updates.
+# The settings of its main(), except for the length and the warm-up, which has no updates.
 CONFIG = {
     "NUM_ENVS": 10,
     "BUFFER_SIZE": 10_000,
@@ -39,7 +39,7 @@ CONFIG = {
 
 
 def main(folder: str, runs: int, seconds: float) -> dict:
-    """Compiles, trains once to warm up, then again and again for the time, about."""
+    """Compiles, trains once to warm up, then trains repeatedly for about `seconds`."""
     sys.path.insert(0, folder)
     from purejaxrl import dqn  # pyright: ignore[reportMissingImports]
 

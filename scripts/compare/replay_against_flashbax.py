@@ -1,11 +1,11 @@
-"""Time and memory of replay under `vmap` beside flashbax's, in one run.
+"""Measures the time and memory of our replay buffer and of flashbax's under `vmap` over runs.
 
     scripts/run scripts/compare/replay_against_flashbax.py      (needs the dev tools: scripts/test)
 
-Each run keeps transitions of MinAtar Breakout (10 x 10 x 4 binary numbers). A step adds what one
-environment shows and draws a batch of 32 transitions, observations and successors both. flashbax's
-flat buffer is given float32 observations, as gymnax gives them and as its users store them, and
-once bool. Memory is what the device, or on a CPU the process, holds more of after the steps.
+Each run stores transitions of MinAtar Breakout (10 x 10 x 4 binary numbers). A step adds one
+observation and samples a batch of 32 transitions with their successor observations. flashbax's flat
+buffer stores float32 observations, as gymnax returns them and as its users store them, and in a
+second measurement bool. Memory is the growth of what the device, or on a CPU the process, holds.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ BATCH, STEPS = 32, 50
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Time and memory of replay under `vmap` beside flashbax's."""
+    """Which numbers of runs to measure, and with how many transitions."""
 
     runs: tuple[int, ...] = (1, 64, 512)
     slots: Annotated[int, tyro.conf.arg(help="transitions a run that are timed")] = 10_000
@@ -45,7 +45,7 @@ class Arguments:
 
 
 def ours(slots: int, by_priority: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """`init()` and `step(state, observation, key, t)` of one run."""
+    """`init()` and `step(state, observation, key, t)` of our replay buffer, for one run."""
     env = make_environment(ENV)
 
     def init():
@@ -59,7 +59,7 @@ def ours(slots: int, by_priority: bool) -> tuple[Callable[..., Any], Callable[..
             observation[None, None], one(1, jnp.int32), one(1, jnp.float32), one(0, jnp.uint8)
         )
         replay = write(replay, row, t % slots)
-        written = slots + t  # as if it had been filled before
+        written = slots + t  # as if the buffer had been filled before
         if tree is None:
             drawn = uniform_slots(key, BATCH, slots, 1, written, 1)
         else:
@@ -76,7 +76,7 @@ def ours(slots: int, by_priority: bool) -> tuple[Callable[..., Any], Callable[..
 def flashbax_flat(
     slots: int, by_priority: bool, dtype: Any
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The same of its flat buffer, uniform or prioritised."""
+    """`init()` and `step(...)` of flashbax's flat buffer, uniform or prioritised, for one run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import flashbax  # pyright: ignore[reportMissingImports]
@@ -112,8 +112,7 @@ def flashbax_flat(
 def cost(
     init: Callable[..., Any], step: Callable[..., Any], runs: int, turns: int
 ) -> tuple[float, float]:
-    """Microseconds of one step of one run, the median turn, all runs under `vmap`; and the
-    megabytes of all runs."""
+    """The microseconds per step and run (median over turns), and the megabytes of all runs."""
     shape = make_environment(ENV).observation_shape
     before = memory_in_use()
     states = jax.jit(lambda: vmap(lambda _: init())(jnp.arange(runs)))()
@@ -137,7 +136,7 @@ def cost(
 
 
 def memory_in_use() -> int:
-    """Bytes of the device, or of this process where it keeps no account."""
+    """Bytes in use on the device, or by this process where the device does not say."""
     gc.collect()
     if stats := jax.local_devices()[0].memory_stats():
         return stats["bytes_in_use"]
@@ -146,7 +145,7 @@ def memory_in_use() -> int:
 
 
 def megabytes(init: Callable[..., Any]) -> float:
-    """Of one run, by the shapes of its state."""
+    """The memory of one run, from the shapes of its state."""
     leaves = jax.tree.leaves(jax.eval_shape(init))
     return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves) / 1e6
 
@@ -171,7 +170,7 @@ def main(given: Arguments) -> None:
 
 
 def _digest(*arrays: jax.Array) -> jax.Array:
-    """A number that needs every element, so that nothing is left out."""
+    """A number that depends on every element, so that XLA removes no work."""
     return sum((jnp.sum(array, dtype=jnp.float32) for array in arrays), jnp.float32(0))
 
 

@@ -3,8 +3,8 @@
     python sb3_loop.py THREADS SECONDS
 
 prints, as JSON, env steps per second and what was trained: 10 environments, a 120-84 network, a
-batch of 128, one update every 10 env steps, as CleanRL's setting has it. Needs stable-baselines3,
-nothing of this project.
+batch of 128, one update every 10 env steps, as in CleanRL's setting. This script needs
+stable-baselines3 and nothing of this project.
 """
 
 import json
@@ -21,7 +21,7 @@ ENVS, BATCH, WARM_UP = 10, 128, 2_000
 
 
 def main(threads: int, seconds: float) -> dict:
-    """Warms up, then learns on for as many env steps as take the time, about."""
+    """Warms up, then trains for as many env steps as take about `seconds`."""
     torch.set_num_threads(threads)
     model = DQN(
         "MlpPolicy", make_vec_env("CartPole-v1", n_envs=ENVS), learning_rate=2.5e-4,

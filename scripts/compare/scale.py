@@ -1,10 +1,10 @@
-"""What a run costs beside others: time of a step per run, at 1 to 1,024 runs in one program.
+"""Measures the time of a step per run, with 1 to 1,024 runs in one program.
 
     scripts/run scripts/compare/scale.py
 
-Prints, for each workload and number of runs, the microseconds a step of one run takes (all runs'
-time divided by their number), how many times as many steps that is as one run alone makes, what
-compiling took, and the bytes a run needs on the devices. Evaluations are left out.
+Prints, for each workload and number of runs, the microseconds of a step of one run (the time of all
+runs divided by their number), the speed-up over a single run, the compile time, and the memory that
+a run needs on the devices. Evaluations are left out.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ WORKLOADS = {
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Time per run at growing numbers of runs."""
+    """Which workloads and numbers of runs to time."""
 
     workloads: tuple[str, ...] = tuple(WORKLOADS)
     runs: tuple[int, ...] = (1, 4, 16, 64, 256, 1024)
@@ -66,7 +66,7 @@ def main(arguments: Arguments) -> None:
         raise UserError(f"--workloads {shortlist(unknown)}: there are {shortlist(WORKLOADS)}")
     configure_jax()
     print(device_facts(), versions())
-    print("| workload | runs | us a step and run | times as fast | compiled in | MB a run |")
+    print("| workload | runs | us per step and run | speed-up | compiled in | MB per run |")
     print("|---|---|---|---|---|---|")
     for name in arguments.workloads:
         alone = None

@@ -2,8 +2,8 @@
 
     python sklearn_loop.py DATA.npz HIDDEN SECONDS
 
-prints, as JSON, examples per second and what was trained. Needs scikit-learn, nothing of this
-project. It has as many threads as OMP_NUM_THREADS says.
+prints, as JSON, examples per second and what was trained. This script needs scikit-learn
+and nothing of this project. OMP_NUM_THREADS is the number of its threads.
 """
 
 import json
@@ -19,7 +19,7 @@ EPOCHS = 20
 
 
 def main(path: str, hidden: int, seconds: float, batch_size: int = 64) -> dict:
-    """Adam at its defaults, ReLU; as many epochs as take the time."""
+    """Trains with Adam at its defaults and ReLU for at least `seconds`."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     data = np.load(path)
     x, y = data["x"], data["y"]

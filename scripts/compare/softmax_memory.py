@@ -1,10 +1,10 @@
-"""What it costs to cut the softmax over a vocabulary into chunks, and what memory that spares.
+"""Measures what computing the softmax in chunks of tokens costs, and how much memory it saves.
 
     scripts/run scripts/compare/softmax_memory.py
 
-For each number of runs: the time of the loss and its gradient, and the program's temporaries by
-the compiler's count, of optax's cross-entropy of all logits differentiated by JAX, and of ours with
-the tokens in 1, 5 and 20 chunks.
+Prints, for each number of runs, the time of the loss and its gradient, and the memory of the
+program's temporary arrays, as counted by the compiler: for optax's cross-entropy of all logits,
+differentiated by JAX, and for ours with the tokens in 1, 5 and 20 chunks.
 """
 
 import statistics
@@ -27,13 +27,13 @@ CHUNKS, RUNS, TURNS = (1, 5, 20), (1, 4), 5
 
 
 def plain(out: Any, table: Any, bias: Any, target: Any) -> Any:
-    """What one writes without this project."""
+    """The usual loss: optax's cross-entropy of all logits."""
     logits = out @ table.T + bias[None, :]
     return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, target))
 
 
 def compile_loss(loss: Callable[..., Any], runs: int) -> tuple[Any, tuple[Any, ...]]:
-    """The gradient of `runs` losses at once, some times over in a loop, as in a sweep."""
+    """A compiled loop of gradient steps on `runs` losses at once, as in a sweep."""
     keys = jax.random.split(jax.random.key(0), 3)
     args = (
         jax.random.normal(keys[0], (runs, TOKENS, SIZE)),
@@ -54,7 +54,7 @@ def compile_loss(loss: Callable[..., Any], runs: int) -> tuple[Any, tuple[Any, .
 
 
 def measure(name: str, loss: Callable[..., Any], runs: int) -> None:
-    """Prints a line: milliseconds a run and update, and the temporaries."""
+    """Prints the milliseconds per run and update, and the memory of temporary arrays."""
     program, args = compile_loss(loss, runs)
     seconds = []
     for _ in range(TURNS + 1):
@@ -67,7 +67,7 @@ def measure(name: str, loss: Callable[..., Any], runs: int) -> None:
 
 
 def main() -> None:
-    """Prints a line for each way and number of runs."""
+    """Prints a line for each loss and number of runs."""
     print(device_facts(), versions(), flush=True)
     print(f"{TOKENS} tokens x {SIZE} x {SYMBOLS:,} symbols; logits of a run: "
           f"{np.prod([4, TOKENS, SYMBOLS]) / 1e6:.0f} MB")  # fmt: skip

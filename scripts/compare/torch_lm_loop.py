@@ -2,8 +2,9 @@
 
     python torch_lm_loop.py SYMBOLS UNITS LAYERS BATCH WINDOW THREADS SECONDS DTYPE
 
-prints, as JSON, tokens per second and what was trained. Needs torch, nothing of this project. SGD
-on gradients of bounded norm, the state carried from window to window; random tokens.
+prints, as JSON, tokens per second and what was trained. It trains on random tokens with
+SGD on clipped gradients and carries the state from window to window. It needs torch and nothing of
+this project.
 """
 
 import json
@@ -14,7 +15,7 @@ import torch  # pyright: ignore[reportMissingImports]
 
 
 class Model(torch.nn.Module):
-    """Embedding, layers of LSTM, softmax."""
+    """An embedding, LSTM layers and a softmax layer."""
 
     def __init__(self, symbols: int, units: int, layers: int):
         super().__init__()
@@ -28,7 +29,7 @@ class Model(torch.nn.Module):
 
 
 def main(sizes: list[int], seconds: float, dtype: str) -> dict:
-    """Tokens per second after a few updates of warm-up."""
+    """Warms up for a few updates, then measures tokens per second."""
     symbols, units, layers, batch, window, threads = sizes
     torch.set_num_threads(threads)
     model = Model(symbols, units, layers)

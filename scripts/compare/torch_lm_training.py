@@ -2,10 +2,10 @@
 
     python torch_lm_training.py DATA.npz SEED THREADS
 
-prints the validation loss in nats a token, and the seconds that training took. Needs torch and
-numpy, nothing of this project. DATA.npz holds the tokens laid out and the numbers of the recipe:
-Adam, gradients of bounded norm, a rate that falls as a cosine to 0, the state carried from window
-to window and begun anew with every epoch.
+prints the validation loss in nats per token, and the seconds that training took. DATA.npz holds the
+laid-out tokens and the numbers of the recipe: Adam on clipped gradients, a learning rate with
+cosine decay to 0, and the state carried from window to window and reset in every epoch. This script
+needs torch and numpy, and nothing of this project.
 """
 
 import json
@@ -19,7 +19,7 @@ from torch_lm_loop import Model
 
 
 def train(model, data) -> None:
-    """All epochs over the training part."""
+    """Trains for all epochs over the training part."""
     recipe, tokens = json.loads(str(data["recipe"])), torch.from_numpy(data["train"])
     window, rate = recipe["window"], recipe["learning_rate"]
     windows = (len(tokens) - 1) // window
@@ -42,7 +42,7 @@ def train(model, data) -> None:
 
 @torch.no_grad()
 def evaluate(model, data) -> float:
-    """The mean loss of the tokens that count."""
+    """The mean loss over the tokens that are not masked out."""
     tokens, counts = torch.from_numpy(data["validation"]), torch.from_numpy(data["counts"])
     window, state, total = 64, None, 0.0
     for first in range(0, len(counts), window):

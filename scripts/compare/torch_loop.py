@@ -2,8 +2,8 @@
 
     python torch_loop.py DATA.npz SIZES THREADS SECONDS
 
-prints, as JSON, examples per second and what was trained. Needs torch and numpy, nothing of this
-project.
+prints, as JSON, examples per second and what was trained. This script needs torch and
+numpy, and nothing of this project.
 """
 
 import itertools
@@ -16,7 +16,8 @@ import torch  # pyright: ignore[reportMissingImports]
 
 
 def main(path: str, sizes: list[int], threads: int, seconds: float, batch_size: int = 64) -> dict:
-    """Adam at PyTorch's defaults, an order of the examples drawn anew every epoch."""
+    """Trains with Adam at PyTorch's defaults; every epoch has a new random order of the
+    examples."""
     torch.set_num_threads(threads)
     data = np.load(path)
     x, y = torch.from_numpy(data["x"]), torch.from_numpy(data["y"])

@@ -1,15 +1,15 @@
-"""Whether something makes training faster: cases of `scripts/bench` as they are and otherwise, in
-turns, each in a process of its own.
+"""Measures whether a change makes training faster: times cases of `scripts/bench` with and without
+it, in turns, each in a process of its own.
 
     scripts/run scripts/compare/variants.py --cases mlp-small dqn-cartpole --variants rbg
     scripts/run scripts/compare/variants.py --cases lstm-word-200 --checkout ../before
     scripts/run scripts/compare/variants.py --variants loops-in-command-buffers    # on a GPU
     PYTHONPATH=. python3 scripts/compare/variants.py --variants ...    # beside JAX alone
 
-`--checkout FOLDER` is the same with the code that lies there: another commit, such as before a
-change. A variant may also be a variable of the environment, such as XLA_FLAGS=--xla_... , flags of
-XLA being added to those that are set. The ratio is of units of work a second, the variant's over
-that of things as they are: the median of the turns, the smallest and the largest.
+`--checkout FOLDER` times the code in another folder, such as a commit from before a change. A
+variant may also be an environment variable, such as XLA_FLAGS=--xla_... (flags of XLA are added to
+those that are set). Printed are ratios of units of work per second, the variant's over the
+unchanged: the median of the turns, the smallest and the largest.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from research.matmul import PRECISIONS
 ROOT = Path(__file__).parents[2]
 LOOP = Path(__file__).with_name("case_rate.py")
 SECONDS = 1.5  # of each timing
-# Case -> at how many runs, which is about where a CPU of 2 cores is saturated.
+# Case -> the number of runs that about saturates a CPU of 2 cores.
 RUNS = {
     "mlp-small": 32,
     "mlp-digits": 16,
@@ -53,7 +53,7 @@ VARIANTS = {
 
 
 def read_arguments() -> argparse.Namespace:
-    """By the standard library: as for `scripts/bench`, JAX need not have tyro beside it."""
+    """Reads the command line with argparse, since tyro may be missing, as for `scripts/bench`."""
     parser = argparse.ArgumentParser(
         description=__doc__, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -72,7 +72,7 @@ def check(args: argparse.Namespace) -> dict[str, tuple[Path, Mapping[str, str]]]
     """What is compared: name -> the folder of the code, and variables of its environment.
 
     Raises:
-      UserError: for what is not there.
+      UserError: for a case, variant or checkout that does not exist.
     """
     if odd := [case for case in args.cases if case not in RUNS]:
         raise UserError(f"--cases {odd[0]}: there are {shortlist(RUNS)}")
@@ -101,7 +101,7 @@ def check(args: argparse.Namespace) -> dict[str, tuple[Path, Mapping[str, str]]]
 def units_per_second(
     case: str, runs: int, precision: str, root: Path, variables: Mapping[str, str]
 ) -> float:
-    """Of all runs, by a process of its own.
+    """Units of work per second of all runs, timed in a process of its own.
 
     Raises:
       UserError: if it fails.
@@ -115,7 +115,7 @@ def units_per_second(
 
 
 def main(args: argparse.Namespace) -> None:
-    """Prints a line a case and variant."""
+    """Prints a line for each case and variant."""
     others = check(args)
     for case in args.cases:
         runs = args.runs or RUNS[case]

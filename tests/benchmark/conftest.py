@@ -1,4 +1,4 @@
-"""A task that is nothing but a matrix product, so that its FLOPs are known; and made-up timings."""
+"""Fixtures for the benchmark: a task that is one matrix product, and made-up timings."""
 
 from typing import Any, NamedTuple
 
@@ -56,7 +56,7 @@ def make_case():
 
 
 def timing(runs, rate, **changes):
-    """Of so many runs at `rate` units a second."""
+    """The timing of some runs at `rate` units per second."""
     spread = {"units_per_second": rate, "low": 0.9 * rate, "high": 1.1 * rate}
     made = Timing(
         runs=runs, lanes=runs, blocks=1, making=Making(0.1, 0.2, 3.0, 1.0), first_call=0.5,
@@ -68,7 +68,7 @@ def timing(runs, rate, **changes):
 
 @pytest.fixture
 def benchmark():
-    """Throughput doubles to 4 runs, and no further."""
+    """A benchmark whose throughput doubles up to 4 runs, and stays there."""
     rates = {1: 1e3, 2: 2e3, 4: 4e3, 8: 4.1e3, 16: 4e3}
     timings = [timing(runs, rate) for runs, rate in rates.items()]
     machine = {

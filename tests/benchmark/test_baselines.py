@@ -1,4 +1,4 @@
-"""Other libraries, timed beside a case of the benchmark."""
+"""Tests of baselines: other libraries that are timed beside a case of the benchmark."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ print(json.dumps({"units_per_second": float(sys.argv[1]), "updates": 9, "batch":
 
 @pytest.fixture
 def loop(tmp_path, monkeypatch):
-    """A function that runs a made-up baseline of the digits: params -> what is made of it."""
+    """A function that runs a made-up baseline of the digits and returns its rate."""
     (tmp_path / "loop.py").write_text(LOOP)
     monkeypatch.setattr(baselines, "LOOPS", tmp_path)
 
@@ -55,7 +55,7 @@ def test_a_baseline_that_fails_is_named_with_what_it_said(loop, digits):
 
 @pytest.mark.slow
 def test_scikit_learn_does_the_work_that_it_is_counted_for(digits, tmp_path):
-    """As a process, for a moment."""
+    """Trains in a process of its own for a moment."""
     data = baselines.write_examples(digits, str(tmp_path))
     (found,) = [one for one in baselines.baselines_of(digits, 1, data) if one.package == "sklearn"]
     assert baselines.run_baseline(sys.executable, found, digits, 1, 0.01) > 1_000
@@ -64,7 +64,7 @@ def test_scikit_learn_does_the_work_that_it_is_counted_for(digits, tmp_path):
 
 @pytest.mark.slow
 def test_our_own_processes_are_timed_as_well(digits):
-    """Two at once, for a moment."""
+    """Two processes train at once for a moment."""
     assert baselines.run_ours(digits, 1, 2, 0.01) > 1_000
 
 
@@ -91,13 +91,13 @@ def test_purejaxrl_trains_its_share_of_the_runs_in_each_process():
     assert found.loop == ("purejaxrl_loop.py", "checkout", "4")
 
 
-def test_what_is_not_installed_is_told_apart():
+def test_has_package_tells_installed_packages_from_missing_ones():
     assert baselines.has_package(sys.executable, "json")
     assert not baselines.has_package(sys.executable, "no_such_package")
 
 
-def test_without_the_repository_there_are_no_baselines(case, tmp_path, monkeypatch):
-    """As where the wheel is installed."""
+def test_an_installed_wheel_has_no_baselines(case, tmp_path, monkeypatch):
+    """A wheel holds the package alone, without `scripts/`."""
     monkeypatch.setattr(turns, "LOOPS", tmp_path / "none")
     said, growth = [], Growth(case.name, case.precision, "rows", [], "runs")
     assert list(turns.measure_baselines(case, growth, None, None, 1.0, said.append)) == []

@@ -1,4 +1,4 @@
-"""scripts/bench."""
+"""Tests of `scripts/bench`: its flags, its output and its errors."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tests.benchmark.conftest import make_case
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch):
-    """Ceilings and repeats take no time."""
+    """Makes ceilings and repeats so short that they take no time."""
     monkeypatch.setattr(ceilings, "SIZES", (64,))
     monkeypatch.setattr(ceilings, "COPIED_BYTES", 2**16)
     monkeypatch.setattr(ceilings, "SECONDS", 1e-3)
@@ -55,14 +55,14 @@ def test_bad_input_is_named_before_anything_is_measured(given, says):
         bench.main(bench.Arguments(**given))
 
 
-def test_flags_are_what_is_measured():
+def test_flags_choose_what_is_measured():
     given = bench.read_arguments(["--quick", "--cases", "mlp-small", "mlp-digits", "--no-targets"])
     assert given == bench.Arguments(quick=True, cases=["mlp-small", "mlp-digits"], targets=False)
     assert bench.read_arguments([]) == bench.Arguments()
 
 
 @pytest.mark.slow
-def test_a_profile_says_what_takes_long(capsys):
+def test_a_profile_names_the_kernels_that_take_longest(capsys):
     bench.profile(["mlp-digits", "--runs", "2"])
     out = capsys.readouterr().out
     assert "mlp-digits, float32, 2 runs" in out
@@ -78,7 +78,7 @@ def test_a_profile_says_what_takes_long(capsys):
         (["mlp-small", "--runs", "0"], "--runs 0: must be at least 1"),
     ],
 )
-def test_a_profile_of_nothing_is_refused(words, says):
+def test_profile_without_a_known_case_is_refused(words, says):
     with pytest.raises(UserError, match=says):
         bench.profile(words)
 
@@ -101,7 +101,7 @@ runpy.run_module("research.benchmark.bench", run_name="__main__")
 
 
 @pytest.mark.slow
-def test_jax_flax_optax_and_chex_are_enough(tmp_path):
+def test_it_runs_with_jax_flax_optax_and_chex_alone(tmp_path):
     words = ["--out", str(tmp_path), "--cases", "mlp-small", "--precisions", "float32",
              "--runs", "2", "--no-targets"]  # fmt: skip
     run = lambda *words: subprocess.run(
@@ -117,7 +117,7 @@ def test_jax_flax_optax_and_chex_are_enough(tmp_path):
     assert "--cases dqn-cartpole: gymnax is not installed" in refused.stderr
 
 
-def test_comparing_takes_two_files_with_something_in_common(tmp_path):
+def test_compare_needs_two_files_with_a_common_case(tmp_path):
     with pytest.raises(UserError, match="give two files"):
         bench.compare(["one.json"])
     with pytest.raises(UserError, match=r"one\.json is no file of scripts/bench"):

@@ -1,4 +1,4 @@
-"""The cases of the benchmark."""
+"""Tests of the cases of the benchmark: their sizes, and loops that would stall a GPU."""
 
 import re
 
@@ -25,8 +25,8 @@ def test_cases_have_the_size_that_their_names_say(name):
 
 
 @pytest.mark.parametrize("name", ["mlp-small", "mlp-digits", "dqn-breakout", "lstm-char-128"])
-def test_on_a_gpu_no_loop_of_training_waits_for_a_number(name):
-    """XLA has the host look at such a number at every turn; a count that is known costs nothing."""
+def test_training_on_a_gpu_has_no_loop_with_a_computed_end(name):
+    """Such a loop makes a GPU wait for the host at every iteration; a fixed length does not."""
     case = CASES[name]("float32")
     task, shared = case.problem.task, case.problem.shared
     key = jax.eval_shape(lambda: jax.random.key(0))

@@ -1,4 +1,4 @@
-"""What the machine can do at best."""
+"""Tests of the measured ceilings: matrix products and copies."""
 
 from types import SimpleNamespace
 
@@ -23,8 +23,8 @@ def test_both_precisions_and_copies_are_measured():
     assert all(rate > 1e6 for rate in (*found.flops_per_second.values(), found.bytes_per_second))
 
 
-def test_the_work_is_done_as_often_as_is_counted(monkeypatch):
-    """A loop that was optimized away would be timed at nothing: here its result is looked at."""
+def test_xla_does_not_optimize_the_timed_loop_away(monkeypatch):
+    """A loop that is optimized away would seem to take no time, so its result is checked."""
     turns, results, block = [], [], jax.block_until_ready
 
     def count(number):
@@ -42,8 +42,8 @@ def test_the_work_is_done_as_often_as_is_counted(monkeypatch):
     assert results[-1] == sum(turns)
 
 
-def test_a_rate_is_of_turns_and_seconds(monkeypatch):
-    """Under a clock that goes one second a look, the fastest repeat has the most turns."""
+def test_a_rate_is_iterations_over_seconds_of_the_fastest_repeat(monkeypatch):
+    """The clock advances one second per call, so the fastest repeat has the most iterations."""
     clock = iter(range(1_000))
     monkeypatch.setattr(ceilings.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(ceilings, "SECONDS", 10.0)

@@ -1,4 +1,4 @@
-"""Throughput against runs."""
+"""Tests of measuring throughput against the number of runs."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def machine(monkeypatch):
     return make
 
 
-def test_it_goes_on_until_more_runs_bring_nothing(case, machine):
+def test_runs_are_added_until_throughput_saturates(case, machine):
     machine(lambda runs: 1e5 * min(runs, 8))
     found = measure_growth(case, Limits())
     assert [one.runs for one in found.timings] == [1, 2, 4, 8, 16, 32]
@@ -37,28 +37,28 @@ def test_it_goes_on_until_more_runs_bring_nothing(case, machine):
     assert found.unit == "rows"
 
 
-def test_it_ends_where_the_memory_would(case, machine):
+def test_no_runs_are_added_beyond_the_memory(case, machine):
     machine(lambda runs: 1e5 * runs, run_bytes=100, room=900)
     found = measure_growth(case, Limits())
     assert [one.runs for one in found.timings] == [1, 2, 4, 8]
     assert found.stopped_by == "memory"
 
 
-def test_it_ends_where_a_single_step_takes_too_long(case, machine):
+def test_no_runs_are_added_when_one_step_takes_too_long(case, machine):
     machine(lambda runs: 64.0)  # four steps of a run take 2 s, of two 4, of four 8
     found = measure_growth(case, Limits())
     assert [one.runs for one in found.timings] == [1, 2]
     assert found.stopped_by == "time"
 
 
-def test_it_ends_at_the_most_runs_that_are_asked_for(case, machine):
+def test_no_more_runs_are_timed_than_asked_for(case, machine):
     machine(lambda runs: 1e5 * runs)
     found = measure_growth(case, Limits(runs=32, factor=32))
     assert [one.runs for one in found.timings] == [1, 32]
     assert found.stopped_by == "runs"
 
 
-def test_calls_are_made_to_last_alike(case, machine):
+def test_every_call_takes_about_the_same_time(case, machine):
     asked = machine(lambda runs: 1e5 * runs**0.5)
     measure_growth(case, Limits(runs=64))
     for runs, steps in asked[1:]:
@@ -73,8 +73,8 @@ def test_the_fewest_runs_with_nearly_the_best_throughput_are_enough():
     assert made.best.runs == 8
 
 
-def test_slopes_are_of_time_against_runs():
-    """Free runs: 0. Runs that cost what they cost alone: 1."""
+def test_log_log_slopes_are_0_for_free_runs_and_1_for_runs_at_full_cost():
+    """The slope is 0 if runs are free, and 1 if each costs what it costs alone."""
     timings = [timing(1, 10.0), timing(2, 20.0), timing(4, 20.0)]
     assert log_log_slopes(timings) == pytest.approx([0, 1])
     assert log_log_slopes(timings[:1]) == []

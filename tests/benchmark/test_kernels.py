@@ -1,4 +1,4 @@
-"""What kernels do, from the text of a compiled program."""
+"""Tests of classifying kernels from the HLO text of a compiled program."""
 
 import jax
 import jax.numpy as jnp
@@ -63,18 +63,18 @@ def found():
         ("copy.7", kernels.RANDOM),  # without a name, in a loop that draws
     ],
 )
-def test_what_a_kernel_does_is_what_is_in_it(found, name, kind):
+def test_the_kind_of_a_kernel_follows_from_its_instructions(found, name, kind):
     assert found[name].kind == kind
 
 
-def test_a_kernel_is_named_by_the_product_in_it_without_what_the_engine_adds(found):
+def test_a_kernel_is_named_by_its_matrix_product_without_the_engines_prefixes(found):
     assert found["fusion.1"].source == "vmap(jvp(MLP))/Dense_0/dot_general"
     assert found["gather.3"].source == "gather"
     assert found["fusion.1"].shape == "f32[8,2]"
     assert found["call.5"].shape == "f32[8,2]"
 
 
-def test_programs_as_they_are_compiled_here_are_understood():
+def test_kernels_of_a_program_compiled_here_are_classified():
     def step(x, key):
         noise = jax.random.normal(key, x.shape)
         return jnp.tanh(x @ x.T) @ noise

@@ -1,4 +1,4 @@
-"""Where the time goes."""
+"""Tests of profiling: the time of each kernel, and sums over kinds of kernels."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from research.benchmark import kernels, profiling, tables
 from research.benchmark.profiling import Event, own_time, profile_case
 
 
-def test_a_loop_is_not_counted_for_what_its_body_does():
+def test_the_time_of_a_loop_excludes_that_of_its_body():
     loop, after = Event("loop", 0, 100), Event("after", 100, 130)
     first, inner, second = Event("body", 10, 40), Event("inner", 15, 20), Event("body", 50, 70)
     spent = own_time([after, first, inner, loop, second])
@@ -23,7 +23,7 @@ def profile(case, monkeypatch):
     return profile_case(case, 3)
 
 
-def test_the_product_of_the_task_is_seen(profile):
+def test_the_matrix_product_of_the_task_is_profiled(profile):
     assert (profile.case, profile.runs) == ("product", 3)
     assert profile.steps >= 4
     products = [one for one in profile.spent if one.kernel.kind == kernels.MATRIX_PRODUCTS]

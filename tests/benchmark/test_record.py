@@ -1,4 +1,4 @@
-"""A benchmark as a file, its tables, its figure, and the README's table."""
+"""Tests of a benchmark's file, tables and figure, and of the tables in README files."""
 
 import json
 
@@ -11,7 +11,7 @@ from research.benchmark.record import BaselineResult, common, load, save, to_jso
 from research.errors import UserError
 
 
-def test_what_is_written_is_read_back(benchmark, tmp_path):
+def test_a_saved_benchmark_loads_unchanged(benchmark, tmp_path):
     path = tmp_path / "new" / "bench.json"
     save(benchmark, path)
     assert load(path) == benchmark
@@ -19,7 +19,7 @@ def test_what_is_written_is_read_back(benchmark, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 1}', '{"format": 99}', "[1]"])
-def test_another_file_is_named(tmp_path, text):
+def test_a_file_that_is_no_benchmark_is_named(tmp_path, text):
     path = tmp_path / "other.json"
     path.write_text(text)
     with pytest.raises(UserError, match=r"other\.json is"):
@@ -51,7 +51,7 @@ def test_targets_that_were_not_reached_have_no_time(benchmark):
     assert second[3:5] == ("not reached", "")
 
 
-def test_a_change_that_is_within_the_spread_is_none(benchmark):
+def test_a_change_within_the_spread_is_not_reported(benchmark):
     (growth,) = benchmark.growths
     faster = [one._replace(units_per_second=2 * one.units_per_second, low=2 * one.low,
                            high=2 * one.high) for one in growth.timings[:1]]  # fmt: skip
@@ -88,12 +88,12 @@ def test_a_readme_gets_its_tables_between_the_marks(benchmark, tmp_path):
 
 @pytest.mark.parametrize("path", README_FILES, ids=lambda path: path.parent.name)
 def test_readme_files_show_the_benchmarks_that_are_kept(path):
-    """Nobody typed it, and nobody forgot to make it anew."""
+    """The tables in README files are exactly those that the script writes."""
     assert f"{BEGIN}\n\n{README_FILES[path](RESULTS)}\n\n{END}" in path.read_text()
 
 
-def test_the_short_table_compares_in_the_same_form(benchmark):
-    """A process a core against a process a core, and the fastest of the others."""
+def test_the_short_table_compares_processes_per_core_on_both_sides(benchmark):
+    """Ours and the fastest baseline both run as one process on each core."""
     assert tables.same_form_table(benchmark).rows == []
     ours = BaselineResult(
         "product", "float32", "Seedbed", "one process a core", 8, 6e3, "same", 4e3, 8

@@ -1,4 +1,4 @@
-"""Shares of the ceiling."""
+"""Tests of throughput as a share of the ceilings."""
 
 import pytest
 
@@ -9,11 +9,11 @@ from tests.benchmark.conftest import timing
 CEILINGS = Ceilings({"float32": 1e10}, 1e8)
 
 
-def test_a_share_is_of_the_ceiling_in_that_precision():
+def test_shares_use_the_ceiling_of_the_same_precision():
     share = share_of_ceiling(timing(1, 2e3), "float32", CEILINGS)
     assert share.compute == pytest.approx(2e3 * 1e6 / 1e10)
     assert share.bandwidth == pytest.approx(2e3 * 1e3 / 1e8)
 
 
-def test_the_ceiling_in_units_is_what_products_alone_would_take():
+def test_the_ceiling_in_units_follows_from_flops_alone():
     assert ceiling_units(timing(1, 1.0), "float32", CEILINGS) == pytest.approx(1e4)

@@ -1,4 +1,4 @@
-"""Time to a quality."""
+"""Tests of the time that a sweep takes to reach a score."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def reach(case):
     return run
 
 
-def test_it_ends_at_the_first_evaluation_that_has_the_quality(reach):
+def test_it_ends_at_the_first_evaluation_that_reaches_the_goal(reach):
     """The mean size of the params, about 0.8 at first, halves at each step."""
     found = reach(0.9)
     assert found.units == 4 * 32  # 0.8 / 2**4 is the first below 0.1 at an even step
@@ -25,7 +25,7 @@ def test_it_ends_at_the_first_evaluation_that_has_the_quality(reach):
     assert found.runs == 3
 
 
-def test_a_quality_that_is_not_reached_has_no_time(reach):
+def test_a_goal_that_is_not_reached_has_no_time(reach):
     found = reach(1.1, steps=6)
     assert found.seconds is None
     assert found.units == 6 * 32

@@ -1,4 +1,4 @@
-"""Timing a task."""
+"""Tests of timing a task: compilation, repeats and throughput."""
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ def short(monkeypatch):
     monkeypatch.setattr(timing, "SECONDS", 1e-3)
 
 
-def test_the_figures_are_of_the_work_that_was_done(case):
+def test_throughput_counts_the_work_that_was_done(case):
     found = time_case(case, runs=3, steps=5, repeats=4)
     assert found.runs == 3
     assert len(found.repeats) == 4
@@ -29,12 +29,12 @@ def test_the_figures_are_of_the_work_that_was_done(case):
 
 
 @pytest.mark.slow
-def test_making_is_told_apart_into_its_parts(case):
+def test_compilation_is_timed_by_phase(case):
     made = time_case(case, runs=1, steps=2, repeats=2).making
     assert min(made) > 0
 
 
-def test_the_second_making_takes_programs_from_the_disk(case, monkeypatch):
+def test_the_second_compilation_reads_the_disk_cache(case, monkeypatch):
     hits = []
     compile_program = timing.compile_program
 
@@ -57,8 +57,8 @@ def test_the_cache_is_left_as_it_was(case, tmp_path):
     assert jax.config.jax_compilation_cache_dir == before
 
 
-def test_repeats_train_on(case):
-    """Each call begins where the last one ended: the params are those of as many steps."""
+def test_each_repeat_continues_from_the_last_state(case):
+    """The params are those after the steps of all calls together."""
     ready = Ready(case, 2, 3)
     start = np.asarray(timing.start_blocks(ready.program, _runs(case))[0].states.params)
     called = ready._called

@@ -1,4 +1,4 @@
-"""A small config, and the presets of a made-up recipe."""
+"""A small config and the presets of a made-up recipe, for tests of flags."""
 
 import dataclasses
 

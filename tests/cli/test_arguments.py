@@ -1,4 +1,4 @@
-"""Arguments of dataclasses, and the experiments that they ask for."""
+"""Tests of arguments made from dataclasses, and of the experiments that they ask for."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ from tests.cli.flags import PRESETS, Config, parse
         (["--names", "a", "--batch", "1", "2", "--names", "b"], ("b",)),
     ],
 )
-def test_a_list_of_words_is_one_value(words, names):
+def test_a_list_of_words_is_a_single_value_of_its_field(words, names):
     given = parse_arguments(PRESETS, "text", words)
     made = make_experiment("toy", lambda config: None, Config(), toy.ToyHParams(), given)
     assert made.config.names == names
@@ -45,7 +45,7 @@ class Noisy:
 @pytest.mark.parametrize(
     ("changes", "off"), [({}, ("noise",)), ({"noise": (0.0, 0.5)}, ()), ({"noise": (0.5,)}, ())]
 )
-def test_a_config_is_told_what_is_zero_in_all_runs(changes, off):
+def test_off_names_the_hyperparameters_that_are_0_in_all_runs(changes, off):
     arguments = preset_arguments(arguments_type(Leaving(), Noisy()), Leaving(), Noisy(), **changes)
     experiment = make_experiment("toy", lambda _: toy.problem(), Leaving(), Noisy(), arguments)
     assert experiment.config.off == off
@@ -91,14 +91,14 @@ def test_lanes_are_at_least_one(lanes):
 
 @dataclasses.dataclass(frozen=True)
 class Paired(Config):
-    """Where a batch is as large as its kind says."""
+    """A config that is valid only if the batch size fits its kind."""
 
     def __post_init__(self):
         if self.kind == "big" and self.batch < 8:
             raise UserError(f"--kind big --batch {self.batch}: too small")
 
 
-def test_a_default_that_is_in_no_cell_of_the_grid_is_not_held_against_it():
+def test_a_default_outside_the_grid_is_not_checked():
     """The default batch of 4 does not go with --kind big; 8 and 16 do."""
     arguments = preset_arguments(arguments_type(Paired(), toy.ToyHParams()), Paired(),
                                  toy.ToyHParams(), kind=("big",), batch=(8, 16))  # fmt: skip
@@ -111,8 +111,7 @@ def test_a_default_that_is_in_no_cell_of_the_grid_is_not_held_against_it():
 
 
 def test_flags_are_in_the_groups_that_the_workload_names():
-    """First to last; the sweep's own, and what the workload leaves out, follow in groups of
-    theirs."""
+    """Groups keep their order; flags of the sweep, and flags in no group, follow in own groups."""
     groups = {"usual": ("seeds", "rate", "batch"), "network": ("hidden",)}
     fields = dataclasses.fields(arguments_type(Config(), toy.ToyHParams(), groups=groups))
     assert [field.name for field in fields][:4] == ["seeds", "rate", "batch", "hidden"]

@@ -1,4 +1,4 @@
-"""Command lines of recipes."""
+"""Tests of parsing the command line of a recipe: presets, errors and --help."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from research.errors import UserError
 from tests.cli.flags import PRESETS, parse
 
 
-def test_what_is_not_given_comes_from_the_preset():
+def test_values_that_are_not_given_come_from_the_preset():
     assert parse("").batch == (4,)
     large = parse("--preset large --rate 3")
     assert (large.batch, large.rate, large.steps) == ((64,), (3.0,), 9)
@@ -27,7 +27,7 @@ def test_an_unknown_preset_is_named(line):
         (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
 )
-def test_an_error_of_the_user_is_one_line_and_a_status(capsys, monkeypatch, error, status, says):
+def test_an_error_gives_its_line_and_exit_status(capsys, monkeypatch, error, status, says):
     monkeypatch.setattr("research.cli.machine.configure_jax", lambda *_: None)
 
     def main(_):
@@ -58,7 +58,7 @@ def test_help_begins_with_the_preset_and_has_a_box_for_each_group(capsys):
     assert "(default: 64)" in text  # batch, of the preset
 
 
-def test_a_heading_is_no_part_of_a_flag():
+def test_group_headings_are_not_part_of_flag_names():
     with pytest.raises(SystemExit) as left:
         parse("--search.rungs 3")
     assert left.value.code == 2

@@ -1,4 +1,4 @@
-"""Flags of dataclass fields."""
+"""Tests of flags made from dataclass fields, which take lists of values."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_every_field_takes_a_list():
     assert given.dual == (True, False)
 
 
-def test_a_list_without_a_word_is_one_clear_line():
+def test_an_empty_list_gives_a_one_line_error():
     with pytest.raises(UserError, match="--names: give at least one; '' is the empty one"):
         parse("--names --batch 4")
 
@@ -34,11 +34,11 @@ def test_a_list_without_a_word_is_one_clear_line():
         ("--batch " + "9" * 5000, r"--batch 9{40}\.\.\.: not a whole number"),
     ],
 )
-def test_a_word_that_does_not_fit_is_one_clear_line(line, says):
+def test_a_value_of_the_wrong_type_gives_a_one_line_error(line, says):
     with pytest.raises(UserError, match=says):
         parse(line)
 
 
-def test_a_flag_that_may_be_none_says_so_by_a_word():
+def test_an_optional_flag_has_a_word_for_none():
     assert parse("--log-every None --lanes 3").log_every is None
     assert parse("--preset large --steps None").steps is None

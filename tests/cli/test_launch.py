@@ -1,4 +1,4 @@
-"""Sweeps in several processes: the launcher's flags, its workers, and one that is killed."""
+"""Tests of sweeps in several processes: the launcher's flags, its workers, and killed workers."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def no_gpus(monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
 
 
-def test_own_flags_stand_anywhere_and_the_others_go_to_the_experiment(no_gpus):
+def test_launcher_flags_may_stand_anywhere_and_the_rest_is_passed_on(no_gpus):
     words = f"--on slurm {MLP} --seeds 4 --workers 3 --learning-rate 1e-3 -0.1 --cpus 2 --steps 60"
     given, flags = launch.parse([*words.split(), "--slurm", "account=ours", "qos=long"])
     assert (given.experiment, given.on, given.workers, given.cpus) == (MLP, "slurm", 3, 2)
@@ -42,7 +42,7 @@ def test_own_flags_stand_anywhere_and_the_others_go_to_the_experiment(no_gpus):
     assert " ".join(flags) == "--seeds 4 --learning-rate 1e-3 -0.1 --steps 60"
 
 
-def test_no_flag_is_taken_for_one_that_it_begins(no_gpus):
+def test_flags_cannot_be_abbreviated(no_gpus):
     given, flags = launch.parse([MLP, "--work", "3"])
     assert given.workers == 2
     assert flags == ["--work", "3"]
@@ -91,13 +91,13 @@ def test_cores_are_split_evenly_or_taken_in_turn(monkeypatch):
     assert local_workers.shares_of_cores(7) == [[0], [1], [4], [5], [6], [0], [1]]
 
 
-def test_what_another_try_does_not_help():
+def test_only_final_exit_statuses_prevent_a_retry():
     assert [status for status in (0, 1, 2, 130, 143, -9) if is_final(status)] == [0, 2, 130]
     assert was_asked_to_stop(143)
     assert was_asked_to_stop(-signal.SIGTERM)
 
 
-def test_a_worker_that_dies_is_started_again_so_often(capsys):
+def test_a_worker_that_dies_is_restarted_a_limited_number_of_times(capsys):
     worker = LocalWorker(1, ["sh", "-c", "echo here; kill -9 $$"], Place(), retries=1)
     worker.start()
     worker.join()
@@ -109,7 +109,7 @@ def test_a_worker_that_dies_is_started_again_so_often(capsys):
     ]
 
 
-def test_a_worker_that_is_asked_to_stop_is_not_started_again(capsys):
+def test_a_worker_that_is_asked_to_stop_is_not_restarted(capsys):
     worker = LocalWorker(0, ["sleep", "60"], Place(), retries=3)
     worker.start()
     worker.ask_to_stop()
@@ -118,15 +118,15 @@ def test_a_worker_that_is_asked_to_stop_is_not_started_again(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_slurm_worker_that_is_killed_is_started_again(capfd):
+def test_a_killed_slurm_worker_is_restarted(capfd):
     worker = Worker(["sh", "-c", "echo $NAME; kill -9 $$"], {"NAME": "here"}, retries=1)
     assert worker() == -signal.SIGKILL
     assert capfd.readouterr().out.count("here") == 2
 
 
-def test_a_slurm_worker_saves_before_its_task_is_queued_again(tmp_path):
-    """As submitit does it: in a signal handler that then ends the task. The process gets the
-    signal too, and must not mind."""
+def test_a_slurm_worker_saves_before_its_task_is_requeued(tmp_path):
+    """submitit saves in a signal handler and then ends the task. The worker process gets the
+    signal as well and must survive it."""
     saving = f'trap "echo saved >{tmp_path}/saved; exit 143" TERM; while :; do sleep 0.1; done'
     worker, again = Worker(["sh", "-c", saving], {}), []
 
@@ -156,14 +156,14 @@ def test_a_slurm_worker_saves_before_its_task_is_queued_again(tmp_path):
     submission.dump(tmp_path / "pickle")  # the process is not in it
 
 
-def test_slurm_is_told_only_what_is_given():
+def test_slurm_gets_only_the_options_that_were_given():
     told = slurm_workers.parameters("it", 3, Request(cpus=2, more={"account": "ours"}))
     assert told["slurm_srun_args"] == ["--cpus-per-task=2"]
     assert told["slurm_additional_parameters"] == {"requeue": True, "account": "ours"}
     assert not {"slurm_partition", "gpus_per_node"} & told.keys()
 
 
-def test_nothing_that_runs_code_lies_in_the_run_folder(tmp_path):
+def test_the_run_folder_holds_no_executable_code(tmp_path):
     logs = slurm_workers.log_folder(tmp_path / "runs" / "it")
     assert logs == tmp_path / "runs" / ".launch" / "it"
     assert logs.stat().st_mode & 0o077 == 0
@@ -171,8 +171,8 @@ def test_nothing_that_runs_code_lies_in_the_run_folder(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds the worker in /proc")
-def test_a_worker_that_is_killed_costs_nothing(tmp_path):
-    """The runs are those of one process, to the last bit."""
+def test_a_killed_worker_changes_no_bit_of_the_results(tmp_path):
+    """Compares with the runs of a single process, to the last bit."""
     out = launch_and_kill_one(make_folder(tmp_path / "shared"))
     assert "was killed by SIGKILL and is started again" in out
     assert out.splitlines()[-1].startswith("all of it: scripts/report")
@@ -187,7 +187,7 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path):
 
 
 def start_launcher(sweep, workers, folder):
-    """The launcher as a process of its own, whose lines can be read."""
+    """Starts the launcher as a process whose output lines can be read."""
     words = [sys.executable, "-m", "research.cli.launch", MLP, *sweep.split()]
     words += ["--workers", str(workers)]
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
@@ -195,7 +195,7 @@ def start_launcher(sweep, workers, folder):
 
 
 def launch_and_kill_one(folder):
-    """What the launcher prints, of whose two workers one is killed when a worker has begun."""
+    """Launches two workers, kills one once it trains, and returns what the launcher prints."""
     with start_launcher(SWEEP, 2, folder) as launcher:
         assert launcher.stdout is not None
         lines = []
@@ -209,7 +209,7 @@ def launch_and_kill_one(folder):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds the worker in /proc")
-def test_a_worker_whose_launcher_is_killed_saves_and_leaves(tmp_path):
+def test_a_worker_saves_and_exits_when_its_launcher_is_killed(tmp_path):
     long = SWEEP.replace("--steps 60", "--steps 2000000 --log-every 100 --eval-every 1000")
     with start_launcher(long, 1, tmp_path) as launcher:
         assert launcher.stdout is not None
@@ -231,7 +231,7 @@ def make_folder(path):
 
 
 def a_worker(launcher):
-    """The number of one of the processes that the launcher has started as workers."""
+    """The process ID of one of the launcher's workers."""
     for path in sorted(Path("/proc").glob("[0-9]*/cmdline")):
         try:
             words = path.read_bytes().split(b"\0")
@@ -244,7 +244,7 @@ def a_worker(launcher):
 
 
 def is_running(number):
-    """Whether there is such a process that is more than an entry nobody has asked for."""
+    """Whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -1,4 +1,4 @@
-"""The compilation cache is code: only its owner may write there. Memory is not touched anew."""
+"""Tests of setting up the machine: a private compilation cache, devices, and kept freed memory."""
 
 import os
 import platform
@@ -19,25 +19,25 @@ def test_a_new_cache_folder_is_private(tmp_path):
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_folder_open_to_others_is_closed_to_them(tmp_path):
+def test_a_cache_folder_that_others_can_write_to_is_made_private(tmp_path):
     tmp_path.chmod(0o777)
     assert machine.private_folder(tmp_path) == tmp_path
     assert tmp_path.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_link_is_not_followed(tmp_path):
+def test_a_symbolic_link_is_not_used_as_cache(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert machine.private_folder(tmp_path / "link") is None
 
 
-def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
+def test_a_cache_folder_of_another_user_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     assert machine.private_folder(tmp_path) is None
 
 
 @pytest.mark.parametrize(("setting", "folder"), [slow("off", "None"), ("{}/cache", "{}/cache")])
-def test_the_cache_is_where_the_variable_says(tmp_path, setting, folder):
+def test_the_environment_variable_chooses_the_cache_folder(tmp_path, setting, folder):
     code = (
         "import jax; from research.cli import machine; machine.configure_jax();"
         "print(jax.config.jax_compilation_cache_dir, len(jax.local_devices()))"
@@ -63,7 +63,7 @@ print(faults() - before)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("Unable to\ninitialize"), AssertionError()])
-def test_a_device_that_is_not_there_is_one_line(monkeypatch, error):
+def test_a_missing_device_gives_a_one_line_error(monkeypatch, error):
     def none():
         raise error
 
@@ -77,7 +77,7 @@ def test_a_device_that_is_not_there_is_one_line(monkeypatch, error):
     ("asked", "hidden", "said"),
     [("", None, True), ("cpu", None, False), ("", "", False), ("", "-1", False), ("", "0", True)],
 )
-def test_a_gpu_that_is_not_used_is_said(tmp_path, monkeypatch, capsys, asked, hidden, said):
+def test_an_unused_gpu_is_reported(tmp_path, monkeypatch, capsys, asked, hidden, said):
     monkeypatch.setenv("JAX_PLATFORMS", asked)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if hidden is not None:

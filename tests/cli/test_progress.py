@@ -1,4 +1,4 @@
-"""The live line and the plain lines."""
+"""Tests of progress: one live line in a terminal, plain lines elsewhere."""
 
 import io
 
@@ -28,7 +28,7 @@ def lines(records, steps, *, terminal=False):
     return file.getvalue()
 
 
-def test_without_a_terminal_the_end_is_one_plain_line():
+def test_without_a_terminal_the_final_progress_is_one_line():
     text = lines([record(10, [0, 1, 3, 100])], 10)
     assert text == "toy  10/10 steps  0 s left  20 steps/s  score 2 (IQM of 4 runs)\n"
 
@@ -38,11 +38,11 @@ def test_diverged_runs_are_left_out_and_counted_whatever_they_score():
     assert "score 2 (IQM of 3 runs, 1 left out)" in lines(records, 10)
 
 
-def test_no_finite_run_is_said():
+def test_progress_says_when_no_run_is_finite():
     assert "score finite in no run" in lines([record(10, [9] * 4, [3] * 4)], 10)
 
 
-def test_undefined_scores_are_left_out_and_no_divergence():
+def test_undefined_scores_are_left_out_without_counting_as_diverged():
     undefined = Mean(np.float32([0, 1, 3, 0]), np.float32([0, 1, 1, 0]))
     assert "score 2 (IQM of 2 runs, 2 left out)" in lines(
         [record(10, [0] * 4)._replace(evaluated={"score": undefined})], 10
@@ -52,7 +52,7 @@ def test_undefined_scores_are_left_out_and_no_divergence():
     assert "score defined in no run" in lines([one], 10)
 
 
-def test_plain_lines_are_seconds_apart():
+def test_progress_lines_without_a_terminal_are_seconds_apart():
     text = lines([record(end, [1, 1, 1, 1]) for end in range(1, 11)], 10)
     assert len(text.splitlines()) == 1  # the last
 

@@ -1,4 +1,4 @@
-"""The console command `seedbed`."""
+"""Tests of the console command `seedbed`."""
 
 import importlib
 import inspect
@@ -34,7 +34,7 @@ def test_help_lists_every_tool_under_its_heading_and_imports_none():
     assert all(tool.help in text for tool in TOOLS.values())
 
 
-def test_the_guide_to_the_scripts_says_the_same():
+def test_the_scripts_guide_lists_the_same_tools():
     text = (ROOT / "scripts" / "README.md").read_text("utf-8")
     rows = re.findall(r"^\| `scripts/(.*)` \| (.*) \| (.*) \|$", text, re.MULTILINE)
     listed = [
@@ -57,8 +57,8 @@ def test_every_tool_is_a_script_and_a_module_that_runs(name):
 
 
 @pytest.mark.parametrize("name", sorted(TOOLS))
-def test_a_tool_says_how_it_was_called(name, capsys):
-    """In its usage and in its examples."""
+def test_help_shows_the_name_a_tool_was_called_by(name, capsys):
+    """Both the usage line and the examples show it."""
     with pytest.raises(SystemExit) as left:
         seedbed.main([name, "--help"])
     assert left.value.code == 0
@@ -76,7 +76,7 @@ def test_a_tool_says_how_it_was_called(name, capsys):
         ("--run", "seedbed --run: no such subcommand; "),
     ],
 )
-def test_an_unknown_subcommand_is_one_clear_line(name, says, capsys):
+def test_an_unknown_subcommand_gives_a_one_line_error(name, says, capsys):
     with pytest.raises(SystemExit) as left:
         seedbed.main([name])
     assert left.value.code == 2

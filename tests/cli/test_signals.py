@@ -1,4 +1,4 @@
-"""Asked to stop."""
+"""Tests of stopping by signals."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def handlers():
 
 
 @pytest.mark.parametrize("signum", ALL)
-def test_a_signal_only_leaves_word(signum):
+def test_a_signal_requests_a_stop_without_raising(signum):
     with stop_request() as request:
         assert not request
         assert request.signum is None
@@ -35,14 +35,14 @@ def test_a_signal_only_leaves_word(signum):
 
 
 @pytest.mark.parametrize("signum", ALL)
-def test_asked_twice_by_the_keyboard_it_stops_at_once(signum):
+def test_a_second_ctrl_c_stops_at_once(signum):
     with stop_request() as request:
         ask(signum, lambda: bool(request))
         with pytest.raises(KeyboardInterrupt):
             ask(signal.SIGINT)
 
 
-def test_asked_twice_by_a_machine_it_still_ends_politely():
+def test_a_second_sigterm_does_not_interrupt_saving():
     with stop_request() as request:
         ask(signal.SIGINT, lambda: bool(request))
         ask(signal.SIGTERM, lambda: request.signum == signal.SIGTERM)
@@ -63,7 +63,7 @@ def test_nohup_keeps_a_hangup_ignored():
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
-def test_signals_mean_afterwards_what_they_meant_before(error):
+def test_signal_handlers_are_restored(error):
     before = handlers()
     try:
         with stop_request():
@@ -75,14 +75,14 @@ def test_signals_mean_afterwards_what_they_meant_before(error):
     assert handlers() == before
 
 
-def test_a_new_request_does_not_remember_the_last_one():
+def test_each_context_begins_without_a_request():
     with stop_request() as request:
         ask(signal.SIGTERM, lambda: bool(request))
     with stop_request() as again:
         assert not again
 
 
-def test_in_another_thread_nothing_changes():
+def test_no_handlers_are_set_outside_the_main_thread():
     before, seen = handlers(), []
 
     def work():
@@ -96,7 +96,7 @@ def test_in_another_thread_nothing_changes():
     assert handlers() == before
 
 
-def test_the_end_of_the_launcher_asks_to_stop(monkeypatch):
+def test_the_death_of_the_launcher_requests_a_stop(monkeypatch):
     monkeypatch.setenv("SEEDBED_LAUNCHER", str(os.getppid()))
     with stop_request() as request:
         assert not request

@@ -1,4 +1,4 @@
-"""Lines for people."""
+"""Tests of the lines that a sweep prints to the terminal."""
 
 import io
 

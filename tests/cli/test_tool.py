@@ -1,4 +1,4 @@
-"""What all tools that look at run folders have in common."""
+"""Tests of what all tools for run folders have in common."""
 
 import importlib
 import math

@@ -1,4 +1,4 @@
-"""rlax and flashbax, whose answers ours must equal. Their imports and theirs alone may warn."""
+"""rlax and flashbax, whose results ours must equal; their imports alone may warn."""
 
 import contextlib
 import warnings
@@ -15,7 +15,7 @@ __all__ = ["flashbax", "lenient", "rlax"]
 
 @contextlib.contextmanager
 def lenient():
-    """JAX as these libraries expect it: types and ranks mix, and they may warn."""
+    """While open, JAX promotes types and ranks, and warnings pass, as these libraries expect."""
     with (
         jax.numpy_dtype_promotion("standard"),
         jax.numpy_rank_promotion("allow"),

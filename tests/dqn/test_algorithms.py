@@ -1,4 +1,4 @@
-"""Which algorithm trained a run folder, by what its manifest says."""
+"""Tests of finding the algorithm that trained a run folder."""
 
 import pytest
 
@@ -16,5 +16,5 @@ from research.dqn import ALGORITHMS, algorithm_of
         ({"experiment": ["dqn"], "data": {"algorithm": []}}, None),
     ],
 )
-def test_the_folder_says_what_trained_it(manifest, name):
+def test_the_manifest_tells_which_algorithm_trained_a_folder(manifest, name):
     assert algorithm_of(manifest) is ALGORITHMS.get(name)

@@ -1,4 +1,4 @@
-"""What a DQN may be told, and what is refused in one clear line."""
+"""Tests of DQN configs: valid presets, and invalid combinations that are refused."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ CONFIG = Config(n_step=1, batch_size=128)
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_presets_make_sense(preset):
+def test_every_preset_is_valid(preset):
     problem = make_problem(PRESETS[preset].config)
     task, config = problem.task, PRESETS[preset].config
     assert task.work_at_start + task.steps * task.work_per_step == config.env_steps
@@ -33,8 +33,8 @@ def test_presets_make_sense(preset):
         ({"env_steps": 10_000}, "--env-steps 10000: none is left to learn from"),
     ],
 )  # fmt: skip
-def test_an_interval_that_does_not_fit_is_refused(changes, says):
-    """Refused, not rounded: it would be another experiment."""
+def test_an_interval_that_is_no_multiple_is_refused(changes, says):
+    """It is refused and not rounded, since that would be another experiment."""
     config = dataclasses.replace(CONFIG, **{"learning_starts": 10_000} | changes)
     with pytest.raises(UserError, match=says):
         check_intervals(config)
@@ -54,7 +54,7 @@ def test_an_interval_that_does_not_fit_is_refused(changes, says):
         ({"values": "quantile", "loss": "huber"}, "--loss huber --values quantile"),
     ],
 )
-def test_a_combination_that_makes_no_sense_says_so(changes, says):
+def test_contradictory_options_are_refused(changes, says):
     with pytest.raises(UserError, match=says):
         dataclasses.replace(CONFIG, **changes)
 
@@ -77,7 +77,7 @@ def test_an_empty_or_reversed_range_of_c51_is_named_with_its_cell(axes, cell):
     check_requirements(make_problem(CONFIG).task, runs)  # which has no atoms
 
 
-def test_a_range_of_c51_that_holds_its_atoms_is_fine():
+def test_a_valid_range_of_c51_is_accepted():
     runs = make_runs(HParams(), {"value_min": [-10, 0], "value_max": [1, 10]}, 2)
     task = make_problem(dataclasses.replace(CONFIG, values="categorical")).task
     check_requirements(task, runs)

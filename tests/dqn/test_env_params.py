@@ -1,4 +1,4 @@
-"""Parameters of an environment set from the command line, swept in one program."""
+"""Tests of environment parameters that the command line sets and one program sweeps."""
 
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ def given(*words, env=("CartPole-v1",)):
     return SimpleNamespace(env=env, protocol=("gymnax",), env_param=words)
 
 
-def test_without_any_nothing_changes():
+def test_hparams_are_unchanged_without_env_params():
     arguments, hparams = given(), HParams()
     assert take_env_params(arguments, hparams) == (arguments, hparams)
     env = make_environment("CartPole-v1")
@@ -34,7 +34,7 @@ def test_values_become_an_axis_and_reach_the_environment():
     assert hparams.learning_rate == HParams().learning_rate
 
 
-def test_a_whole_number_stays_one():
+def test_integer_parameters_stay_integers():
     env = make_environment("CartPole-v1")
     hparams = add_env_params(HParams(), env, ["max_steps_in_episode"])
     params = with_env_params(env.params, hparams.replace(env_max_steps_in_episode=7))
@@ -55,7 +55,7 @@ def test_a_whole_number_stays_one():
         (["gravity=9.8,nan"], "--env-param gravity nan: must be a finite number"),
     ],
 )
-def test_what_is_no_parameter_is_one_clear_line(words, says):
+def test_an_unknown_env_param_gives_a_one_line_error(words, says):
     with pytest.raises(UserError, match=says):
         take_env_params(given(*words), HParams())
 

@@ -1,4 +1,4 @@
-"""Every gymnax environment that has discrete actions, under one interface."""
+"""Tests of every gymnax environment with discrete actions under our interface."""
 
 import inspect
 
@@ -41,7 +41,7 @@ def test_there_are_five_games_of_minatar():
 
 
 def walk(env, step, steps):
-    """The first observation, and what `steps` steps of each action in turn lead to."""
+    """Takes `steps` steps with each action; returns the first observation and all outcomes."""
     params = env.params
 
     def run(key):
@@ -59,7 +59,7 @@ def walk(env, step, steps):
 
 @pytest.mark.parametrize("name", [slow(name) if name in LARGE else name for name in DISCRETE])
 def test_every_discrete_environment_steps_with_fixed_types(name):
-    """Strict about every promotion, inside a scan."""
+    """Steps in a scan under strict type promotion."""
     env = make_environment(name)
     first, typed = jax.eval_shape(walk(env, env.step, 2), jax.random.key(0))
     assert first.shape == env.observation_shape
@@ -70,8 +70,8 @@ def test_every_discrete_environment_steps_with_fixed_types(name):
 
 
 @pytest.mark.parametrize("name", [name if name in PLAYED else slow(name) for name in DISCRETE])
-def test_every_discrete_environment_tells_ends_apart(name):
-    """And goes on with what it showed. What is kept as bits is binary before."""
+def test_every_discrete_environment_tells_termination_from_truncation(name):
+    """Within an episode the final observation is the next one; packed ones are binary."""
     env = make_environment(name)
     play = jax.jit(lambda key: walk(env, _step(env.raw, binary=False), 200)(key)[1])
     outcome = jax.device_get(play(jax.random.key(0)))
@@ -82,7 +82,7 @@ def test_every_discrete_environment_tells_ends_apart(name):
         assert set(np.unique(outcome.observation).tolist()) == {0.0, 1.0}
 
 
-def test_an_end_at_the_time_limit_is_an_end_and_no_cut():
+def test_termination_at_the_time_limit_is_no_truncation():
     env = make_environment("Discounted-test")  # of two steps
     params = env.params.replace(max_steps_in_episode=np.int32(2))
     outcome = jax.jit(walk(env._replace(params=params), env.step, 2))(jax.random.key(0))[1]
@@ -90,13 +90,13 @@ def test_an_end_at_the_time_limit_is_an_end_and_no_cut():
     assert not outcome.truncated.any()
 
 
-def test_numbers_of_a_state_are_categories():
+def test_discrete_observations_become_categories():
     env = make_environment("FrozenLake-misc")
     assert (env.categories, env.observation_shape) == (16, ())
     assert env.observation_dtype == jnp.int32
 
 
-def test_bounds_are_those_of_the_observation():
+def test_observation_bounds_match_the_space():
     (position, velocity) = make_environment("MountainCar-v0").bounds
     np.testing.assert_allclose([position, velocity], [(-1.2, 0.6), (-0.07, 0.07)], rtol=1e-6)
     bounds = make_environment("CartPole-v1").bounds
@@ -106,8 +106,8 @@ def test_bounds_are_those_of_the_observation():
 
 
 @pytest.mark.parametrize("name", MINATAR)
-def test_the_protocols_of_minatar(name):
-    """gymnax: fewer actions, 1,000 steps. Original: six actions, sticky, only Freeway is short."""
+def test_minatar_protocols_differ_in_actions_and_limits(name):
+    """gymnax has minimal actions and short limits, the original six and a limit in Freeway."""
     ours, original = make_environment(name), make_environment(name, "original")
     assert original.num_actions == 6
     assert ours.num_actions == dict(zip(MINATAR, (5, 3, 3, 6, 4), strict=True))[name]
@@ -117,8 +117,8 @@ def test_the_protocols_of_minatar(name):
     assert limit == (default if name == "Freeway-MinAtar" else LONG_LIMIT)
 
 
-def test_actions_stick_in_one_of_ten_steps():
-    """In Breakout the paddle moves by the action, or by the last one."""
+def test_sticky_actions_repeat_with_probability_0_1():
+    """In Breakout the paddle moves by the action, or by the previous one if that sticks."""
     env = make_environment("Breakout-MinAtar", "original")
     params = env.params
 
@@ -160,17 +160,17 @@ def test_freeway_never_terminates():
         ("Breakout-MinAtar", "sticky", "--protocol sticky: there are gymnax, original"),
     ],
 )  # fmt: skip
-def test_an_environment_that_cannot_be_had_is_one_clear_line(name, protocol, says):
+def test_an_unknown_environment_gives_a_one_line_error(name, protocol, says):
     with pytest.raises(UserError, match=says):
         make_environment(name, protocol)
 
 
-def test_making_an_environment_twice_makes_it_once():
+def test_environments_are_cached():
     assert make_environment("CartPole-v1") is make_environment("CartPole-v1")
 
 
 def test_gymnax_is_not_imported_before_it_is_needed():
-    """Its modules make arrays as they load, after which JAX's devices are fixed."""
+    """Importing gymnax creates arrays, after which the devices of JAX cannot be configured."""
     import research.dqn.environments as module
 
     top = [

@@ -1,4 +1,4 @@
-"""One update: against PyTorch, by finite differences, and what each option changes."""
+"""Tests of one update: against PyTorch and finite differences, and the effect of each option."""
 
 import dataclasses
 import json
@@ -52,21 +52,21 @@ def first_update(config, network, hparams, params, target, batch, weights):
 
 
 def updated(config, hparams, batch, weights=None):
-    """The golden params after one update, and what it tells, on the host."""
+    """The golden params after one update and the measurements of the update, on the host."""
     weights = np.ones(len(batch.r_t), np.float32) if weights is None else weights
     params, target = arrays(GOLDEN["params"]), arrays(GOLDEN["target_params"])
     return jax.device_get(first_update(config, NET, hparams, params, target, batch, weights))
 
 
-def test_the_articles_net_computes_what_pytorch_computes():
+def test_the_network_computes_what_pytorch_computes():
     outputs = np.asarray(apply(arrays(GOLDEN["params"]), golden_batch().observation_tm1))
     chex.assert_trees_all_close(outputs[:, :, 0], arrays(GOLDEN["outputs"]), atol=1e-6)
     assert np.argmax(outputs[:, :, 0], axis=1).tolist() == GOLDEN["greedy"]
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
-def test_a_whole_update_is_pytorchs(case):
-    """Target, loss, gradient, clipping to a norm, and Adam."""
+def test_a_whole_update_equals_pytorch(case):
+    """Covers target, loss, gradient, clipping to a norm, and Adam."""
     names = "learning_rate", "adam_eps", "max_grad_norm"
     hparams = HParams(**{name: GOLDEN[name] for name in names})
     after, learned = updated(CASES[case], hparams, golden_batch())
@@ -74,8 +74,8 @@ def test_a_whole_update_is_pytorchs(case):
     chex.assert_trees_all_close(after, arrays(GOLDEN[case]["after"]), atol=2e-6, rtol=1e-5)
 
 
-def test_a_norm_that_is_off_is_one_of_zero():
-    """And not one that bounds the gradient."""
+def test_max_grad_norm_0_turns_clipping_off():
+    """It must not clip every gradient to norm 0."""
     batch, off = golden_batch(), dataclasses.replace(CASES["squared"], off=("max_grad_norm",))
     without, _ = updated(off, HParams(max_grad_norm=1e-9), batch)
     at_zero, _ = updated(CASES["squared"], HParams(max_grad_norm=0.0), batch)
@@ -86,7 +86,7 @@ def test_a_norm_that_is_off_is_one_of_zero():
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
-def test_the_gradient_is_pytorchs(case):
+def test_the_gradient_equals_pytorch(case):
     config, batch = CASES[case], golden_batch()
     params, target = arrays(GOLDEN["params"]), arrays(GOLDEN["target_params"])
 
@@ -109,7 +109,7 @@ def test_the_gradient_is_pytorchs(case):
     [{}, {"loss": "huber"}, {"values": "categorical"}, {"values": "quantile"},
      {"munchausen": True}, {"munchausen": True, "values": "quantile"}],
 )  # fmt: skip
-def test_the_gradient_is_the_numerical_one(changes):
+def test_the_gradient_matches_finite_differences(changes):
     config = Config(atoms=7, n_step=1, **changes)
     m = 1 if config.values == "mean" else 7
     first, *others = np.float32(np.random.default_rng(0).normal(size=(4, 3, m)))
@@ -122,8 +122,8 @@ def test_the_gradient_is_the_numerical_one(changes):
     check_grads(loss, (first,), order=1, modes=["rev"], eps=1e-3, atol=2e-2, rtol=2e-2)
 
 
-def test_what_is_no_transition_is_left_out():
-    """As if the batch were the others alone."""
+def test_masked_transitions_do_not_change_the_update():
+    """The update equals that of a batch of the valid transitions alone."""
     batch = golden_batch()
     valid = np.float32([1.0] * 8 + [0.0] * 4)
     first = jax.tree.map(lambda leaf: leaf[:8], batch)
@@ -134,7 +134,7 @@ def test_what_is_no_transition_is_left_out():
     assert learned.priority.shape == (12,)
 
 
-def test_a_transition_of_weight_nothing_teaches_nothing():
+def test_a_transition_of_weight_0_has_no_gradient():
     batch = golden_batch()
     weights = np.float32([1.0] * 8 + [0.0] * 4)
     other = batch._replace(r_t=batch.r_t + 100 * (1 - weights))
@@ -143,7 +143,7 @@ def test_a_transition_of_weight_nothing_teaches_nothing():
     chex.assert_trees_all_close(first, second, atol=1e-7)
 
 
-def test_a_priority_is_the_size_of_the_error():
+def test_the_priority_is_the_absolute_td_error():
     batch = golden_batch()
     _, learned = updated(PLAIN, HParams(), batch)
     q_tm1 = arrays(GOLDEN["outputs"])[np.arange(12), batch.a_tm1]
@@ -153,7 +153,7 @@ def test_a_priority_is_the_size_of_the_error():
     assert float(learned.q_value) == pytest.approx(float(q_tm1.mean()), rel=1e-5)
 
 
-def test_munchausen_asks_the_target_network_alone_for_the_bonus():
+def test_the_munchausen_bonus_uses_the_target_network_alone():
     config, batch = Config(hidden=(16,), n_step=1, munchausen=True), golden_batch()
     _, learned = updated(config, HParams(), batch)
     params, target = arrays(GOLDEN["params"]), arrays(GOLDEN["target_params"])
@@ -190,8 +190,8 @@ def test_double_learning_of_a_distribution_takes_the_action_that_the_online_netw
     assert abs(loss(True, outputs) - loss(False, outputs)) > 0.1
 
 
-def test_the_priority_of_a_distribution_that_is_right_is_nothing():
-    """The loss is then the target's entropy, which no prediction can avoid."""
+def test_the_priority_of_a_correct_distribution_is_0():
+    """The remaining loss is the entropy of the target, which no prediction avoids."""
     config = Config(atoms=5, values="categorical")
     logits, rising = np.float32([[0.0, 1.0, 2.0, 0.5, 0.0]]), np.arange(5, dtype=np.float32)[None]
     for shift, right in ((0, True), (1, False)):
@@ -201,8 +201,8 @@ def test_the_priority_of_a_distribution_that_is_right_is_nothing():
         assert (abs(float(priority)) < 1e-5) == right
 
 
-def test_munchausen_quantiles_that_are_all_alike_are_munchausen_q_learning():
-    """Of values without spread the priority, the distance from the target, is the mean values'."""
+def test_munchausen_with_equal_quantiles_is_munchausen_q_learning():
+    """If all quantiles are equal, the priority is that of plain Munchausen Q-learning."""
     config, means = Config(munchausen=True, n_step=1), np.random.default_rng(1).normal(size=(4, 3))
     outputs = ValueOutputs(*np.float32(means)[:, :, None])
     hparams = HParams(munchausen_scale=0.5, munchausen_temperature=0.3)
@@ -228,7 +228,7 @@ def first_loss(config, network, batch, params, target):
 
 
 def loss_at_random(config):
-    """Of the golden batch with two actions under params that any config of equal shapes shares."""
+    """The loss of the golden batch with two actions, under random params of the same seed."""
     batch = golden_batch()
     batch = batch._replace(a_tm1=batch.a_tm1 % 2)
     network = q_network(config, make_environment("CartPole-v1"))
@@ -252,7 +252,7 @@ def test_an_option_changes_the_update(changes, plain_loss):
 
 @pytest.mark.parametrize("name", ["double", "munchausen"])
 def test_an_option_of_the_target_leaves_terminal_transitions_alone(name):
-    """Where nothing is bootstrapped, neither says a thing, Munchausen without its bonus."""
+    """Terminal transitions do not bootstrap; Munchausen is tested without its bonus."""
     batch = golden_batch()
     batch = batch._replace(discount_t=np.zeros(12, np.float32))
     hparams = HParams(munchausen_scale=0.0)
@@ -261,7 +261,7 @@ def test_an_option_of_the_target_leaves_terminal_transitions_alone(name):
     chex.assert_trees_all_close(plain, other, atol=1e-7)
 
 
-def test_values_of_a_distribution_are_its_mean():
+def test_action_values_are_the_mean_of_the_distribution():
     hparams = HParams(value_min=-2.0, value_max=2.0)
     config = Config(values="categorical", atoms=5)
     values = lambda config, *args: VALUES[config.values].action_values(config, *args)

@@ -1,4 +1,4 @@
-"""Shapes, dueling, and which torso an observation gets."""
+"""Tests of the Q-network: shapes, dueling, and the torso for an observation."""
 
 from functools import partial
 
@@ -13,12 +13,12 @@ from research.errors import UserError
 
 
 def values(network, x):
-    """A head of one value an action."""
+    """A head with one value for each action."""
     return network.actions(x, 1)
 
 
 def five_values(network, x):
-    """A head of five values an action."""
+    """A head with five values for each action."""
     return network.actions(x, 5)
 
 
@@ -56,16 +56,16 @@ def test_the_head_decides_how_many_outputs_an_action_has(dueling, layer_norm, to
     assert len(norms) == (layers if layer_norm else 0)
 
 
-def test_minatars_network_is_the_published_one():
-    """16 filters of 3x3, then 128 units (Young and Tian, 2019): 4 channels, 6 actions."""
+def test_the_minatar_network_has_the_published_size():
+    """16 filters of 3x3 and 128 units (Young and Tian, 2019), here 4 channels and 6 actions."""
     network = QNetwork(6, values, "conv", (128,))
     params, _ = jax.eval_shape(partial(both, network), bits(1, 10, 10, 4))
     sizes = sum(leaf.size for leaf in jax.tree.leaves(params))
     assert sizes == (9 * 4 * 16 + 16) + (8 * 8 * 16 * 128 + 128) + (128 * 6 + 6)
 
 
-def test_dueling_advantages_sum_to_nothing():
-    """Wang et al. (2016), eq. 9: the mean over actions is the value alone."""
+def test_dueling_advantages_sum_to_0():
+    """The mean over actions is the state value alone (Wang et al., 2016, eq. 9)."""
     network = QNetwork(4, values, "mlp", (8,), dueling=True)
     x = np.float32(np.random.default_rng(1).normal(size=(6, 3)))
     params, before = initialized(network, x)
@@ -78,7 +78,7 @@ def test_dueling_advantages_sum_to_nothing():
                                atol=1e-5)  # fmt: skip
 
 
-def test_a_number_is_seen_as_a_category():
+def test_integer_observations_are_one_hot():
     network = QNetwork(4, values, "mlp", (), categories=16)
     params, outputs = initialized(network, np.int32([0, 15]))
     kernel = params["action"]["kernel"]
@@ -106,12 +106,12 @@ def test_the_torso_is_chosen_by_the_observation(env, torso):
         ("CartPole-v1", "resnet", "--torso resnet: there are auto, mlp, flat"),
     ],
 )  # fmt: skip
-def test_a_torso_that_does_not_fit_is_one_clear_line(env, torso, says):
+def test_a_torso_that_does_not_fit_gives_a_one_line_error(env, torso, says):
     with pytest.raises(UserError, match=says):
         choose_torso(torso, make_environment(env))
 
 
-def test_bounded_numbers_are_brought_to_one_and_others_left():
+def test_bounded_numbers_are_scaled_to_1_and_others_unchanged():
     bounds = ((-1.2, 0.6), (float("-inf"), float("inf")), (0.0, 4.0))
     given = np.float32([[-1.2, 7.0, 1.0], [0.6, -9.0, 4.0]])
     np.testing.assert_allclose(scale(given, bounds), [[-1, 7, -0.5], [1, -9, 1]], rtol=1e-6)
@@ -123,7 +123,7 @@ def test_bounded_numbers_are_brought_to_one_and_others_left():
     np.testing.assert_allclose(outputs, [[6.8, -4.4], [5.5, -7.0]], rtol=1e-5)
 
 
-def test_products_in_bfloat16_give_nearly_the_same():
+def test_bfloat16_gives_nearly_the_same_outputs():
     seen = bits(7, 10, 10, 4)
     params, expected = initialized(QNetwork(3, values, "conv", (32,)), seen)
     outputs = apply(QNetwork(3, values, "conv", (32,), dtype=jnp.bfloat16), params, seen)

@@ -1,4 +1,4 @@
-"""PQN under the contract; its returns by hand; that it learns where the answer is known."""
+"""Tests of PQN: the contract, hand-computed returns, and learning where the answer is known."""
 
 import dataclasses
 from functools import partial
@@ -41,16 +41,16 @@ def case(**changes):
 
 
 @pytest.mark.slow
-def test_a_lane_is_a_lone_run():
+def test_a_run_in_a_sweep_equals_the_run_alone():
     contract.check_a_lane_is_a_lone_run(case(), STEPS, atol=1e-4)
 
 
 @pytest.mark.slow
-def test_place_changes_no_bit():
+def test_the_place_of_a_run_changes_no_bit():
     contract.check_place_changes_no_bit(case(), STEPS)
 
 
-def test_all_steps_are_half_a_file_and_half(tmp_path):
+def test_resuming_from_a_file_changes_no_bit(tmp_path):
     contract.check_resumes_bit_for_bit(case(), tmp_path)
 
 
@@ -60,20 +60,20 @@ def test_chunk_length_changes_no_bit():
 
 
 @pytest.mark.slow
-def test_sharded_is_unsharded():
+def test_sharding_over_devices_changes_nothing_beyond_rounding():
     contract.check_sharded_is_unsharded(case(), STEPS, atol=1e-4)
 
 
-def test_seeds_differ_and_repeat():
+def test_seeds_give_different_runs_and_the_same_seed_repeats():
     contract.check_seeds_differ_and_repeat(case(), STEPS)
 
 
-def test_traced_once():
+def test_each_program_is_traced_once():
     contract.check_traced_once(case())
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", slow("Breakout-MinAtar")])
-def test_keys_are_used_once(env):
+def test_no_key_is_used_twice(env):
     contract.check_keys_are_used_once(case(env=env))
 
 
@@ -90,7 +90,7 @@ SWEPT = {
 }
 
 
-def test_every_hyperparameter_is_tried():
+def test_every_hyperparameter_has_a_case():
     fields = {field.name for field in dataclasses.fields(PQNHParams)}
     assert set(SWEPT) == fields - {"eval_epsilon"}
 
@@ -99,8 +99,8 @@ def test_every_hyperparameter_changes_the_outcome():
     contract.check_every_hparam_changes_the_outcome(case(), SWEPT, 5)
 
 
-def test_returns_stop_at_ends_and_cross_none():
-    """One environment, five rows: a step, one cut short, padding, one that ends, one left."""
+def test_lambda_returns_do_not_cross_episode_ends():
+    """One environment, five rows: a step, a truncation, padding, a terminal step, a last step."""
     gamma, lambda_ = 0.5, 0.25
     ends = np.array([CONTINUES, TRUNCATED, PADDING, TERMINATED, CONTINUES], np.uint8)
     rewards = np.array([1, 2, 0, 4, 8], np.float32)
@@ -122,7 +122,7 @@ def test_returns_stop_at_ends_and_cross_none():
     assert samples.valid[:, 0].tolist() == [1, 1, 0, 1, 1]
 
 
-def test_an_epoch_sees_every_step_once_in_an_order_of_its_own():
+def test_an_epoch_sees_every_step_once_in_a_new_order():
     orders = jax.jit(lambda seed: minibatches(CONFIG, jax.random.key(seed)))
     slots = np.asarray(orders(0))
     assert slots.shape == (8, 8)
@@ -133,8 +133,8 @@ def test_an_epoch_sees_every_step_once_in_an_order_of_its_own():
     assert (np.asarray(orders(1)) != slots).any()
 
 
-def test_the_loss_by_hand_and_its_slope():
-    """Padding is masked out: half of the mean of 3**2 and 1."""
+def test_the_loss_and_its_gradient_equal_hand_computed_values():
+    """Padding is masked out, so the loss is half of the mean of 3**2 and 1."""
     network = QNetwork(2, bind(mean.head, None), "mlp", ())
     batch = Samples(
         np.array([[1.0], [2.0], [5.0]], np.float32), np.array([0, 1, 0]),
@@ -147,7 +147,7 @@ def test_the_loss_by_hand_and_its_slope():
     check_grads(loss, (params,), order=1, modes=["rev"], atol=1e-2)
 
 
-def test_a_round_is_as_many_updates_as_it_says():
+def test_a_round_makes_epochs_times_minibatches_updates():
     opt_state = contract.run(case(), STEPS).states.opt_state
     counts = [leaf for leaf in jax.tree.leaves(opt_state) if leaf.ndim == 1]  # of each run
     assert counts
@@ -169,7 +169,7 @@ def test_it_finds_the_values_of_the_diagnostic_environments(name):
 
 
 @pytest.mark.parametrize("env", [slow("FrozenLake-misc"), slow("Breakout-MinAtar")])
-def test_numbers_and_images_are_learned_from(env):
+def test_it_learns_from_vectors_and_images(env):
     before, after, metrics = step_once(case(env=env).problem, HPARAMS)
     assert np.isfinite(metrics["loss"])
     change = np.abs(after["Dense_0"]["kernel"] - before["Dense_0"]["kernel"])
@@ -177,7 +177,7 @@ def test_numbers_and_images_are_learned_from(env):
 
 
 @pytest.mark.parametrize("preset", sorted(PQN_PRESETS))
-def test_presets_make_sense(preset):
+def test_every_preset_is_valid(preset):
     config = PQN_PRESETS[preset].config
     task = make_pqn_problem(config).task
     assert task.steps * task.work_per_step == config.env_steps
@@ -192,11 +192,11 @@ def test_presets_make_sense(preset):
         ({"torso": "conv"}, "--torso conv: CartPole-v1 shows 4"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(changes, says):
+def test_an_inconsistent_config_gives_a_one_line_error(changes, says):
     with pytest.raises(UserError, match=says):
         make_pqn_problem(dataclasses.replace(CONFIG, **changes))
 
 
-def test_a_word_that_there_is_not_is_one_clear_line():
+def test_an_unknown_choice_gives_a_one_line_error():
     with pytest.raises(UserError, match="--protocol atari: there are gymnax, original"):
         dataclasses.replace(CONFIG, protocol="atari")

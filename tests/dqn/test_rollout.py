@@ -1,4 +1,4 @@
-"""Environments stepped together: how episodes end, which actions are taken, whole episodes."""
+"""Tests of stepping environments: ends of episodes, exploration, and whole episodes."""
 
 from functools import cache, partial
 
@@ -47,8 +47,8 @@ def play(name, n, steps, seed=0):
 choose = jax.jit(epsilon_greedy)
 
 
-def test_after_an_observation_comes_its_successor_or_an_end():
-    """The diary tells its episode and place: (episode, place, last action)."""
+def test_rows_chain_observations_to_their_successors():
+    """The diary environment shows its episode, its place and the last action."""
     rows, _ = play("Diary-test", n=4, steps=300)
     episode, place, last_action = np.moveaxis(rows.observation, -1, 0)
     end = rows.end
@@ -98,17 +98,17 @@ def test_environments_of_a_run_differ():
 
 
 @pytest.mark.parametrize("at", [0, 25, 50, 100, 1000])
-def test_a_schedule_is_a_line_and_then_flat(at):
+def test_linear_schedule_is_linear_then_constant(at):
     value = linear_schedule(1.0, 0.1, 100.0, jnp.float32(at))
     np.testing.assert_allclose(value, max(1 - 0.9 * at / 100, 0.1), rtol=1e-6)
 
 
-def test_a_schedule_without_duration_is_at_its_end():
+def test_linear_schedule_of_duration_0_is_at_its_end():
     assert linear_schedule(1.0, 0.1, 0.0, jnp.float32(1)) == pytest.approx(0.1)
 
 
-def test_epsilon_is_the_share_of_random_actions():
-    """Of 4 actions, a random one is the best in a quarter of cases."""
+def test_epsilon_is_the_probability_of_a_random_action():
+    """With 4 actions, a random one is the best action in a quarter of cases."""
     q = np.tile(np.float32([0, 3, 1, 2]), (20_000, 1))
     for epsilon in (0.0, 0.3, 1.0):
         actions = choose(q, epsilon, jax.random.key(0))
@@ -119,7 +119,7 @@ def test_epsilon_is_the_share_of_random_actions():
         assert actions.dtype == jnp.int32
 
 
-def test_of_equal_values_the_first_is_taken():
+def test_greedy_ties_are_broken_by_the_first_action():
     assert choose(np.zeros((3, 4), np.float32), 0.0, jax.random.key(0)).tolist() == [0, 0, 0]
 
 
@@ -140,8 +140,8 @@ def extended_epsilon_greedy_often(steps, n, length, epsilon):
     return jax.lax.scan(body, jnp.full(n, -1), keys)[1]
 
 
-def test_a_random_action_is_repeated_for_so_long_on_average():
-    """Three random choices in a row may be the same, which lengthens what is seen by 3/2."""
+def test_random_actions_are_repeated_for_the_given_mean_length():
+    """Consecutive choices may be equal, which makes observed repetitions 3/2 times as long."""
     length, epsilon = 5.0, 1.0
     actions, repeated = repetitions(length, epsilon)
     np.testing.assert_array_equal(actions, repeated)
@@ -149,7 +149,7 @@ def test_a_random_action_is_repeated_for_so_long_on_average():
     assert changes == pytest.approx(2 / 3 / length, rel=0.05)
 
 
-def test_repeating_for_one_step_is_plain_epsilon_greedy():
+def test_exploration_length_1_is_plain_epsilon_greedy():
     actions, repeated = repetitions(1.0, 0.3)
     assert np.mean(repeated >= 0) == pytest.approx(0.3, rel=0.05)
     assert np.mean(actions != 0) == pytest.approx(0.2, rel=0.05)
@@ -157,7 +157,7 @@ def test_repeating_for_one_step_is_plain_epsilon_greedy():
     assert np.mean(again) == pytest.approx(0.09, rel=0.1)
 
 
-def test_the_share_of_random_steps_grows_with_their_length():
+def test_longer_repetition_gives_more_random_steps():
     _, repeated = repetitions(10.0, 0.1)
     assert np.mean(repeated >= 0) == pytest.approx(0.1 / (0.1 + 0.9 / 10), rel=0.05)
 
@@ -195,7 +195,7 @@ def played(name, action, episodes=4000, epsilon=0.0, seed=0):
 
 
 def test_returns_are_undiscounted_sums_of_one_episode():
-    """The diary pays place + 1, for at most 4 steps: 1, 3, 6 or 10."""
+    """The diary's reward is place + 1 for at most 4 steps, so returns are 1, 3, 6 or 10."""
     assert "Diary-test" in worlds.WORLDS
     returns, lengths = played("Diary-test", 0, episodes=64)
     assert set(lengths.tolist()) == {1, 2, 3, 4}
@@ -215,7 +215,7 @@ def test_with_epsilon_some_actions_are_random():
 
 
 def test_episodes_and_keys_differ():
-    """CartPole pushed to one side falls after 8 to 11 steps, by where it started."""
+    """CartPole pushed to one side falls after 8 to 11 steps, depending on its initial state."""
     _, lengths = played("CartPole-v1", 1, episodes=64)
     assert set(lengths.tolist()) <= {8, 9, 10, 11}
     assert len(set(lengths.tolist())) > 1

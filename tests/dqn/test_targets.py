@@ -1,4 +1,4 @@
-"""Returns, targets and losses by hand, in float64 numpy, and as rlax has them."""
+"""Tests of targets and losses against hand-computed values, float64 NumPy and rlax."""
 
 import chex
 import jax
@@ -26,7 +26,7 @@ def test_q_learning_by_hand():
 
 @pytest.fixture
 def batch():
-    """B 64 transitions of A 5 actions."""
+    """A batch of B = 64 transitions with A = 5 actions."""
     rng = np.random.default_rng(1)
     normal = lambda *shape: np.float32(rng.normal(size=shape))
     return {
@@ -43,7 +43,7 @@ def td_errors(target, batch):
     return np.asarray(target) - batch["q_tm1"][np.arange(64), batch["a_tm1"]]
 
 
-def test_q_learning_is_rlaxs(batch):
+def test_q_learning_equals_rlax(batch):
     names = "q_tm1", "a_tm1", "r_t", "discount_t", "q_t"
     with lenient():
         expected = jax.jit(vmap(rlax.q_learning))(*[batch[name] for name in names])
@@ -51,7 +51,7 @@ def test_q_learning_is_rlaxs(batch):
     chex.assert_trees_all_close(td_errors(target, batch), expected, rtol=1e-6)
 
 
-def test_double_q_learning_is_rlaxs(batch):
+def test_double_q_learning_equals_rlax(batch):
     names = "q_tm1", "a_tm1", "r_t", "discount_t", "q_t", "q_other"
     with lenient():
         expected = jax.jit(vmap(rlax.double_q_learning))(*[batch[name] for name in names])
@@ -65,7 +65,7 @@ munchausen = jax.jit(vmap(targets.munchausen_q_learning, (0, 0, 0, 0, 0, None, N
 
 
 def munchausen_in_float64(r_t, discount_t, q_t, q_tm1, a_tm1, scale, temperature):
-    """Term by term, as the paper writes it."""
+    """The Munchausen target, term by term as in the paper."""
     policy = lambda q: np.exp(q / temperature) / np.exp(q / temperature).sum()
     r_t, discount_t, q_t, q_tm1 = (np.float64(x) for x in (r_t, discount_t, q_t, q_tm1))
     bonus = scale * max(temperature * np.log(policy(q_tm1)[a_tm1]), -1.0)
@@ -73,7 +73,7 @@ def munchausen_in_float64(r_t, discount_t, q_t, q_tm1, a_tm1, scale, temperature
 
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0])
-def test_munchausen_is_the_papers_equation(batch, temperature):
+def test_munchausen_equals_the_equation_of_the_paper(batch, temperature):
     names = "r_t", "discount_t", "q_t", "q_tm1", "a_tm1"
     ours = munchausen(*[batch[name] for name in names], 0.9, temperature)
     rows = zip(*[np.asarray(batch[name]) for name in names], strict=True)
@@ -81,7 +81,7 @@ def test_munchausen_is_the_papers_equation(batch, temperature):
     np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=2e-5)
 
 
-def test_munchausen_without_a_bonus_and_cold_is_q_learning(batch):
+def test_munchausen_without_bonus_and_temperature_is_q_learning(batch):
     names = "r_t", "discount_t", "q_t", "q_tm1", "a_tm1"
     ours = munchausen(*[batch[name] for name in names], 0.0, 1e-3)
     plain = jax.jit(vmap(targets.q_learning))(batch["r_t"], batch["discount_t"], batch["q_t"])
@@ -95,7 +95,7 @@ def test_a_bonus_is_never_below_its_scale():
 
 
 @pytest.mark.parametrize("function", list(targets.LOSSES.values()))
-def test_the_gradient_of_a_loss(function):
+def test_the_gradient_of_a_loss_matches_finite_differences(function):
     for error in (-3.0, -0.5, 0.7, 2.0):
         check_grads(
             jax.jit(function), (np.float32(error),), order=1, modes=["rev"], eps=1e-2, rtol=1e-2
@@ -115,7 +115,7 @@ def test_losses_by_hand_and_as_in_rlax():
 
 
 def lambda_returns_in_float64(rewards, ends, values, gamma, lambda_):
-    """By its definition: a weighted mean of the n-step returns, each cut where the episode is."""
+    """Lambda-returns by definition: weighted means of n-step returns within an episode."""
     steps = len(rewards)
     returns = []
     for start in range(steps):
@@ -143,7 +143,7 @@ def test_lambda_returns_are_the_weighted_mean_of_n_step_returns(lambda_):
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_lambda_returns_are_rlaxs():
+def test_lambda_returns_equal_rlax():
     rng = np.random.default_rng(3)
     rewards, values = np.float32(rng.normal(size=(2, 30)))
     ends = np.uint8(np.where(rng.random(30) < 0.1, END, GO))

@@ -1,4 +1,4 @@
-"""The DQN under the contract, and that it learns what it should where the answer is known."""
+"""Tests of the DQN: the contract, and learning where the answer is known."""
 
 import dataclasses
 from functools import partial
@@ -50,19 +50,19 @@ STEPS = 15
 
 
 @pytest.mark.parametrize("variant", [slow("plain"), slow("rainbow")])
-def test_a_lane_is_a_lone_run(variant):
+def test_a_run_in_a_sweep_equals_the_run_alone(variant):
     contract.check_a_lane_is_a_lone_run(case(variant), STEPS, atol=1e-4)
 
 
 @pytest.mark.parametrize("variant", ["plain", "rainbow", slow("iqn")])
-def test_place_changes_no_bit(variant):
+def test_the_place_of_a_run_changes_no_bit(variant):
     contract.check_place_changes_no_bit(case(variant), STEPS)
 
 
 @pytest.mark.parametrize(
     "variant", ["plain", "rainbow", slow("quantile"), slow("iqn"), slow("image")]
 )
-def test_all_steps_are_half_a_file_and_half(tmp_path, variant):
+def test_resuming_from_a_file_changes_no_bit(tmp_path, variant):
     contract.check_resumes_bit_for_bit(case(variant), tmp_path)
 
 
@@ -72,22 +72,22 @@ def test_chunk_length_changes_no_bit(variant):
 
 
 @pytest.mark.slow
-def test_no_chunk_length_changes_a_bit():
+def test_every_chunk_length_gives_the_same_bits():
     contract.check_chunk_length_changes_no_bit(case(), STEPS, (1, 7))
 
 
 @pytest.mark.parametrize("variant", [slow("plain")])
-def test_sharded_is_unsharded(variant):
+def test_sharding_over_devices_changes_nothing_beyond_rounding(variant):
     contract.check_sharded_is_unsharded(case(variant), STEPS, atol=1e-4)
 
 
 @pytest.mark.parametrize("variant", ["plain"])
-def test_seeds_differ_and_repeat(variant):
+def test_seeds_give_different_runs_and_the_same_seed_repeats(variant):
     contract.check_seeds_differ_and_repeat(case(variant), STEPS)
 
 
 def started(tried, seed=0):
-    """The state of a run before its first step, on the host. One program for a task."""
+    """The state of a run before its first step, on the host; compiled once per task."""
     problem = tried.problem
     state = jax.jit(problem.task.init)(problem.shared, tried.hparams, jax.random.key(seed))
     return jax.device_get(state)
@@ -100,7 +100,7 @@ def stepped(tried, state, t):
 
 
 def test_seeds_differ_in_params_in_actions_and_in_the_environment():
-    """In a well-known peer all seeds share their initial weights."""
+    """In a well-known DQN implementation, all seeds share their initial weights by mistake."""
     states = [started(case(), seed) for seed in range(3)]
     kernel = [state.params["Dense_0"]["kernel"] for state in states]
     actions = [state.replay.actions[: CONFIG.learning_starts] for state in states]
@@ -111,12 +111,12 @@ def test_seeds_differ_in_params_in_actions_and_in_the_environment():
         assert (seen[first] != seen[second]).mean() > 0.3
 
 
-def test_traced_once():
+def test_each_program_is_traced_once():
     contract.check_traced_once(case())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_keys_are_used_once(variant):
+def test_no_key_is_used_twice(variant):
     contract.check_keys_are_used_once(case(variant))
 
 
@@ -146,8 +146,8 @@ SWEPT = {
 }
 
 
-def test_every_hyperparameter_is_tried():
-    """In the default set, that is without the quantiles."""
+def test_every_hyperparameter_has_a_case():
+    """Every hyper-parameter has a case, even without the slow ones of quantiles."""
     tried = SWEPT["plain"].keys() | SWEPT["rainbow"].keys()
     fields = {field.name for field in dataclasses.fields(HParams)}
     assert tried == fields - {"eval_epsilon"}
@@ -164,7 +164,7 @@ def test_an_environment_parameter_is_swept_like_any_other():
     assert np.abs(seen[0] - seen[contract.SEEDS]).max() > 1e-3
 
 
-def test_warm_up_then_one_update_every_so_many_environment_steps():
+def test_warm_up_then_one_update_every_train_every_steps():
     tried = case()
     task = tried.problem.task
     assert (task.work_at_start, task.work_per_step, task.steps) == (40, 8, 495)
@@ -178,9 +178,9 @@ def test_warm_up_then_one_update_every_so_many_environment_steps():
     assert count == 1
 
 
-def test_a_step_writes_the_rows_that_are_next_and_no_others():
-    """Two rows of four environments a step, round a ring of 40 rows and on from its beginning. The
-    first of them begins with what the environments showed."""
+def test_a_step_writes_only_the_next_rows_of_the_ring():
+    """A step has two rows of four environments; the ring has 40 rows and wraps around. The first
+    new row begins with the last observations of the environments."""
     tried = case()
     state = started(tried)
     for t in range(20):
@@ -196,8 +196,8 @@ def test_a_step_writes_the_rows_that_are_next_and_no_others():
 
 
 @pytest.mark.slow
-def test_the_ring_keeps_what_a_longer_one_has_last():
-    """50 rows of 4 environments in a ring of 40 rows and in one of 400."""
+def test_a_full_ring_holds_the_latest_rows():
+    """Writes 50 rows of 4 environments to a ring of 40 rows and to one of 400."""
     small, large = (
         started(case(env="Diary-test", learning_starts=200, buffer_size=size)).replay
         for size in (160, 1600)
@@ -209,8 +209,8 @@ def test_the_ring_keeps_what_a_longer_one_has_last():
     assert not large.observations[200:].any()
 
 
-def test_the_target_network_moves_when_it_is_due_and_not_between():
-    """Every 16 environment steps, two updates; warm-up is 40 long."""
+def test_the_target_network_is_updated_only_when_due():
+    """It is due every 16 environment steps, or two updates, after a warm-up of 40 steps."""
     tried = case()
     state = started(tried)
     moved = []
@@ -224,7 +224,7 @@ def test_the_target_network_moves_when_it_is_due_and_not_between():
     assert moved == [True, False, True, False, True, False]
 
 
-def test_tau_averages():
+def test_tau_averages_the_target_network():
     tried = case()
     tried = tried._replace(hparams=tried.hparams.replace(tau=0.25))
     state = started(tried)
@@ -236,7 +236,7 @@ def test_tau_averages():
     assert (kernels[0] != kernels[1]).any()
 
 
-def test_epsilon_falls_over_its_fraction_of_all_environment_steps():
+def test_epsilon_decays_over_epsilon_fraction_of_the_steps():
     hparams = HParams(epsilon_start=1.0, epsilon_end=0.2, epsilon_fraction=0.5)
     at = epsilon_at(CONFIG, hparams, np.array([0, 250, 500, 900]))
     np.testing.assert_allclose(at, [1.0, 0.6, 0.2, 0.2], rtol=1e-6)
@@ -262,7 +262,7 @@ def test_priorities_follow_the_errors_and_hold_for_the_slots_that_begin_a_transi
 
 
 def test_a_prioritized_run_of_exponent_0_draws_uniformly():
-    """All priorities are 1 then: importance weights, too, and only the draw itself differs."""
+    """All priorities and importance weights are 1 then, so only the random samples differ."""
     tried = case("rainbow")._replace(axes={"priority_exponent": [0.0, 1.0]})
     numbers = np.asarray(contract.run(tried, 40).states.priorities.tree.levels[0])
     np.testing.assert_allclose(np.unique(numbers[: contract.SEEDS]), [0, 1])
@@ -297,7 +297,7 @@ ALGORITHMS = {
 
 
 def found_values(name, problem, hparams, values_by, seeds=2):
-    """The values of `KNOWN[name]` that runs of all the steps of a config end with, in one program.
+    """The values of `KNOWN[name]` with which fully trained runs end, trained in one program.
 
     Args:
       name: of the world.
@@ -334,9 +334,9 @@ def found_values(name, problem, hparams, values_by, seeds=2):
     ],
 )  # fmt: skip
 def test_it_finds_the_values_of_the_diagnostic_environments(name, algorithm):
-    """Each isolates one mistake: the loss, the inputs, discounting, the choice of action, and a
-    time limit taken for an end. The mixed one makes all of them, and where it is wrong tells which;
-    those that it consists of tell it once more where nothing else is learned."""
+    """Each isolates one mistake: in the loss, the inputs, discounting, the choice of action, or a
+    time limit treated as a terminal state. The mixed environment contains all five, and its values
+    tell which is wrong; the single ones test each mistake alone."""
     config = Config(
         env=name, env_steps=8000, num_envs=8, train_every=8, learning_starts=160,
         buffer_size=3200, batch_size=32, target_update_every=80, eval_episodes=2,
@@ -382,7 +382,7 @@ def step_once(problem, hparams):
 
 
 @pytest.mark.parametrize("env", [slow("FrozenLake-misc"), slow("Catch-bsuite")])
-def test_numbers_and_grids_are_learned_from(env):
+def test_it_learns_from_vectors_and_grids(env):
     before, after, metrics = step_once(case(env=env).problem, HPARAMS)
     assert np.isfinite(metrics["loss"])
     change = np.abs(after["Dense_0"]["kernel"] - before["Dense_0"]["kernel"])

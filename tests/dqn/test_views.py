@@ -1,4 +1,4 @@
-"""What the report shows of agents."""
+"""Tests of the views of agents: animations on the page."""
 
 import base64
 import os
@@ -13,7 +13,7 @@ from research.report.views import MOST_BYTES
 
 
 def test_a_small_animation_is_in_the_page_and_a_large_one_is_named(make_sweep):
-    """Also of the folders of PQN, which is an experiment of the same workload."""
+    """The same holds for folders of PQN, another experiment of the workload."""
     path = make_sweep(np.zeros((2, 2, 2)), experiment="pqn")
     (path / "run-1.gif").write_bytes(b"GIF89a small")
     (path / "run-2.gif").write_bytes(b"G" * (MOST_BYTES + 1))

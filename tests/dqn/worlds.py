@@ -1,4 +1,4 @@
-"""Environments made for tests, known to gymnax under their names.
+"""Small environments for tests, registered with gymnax under their names.
 
 The five diagnostic ones each isolate one mistake; their action values are known:
 
@@ -27,7 +27,7 @@ from gymnax.environments import environment, spaces
 
 @struct.dataclass
 class WorldState:
-    """Where a world is."""
+    """The state of a world."""
 
     name: Any  # float32 [], the observed sign, or the number of the episode
     place: Any  # float32 []
@@ -45,7 +45,7 @@ class WorldParams:
 
 
 class World(environment.Environment):
-    """An environment by its reward and its end."""
+    """A small environment, defined by its reward and length."""
 
     def __init__(self, reward, steps=1, limit=100, names=(0.0, 1.0), random_steps=False):
         super().__init__()
@@ -90,14 +90,14 @@ class World(environment.Environment):
 
 
 class Plain(World):
-    """One that hides the last action, on which nothing depends."""
+    """A world that does not observe the last action, on which nothing depends."""
 
     def see(self, state):
         return jnp.stack([state.name, state.place])
 
 
 class Mixed(environment.Environment):
-    """The five diagnostic ones, drawn with equal chance; signs are -1 or 1 in all of them."""
+    """One of the five diagnostic worlds, drawn uniformly; signs are -1 or 1 in all of them."""
 
     steps = (1, 1, 2, 1, 1000)
 

@@ -1,4 +1,4 @@
-"""Seeds, grids and groups."""
+"""Tests of turning seeds and axes into runs and groups."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ from tests.toy import ToyHParams
     ("words", "seeds"),
     [(["3"], (0, 1, 2)), (["7", "3"], (7, 3)), (["7,3,9"], (7, 3, 9)), (["5,"], (5,))],
 )
-def test_one_number_is_a_count_and_more_are_a_list(words, seeds):
+def test_one_seed_argument_is_a_count_and_several_are_a_list(words, seeds):
     assert parse_seeds(words) == seeds
 
 
@@ -39,7 +39,7 @@ def test_one_number_is_a_count_and_more_are_a_list(words, seeds):
         ([str(2**24 + 1)], "a count of seeds is at most 16777216"),
     ],
 )
-def test_seeds_that_make_no_sense_are_named(words, says):
+def test_invalid_seeds_are_named(words, says):
     with pytest.raises(UserError, match=says):
         parse_seeds(words)
 
@@ -53,7 +53,7 @@ def test_the_grid_is_the_product_with_the_seeds_of_a_setting_side_by_side():
     assert runs.hparams.fail_at.dtype == np.int32
 
 
-def test_what_has_no_axis_keeps_its_value():
+def test_hyperparameters_without_an_axis_keep_their_value():
     runs = make_runs(ToyHParams(rate=0.5), {}, [0, 1])
     np.testing.assert_array_equal(runs.hparams.rate, np.float32([0.5, 0.5]))
 
@@ -95,7 +95,7 @@ def test_config_values_make_groups_with_the_whole_grid_each():
         ({"fail_at": [1, 1.5]}, "--fail-at 1.5: must be a whole number"),
     ],
 )
-def test_an_axis_that_makes_no_sense_is_named(axes, says):
+def test_an_invalid_axis_is_named(axes, says):
     with pytest.raises(UserError, match=says):
         check_axes(ToyHParams(), axes)
 
@@ -103,7 +103,7 @@ def test_an_axis_that_makes_no_sense_is_named(axes, says):
 @pytest.mark.parametrize(
     "values", [[0, 1], [0, 1.0], (np.float64(0), np.int32(1)), np.array([0, 1]), range(2)]
 )
-def test_lanes_have_the_type_of_their_field_whatever_was_given(values):
+def test_swept_values_have_the_dtype_of_their_field(values):
     runs = make_runs(ToyHParams(), {"rate": values, "fail_at": np.float32([3])}, np.arange(2))
     assert runs.hparams.rate.dtype == np.float32
     assert runs.hparams.fail_at.dtype == np.int32
@@ -111,7 +111,7 @@ def test_lanes_have_the_type_of_their_field_whatever_was_given(values):
     np.testing.assert_array_equal(runs.seeds, np.uint32([0, 1, 0, 1]))
 
 
-def test_a_single_value_is_checked_as_an_axis_is():
+def test_a_single_value_is_checked_like_an_axis():
     assert make_runs(ToyHParams(rate=2), {}, 1).hparams.rate.dtype == np.float32  # type: ignore
     for hparams in (ToyHParams(rate=1e-50), ToyHParams(fail_at=2**31), ToyHParams(rate=True)):
         with pytest.raises(UserError, match="--"):
@@ -131,19 +131,19 @@ def test_a_single_value_is_checked_as_an_axis_is():
         ([0.5], "--seeds 0.5: must be a whole number"),
     ],
 )
-def test_seeds_from_python_are_checked_as_those_of_the_command_line(seeds, says):
+def test_seeds_given_in_python_are_checked_like_flags(seeds, says):
     with pytest.raises(UserError, match=says):
         make_runs(ToyHParams(), {}, seeds)
 
 
-def test_more_runs_than_a_host_keeps_records_of_are_refused_before_they_are_listed():
+def test_too_many_runs_are_refused_before_they_are_listed():
     axes = {"rate": np.arange(5000) / 8, "fail_at": range(5000)}
     with pytest.raises(UserError, match="25000000 settings with 3 seeds each: at most 16777216"):
         make_runs(ToyHParams(), axes, 3)
 
 
 def ordered(hparams):
-    """The toy, where `rate` must stay below `fail_at`."""
+    """The toy task, with the requirement that `rate` is below `fail_at`."""
     below = np.asarray(hparams.rate) < hparams.fail_at
     return (Requirement(("rate", "fail_at"), below, "--rate must be below --fail-at"),)
 
@@ -160,8 +160,8 @@ def test_a_setting_that_breaks_a_requirement_is_named_with_its_cell():
         check_requirements(ORDERED, bad, "size=3")
 
 
-def test_a_requirement_sees_the_numbers_that_the_program_gets():
-    """1.99999999999 is 2 as a float32."""
+def test_requirements_are_checked_on_float32_values():
+    """1.99999999999 becomes 2 as a float32."""
     runs = make_runs(ToyHParams(rate=1.99999999999, fail_at=2), {}, 1)
     with pytest.raises(UserError, match=r"--rate 2.0 --fail-at 2: --rate must be below --fail-at$"):
         check_requirements(ORDERED, runs)

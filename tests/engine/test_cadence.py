@@ -1,4 +1,4 @@
-"""Cadences and chunks."""
+"""Tests of cadences and the plan of chunks."""
 
 import itertools
 
@@ -33,7 +33,7 @@ def test_chunks_cover_every_step_once_and_stop_where_they_must(steps, cadence, s
     assert at == max(steps, start)
 
 
-def test_a_usual_plan_needs_one_program_and_an_odd_end_one_more():
+def test_a_plan_needs_one_program_and_one_more_for_a_remainder():
     assert len({(c.logs, c.log_every) for c in plan_chunks(1000, Cadence.of(1000))}) == 1
     assert plan_chunks(25, Cadence(10, 20, 20)) == [Chunk(0, 2, 10, True), Chunk(20, 1, 5, True)]
 
@@ -51,7 +51,7 @@ def test_evaluations_of_many_epochs_fall_on_their_ends_and_logs_on_evaluations()
     assert Cadence.of(2 * 2323, epoch=2323) == Cadence.of(2 * 2323)  # too few to wait for an end
 
 
-def test_a_log_that_is_not_asked_for_fits_the_interval_that_is():
+def test_a_default_log_interval_divides_the_given_intervals():
     assert Cadence.of(30_199, eval_every=2323).log_every == 101
     assert Cadence.of(1000, eval_every=25, chunk_every=50).log_every == 5
     assert Cadence.of(1000, chunk_every=12).log_every == 12
@@ -60,8 +60,8 @@ def test_a_log_that_is_not_asked_for_fits_the_interval_that_is():
 @pytest.mark.parametrize(
     ("steps", "chunk_every"), [(1_500, 75), (6_000, 300), (10_000, 500), (100_000, 1_000)]
 )
-def test_a_chunk_is_long_enough_for_the_host_and_short_enough_for_a_person(steps, chunk_every):
-    """By default; and it divides the way to the next evaluation, so that one program will do."""
+def test_a_default_chunk_is_long_enough_for_the_host_and_ends_at_evaluations(steps, chunk_every):
+    """It also divides the interval between evaluations, so that one program is enough."""
     cadence = Cadence.of(steps)
     assert cadence.chunk_every == chunk_every
     assert len({chunk.logs for chunk in plan_chunks(steps, cadence)}) == 1
@@ -83,6 +83,6 @@ def test_an_interval_that_does_not_divide_is_refused(intervals, says):
 
 @pytest.mark.parametrize("every", [2**31 - 1, 2**30])
 def test_huge_intervals_are_planned_at_once(every):
-    """2**31 - 1 is a prime: to try all numbers below it as divisors takes minutes."""
+    """2**31 - 1 is a prime, and trying all smaller numbers as divisors would take minutes."""
     assert Cadence.of(1000, eval_every=every).eval_every == every
     assert Cadence.of(2**31 - 1, chunk_every=every).chunk_every == every

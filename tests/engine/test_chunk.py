@@ -1,4 +1,4 @@
-"""The core, on the toy whose numbers are known."""
+"""Tests of training a chunk, on the toy task whose numbers are known."""
 
 from functools import partial
 
@@ -56,8 +56,8 @@ def evaluate(axes, status, t=6, evaluate=toy.evaluate, seeds=(0,), **shared):
 
 
 def reports(shared, hparams, state, key, t):
-    """A step that reports one `Mean`, which is of `shared` at step 3 of the runs that fail there,
-    or at any if it is of "every" step."""
+    """A step that reports one `Mean`. Its fields are those of `shared` at step 3 of runs that fail
+    there, or at all steps for "every"."""
     state, _ = toy.step(shared, hparams, state, key, t)
     bad = (t == hparams.fail_at) | shared["every"]
     total, weight = (jnp.where(bad, shared[name], 1.0) for name in ("total", "weight"))
@@ -75,7 +75,7 @@ def test_logged_metrics_are_means_over_their_steps():
     np.testing.assert_allclose(states.params["w"], [6, 60])
 
 
-def test_a_metric_that_is_not_defined_at_every_step_counts_only_where_it_is():
+def test_a_logged_mean_covers_only_the_steps_where_the_metric_is_defined():
     _, logged = train(2, 3, {"rate": [1.0, 10.0]}, at=1)
     event = logged.metrics["event"]  # steps 1 2 3, then 4 5 6
     np.testing.assert_array_equal(event.weight, [[1, 1], [2, 2]])
@@ -91,7 +91,7 @@ def test_the_first_step_that_is_not_finite_is_named_and_neighbours_are_untouched
     assert np.isfinite(logged.metrics["loss"].total[:, 0]).all()
 
 
-def test_params_that_are_not_finite_count_though_the_loss_is():
+def test_non_finite_params_count_as_divergence_with_a_finite_loss():
     def step(shared, hparams, state, key, t):
         state, metrics = toy.step(shared, hparams, state, key, t)
         broken = jnp.where((hparams.rate == 2) & (t == 4), jnp.inf, state.params["w"])
@@ -129,21 +129,21 @@ def test_a_metric_of_weight_0_is_undefined_and_no_divergence_whatever_its_total(
 
 @pytest.mark.parametrize(("value", "weight"), [(3e38, 1.0), (1.0, 2e-38)])
 def test_a_logged_mean_that_overflows_is_a_divergence(value, weight):
-    """Each step is finite, but their sum is not; or the sum is, but not over so small a weight."""
+    """Each step is finite, but their sum is not, or its quotient by a small weight is not."""
 
     mean = {"total": np.float32(value * (1 if weight == 1 else 100)), "weight": np.float32(weight)}
     _, logged = train(1, 4, {}, step=reports, every=np.True_, **mean)
     assert logged.diverged[0] == (1 if weight == 1 else 3)
 
 
-def test_the_status_of_before_stays():
+def test_an_earlier_divergence_is_kept():
     _, logged = train(2, 5, {"fail_at": [-1, 3, 13]}, at=10, status=[2, NEVER, NEVER])
     np.testing.assert_array_equal(logged.diverged, [2, NEVER, 13])
     evaluated = evaluate({"rate": [1.0, 2.0]}, [2, NEVER])
     np.testing.assert_array_equal(evaluated.diverged, [2, NEVER])
 
 
-def test_an_evaluation_that_is_not_finite_counts_as_of_the_last_step():
+def test_a_non_finite_evaluation_counts_as_divergence_at_the_last_step():
     def bad(shared, hparams, state, key):
         return {"score": jnp.where(hparams.rate > 1, jnp.inf, state.params["w"])}
 
@@ -151,7 +151,7 @@ def test_an_evaluation_that_is_not_finite_counts_as_of_the_last_step():
     np.testing.assert_array_equal(evaluated.diverged, [NEVER, 5, 1])
 
 
-def test_a_run_is_given_the_key_of_its_seed_and_step_alone():
+def test_the_key_of_a_step_depends_on_seed_and_step_alone():
     states, _ = train(1, 4, {"rate": [1.0, 2.0]}, seeds=(3, 9))
 
     @jax.jit
@@ -178,7 +178,7 @@ def test_evaluation_has_keys_of_its_own_that_follow_the_step():
     chex.assert_trees_all_equal(first, noise(0)["noise"].total)
 
 
-def test_a_metric_that_is_no_scalar_is_named():
+def test_a_metric_that_is_not_scalar_is_named():
     def step(*args):
         state, _ = toy.step(*args)
         return state, {"histogram": jnp.zeros(3)}

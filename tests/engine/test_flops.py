@@ -1,4 +1,4 @@
-"""Operations on floating-point numbers are counted, as often as they happen."""
+"""Tests of counting floating-point operations."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ def counted(function):
 
 
 def a_step(function, steps):
-    """Of `function(x, t)`, on average over so many steps."""
+    """The FLOPs of `function(x, t)`, on average over so many steps."""
     return count_flops(jax.jit(function).trace(jnp.zeros((8, 8)), np.int32(0)).jaxpr, steps)
 
 
@@ -33,16 +33,16 @@ def scanned(turns, body=product):
     return lambda x, _=None: (lax.scan(body, x, None, length=turns)[0], None)
 
 
-def test_a_product_is_two_operations_an_element():
+def test_a_matrix_product_counts_2mkn_operations():
     assert counted(product) == ONE
 
 
 @pytest.mark.parametrize("turns", [1, 7])
-def test_a_scan_counts_every_turn(turns):
+def test_a_scan_counts_every_iteration(turns):
     assert counted(scanned(turns)) == turns * ONE
 
 
-def test_a_scan_in_a_scan_counts_every_turn_of_both():
+def test_nested_scans_count_every_iteration_of_both():
     assert counted(scanned(3, scanned(5))) == 15 * ONE
 
 
@@ -55,7 +55,7 @@ def test_a_scan_inside_another_function_is_found(wrap):
         assert counted(wrap(inner)) == 7 * ONE
 
 
-def test_a_convolution_is_a_product_of_every_patch():
+def test_a_convolution_counts_a_product_for_every_patch():
     convolve = lambda x: lax.conv(x.reshape(1, 2, 4, 8), jnp.ones((5, 2, 3, 3)), (1, 1), "VALID")
     assert counted(convolve) == 2 * (5 * 2 * 6) * (2 * 3 * 3)
 
@@ -67,7 +67,7 @@ def test_sums_functions_and_their_gradients_are_counted_by_element():
     assert counted(jax.grad(lambda x: jnp.sum(jnp.sin(x)))) == 64 + 64
 
 
-def test_integers_and_what_only_moves_numbers_count_nothing():
+def test_integer_operations_and_data_movement_count_nothing():
     def moved(x):
         bits = jax.random.bits(jax.random.key(0), (64,), jnp.uint32)
         order = draw_order(jax.random.key(1))
@@ -78,7 +78,7 @@ def test_integers_and_what_only_moves_numbers_count_nothing():
     assert counted(moved) == 0
 
 
-def test_what_no_output_needs_is_not_counted():
+def test_operations_that_no_output_needs_are_not_counted():
     assert counted(lambda x: (x @ (x @ x), x)[1]) == 0
     assert counted(lambda x: jax.jit(lambda x: (x @ x, x @ x @ x))(x)[0]) == ONE
 
@@ -109,14 +109,14 @@ def test_a_branch_in_a_branch_counts_by_the_share_of_both():
     assert a_step(nested, 8) == ONE / 4
 
 
-def test_of_a_branch_on_the_state_both_sides_count_as_under_vmap():
+def test_a_branch_on_the_state_counts_both_sides_as_under_vmap():
     def on_state(x, t):
         return lax.cond(x[0, 0] + jnp.float32(t) > 0, lambda x: x @ x, lambda x: x @ x @ x, x)
 
     assert a_step(on_state, 5) == 3 * ONE + 1
 
 
-def test_of_a_branch_by_platform_this_one_counts():
+def test_a_branch_on_the_platform_counts_this_platform():
     by_platform = lambda x: lax.platform_dependent(
         x, cpu=lambda x: x @ x, default=lambda x: x @ x @ x
     )
@@ -124,7 +124,7 @@ def test_of_a_branch_by_platform_this_one_counts():
     assert counted(jax.vmap(lambda x: by_platform(jnp.outer(x, x)))) == 8 * (ONE + 64)
 
 
-def test_a_nets_gradient_is_the_compilers_count():
+def test_the_flops_of_a_gradient_equal_the_compilers_count():
     def loss(params, x):
         for w in params:
             x = jnp.sin(x @ w)
@@ -138,7 +138,7 @@ def test_a_nets_gradient_is_the_compilers_count():
 
 
 def step_flops(problem: Problem, hparams, steps=100):
-    """Of a task's step, and of its params."""
+    """The FLOPs of a task's step, and the number of its params."""
     task, key = problem.task, jax.random.key(0)
     state = jax.eval_shape(task.init, problem.shared, hparams, key)
     traced = jax.jit(task.step).trace(problem.shared, hparams, state, key, np.int32(0))
@@ -158,8 +158,8 @@ def table(features, classes, image=()):
 
 
 @pytest.mark.parametrize("compute", ["float32", "bfloat16"])
-def test_an_mlps_step_is_its_products_by_hand(compute):
-    """Forward, then twice that backward but for the gradient of the rows, which nobody needs."""
+def test_the_flops_of_an_mlp_step_equal_hand_counted_products(compute):
+    """The backward pass takes twice the forward pass, less the unneeded gradient of the rows."""
     hparams = mlp.HParams()
     config = mlp.Config(
         hidden=(64, 64), batch_size=256, optimizer="sgd", loss="cross_entropy", compute=compute,
@@ -172,8 +172,8 @@ def test_an_mlps_step_is_its_products_by_hand(compute):
     assert products < found < products + 256 * (4 * 138 + 12 * 10) + 6 * params
 
 
-def test_convolutions_are_their_products_by_hand():
-    """8 x 8 pixels, then 4 x 4 of 4 channels; each filter reads 3 x 3."""
+def test_the_flops_of_convolutions_equal_hand_counted_products():
+    """Layers have 8 x 8 pixels, then 4 x 4 with 4 channels; each filter reads 3 x 3."""
     hparams = mlp.HParams()
     config = mlp.Config(
         channels=(4, 8), hidden=(), batch_size=128, optimizer="sgd", loss="cross_entropy",
@@ -202,14 +202,14 @@ def language_model(**changes):
 FORWARD = 2 * T * B * (2 * H * 4 * H + H * V)  # of the recurrence and the softmax of a window
 
 
-def test_a_language_models_step_is_its_products_by_hand():
-    """Forward, then twice that backward."""
+def test_the_flops_of_a_language_model_step_equal_hand_counted_products():
+    """The backward pass takes twice the forward pass."""
     found, params = step_flops(*language_model())
     assert 3 * FORWARD < found < 1.1 * 3 * FORWARD + 4 * params
 
 
-def test_a_look_at_the_validation_part_counts_once_an_epoch():
-    """Its ten windows, in 3 of 40 steps."""
+def test_an_evaluation_inside_a_step_counts_once_per_epoch():
+    """Ten windows are evaluated in 3 of 40 steps."""
     plain, _ = step_flops(*language_model(), steps=4 * WINDOWS)
     looking, _ = step_flops(*language_model(schedule="plateau"), steps=4 * WINDOWS)
     looks = (looking - plain) / (3 / 40 * WINDOWS * FORWARD)

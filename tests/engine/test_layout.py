@@ -1,4 +1,4 @@
-"""How runs lie on devices, lanes and blocks."""
+"""Tests of laying runs out over devices, lanes and blocks."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The host loop, and the contract on the toy."""
+"""Tests of the host loop, and the contract on the toy task."""
 
 from functools import partial
 
@@ -20,15 +20,15 @@ from tests import contract, toy
 CASE = contract.Case(toy.problem(), toy.ToyHParams(), {"rate": [1.0, 2.0]})
 
 
-def test_a_lane_is_a_lone_run():
+def test_a_run_in_a_sweep_equals_the_run_alone():
     contract.check_a_lane_is_a_lone_run(CASE, steps=10, atol=0)
 
 
-def test_place_changes_no_bit():
+def test_the_place_of_a_run_changes_no_bit():
     contract.check_place_changes_no_bit(CASE, steps=10)
 
 
-def test_ten_steps_are_five_a_file_and_five(tmp_path):
+def test_resuming_from_a_file_changes_no_bit(tmp_path):
     contract.check_resumes_bit_for_bit(CASE, tmp_path)
 
 
@@ -41,15 +41,15 @@ def test_a_single_chunk_changes_no_bit():
     contract.check_chunk_length_changes_no_bit(CASE, 50, (50,))
 
 
-def test_sharded_is_unsharded():
+def test_sharding_over_devices_changes_nothing_beyond_rounding():
     contract.check_sharded_is_unsharded(CASE, steps=10, atol=0)
 
 
-def test_traced_once():
+def test_each_program_is_traced_once():
     contract.check_traced_once(CASE)
 
 
-def test_metrics_are_tidy():
+def test_metrics_have_one_row_per_run_and_log():
     case = CASE._replace(axes={"rate": [0.1, 0.2]})
     table = contract.run(case, 4, cadence=Cadence(2, 4, 4)).metrics
     assert list(table.columns[:7]) == ["run", "seed", "rate", "fail_at", "step", "diverged", "work"]
@@ -62,7 +62,7 @@ def test_metrics_are_tidy():
     np.testing.assert_allclose(table["score"][10:], [0.4] * 5 + [0.8] * 5, rtol=1e-6)
 
 
-def test_blocks_that_take_turns_give_what_one_block_gives():
+def test_splitting_runs_into_blocks_changes_nothing():
     one = contract.run(CASE, 10, seeds=5, most_lanes=10)
     many = contract.run(CASE, 10, seeds=5, most_lanes=3)
     assert one.metrics.equals(many.metrics)
@@ -73,7 +73,7 @@ def test_a_diverged_run_is_named_at_its_first_step():
     assert contract.run(case, 10).diverged == [Diverged(run=run, step=3) for run in range(5, 10)]
 
 
-def test_the_status_of_runs_that_are_resumed_is_that_of_runs_that_were_not():
+def test_resumed_runs_keep_their_status():
     case = CASE._replace(axes={"fail_at": [-1, 3, 8, 100, 4]})
     run = partial(contract.run, case, seeds=2, cadence=Cadence(1, 10, 5))
     whole, half = run(10), run(5)
@@ -88,7 +88,7 @@ def test_the_status_of_runs_that_are_resumed_is_that_of_runs_that_were_not():
 
 
 def compiled(devices, chunk=contract.CHUNK, **options):
-    """The programs of the case, which the tests above compiled; its runs and chunks."""
+    """The programs of the case, which earlier tests have compiled, with its runs and chunks."""
     runs = make_runs(toy.ToyHParams(), CASE.axes, range(contract.SEEDS))
     chunks = plan_chunks(4 * chunk, Cadence(1, 4 * chunk, chunk))
     return compile_program(CASE.problem, runs, chunks, devices=devices, **options), runs, chunks
@@ -108,7 +108,7 @@ def test_resumed_runs_are_not_initialized(one_device):
 
 
 def test_records_are_fetched_one_chunk_behind(one_device):
-    """While a record is handed over, the next chunk has already been dispatched."""
+    """When a record is passed on, the next chunk has already been dispatched."""
     program, runs, chunks = compiled(one_device, chunk=1)
     dispatched, seen = [], []
     run_chunk = program.train[1, 1]
@@ -117,7 +117,7 @@ def test_records_are_fetched_one_chunk_behind(one_device):
     assert seen == [2, 3, 4, 4]
 
 
-def test_the_states_given_are_consumed_not_copied(one_device):
+def test_given_states_are_donated(one_device):
     program, runs, chunks = compiled(one_device)
     blocks = start_blocks(program, runs)
     after = train(program, blocks, chunks, lambda _: None)
@@ -125,7 +125,7 @@ def test_the_states_given_are_consumed_not_copied(one_device):
     assert not after[0].states.params["w"].is_deleted()
 
 
-def test_no_steps_left_gives_the_states_back():
+def test_without_steps_left_the_states_are_returned():
     half = contract.run(CASE, 5)
     same = contract.run(CASE, 5, start=5, states=half.states)
     assert len(same.metrics) == 0
@@ -138,7 +138,7 @@ def test_an_unknown_axis_is_refused():
 
 
 def test_a_second_sweep_of_a_task_traces_and_compiles_nothing(one_device):
-    """As in a notebook: with other seeds and other values, of as many runs."""
+    """As in a notebook, with other seeds and values but the same number of runs."""
     traces = []
 
     def step(*args):

@@ -1,4 +1,4 @@
-"""Records as rows."""
+"""Tests of metrics as rows, and of the status of runs."""
 
 import numpy as np
 import pyarrow as pa
@@ -41,7 +41,7 @@ def table(config_columns=None, metrics=("loss", "event", "score"), numbers=(0, 1
     return record_table(record(), labels, schema, **options)
 
 
-def test_there_is_a_row_a_run_and_log_ordered_by_step():
+def test_there_is_a_row_for_each_run_and_log_ordered_by_step():
     rows = table(numbers=(4, 9), work_after=lambda step: 3 * step)
     assert rows["run"].to_pylist() == [4, 9, 4, 9]
     assert rows["seed"].to_pylist() == [7, 7, 7, 7]
@@ -50,7 +50,7 @@ def test_there_is_a_row_a_run_and_log_ordered_by_step():
     assert rows["rate"].to_pylist() == [0.1, 0.2, 0.1, 0.2]
 
 
-def test_what_was_not_measured_is_null_and_what_was_not_finite_is_nan():
+def test_unmeasured_values_are_null_and_non_finite_values_nan():
     rows = table()
     assert rows["event"].to_pylist() == [None, 1.5, None, None]
     assert rows["score"].to_pylist() == [None, None, 1, 2]
@@ -77,11 +77,11 @@ def test_a_metric_named_like_a_column_is_refused(name):
         table_schema(RUNS.hparams, {}, ("loss", name))
 
 
-def test_value_is_total_over_weight_without_a_warning_where_there_is_none():
+def test_value_is_total_over_weight_and_nan_without_warning_at_weight_0():
     np.testing.assert_array_equal(value(mean([3, 0, np.inf], [2, 0, 1])), [1.5, np.nan, np.inf])
 
 
-def test_a_status_is_what_it_names_and_back():
+def test_status_and_named_divergences_convert_back_and_forth():
     status = np.array([NEVER, 17, 0], np.int32)
     named = diverged_runs(status)
     assert named == [Diverged(run=1, step=17), Diverged(run=2, step=0)]

@@ -1,4 +1,4 @@
-"""One run of a task, traced: what it reports, and which hyper-parameters it reads."""
+"""Tests of tracing one run: which metrics it reports, and which hyper-parameters it reads."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_a_swept_hyperparameter_that_nothing_uses_is_refused():
         metric_names(problem, make_runs(toy.ToyHParams(), {"fail_at": [1, 2]}, [0]))
 
 
-def test_one_used_in_a_single_function_is_used():
+def test_a_hyperparameter_used_in_one_function_counts_as_used():
     problem = toy.problem()
 
     def init(shared, hparams, key):

@@ -1,4 +1,4 @@
-"""Compiled programs: layout, cost, padding, and no communication."""
+"""Tests of compiled programs: padding, cost, and no communication between devices."""
 
 import jax
 import numpy as np
@@ -31,7 +31,7 @@ def test_padding_lanes_are_never_reported(one_device):
     np.testing.assert_array_equal(states.draw, expected.draw[:5])
 
 
-def test_states_are_put_back_where_they_came_from():
+def test_states_put_on_devices_are_gathered_unchanged():
     program, runs = sharded()
     assert (program.layout.blocks, program.layout.lanes, program.layout.padding) == (2, 2, 3)
     states = gather_states(program, start_blocks(program, runs))
@@ -49,21 +49,21 @@ def test_the_training_program_has_no_collective():
         assert collective not in text
 
 
-def test_a_program_kept_in_memory_is_of_the_settings_of_jax_that_it_was_compiled_under(one_device):
+def test_cached_programs_are_keyed_by_the_settings_of_jax(one_device):
     first, _ = compiled(2, devices=one_device)
     assert compiled(2, devices=one_device)[0].evaluate is first.evaluate
     with jax.default_matmul_precision("highest"):
         assert compiled(2, devices=one_device)[0].evaluate is not first.evaluate
 
 
-def test_cost_counts_one_step_of_one_run():
+def test_cost_is_per_step_and_run():
     program, _ = sharded()
     assert 1 <= program.cost.flops_per_step < 1000
     assert program.cost.compile_seconds > 0
     assert program.cost.argument_bytes > 0
 
 
-def test_flops_of_a_matrix_product_are_counted_once_whatever_the_runs_and_steps(one_device):
+def test_flops_per_step_do_not_depend_on_runs_and_steps(one_device):
     def step(shared, hparams, state, key, t):
         del hparams, key, t
         return state, {"loss": (shared["m"] @ shared["m"]).sum()}

@@ -1,4 +1,4 @@
-"""Recipes as a user calls them: as a process, or their `main` in this one."""
+"""Fixtures that call recipes as a user does, in a process of their own or in this one."""
 
 import subprocess
 import sys
@@ -21,8 +21,8 @@ def call():
 
 @pytest.fixture
 def answer(load_script, capsys, monkeypatch):
-    """A function that gives words to a script in this process and returns its exit status, and what
-    it wrote to the standard output and to the standard error."""
+    """A function that runs a script with arguments in this process, and returns its exit status,
+    standard output and standard error."""
 
     def run(script, words):
         module, status = load_script(script), 0
@@ -39,8 +39,8 @@ def answer(load_script, capsys, monkeypatch):
 
 @pytest.fixture
 def refused(load_script, capsys, monkeypatch):
-    """A function that gives words to a script and returns the one line that it answers, after
-    checking that it is one, that the status is 2 and that nothing was written."""
+    """A function that runs a script with bad arguments and returns its error, after checking that
+    it is one line, that the status is 2 and that nothing was written."""
 
     def run(script, words, folder):
         before = sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""What the command lines of recipes begin with: defaults, and groups of flags."""
+"""Tests of the defaults and flag groups of all recipes."""
 
 import dataclasses
 
@@ -17,8 +17,8 @@ WORKLOADS = {
 
 
 @pytest.mark.parametrize("script", WORKLOADS)
-def test_a_command_line_without_flags_is_the_config_and_hparams_of_python(script, load_script):
-    """Where the command line sweeps a field by default, Python's default is among its values."""
+def test_flag_defaults_equal_the_python_defaults(script, load_script):
+    """If a recipe sweeps a field by default, the Python default is among its values."""
     module = load_script(script)
     args = parse_arguments(module.RECIPES, "text", [])
     config, hparams = module._DEFAULT[:2]
@@ -38,7 +38,7 @@ def test_a_command_line_without_flags_is_the_config_and_hparams_of_python(script
 
 @pytest.mark.parametrize("script", WORKLOADS)
 def test_every_flag_is_in_a_group_and_the_usual_ones_are_nine(script, load_script):
-    """And `--preset`."""
+    """The usual flags are nine and `--preset`."""
     fields = dataclasses.fields(load_script(script).Arguments)
     groups = [field.metadata["group"] for field in fields]
     assert not {"config", "hyper-parameter", "further"} & set(groups)

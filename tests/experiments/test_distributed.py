@@ -1,4 +1,4 @@
-"""Two processes of one `jax.distributed` world, of four CPU devices each, on loopback."""
+"""Tests of one sweep in two processes of `jax.distributed`, with four CPU devices each."""
 
 import socket
 import subprocess
@@ -19,7 +19,7 @@ SWEEPS = {
 
 
 def start(script, words, folder, devices):
-    """A process with so many CPU devices."""
+    """Starts a process with so many CPU devices."""
     flags = ENVIRONMENT["XLA_FLAGS"] + f" --xla_force_host_platform_device_count={devices}"
     command = [sys.executable, str(EXPERIMENTS / script), *words.split()]
     return subprocess.Popen(
@@ -48,7 +48,7 @@ def address():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SWEEPS)
-def test_two_processes_of_four_devices_are_one_of_one(tmp_path, address, script):
+def test_two_processes_of_four_devices_equal_one_process(tmp_path, address, script):
     one = start(script, f"{SWEEPS[script]} --name one", tmp_path, 1)
     two = [
         start(script, f"{SWEEPS[script]} --name two --distributed {address},{place}/2", tmp_path, 4)
@@ -72,6 +72,6 @@ def same(one, other):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
 
 
-def test_a_world_needs_a_name_and_an_address_that_makes_sense(refused, tmp_path):
+def test_distributed_needs_a_run_name_and_a_valid_address(refused, tmp_path):
     line = refused("mlp.py", "--distributed auto --steps 2 --seeds 1", tmp_path)
     assert "--distributed: give --name" in line

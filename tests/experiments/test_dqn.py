@@ -1,4 +1,4 @@
-"""The recipes of DQN and PQN as a user calls them."""
+"""Tests of the recipes of DQN and PQN as a user calls them."""
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ def test_the_recipes_stay_short(script):
     assert len((EXPERIMENTS / script).read_text().splitlines()) < 60
 
 
-def test_a_sweep_prints_who_solved_it(small_sweep):
-    """In environment steps throughout: the flags, the progress, the table and the curve."""
+def test_a_sweep_prints_how_many_runs_solved_it(small_sweep):
+    """Flags, progress, table and curve all count environment steps."""
     folder, out, err = small_sweep("dqn")
     assert err == ""
     assert "4 runs = 2 settings x 2 seeds, 400 env steps each" in out
@@ -28,7 +28,7 @@ def test_a_sweep_prints_who_solved_it(small_sweep):
 
 @pytest.fixture
 def old(tmp_path, monkeypatch):
-    """A folder with a run folder in it."""
+    """A folder that already holds a run folder."""
     (tmp_path / "runs" / "old").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -54,7 +54,7 @@ def old(tmp_path, monkeypatch):
         ("--name old", "old is there already"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_status_2(old, refused, words, says):
+def test_bad_input_gives_a_one_line_error_and_status_2(old, refused, words, says):
     assert says in refused("dqn.py", words, old)
 
 
@@ -66,5 +66,5 @@ def test_bad_input_is_one_clear_line_and_status_2(old, refused, words, says):
         ("--trace-lambda 2", "--trace-lambda 2.0: must be between 0 and 1"),
     ],
 )
-def test_bad_input_of_pqn_is_one_clear_line_and_status_2(old, refused, words, says):
+def test_bad_input_of_pqn_gives_a_one_line_error_and_status_2(old, refused, words, says):
     assert says in refused("pqn.py", words, old)

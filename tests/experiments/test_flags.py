@@ -1,4 +1,4 @@
-"""Every flag of every experiment with numbers that do not fit: one line, or the number itself."""
+"""Tests of every flag with extreme numbers: a one-line error, or exactly that number."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ WORDS = ["0", "-1", "4294967296", "1e30", "nan", "inf", "9" * 5000, "", "1" + ",
 
 
 def outcome(function):
-    """What it returns, or the error that a user reads; anything else is a traceback."""
+    """What a function returns, or its `UserError`; other exceptions are raised."""
     try:
         return function()
     except UserError as error:
@@ -28,13 +28,13 @@ def outcome(function):
 
 
 def made(preset, args):
-    """The experiment, after its options were looked at, too."""
+    """The experiment that arguments ask for, after its options have been checked as well."""
     make_options(args)
     return make_experiment("x", lambda _: None, preset[0], preset[1], args)
 
 
 def values_for(current):
-    """Numbers of the type that a flag has now, in a tuple for an axis."""
+    """Extreme numbers of the type of a flag's default, in a tuple if the flag takes a list."""
     if isinstance(current, tuple) and current:
         inner = current[0]
         if isinstance(inner, tuple):
@@ -48,7 +48,7 @@ def values_for(current):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_number_is_refused_in_one_line_or_taken_as_it_is(script, load_script):
+def test_every_flag_refuses_a_bad_number_or_keeps_it_exactly(script, load_script):
     module = load_script(script)
     start = module.arguments(next(iter(module.RECIPES)), seeds=("2",))
     preset, tried = module._DEFAULT, 0
@@ -69,9 +69,7 @@ def test_a_number_is_refused_in_one_line_or_taken_as_it_is(script, load_script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_hyper_parameter_from_python_is_refused_or_becomes_a_lane_of_its_type(
-    script, load_script
-):
+def test_every_hyperparameter_refuses_a_bad_number_or_keeps_its_dtype(script, load_script):
     hparams = load_script(script)._DEFAULT[1]
     for field in dataclasses.fields(hparams):
         for value in ANY:
@@ -82,7 +80,7 @@ def test_a_hyper_parameter_from_python_is_refused_or_becomes_a_lane_of_its_type(
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_config_from_python_is_refused_or_keeps_its_numbers(script, load_script):
+def test_every_config_field_refuses_a_bad_number_or_keeps_it(script, load_script):
     config = load_script(script)._DEFAULT[0]
     for field in dataclasses.fields(config):
         if not isinstance(getattr(config, field.name), int | float):

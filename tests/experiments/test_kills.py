@@ -1,4 +1,4 @@
-"""Sweeps that are killed by the operating system end at the bits of ones that are not."""
+"""Tests that killed and resumed sweeps end with the bits of sweeps that were not killed."""
 
 import importlib.util
 from pathlib import Path
@@ -18,9 +18,9 @@ SWEEPS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workload", SWEEPS)
-def test_a_killed_sweep_ends_at_the_same_bits(tmp_path, monkeypatch, workload):
-    """`scripts/compare/kills.py` does the same with more kills. Compiled as a sweep compiles: what
-    the tests save by not optimizing, thousands of steps would lose."""
+def test_a_killed_and_resumed_sweep_ends_at_the_same_bits(tmp_path, monkeypatch, workload):
+    """`scripts/compare/kills.py` does the same with more kills. Programs are compiled with all
+    optimizations, unlike in other tests, since thousands of steps are run."""
     monkeypatch.setenv("XLA_FLAGS", "")
     spec = importlib.util.spec_from_file_location("kills", SCRIPT)
     assert spec is not None

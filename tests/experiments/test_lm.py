@@ -1,4 +1,4 @@
-"""The language model's recipe as a user calls it."""
+"""Tests of the language model's recipe as a user calls it."""
 
 import json
 
@@ -57,5 +57,5 @@ def test_a_sweep_prints_a_table_draws_a_curve_and_writes_a_sample(
         ("--name old", "old is there already"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_status_2(texts, refused, words, says):
+def test_bad_input_gives_a_one_line_error_and_status_2(texts, refused, words, says):
     assert says in refused("lstm_lm.py", words, texts)

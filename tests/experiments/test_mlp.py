@@ -1,4 +1,4 @@
-"""The script as a person calls it."""
+"""Tests of the MLP's recipe as a user calls it."""
 
 import json
 import sys
@@ -33,7 +33,7 @@ def test_a_sweep_prints_a_table_and_draws_a_curve(small_sweep):
 
 
 @pytest.mark.parametrize("flags", ["--prepare", slow("")])
-def test_a_process_does_what_its_flags_say(tmp_path, call, flags):
+def test_flags_reach_the_training_process(tmp_path, call, flags):
     done = call("mlp.py", *WINE.split(), "--name", "it", *flags.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -125,7 +125,7 @@ def tables(tmp_path):
         ("--resume old", "old is no run folder"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_status_2(tables, monkeypatch, refused, words, says):
+def test_bad_input_gives_a_one_line_error_and_status_2(tables, monkeypatch, refused, words, says):
     monkeypatch.chdir(tables)
     assert says in refused("mlp.py", words, tables)
 
@@ -138,7 +138,7 @@ def test_bad_input_ends_the_process_with_status_2(tmp_path, call):
 
 
 def test_a_random_search_with_halving_ends_with_its_best_setting(tmp_path, load_script):
-    """Then it is refused to others, and shown by the settings' length."""
+    """The finished folder is then refused to other searches, and its table is printed."""
     script = load_script("mlp.py")
     words = "--data iris --hidden 8 --seeds 2 --steps 16 --search 4 --learning-rate 1e-4 1 "
     words += f"--halving 2 --rungs 2 --log-every 4 --out {tmp_path} --name it"

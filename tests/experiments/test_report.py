@@ -1,4 +1,4 @@
-"""scripts/report on real sweeps of every workload."""
+"""Tests of `scripts/report` on small sweeps of every workload."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def sweep(tmp_path, small_sweep):
 
 @pytest.fixture
 def report(load_script):
-    """A function that reports; JAX stays as it is, and the tools of `experiments/` can be found."""
+    """A function that runs the report in this process and leaves JAX's settings alone."""
     return lambda *runs, **given: main(Arguments(tuple(map(str, runs)), **given))
 
 
@@ -32,7 +32,7 @@ def shown(pages):
     return text, json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))["charts"]
 
 
-def test_classifiers_are_shown_with_their_curves_and_confusions(sweep, report, capsys):
+def test_the_page_of_classifiers_has_curves_and_confusion_matrices(sweep, report, capsys):
     text, charts = shown(report(sweep("mlp")))
     assert {"curves", "dots", "profile", "levels-0", "roc-0", "recall-0", "confusion-0"} <= set(
         charts
@@ -43,7 +43,7 @@ def test_classifiers_are_shown_with_their_curves_and_confusions(sweep, report, c
     assert "page: " in capsys.readouterr().out
 
 
-def test_agents_are_shown_at_play(sweep, report, capsys):
+def test_the_page_of_agents_has_an_animation(sweep, report, capsys):
     folder = sweep("dqn")
     text, charts = shown(report(folder))
     assert '<img src="data:image/gif;base64,R0lGOD' in text
@@ -53,7 +53,7 @@ def test_agents_are_shown_at_play(sweep, report, capsys):
     assert len(list(folder.glob("run-*.gif"))) == 1
 
 
-def test_language_models_are_shown_with_what_they_wrote(sweep, report, capsys):
+def test_the_page_of_language_models_has_their_texts(sweep, report, capsys):
     folder = sweep("lm")
     text, _ = shown(report(folder))
     (sample,) = json.loads((folder / "evaluation" / "samples.json").read_text())
@@ -68,7 +68,7 @@ def test_two_sweeps_are_compared_setting_by_setting(sweep, report, capsys):
     assert "of 2 settings that both have: 2 same scores" in said
 
 
-def test_examples_are_left_out_on_request_and_of_what_cannot_be_drawn(sweep, report, capsys):
+def test_examples_are_left_out_on_request_or_if_they_cannot_be_drawn(sweep, report, capsys):
     folder = sweep("dqn")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["config"]["env"] = "DiscountingChain-bsuite"
@@ -79,7 +79,7 @@ def test_examples_are_left_out_on_request_and_of_what_cannot_be_drawn(sweep, rep
     assert "DiscountingChain-bsuite cannot be drawn" in capsys.readouterr().out
 
 
-def test_bad_input_is_named(report, tmp_path):
+def test_bad_input_is_named_in_the_error(report, tmp_path):
     with pytest.raises(UserError, match="at least one run folder"):
         report()
     with pytest.raises(UserError, match=r"no folder .*none"):
@@ -88,7 +88,7 @@ def test_bad_input_is_named(report, tmp_path):
         report(tmp_path)
 
 
-def test_it_is_called_with_words_and_ends_with_one_line(sweep, capsys, tmp_path):
+def test_the_command_line_reports_errors_in_one_line(sweep, capsys, tmp_path):
     run(["--no-examples", str(sweep("mlp"))])
     assert "page: " in capsys.readouterr().out
     with pytest.raises(SystemExit) as left:

@@ -1,4 +1,4 @@
-"""Makes dqn.json with PyTorch: what the net 4 -> 16 -> 4 computes, and one update of its DQN.
+"""Makes dqn.json with PyTorch: the outputs of a net 4 -> 16 -> 4, and one update of its DQN.
 
 python tests/goldens/make_dqn.py      (needs torch and numpy; the tests need neither file nor
                                        torch beyond the JSON that is in the repo)
@@ -13,13 +13,13 @@ LEARNING_RATE, EPS, MAX_NORM, GAMMA, BATCH = 0.01, 1e-5, 0.5, 0.97, 12
 
 
 def net(seed):
-    """4 -> 16 -> 4 with ReLU between."""
+    """A net 4 -> 16 -> 4 with ReLU between the layers."""
     torch.manual_seed(seed)
     return torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
 
 
 def as_lists(tensors):
-    """Names as Flax gives them; its kernels are the transposes of PyTorch's weights."""
+    """Params under the names of Flax, whose kernels are the transposes of PyTorch's weights."""
     (w0, b0, w1, b1) = [tensor.detach() for tensor in tensors]
     return {
         "Dense_0": {"kernel": w0.T.tolist(), "bias": b0.tolist()},

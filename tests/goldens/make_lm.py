@@ -1,5 +1,5 @@
-"""Makes lm.json with PyTorch, in float64: an LSTM language model over two windows, the state
-carried from one to the other.
+"""Makes lm.json with PyTorch, in float64: an LSTM language model over two windows, which carries
+its state from the first to the second.
 
 python tests/goldens/make_lm.py      (needs torch and numpy; the tests need neither file nor
                                       torch beyond the JSON that is in the repo)
@@ -14,7 +14,7 @@ SYMBOLS, EMBEDDING, UNITS, LAYERS, WINDOW, BATCH = 11, 6, 5, 2, 7, 3
 
 
 class Model(torch.nn.Module):
-    """Embedding, layers of LSTM, softmax."""
+    """An embedding, LSTM layers and a softmax layer."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Makes mlp.json with PyTorch: what the two-layer net 10 -> 5 -> 1 computes and how it learns.
+"""Makes mlp.json with PyTorch: the outputs and updates of a net 10 -> 5 -> 1.
 
 python tests/goldens/make_mlp.py      (needs torch and numpy; the tests need neither file nor
                                        torch beyond the JSON that is in the repo)
@@ -13,13 +13,13 @@ LEARNING_RATE, WEIGHT_DECAY, MOMENTUM, STEPS = 0.05, 0.1, 0.9, 5
 
 
 def net():
-    """10 -> 5 -> 1 with ReLU between, the same weights at every call."""
+    """A net 10 -> 5 -> 1 with ReLU between the layers, with the same weights at every call."""
     torch.manual_seed(0)
     return torch.nn.Sequential(torch.nn.Linear(10, 5), torch.nn.ReLU(), torch.nn.Linear(5, 1))
 
 
 def as_lists(tensors):
-    """Names as Flax gives them; its kernels are the transposes of PyTorch's weights."""
+    """Params under the names of Flax, whose kernels are the transposes of PyTorch's weights."""
     (w0, b0, w1, b1) = [tensor.detach() for tensor in tensors]
     return {
         "Dense_0": {"kernel": w0.T.tolist(), "bias": b0.tolist()},
@@ -39,7 +39,7 @@ def train(optimizer_of, x, y):
 
 
 def adamw(model):
-    """Decoupled decay of the weights, none of the biases."""
+    """AdamW with decoupled decay of the weights but not of the biases."""
     weights = [p for p in model.parameters() if p.ndim > 1]
     biases = [p for p in model.parameters() if p.ndim == 1]
     groups = [{"params": weights, "weight_decay": WEIGHT_DECAY}, {"params": biases}]
@@ -47,7 +47,7 @@ def adamw(model):
 
 
 def sgd(model):
-    """Heavy-ball momentum."""
+    """SGD with heavy-ball momentum."""
     return torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
 
 

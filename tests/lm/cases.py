@@ -36,7 +36,7 @@ def config(corpus, variant="plain", **changes):
 
 
 def small(corpus, **changes):
-    """Of one layer: what is compiled for it, several tests share."""
+    """A model of one layer, whose compiled programs several tests share."""
     fixed = {"hidden": (24,), "embedding_size": 8, "batch_size": 8, "window": 10}
     return config(corpus, **fixed | changes)
 
@@ -52,7 +52,7 @@ def first_state(problem, hparams, seed=0):
 
 
 def train(problem, hparams, steps, seed=0):
-    """One run without the engine: the state at its end, and all losses."""
+    """Trains one run without the engine; returns its last state and all losses."""
     step, state, losses = jax.jit(problem.task.step), first_state(problem, hparams, seed), []
     for t in range(steps):
         key = jax.random.key(t)
@@ -62,7 +62,7 @@ def train(problem, hparams, steps, seed=0):
 
 
 def whole_nll(model, params, token):
-    """The losses of a text that is one window: [N]."""
+    """The losses of a text that is a single window: [N]."""
 
     @jax.jit
     def nll(params):

@@ -1,4 +1,4 @@
-"""The corpus of the tests of the language model."""
+"""The corpus on which tests train language models."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tests.lm.cases import TEXT
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
-    """100 lines of which each is a shuffle of the words of one."""
+    """A text of 100 lines, each a shuffle of the same words."""
     random = np.random.default_rng(0)
     lines = [" ".join(random.permutation(TEXT.split())) for _ in range(100)]
     path = tmp_path_factory.mktemp("corpus") / "text.txt"

@@ -1,4 +1,4 @@
-"""Averages of weights, and when they begin."""
+"""Tests of averaging params, and of when averaging begins."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from research.lm.config import HParams
 
 
 def by_the_algorithm(losses, n):
-    """Algorithm 1 of Merity, Keskar and Socher (2018), as it is written there."""
+    """Algorithm 1 of Merity, Keskar and Socher (2018), transcribed literally."""
     logs, begun = [], []
     for loss in losses:
         triggered = len(logs) > n and loss > min(logs[:-n])
@@ -33,7 +33,7 @@ def begun_after(losses, n):
     return lax.scan(check, start_trigger(), losses)[1]
 
 
-def test_averaging_begins_when_the_published_algorithm_says():
+def test_averaging_begins_as_in_the_published_algorithm():
     random = np.random.default_rng(0)
     for n in (1, 2, 5):
         for _ in range(20):
@@ -44,9 +44,9 @@ def test_averaging_begins_when_the_published_algorithm_says():
 
 
 @pytest.mark.parametrize("n", [1, 31, 32, 100, MEMORY - 1])
-def test_the_interval_may_be_as_long_as_memory_allows(n):
-    """The loss of check 0 is the lowest: that of check n + 1 is the first that is above the lowest
-    of all but the last n."""
+def test_a_trigger_interval_may_fill_the_whole_history(n):
+    """Check 0 has the lowest loss. The loss of check n + 1 is the first that is above the lowest of
+    all checks but the last n."""
     losses = jnp.full(MEMORY + 10, 2.0).at[0].set(1.0)
     begun = begun_after(losses, jnp.float32(n))
     assert begun.tolist() == by_the_algorithm(losses.tolist(), n)
@@ -54,20 +54,20 @@ def test_the_interval_may_be_as_long_as_memory_allows(n):
 
 
 @pytest.mark.parametrize("n", [MEMORY, 10 * MEMORY])
-def test_a_longer_interval_never_ends_and_is_refused_from_outside(n):
+def test_a_trigger_interval_beyond_the_history_is_refused(n):
     assert not begun_after(jnp.arange(MEMORY + 10.0), jnp.float32(n)).any()
     with pytest.raises(UserError, match=f"--trigger-after .*between 1 and {MEMORY - 1}"):
         check_axes(HParams, {"trigger_after": [1.0, float(n)]})
 
 
-def test_by_hand_an_interval_of_two_and_a_half_is_one_of_two():
+def test_a_fractional_trigger_interval_is_rounded_down():
     losses = jnp.array([5.0, 4.0, 4.5, 4.2, 3.9, 4.1, 4.05, 3.95, 3.0])
     #                   the lowest of all but the last two:  5.0, 4.0, 4.0, 4.0, 3.9, ...
     for n in (2.0, 2.5):
         assert begun_after(losses, jnp.float32(n)).tolist() == [False] * 5 + [True] * 4
 
 
-def test_the_average_is_the_mean_of_all_since_it_began():
+def test_the_average_is_the_mean_of_params_since_it_began():
     trigger, average = start_trigger(), {"w": jnp.float32(100)}
     for value in (1.0, 2.0):
         trigger, average = average_since(trigger, average, {"w": jnp.float32(value)})

@@ -1,4 +1,4 @@
-"""Corpora by name, folder and file."""
+"""Tests of loading corpora by name, folder and file."""
 
 import hashlib
 import zipfile
@@ -22,7 +22,7 @@ def data(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_file_is_cut_after_whole_lines_or_where_told(tmp_path):
+def test_a_file_is_split_after_whole_lines_or_as_given(tmp_path):
     (tmp_path / "text.txt").write_text(LINES)
     parts = load_corpus(str(tmp_path / "text.txt"), "80/15/5")
     assert [len(part) for part in parts] == [648, 120, 32]
@@ -49,8 +49,8 @@ def test_a_folder_holds_a_file_for_each_part(tmp_path):
         ("training_1.txt", "my-val.txt", "testing.txt"),
     ],
 )
-def test_the_word_of_a_name_tells_the_part_whatever_else_lies_there(tmp_path, names):
-    """Words that hold such a word, hidden files and folders are passed over."""
+def test_files_of_a_folder_are_matched_to_parts_by_a_word_of_their_name(tmp_path, names):
+    """Longer words that contain such a word, hidden files and folders are skipped."""
     for name in names:
         (tmp_path / name).write_text(name)
     for name in ("latest_notes.txt", "strain.txt", "device.txt", "evaluation.txt", "contest.txt",
@@ -72,7 +72,7 @@ def test_the_word_of_a_name_tells_the_part_whatever_else_lies_there(tmp_path, na
     ],
     ids=["CRLF", "mark", "joined"],
 )
-def test_line_ends_and_marks_of_an_editor_are_no_part_of_a_text(tmp_path, level, written):
+def test_line_ends_are_unified_and_byte_order_marks_dropped(tmp_path, level, written):
     (tmp_path / "text.txt").write_bytes(written)
     assert "".join(load_corpus(str(tmp_path / "text.txt"), level=level)) == LINES
     (tmp_path / "corpus").mkdir()
@@ -83,7 +83,7 @@ def test_line_ends_and_marks_of_an_editor_are_no_part_of_a_text(tmp_path, level,
 
 @pytest.mark.parametrize("folder", [False, True])
 def test_bytes_are_those_of_the_file(tmp_path, folder):
-    """All 256 of them, a byte-order mark, NULs and line ends among them."""
+    """All 256 bytes are kept, also a byte-order mark, NULs and line ends."""
     content = b"\xef\xbb\xbf" + bytes(range(256)) * 4 + b"a\r\nb\rc\0\n\xc3\xa9\xc3"
     (tmp_path / "train.txt").write_bytes(content)
     (tmp_path / "valid.txt").write_bytes(content[::-1])
@@ -96,7 +96,7 @@ def test_bytes_are_those_of_the_file(tmp_path, folder):
     assert facts["train"]["tokens"] == len(encoded["train"]) == len(tokens[0])
 
 
-def test_the_text_that_python_carries_is_english():
+def test_the_text_in_the_standard_library_is_english():
     parts = load_corpus("topics")
     assert len(parts.train) > 300_000
     assert len(parts.validation) > 15_000
@@ -104,7 +104,7 @@ def test_the_text_that_python_carries_is_english():
 
 
 @pytest.mark.parametrize("name", sorted(set(CORPORA) - {"topics"}))
-def test_without_a_network_it_says_what_to_put_where(data, monkeypatch, name):
+def test_without_a_network_the_error_says_which_file_to_put_where(data, monkeypatch, name):
     def refuse(*args, **options):
         raise ConnectionError
 
@@ -117,7 +117,7 @@ def test_without_a_network_it_says_what_to_put_where(data, monkeypatch, name):
 
 @pytest.fixture
 def named(data, monkeypatch):
-    """A corpus whose file lies in the data folder already."""
+    """A named corpus whose file is already in the data folder."""
     path = data / "data" / "small" / "small.zip"
     path.parent.mkdir(parents=True)
     with zipfile.ZipFile(path, "w") as archive:
@@ -130,18 +130,18 @@ def named(data, monkeypatch):
     return path
 
 
-def test_a_file_that_is_there_is_not_downloaded(named):
+def test_an_existing_file_is_not_downloaded_again(named):
     parts = load_corpus("small")
     assert tuple(part[:5] for part in parts) == ("train", "valid", "testl")
 
 
-def test_a_file_that_was_changed_is_not_read(named):
+def test_a_file_with_a_wrong_checksum_is_not_read(named):
     named.write_bytes(named.read_bytes().replace(b"line 07", b"lime 07"))
     with pytest.raises(UserError, match=r"cannot download it .*put it at .*small\.zip"):
         load_corpus("small")
 
 
-def test_a_download_that_was_changed_is_not_kept(named, monkeypatch):
+def test_a_download_with_a_wrong_checksum_is_not_kept(named, monkeypatch):
     named.unlink()
 
     def other(url, output_file, pooch):
@@ -168,14 +168,14 @@ def test_a_download_that_was_changed_is_not_kept(named, monkeypatch):
         (b"line\n" * 3 + b"\0\n", "byte 15, in line 4, is NUL"),
     ],
 )
-def test_what_cannot_be_read_is_one_clear_line(tmp_path, content, says):
+def test_a_text_that_cannot_be_read_gives_a_one_line_error(tmp_path, content, says):
     (tmp_path / "text.txt").write_bytes(content)
     with pytest.raises(UserError, match=rf"text\.txt: {says}"):
         load_corpus(str(tmp_path / "text.txt"))
 
 
 @pytest.mark.parametrize("corpus", ["nothing", "n" * 300])
-def test_what_is_no_corpus_is_one_clear_line(corpus):
+def test_an_unknown_corpus_gives_a_one_line_error(corpus):
     with pytest.raises(UserError, match=f"--corpus {corpus}: no such file or folder, nor one of"):
         load_corpus(corpus)
 
@@ -195,7 +195,7 @@ def test_what_is_no_corpus_is_one_clear_line(corpus):
         (["train.txt", "valid-empty.txt"], r"valid-empty\.txt is empty"),
     ],
 )
-def test_a_folder_whose_parts_are_not_clear_is_one_clear_line(tmp_path, names, says):
+def test_a_folder_with_ambiguous_parts_gives_a_one_line_error(tmp_path, names, says):
     for name in names:
         (tmp_path / name).write_text("\n" if "empty" in name else LINES)
     with pytest.raises(UserError, match=f"--corpus {tmp_path}: {says}"):
@@ -203,6 +203,6 @@ def test_a_folder_whose_parts_are_not_clear_is_one_clear_line(tmp_path, names, s
 
 
 @pytest.mark.parametrize("split", ["90", "90/10/0", "50/20/20", "a/b", "25/25/25/25", "-10/110"])
-def test_a_split_that_is_none_is_one_clear_line(split):
+def test_an_invalid_split_gives_a_one_line_error(split):
     with pytest.raises(UserError, match=f"--split {split}"):
         corpora.parse_split(split)

@@ -1,4 +1,4 @@
-"""Tokens laid out: what is predicted, from what, and how often."""
+"""Tests of laying tokens out: which are predicted, from what context, and how often."""
 
 import numpy as np
 import pytest
@@ -12,11 +12,11 @@ def layout(**changes):
 
 
 def after(n):
-    """A start token, 0, and the tokens 1 to n."""
+    """The start token 0 followed by the tokens 1 to n."""
     return np.arange(n + 1)
 
 
-def test_streams_follow_each_other_and_predict_every_token_of_theirs_once():
+def test_training_streams_are_consecutive_and_predict_each_token_once():
     train = lay_out_train(after(25), layout())
     assert train.shape == (9, 3)
     np.testing.assert_array_equal(train[0], [0, 8, 16])
@@ -27,7 +27,7 @@ def test_streams_follow_each_other_and_predict_every_token_of_theirs_once():
 @pytest.mark.parametrize("n", [1, 7, 40, 41])
 @pytest.mark.parametrize("streams", [1, 2, 5])
 @pytest.mark.parametrize("context", [0, 3, 30, 2**31 - 1])
-def test_every_held_out_token_counts_once_and_follows_the_one_before(n, streams, context):
+def test_every_held_out_token_is_predicted_once_from_the_one_before(n, streams, context):
     heldout = lay_out_heldout(after(n), 99, layout(eval_streams=streams, eval_context=context))
     length = len(heldout.counts)
     assert length % 4 == 0
@@ -39,19 +39,19 @@ def test_every_held_out_token_counts_once_and_follows_the_one_before(n, streams,
     assert heldout.characters == 99
 
 
-def test_a_stream_reads_so_many_tokens_before_its_own():
+def test_a_held_out_stream_reads_its_context_first():
     heldout = lay_out_heldout(after(40), 99, layout(eval_streams=4, eval_context=6))
     first = np.argmax(heldout.counts, axis=0)
     np.testing.assert_array_equal(first, [0, 6, 6, 6])
     np.testing.assert_array_equal(heldout.tokens[first + 1, np.arange(4)], [1, 11, 21, 31])
 
 
-def test_one_stream_reads_everything_from_the_beginning():
+def test_a_single_held_out_stream_reads_the_whole_text():
     heldout = lay_out_heldout(after(10), 99, layout(eval_context=50))
     np.testing.assert_array_equal(heldout.tokens[:11, 0], np.arange(11))
 
 
-def test_a_text_too_short_says_so():
+def test_a_text_that_is_too_short_gives_an_error():
     with pytest.raises(UserError, match="has 11 tokens, fewer than one window of --window 4"):
         lay_out_train(after(11), layout())
 

@@ -1,4 +1,4 @@
-"""Losses token by token, ensembles, and models that keep learning from what they predict."""
+"""Tests of token losses, ensembles and dynamic evaluation."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ def params():
 
 
 def text(length=42, streams=1):
-    """The symbols in turn, again and again."""
+    """A text that repeats the symbols in order."""
     after = np.arange(length + 1, dtype=np.int32) % V
     return lay_out_heldout(after, length, TextLayout(1, WINDOW, streams, 8))
 
@@ -55,9 +55,9 @@ def test_an_ensemble_takes_the_mean_of_the_probabilities():
 
 
 @pytest.mark.parametrize("rule", ["sgd", "rms"])
-def test_what_learns_while_it_predicts_sees_nothing_ahead(params, rule):
-    """A step of 0 changes nothing; another changes what comes after the first window only; and a
-    text that repeats itself is predicted better and better."""
+def test_dynamic_evaluation_uses_no_token_before_predicting_it(params, rule):
+    """A step size of 0 changes nothing, another changes only losses after the first window, and a
+    repetitive text is predicted better and better."""
     heldout = text(240)
     train = np.concatenate([heldout.tokens] * 2, axis=1)
     still = np.asarray(jax.jit(lambda params: token_nlls(MODEL, params, heldout, WINDOW))(params))
@@ -76,8 +76,8 @@ def test_what_learns_while_it_predicts_sees_nothing_ahead(params, rule):
     assert moving.mean() < 0.8 * still.mean()
 
 
-def test_params_return_to_what_was_trained(params):
-    """With a decay of 1, each window sees the step after the one before it and no other."""
+def test_dynamic_evaluation_decays_params_to_the_trained_ones(params):
+    """With a decay of 1, each window sees only the update from the window before it."""
     heldout = text(40)
     learn = jax.jit(
         lambda params: dynamic_nlls(MODEL, params, heldout, WINDOW, Rule(rate=0.3, decay=1.0))
@@ -103,8 +103,8 @@ def test_params_return_to_what_was_trained(params):
         moved = jax.tree.map(lambda p0, g: p0 - np.float32(0.3) * np.asarray(g), params, grads)
 
 
-def test_the_size_of_gradients_over_a_text(params):
-    """Of a text that is one window, the gradient's own."""
+def test_gradient_rms_over_one_window_is_the_gradients_size(params):
+    """For a text of one window it is the absolute value of the gradient."""
     train = np.arange(WINDOW + 1, dtype=np.int32)[:, None] % V
     heldout = Heldout(train, np.ones((WINDOW, 1), np.float32), 1)
     loss = lambda params: heldout_nll(MODEL, params, heldout, WINDOW) / WINDOW
@@ -117,7 +117,7 @@ def test_the_size_of_gradients_over_a_text(params):
 
 @pytest.fixture(scope="module")
 def uncut(corpus):
-    """Params, and the loss of the validation text where all of it is one window."""
+    """Params, and the loss of the validation text evaluated as a single window."""
     setting = config(corpus, eval_streams=1, eval_context=0)
     problem = make_problem(setting)
     params = jax.tree.map(
@@ -129,8 +129,8 @@ def uncut(corpus):
 
 
 @pytest.mark.parametrize(("streams", "context"), [(1, 0), (3, 60), slow(16, 60)])
-def test_perplexity_does_not_depend_on_how_the_text_is_cut(corpus, uncut, streams, context):
-    """Once every token is predicted, from all before it or from enough of them."""
+def test_perplexity_does_not_depend_on_the_number_of_streams(corpus, uncut, streams, context):
+    """Every token is predicted once, from all tokens before it or from enough of them."""
     setting = config(corpus, eval_streams=streams, eval_context=context)
     shared = make_problem(dataclasses.replace(setting, window=8)).shared
     params, expected = uncut

@@ -1,4 +1,4 @@
-"""Word vectors from files as they come."""
+"""Tests of reading word vectors from files."""
 
 import gzip
 
@@ -30,8 +30,8 @@ def file(tmp_path):
 @pytest.mark.parametrize("header", [[], [b"6 3"], [b"6\t3 "]])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \n", b" \r\n", b"\t\n"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_the_words_that_are_wanted_get_their_vectors(file, header, end, mark):
-    """Words hold spaces and strange line ends; of one that comes twice the first counts."""
+def test_words_of_the_vocabulary_get_their_vectors(file, header, end, mark):
+    """Words may hold spaces and unusual line ends; the first of two equal words counts."""
     lines = header + LINES
     vectors = read_vectors(file([mark + lines[0], *lines[1:]], end), WORDS, 3)
     assert vectors.found.tolist() == [True, False, False, True, True]
@@ -44,13 +44,13 @@ def test_the_words_that_are_wanted_get_their_vectors(file, header, end, mark):
 @pytest.mark.parametrize(
     "line", [b"cat\t4\t5\t6", b"cat\t4 5 6", b"cat  4 5  6", b" cat 4 5 6", b"cat 4 5 6"]
 )
-def test_numbers_may_stand_apart_by_tabs_or_several_spaces(file, line):
+def test_numbers_may_be_separated_by_tabs_or_several_spaces(file, line):
     vectors = read_vectors(file([*LINES, line]), WORDS, 3)
     np.testing.assert_allclose(vectors.table[1], [4, 5, 6])
 
 
-def test_words_that_are_no_text_or_strange_spaces_are_passed_over(file):
-    """GloVe's 840B vectors have such: bytes that are no UTF-8, non-breaking spaces, addresses."""
+def test_malformed_words_of_a_vector_file_are_skipped(file):
+    """GloVe's 840B vectors have such words: invalid UTF-8, non-breaking spaces, addresses."""
     strange = [b"\xff\xfe 9 9 9", b"\xc2\xa0 9 9 9", b"to name@domain.com 9 9 9", b"\x0c 9 9 9",
                b"nan 9 9 9", b"dog nan 9 9"]  # fmt: skip
     vectors = read_vectors(file([*LINES, *strange, b"cat 4 5 6"]), [*WORDS, "nan"], 3)
@@ -59,21 +59,21 @@ def test_words_that_are_no_text_or_strange_spaces_are_passed_over(file):
 
 
 @pytest.mark.parametrize("first", [b"the 1 2 3", b"The 7 8 9"])
-def test_a_word_gets_the_vector_of_its_small_letters_only_for_want_of_its_own(file, first):
+def test_the_lower_case_vector_is_used_only_if_the_exact_word_is_missing(file, first):
     lines = [first, b"the 1 2 3", b"The 7 8 9", b"cat 4 5 6", b"Sat 9 9 9"]
     vectors = read_vectors(file(lines), ["the", "The", "Cat", "sat", "THE"], 3)
     assert vectors.found.tolist() == [True, True, True, False, True]
     np.testing.assert_allclose(vectors.table[[0, 1, 2, 4], 0], [1, 7, 4, 1])
 
 
-def test_coverage_is_of_symbols_and_of_tokens(file):
+def test_coverage_counts_symbols_and_tokens(file):
     vectors = read_vectors(file(LINES), WORDS, 3)
     assert coverage(vectors, np.array([0, 0, 0, 1])) == {
         "found": 3, "types": 0.6, "tokens": 0.75,
     }  # fmt: skip
 
 
-def test_words_without_a_vector_are_drawn_like_those_with_one():
+def test_missing_vectors_are_drawn_with_the_scale_of_the_others():
     random = np.random.default_rng(0)
     table = (random.normal(size=(4000, 3)) * [1, 2, 3] + [0, 10, -5]).astype(np.float32)
     found = random.random(4000) < 0.5
@@ -113,7 +113,7 @@ def test_words_without_a_vector_are_drawn_like_those_with_one():
         ([b"dog 1 2 3", b"DOG 1 2 3"], "no vector for any of the 5 words of the vocabulary"),
     ],
 )
-def test_a_file_that_is_another_or_damaged_is_one_clear_line(file, lines, says):
+def test_a_wrong_or_damaged_vector_file_gives_a_one_line_error(file, lines, says):
     with pytest.raises(UserError, match=f"--glove .*vectors.txt: .*{says}"):
         read_vectors(file(lines), WORDS, 3)
 
@@ -129,12 +129,12 @@ def test_a_file_that_is_another_or_damaged_is_one_clear_line(file, lines, says):
     ],
     ids=["empty", "gzip", "zip", "utf-16", "word2vec"],
 )
-def test_a_file_that_is_no_text_is_one_clear_line(tmp_path, content, says):
+def test_a_binary_vector_file_gives_a_one_line_error(tmp_path, content, says):
     (tmp_path / "vectors").write_bytes(content)
     with pytest.raises(UserError, match=f"--glove .*vectors: {says}"):
         read_vectors(str(tmp_path / "vectors"), WORDS, 3)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_vector_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"--glove .*nothing.txt: cannot read it: No such file"):
         read_vectors(str(tmp_path / "nothing.txt"), WORDS, 3)

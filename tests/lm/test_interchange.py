@@ -1,4 +1,4 @@
-"""PyTorch's layout there and back; that the models agree, `test_model.py` says."""
+"""Tests of converting params to PyTorch's layout and back; `test_model.py` compares the models."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def params(widths=(5, 5), gates=4, tied=False, embedding=5):
 
 
 @pytest.mark.parametrize(("tied", "embedding"), [(False, 3), (True, 5), (True, 3)])
-def test_there_and_back_is_where_it_was(tmp_path, tied, embedding):
+def test_conversion_to_pytorch_and_back_is_lossless(tmp_path, tied, embedding):
     before = params(tied=tied, embedding=embedding)
     save_torch(tmp_path / "model.safetensors", before)
     after = load_torch(tmp_path / "model.safetensors", tied=tied)
@@ -37,7 +37,7 @@ def test_there_and_back_is_where_it_was(tmp_path, tied, embedding):
         np.testing.assert_array_equal(after[name], leaf)
 
 
-def test_both_biases_count():
+def test_the_two_biases_of_pytorch_are_summed():
     state = to_torch(params())
     state["lstm.bias_hh_l1"] = state["lstm.bias_ih_l1"] + 1
     np.testing.assert_allclose(
@@ -45,7 +45,7 @@ def test_both_biases_count():
     )
 
 
-def test_tensors_have_pytorchs_shapes():
+def test_converted_tensors_have_the_shapes_of_pytorch():
     shapes = {name: leaf.shape for name, leaf in to_torch(params(embedding=3)).items()}
     assert shapes == {
         "embedding.weight": (11, 3), "decoder.weight": (11, 5), "decoder.bias": (11,),
@@ -56,14 +56,14 @@ def test_tensors_have_pytorchs_shapes():
     }  # fmt: skip
 
 
-def test_what_pytorch_has_not_says_so():
+def test_options_that_pytorch_lacks_give_an_error():
     with pytest.raises(UserError, match="no coupled gates"):
         to_torch(params(gates=3))
     with pytest.raises(UserError, match="one width, not 5, 6"):
         to_torch(params(widths=(5, 6)))
 
 
-def test_what_cannot_be_read_says_so(tmp_path):
+def test_an_unreadable_pytorch_file_gives_an_error(tmp_path):
     path = tmp_path / "model.safetensors"
     with pytest.raises(UserError, match=r"cannot read .*model.safetensors"):
         load_torch(path)

@@ -1,4 +1,4 @@
-"""The recurrence and its gradient by hand, against what JAX derives from the equations."""
+"""Tests of the LSTM and its hand-written gradient against JAX's gradient of the equations."""
 
 from functools import cache
 
@@ -21,7 +21,7 @@ def float64():
 
 
 def plain(coupled, z, kernel, bias, carry, mask=None):
-    """The equations, a step at a time."""
+    """The LSTM equations, one step at a time."""
     z = z + bias[None, None, :]
 
     def one_step(carry, z):
@@ -48,7 +48,7 @@ def given(coupled, masked):
 
 
 def weighed(function, coupled):
-    """A scalar to which every output and the last state matter differently; and those."""
+    """A weighted sum of all outputs and the last state, and these outputs and state."""
     weights = np.random.default_rng(9).normal(size=(T + 2, B, H))
 
     def scalar(z, kernel, bias, carry, mask=None):
@@ -67,14 +67,14 @@ def gradient(function, coupled):
 
 @pytest.mark.parametrize("coupled", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_outputs_and_gradients_are_those_of_the_equations(coupled, masked):
+def test_outputs_and_gradients_equal_those_of_the_equations(coupled, masked):
     args = given(coupled, masked)
     ours, theirs = gradient(lstm, coupled)(*args), gradient(plain, coupled)(*args)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
-def test_what_is_not_differentiated_is_the_same():
+def test_the_lstm_without_gradient_gives_the_same_outputs():
     args = given(False, True)
     alone = jax.jit(lambda *args: lstm(False, *args))(*args)
     (_, beside), _ = gradient(lstm, False)(*args)
@@ -88,7 +88,7 @@ def test_the_gradient_matches_finite_differences():
     check_grads(scalar, args, order=1, modes=["rev"])
 
 
-def test_many_at_once_are_each_alone():
+def test_the_lstm_under_vmap_equals_single_calls():
     *args, _ = given(False, False)
     scale = np.array([0.5, 1.0, 2.0])
     args = jax.tree.map(lambda leaf: scale.reshape(3, *[1] * leaf.ndim) * leaf[None], args)
@@ -99,7 +99,7 @@ def test_many_at_once_are_each_alone():
             np.testing.assert_allclose(one[index], other, atol=1e-12)
 
 
-def test_a_window_cut_in_two_gives_the_same():
+def test_two_half_windows_equal_one_window():
     z, kernel, bias, carry, _ = given(False, False)
 
     @jax.jit
@@ -113,8 +113,8 @@ def test_a_window_cut_in_two_gives_the_same():
 
 
 @pytest.mark.parametrize("coupled", [False, True])
-def test_low_precision_multiplies_only(coupled):
-    """Outputs are of the products' type; what is added up, and gradients of params, float32."""
+def test_bfloat16_is_used_for_products_only(coupled):
+    """Outputs are bfloat16; sums and gradients of params are float32."""
     *args, _ = jax.tree.map(lambda leaf: leaf.astype(np.float32), given(coupled, False))
     z, kernel, bias, carry = args
     low = z, kernel, bias, carry._replace(h=carry.h.astype(jnp.bfloat16))

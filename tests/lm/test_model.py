@@ -1,4 +1,4 @@
-"""The network: against PyTorch, and what each option does."""
+"""Tests of the language model: against PyTorch, and the effect of each option."""
 
 import json
 from functools import partial
@@ -37,8 +37,8 @@ def apply(model, params, token=TOKEN, noise=None):
 
 
 @pytest.mark.parametrize(("dtype", "atol"), [(np.float32, 1e-6), (np.float64, 1e-12)])
-def test_outputs_losses_and_gradients_are_pytorchs(dtype, atol):
-    """Over two windows, the second from the state after the first."""
+def test_outputs_losses_and_gradients_equal_pytorch(dtype, atol):
+    """Compares two windows, the second of which starts from the state after the first."""
     with jax.enable_x64(dtype == np.float64):
         params = from_torch(golden("state_dict", dtype))
         model = LanguageModel(symbols=11, embedding_size=6, hidden=(5, 5), dtype=dtype)
@@ -69,7 +69,7 @@ def test_outputs_losses_and_gradients_are_pytorchs(dtype, atol):
         ({"tied": True}, {"projection"}),
     ],
 )
-def test_tied_weights_and_where_a_projection_stands(options, names):
+def test_tied_weights_need_a_projection_only_if_sizes_differ(options, names):
     model = LanguageModel(**{"symbols": 11, "embedding_size": 6, "hidden": (4, 5)} | options)
     params = jax.eval_shape(partial(initial, model))
     assert names == {"softmax", "projection"} & set(params)
@@ -80,7 +80,7 @@ def test_tied_weights_and_where_a_projection_stands(options, names):
     assert [carry.h.shape for carry in outputs.carries] == [(3, 4), (3, 5)]
 
 
-def test_params_begin_as_told():
+def test_params_are_initialized_as_configured():
     plain = initial(LanguageModel(11, 6, (400,)))
     scale = 400**-0.5
     for name in ("lstm_0_input", "lstm_0_recurrent", "lstm_0_bias", "softmax"):
@@ -111,7 +111,7 @@ def test_a_token_depends_on_those_before_it_only(params):
 
 
 def noisy(model, params, seed=0, token=TOKEN, **rates):
-    """With rates that the compiled program does not know: other values share it."""
+    """The outputs with dropout; rates are traced, so that all values share one program."""
     rates = {name: np.float32(rate) for name, rate in rates.items()}
     return apply(model, params, token, Noise(jax.random.key(seed), Rates(**rates)))
 
@@ -121,7 +121,7 @@ EVERY = dict.fromkeys(Rates._fields, np.float32(0))
 
 @pytest.mark.parametrize("name", Rates._fields)
 @pytest.mark.parametrize("locked", [False, True])
-def test_a_rate_of_nothing_changes_nothing_and_another_does(params, name, locked):
+def test_dropout_at_rate_0_changes_nothing_and_other_rates_do(params, name, locked):
     model, still = MODEL.clone(locked=locked), apply(MODEL, params)
     chex.assert_trees_all_close(noisy(model, params, **EVERY).out, still.out, atol=1e-6)
     outputs = [noisy(model, params, seed, **EVERY | {name: 0.5}) for seed in (0, 0, 1)]
@@ -137,8 +137,8 @@ def test_a_rate_of_nothing_changes_nothing_and_another_does(params, name, locked
 
 @pytest.mark.parametrize("name", [slow(name) for name in Rates._fields])
 @pytest.mark.parametrize("locked", [False, True])
-def test_a_rate_may_be_there_alone(params, name, locked):
-    """As all of them, the others 0. What is dropped differs: a rate that is off needs no key."""
+def test_each_dropout_rate_may_be_used_alone(params, name, locked):
+    """It equals all rates with the others at 0, except that the random masks differ."""
     model, still = MODEL.clone(locked=locked), apply(MODEL, params)
     chex.assert_trees_all_close(noisy(model, params, **{name: 0.0}).out, still.out, atol=1e-6)
     first, other = (np.asarray(noisy(model, params, seed, **{name: 0.5}).out) for seed in (0, 1))
@@ -156,7 +156,7 @@ def test_output_dropout_is_after_the_last_layer_and_may_be_locked(params):
 
 
 def test_a_dropped_symbol_is_dropped_wherever_it_stands(params):
-    """All symbols have the same embedding, and those that are dropped another: 0."""
+    """All embeddings are equal here, and dropped ones are 0."""
     alike, silent = (params | {"embedding": np.full((11, 6), x, np.float32)} for x in (1, 0))
     nothing = np.asarray(apply(MODEL, silent).raw[0, 0])
     assert not np.allclose(apply(MODEL, alike).raw[0], nothing)
@@ -171,7 +171,7 @@ def test_a_dropped_symbol_is_dropped_wherever_it_stands(params):
     assert {stands[0] for stands in found.values()} == {True, False}
 
 
-def test_low_precision_is_near_and_params_stay_float32(params):
+def test_bfloat16_outputs_are_near_and_params_stay_float32(params):
     low = MODEL.clone(dtype=jnp.bfloat16)
     begun = jax.eval_shape(partial(initial, low))
     assert {leaf.dtype for leaf in jax.tree.leaves(begun)} == {jnp.dtype(jnp.float32)}

@@ -1,4 +1,4 @@
-"""The presets are as large as the papers say."""
+"""Tests that presets have the sizes that the papers report."""
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,8 @@ from research.lm.task import make_model, make_task, updates_an_epoch
     [("ptb-small", 4.65), ("ptb-medium", 19.8), ("ptb-large", 66.0), ("ptb-melis", 10.0)],
 )
 def test_params_of_the_penn_treebank_models(name, millions):
-    """Of 10,000 words. Zaremba et al. (2014) speak of 66 million for the large one, Melis et al.
-    (2018) of 10 for theirs."""
+    """With 10,000 words, Zaremba et al. (2014) report 66 million for the large model, and Melis et
+    al. (2018) 10 million for theirs."""
     model = make_model(PRESETS[name].config, 10_000)
     init = lambda key: model.init(key, jnp.zeros((1, 1), jnp.int32), model.start(1))
     shapes = jax.eval_shape(init, jax.random.key(0))
@@ -26,7 +26,7 @@ def test_params_of_the_penn_treebank_models(name, millions):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_traced(name):
-    """Of 1,000 symbols, in place of its corpus: a state keeps its shapes and types in a step."""
+    """A step with 1,000 symbols keeps the shapes and types of the state."""
     config, hparams = PRESETS[name]
     after = np.zeros(1 + 2 * config.batch_size * config.window, np.uint16)
     layout = TextLayout(config.batch_size, config.window, config.eval_streams, config.eval_context)

@@ -1,4 +1,4 @@
-"""How much is dropped, and penalties by hand."""
+"""Tests of dropout rates and masks, and hand-computed penalties."""
 
 import jax
 import jax.numpy as jnp
@@ -8,19 +8,19 @@ import pytest
 from research.lm.regularization import drop, keep_mask, penalty
 
 
-def test_as_much_is_dropped_as_said_and_the_mean_stays():
+def test_dropout_drops_its_rate_and_keeps_the_mean():
     mask = np.asarray(keep_mask(jax.random.key(0), jnp.float32(0.3), (100_000,)))
     assert set(np.unique(mask)) == {np.float32(0), np.float32(1) / np.float32(0.7)}
     assert (mask == 0).mean() == pytest.approx(0.3, abs=0.01)
     assert mask.mean() == pytest.approx(1, abs=0.02)
 
 
-def test_everything_may_be_dropped_without_a_nan():
+def test_dropout_at_rate_1_gives_no_nan():
     np.testing.assert_array_equal(keep_mask(jax.random.key(0), jnp.float32(1), (9,)), np.zeros(9))
 
 
 @pytest.mark.parametrize("locked", [False, True])
-def test_a_locked_mask_is_the_same_in_all_steps_and_other_in_each_stream(locked):
+def test_a_locked_mask_is_constant_over_steps_and_differs_between_streams(locked):
     dropped = np.asarray(drop(jnp.ones((50, 4, 30)), jax.random.key(0), 0.5, locked) == 0)
     assert (dropped == dropped[:1]).all() == locked
     assert (dropped[:, 0] != dropped[:, 1]).any()
@@ -35,7 +35,7 @@ def test_penalties_by_hand():
 
 
 def test_a_window_of_one_step_has_no_change_to_penalize():
-    """Whose mean would be NaN, in the lanes without the penalty, too."""
+    """A mean over no changes would be NaN, even for runs without the penalty."""
     one = jnp.full((1, 2, 3), 2.0)
     gradient = jax.grad(lambda raw, slowness: penalty(raw, raw, 0.5, slowness))
     for slowness in (0.0, 3.0):

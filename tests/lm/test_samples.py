@@ -1,4 +1,4 @@
-"""The texts that models wrote."""
+"""Tests of keeping the texts that models wrote."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from research.lm.samples import MOST_KEPT, keep_sample, read_samples
 SAMPLE = {"run": 3, "of_seed": 1, "prompt": "A", "temperature": 0.5, "text": "A b"}
 
 
-def test_they_are_kept_in_order_and_the_oldest_go(tmp_path):
+def test_samples_are_kept_in_order_and_the_oldest_dropped(tmp_path):
     assert read_samples(tmp_path) == []
     for number in range(MOST_KEPT + 2):
         keep_sample(tmp_path, SAMPLE | {"run": number})
@@ -17,7 +17,7 @@ def test_they_are_kept_in_order_and_the_oldest_go(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[{", "3", '[{"run": 1}]', '["text"]'])
-def test_a_damaged_file_is_named_and_left_alone(tmp_path, text):
+def test_a_damaged_samples_file_is_named_and_not_overwritten(tmp_path, text):
     path = tmp_path / "evaluation" / "samples.json"
     path.parent.mkdir()
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""Which tokens may be chosen, how often, and that a text can be repeated."""
+"""Tests of sampling: which tokens, with what probability, and reproducibly."""
 
 import itertools
 
@@ -30,7 +30,7 @@ LOGITS = jnp.log(jnp.asarray(PROBABILITIES, jnp.float32)) + 3
         (SamplingRule(top_k=2, top_p=0.6), [1, 3]),
     ],
 )
-def test_the_most_probable_are_left(choice, allowed):
+def test_top_k_and_top_p_keep_the_most_probable_tokens(choice, allowed):
     assert np.flatnonzero(np.isfinite(restrict(LOGITS, choice))).tolist() == allowed
 
 
@@ -43,7 +43,7 @@ def test_the_most_probable_are_left(choice, allowed):
         (SamplingRule(temperature=0.0), np.array([0, 1, 0, 0])),
     ],
 )
-def test_they_are_chosen_as_often_as_they_should_be(choice, expected):
+def test_tokens_are_sampled_with_their_probabilities(choice, expected):
     @jax.jit
     def tokens(key):
         return jax.vmap(lambda key: choose(LOGITS, key, choice))(jax.random.split(key, 20_000))
@@ -60,8 +60,8 @@ def trained():
     return model, jax.tree.map(lambda leaf: 2 * np.asarray(leaf), init(jax.random.key(3)))
 
 
-def test_greedy_text_is_what_the_model_thinks_most_probable(trained):
-    """Each from the whole text before it, over the edge of a chunk."""
+def test_greedy_sampling_takes_the_most_probable_token(trained):
+    """Each token follows from the whole text before it, also across chunks."""
     model, params = trained
     prompt = [3, 1, 4]
     made = list(itertools.islice(
@@ -80,7 +80,7 @@ def test_greedy_text_is_what_the_model_thinks_most_probable(trained):
     assert len(set(made)) > 3
 
 
-def test_a_seed_repeats_and_another_differs(trained):
+def test_samples_repeat_with_the_seed(trained):
     model, params = trained
     write = lambda seed: list(itertools.islice(
         generate(model, params, np.array([0]), jax.random.key(seed), SamplingRule()), 3 * CHUNK
@@ -104,6 +104,6 @@ def test_a_seed_repeats_and_another_differs(trained):
         SamplingRule(top_p=1e-50),
     ],
 )
-def test_a_choice_out_of_range_is_one_clear_line(trained, choice):
+def test_a_sampling_rule_out_of_range_gives_a_one_line_error(trained, choice):
     with pytest.raises(UserError, match="--t"):
         next(generate(*trained, np.array([0]), jax.random.key(0), choice))

@@ -1,4 +1,4 @@
-"""Learning rates by hand."""
+"""Tests of learning-rate schedules against hand-computed values."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,22 +17,22 @@ def test_zarembas_rate_is_halved_every_epoch_after_the_fourth():
     assert factors("decay", [0, 39, 40, 49, 50, 129]) == [1, 1, 0.5, 0.5, 0.25, 0.5**9]
 
 
-def test_cosine_ends_at_nothing():
+def test_the_cosine_schedule_ends_at_0():
     np.testing.assert_allclose(factors("cosine", [0, 65, 130]), [1, 0.5, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "plateau"])
-def test_these_are_constant_in_time(schedule):
+def test_schedules_without_decay_are_constant(schedule):
     assert factors(schedule, [0, 50, 129]) == [1, 1, 1]
 
 
-def test_warm_up_is_a_straight_line_that_leaves_no_update_without_a_rate():
+def test_warm_up_is_linear_and_its_first_rate_is_not_0():
     np.testing.assert_allclose(
         factors("constant", [0, 1, 3, 4, 9], warmup=4.0), [0.25, 0.5, 1, 1, 1]
     )
 
 
-def test_a_plateau_decays_when_patience_is_at_an_end():
+def test_a_plateau_decays_the_rate_after_patience_stale_checks():
     plateau, scales = start_plateau(), []
     for loss in (5.0, 4.0, 4.0, 4.5, 3.0, 3.1, 3.1, 3.1, 3.1):
         plateau = check_plateau(plateau, jnp.float32(loss), 1.0, 0.5)

@@ -1,4 +1,4 @@
-"""Cross-entropy in chunks: its value, its gradient, and the memory that it needs."""
+"""Tests of cross-entropy in chunks: its value, its gradient and its memory."""
 
 from functools import cache, partial
 
@@ -34,7 +34,7 @@ def by_definition(out, table, bias, target):
     return -np.log(probabilities[np.arange(N), target])
 
 
-def test_each_token_by_the_definition():
+def test_the_loss_of_each_token_equals_its_definition():
     np.testing.assert_allclose(each(*given()), by_definition(*given()), rtol=1e-5)
 
 
@@ -45,12 +45,12 @@ def test_large_logits_do_not_overflow():
 
 
 @pytest.mark.parametrize("chunks", [1, 3, 12])
-def test_the_sum_and_its_gradient_however_it_is_cut(chunks):
+def test_the_loss_and_its_gradient_do_not_depend_on_chunks(chunks):
     args = given()
 
     @jax.jit
     def cut(out, table, bias, target):
-        """The value, without and with the gradient; by two ways."""
+        """The value with and without the gradient, from two functions."""
         scaled = lambda *args: 0.25 * total_nll(chunks, *args, target)
         plain = lambda *args: jnp.sum(token_nll(*args, target))
         ours, theirs = (
@@ -73,7 +73,7 @@ def test_the_gradient_matches_finite_differences():
 
 
 @pytest.mark.parametrize("chunks", [1, 3])
-def test_low_precision_adds_up_in_float32(chunks):
+def test_bfloat16_products_are_accumulated_in_float32(chunks):
     args = given(jnp.bfloat16)
     value, grads = total(chunks)(*args)
     assert value.dtype == jnp.float32
@@ -82,8 +82,8 @@ def test_low_precision_adds_up_in_float32(chunks):
 
 
 @pytest.mark.parametrize("chunks", [1, 3])
-def test_products_of_low_precision_leave_the_table_its_own(chunks):
-    """Only `out` is bfloat16: the gradients of float32 params are float32, and near."""
+def test_bfloat16_outputs_leave_gradients_of_params_in_float32(chunks):
+    """If only `out` is bfloat16, the gradients of float32 params are float32 and accurate."""
     out, table, bias, target = given()
     _, exact = total(chunks)(out, table, bias, target)
     _, grads = total(chunks)(out.astype(jnp.bfloat16), table, bias, target)
@@ -93,8 +93,8 @@ def test_products_of_low_precision_leave_the_table_its_own(chunks):
         assert np.linalg.norm(grad - other) < 0.02 * np.linalg.norm(other)
 
 
-def test_a_sure_prediction_has_a_small_gradient_not_none():
-    """Where the target's probability is nearly 1, it is not lost in rounding it."""
+def test_a_confident_prediction_keeps_a_small_gradient():
+    """The gradient of a probability near 1 is not lost to rounding."""
     out, table, bias = np.ones((1, 1)), np.array([[9.0], [0.0], [0.0]]), np.zeros(3)
     args = *(leaf.astype(np.float32) for leaf in (out, table, bias)), np.zeros(1, np.int32)
     grad = total(1)(*args)[1][2]
@@ -103,7 +103,7 @@ def test_a_sure_prediction_has_a_small_gradient_not_none():
 
 
 def test_chunks_keep_the_logits_small():
-    """The program's temporaries by the compiler's count: 1000 tokens x 500 symbols are 2 MB."""
+    """Counts the program's temporary arrays: all logits, 1000 tokens x 500 symbols, are 2 MB."""
     shapes = [(1000, 8), (500, 8), (500,)]
     args = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     target = jax.ShapeDtypeStruct((1000,), jnp.int32)

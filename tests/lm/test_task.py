@@ -1,4 +1,4 @@
-"""The language model under the contract, what validation steers, and that it learns."""
+"""Tests of the language model: the contract, what the validation loss controls, and learning."""
 
 import dataclasses
 
@@ -20,17 +20,17 @@ STEPS = 15
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["sgd", "plain", "everything"])
-def test_a_lane_is_a_lone_run(corpus, variant):
+def test_a_run_in_a_sweep_equals_the_run_alone(corpus, variant):
     contract.check_a_lane_is_a_lone_run(case(corpus, variant), STEPS, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", ["sgd", slow("plain")])
-def test_place_changes_no_bit(corpus, variant):
+def test_the_place_of_a_run_changes_no_bit(corpus, variant):
     contract.check_place_changes_no_bit(case(corpus, variant), STEPS)
 
 
 @pytest.mark.parametrize("variant", ["everything", "sgd", slow("plain"), slow("low")])
-def test_all_steps_are_half_a_file_and_half(corpus, tmp_path, variant):
+def test_resuming_from_a_file_changes_no_bit(corpus, tmp_path, variant):
     contract.check_resumes_bit_for_bit(case(corpus, variant), tmp_path)
 
 
@@ -40,27 +40,27 @@ def test_chunk_length_changes_no_bit(corpus, variant):
 
 
 @pytest.mark.slow
-def test_no_chunk_length_changes_a_bit(corpus):
+def test_every_chunk_length_gives_the_same_bits(corpus):
     contract.check_chunk_length_changes_no_bit(case(corpus), STEPS, (1, 7))
 
 
 @pytest.mark.parametrize("variant", [slow("sgd"), slow("plain")])
-def test_sharded_is_unsharded(corpus, variant):
+def test_sharding_over_devices_changes_nothing_beyond_rounding(corpus, variant):
     contract.check_sharded_is_unsharded(case(corpus, variant), STEPS, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", ["sgd", slow("plain")])
-def test_seeds_differ_and_repeat(corpus, variant):
+def test_seeds_give_different_runs_and_the_same_seed_repeats(corpus, variant):
     contract.check_seeds_differ_and_repeat(case(corpus, variant), STEPS)
 
 
 @pytest.mark.parametrize("variant", ["sgd", slow("plain")])
-def test_traced_once(corpus, variant):
+def test_each_program_is_traced_once(corpus, variant):
     contract.check_traced_once(case(corpus, variant))
 
 
 @pytest.mark.parametrize("variant", ["plain", "everything", "sgd", slow("low")])
-def test_keys_are_used_once(corpus, variant):
+def test_no_key_is_used_twice(corpus, variant):
     contract.check_keys_are_used_once(case(corpus, variant))
 
 
@@ -79,7 +79,7 @@ SWEPT = {
 BY_EPOCH = {"patience", "trigger_after"}  # tested with the plateau and the trigger
 
 
-def test_every_hyperparameter_is_tried():
+def test_every_hyperparameter_has_a_case():
     fields = {field.name for field in dataclasses.fields(HParams)}
     assert set().union(*SWEPT.values()) | BY_EPOCH == fields
 
@@ -91,8 +91,8 @@ def test_every_hyperparameter_changes_the_outcome(corpus, variant):
 
 @pytest.fixture(scope="module")
 def four_epochs(corpus):
-    """Runs of two weight decays, with a look at the validation loss after each epoch but the last.
-    The larger one makes every step overshoot: it only gets worse."""
+    """Runs with two weight decays, whose validation loss is checked after each epoch but the last.
+    The larger weight decay makes every step overshoot, so that the loss only grows."""
     hparams = dataclasses.replace(NOISY, learning_rate=1e-3, decay=0.9)
     tried = contract.Case(case(corpus, "everything").problem, hparams, {"weight_decay": [0, 2300]})
     steps = 4 * tried.problem.task.epoch
@@ -100,12 +100,12 @@ def four_epochs(corpus):
     return tried.problem, contract.run(tried, steps)
 
 
-def test_a_plateau_lowers_the_rate_of_each_run_for_itself(four_epochs):
+def test_each_run_has_its_own_plateau_schedule(four_epochs):
     scale = four_epochs[1].states.plateau.scale.reshape(2, contract.SEEDS)
     np.testing.assert_allclose(scale, [[1], [0.9**2]] * np.ones(contract.SEEDS))
 
 
-def test_a_trigger_begins_the_average_of_each_run_for_itself(four_epochs):
+def test_each_run_starts_averaging_by_its_own_trigger(four_epochs):
     states = four_epochs[1].states
     assert states.trigger.lowest.shape == (2 * contract.SEEDS, MEMORY)
     begun = states.trigger.begun.reshape(2, contract.SEEDS)
@@ -117,7 +117,7 @@ def test_a_trigger_begins_the_average_of_each_run_for_itself(four_epochs):
     assert (apart[1] > 1e-3).all()
 
 
-def test_the_average_is_evaluated(corpus, four_epochs):
+def test_averaged_params_are_evaluated(corpus, four_epochs):
     problem, swept = four_epochs
     average = jax.tree.map(lambda leaf: leaf[-1], swept.states.params)
     model = make_model(config(corpus, "everything"), problem.shared.symbols)
@@ -129,7 +129,7 @@ def test_the_average_is_evaluated(corpus, four_epochs):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["patience", "trigger_after"])
-def test_validation_steers_where_it_steers_one_thing_only(corpus, name):
+def test_plateau_and_trigger_work_alone(corpus, name):
     changes = {"patience": {"schedule": "plateau"}, "trigger_after": {"averaging": "asgd"}}[name]
     setting = config(corpus, batch_size=100, window=20, epochs=6, **changes)
     problem = make_problem(setting)
@@ -144,7 +144,7 @@ def test_validation_steers_where_it_steers_one_thing_only(corpus, name):
         assert states.trigger.begun.tolist() == [False, True]
 
 
-def test_scores_are_what_they_are_called(corpus):
+def test_loss_perplexity_and_bits_agree(corpus):
     problem = case(corpus, "everything").problem
     metrics = contract.run(case(corpus, "everything"), contract.CHUNK).metrics
     metrics = metrics[metrics["run"] == 0].iloc[-1]
@@ -158,8 +158,8 @@ def test_scores_are_what_they_are_called(corpus):
 
 @pytest.mark.parametrize("seed", [0, slow(1)])
 def test_it_learns_what_can_be_learned(corpus, seed):
-    """Within a word the next letter is sure but for a few: far below one bit is in reach, and what
-    comes after a word is not."""
+    """Within a word the next letter is nearly certain, so that far less than one bit is possible;
+    the next word is not predictable."""
     problem, hparams = make_problem(small(corpus, steps=400)), HParams(learning_rate=2e-2)
     state, _ = train(problem, hparams, 400, seed)
     metrics = jax.jit(problem.task.evaluate)(problem.shared, hparams, state, jax.random.key(0))
@@ -179,6 +179,6 @@ def test_it_learns_what_can_be_learned(corpus, seed):
         ({"split": "90"}, "--split 90: give two or three percentages"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(corpus, changes, says):
+def test_an_inconsistent_config_gives_a_one_line_error(corpus, changes, says):
     with pytest.raises(UserError, match=says):
         make_problem(config(corpus, **changes))

@@ -1,4 +1,4 @@
-"""One update of the language model: its window, its loss and gradient, its learning rate."""
+"""Tests of one update of the language model: window, loss, gradient and learning rate."""
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,8 @@ from tests.contract import slow
 from tests.lm.cases import NOISY, case, config, first_state, small, train, whole_nll
 
 
-def test_windows_follow_each_other_with_the_state_and_begin_anew_with_an_epoch(corpus):
-    """With a learning rate of 0, the loss of an epoch is that of one long window."""
+def test_windows_carry_the_state_which_each_epoch_resets(corpus):
+    """With a learning rate of 0, the losses of an epoch are those of one long window."""
     setting = small(corpus)
     problem = make_problem(setting)
     windows = updates_an_epoch(setting, problem.shared)
@@ -40,7 +40,7 @@ def gradient_of_a_window(setting):
 
 
 def test_the_gradient_matches_finite_differences(corpus):
-    """In three directions, by differences."""
+    """Compares directional derivatives in three random directions."""
     state = first_state(case(corpus, "everything").problem, NOISY)
     grad = gradient_of_a_window(config(corpus, "everything"))
     leaves, treedef = jax.tree.flatten(jax.device_get(state.trained))
@@ -65,13 +65,13 @@ def beginning(corpus):
 
 @pytest.fixture(scope="module")
 def gradients(corpus):
-    """With everything that may be off, and without."""
+    """Gradient functions with all optional hyper-parameters traced, and with all of them off."""
     return gradient_of_a_window(config(corpus, off=())), gradient_of_a_window(config(corpus))
 
 
-def test_what_is_off_is_not_read_and_changes_nothing_at_0(corpus, beginning, gradients):
-    """The same loss and gradient whether a rate is 0 or off; and a sweep over what is off is
-    refused."""
+def test_a_hyperparameter_that_is_off_equals_one_at_0(corpus, beginning, gradients):
+    """Loss and gradient are the same whether a rate is 0 or off, and a sweep over one that is off
+    is refused."""
     on, off = (grad(HParams(), beginning.params, beginning.carries) for grad in gradients)
     for one, other in zip(*map(jax.tree.leaves, (on, off)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
@@ -79,7 +79,7 @@ def test_what_is_off_is_not_read_and_changes_nothing_at_0(corpus, beginning, gra
         contract.run(case(corpus)._replace(axes={"layer_dropout": [0.0, 0.5]}), 1, seeds=[0])
 
 
-def test_a_loss_over_time_has_a_gradient_larger_by_the_window(corpus, beginning, gradients):
+def test_summing_the_loss_over_time_scales_the_gradient_by_the_window(corpus, beginning, gradients):
     _, over_tokens = gradients
     over_time = gradient_of_a_window(config(corpus, loss_over="time"))
     grads = [
@@ -89,7 +89,7 @@ def test_a_loss_over_time_has_a_gradient_larger_by_the_window(corpus, beginning,
         np.testing.assert_allclose(time, 5 * tokens, rtol=1e-5, atol=1e-7)
 
 
-def test_a_penalty_on_params_pulls_each_towards_0(beginning, gradients):
+def test_an_l2_penalty_pulls_params_towards_0(beginning, gradients):
     grad, _ = gradients
     without, penalized = (
         grad(HParams(l2_penalty=penalty), beginning.params, beginning.carries)[1]
@@ -101,7 +101,7 @@ def test_a_penalty_on_params_pulls_each_towards_0(beginning, gradients):
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_embeddings_begin_with_the_vectors_and_may_stay_them(corpus, tmp_path, frozen):
+def test_embeddings_start_from_given_vectors_and_may_be_frozen(corpus, tmp_path, frozen):
     path = tmp_path / "vectors.txt"
     path.write_text("cat 1 2 3 4 5 6\nunseen 6 5 4 3 2 1\nthe 2 2 2 2 2 2\n")
     setting = config(corpus, level="word", glove=str(path), frozen=frozen, hidden=(4,))
@@ -127,7 +127,7 @@ def test_embeddings_begin_with_the_vectors_and_may_stay_them(corpus, tmp_path, f
 
 @pytest.mark.parametrize("steps", [0, 400, slow(7)])
 def test_the_learning_rate_reaches_0_with_the_last_update_and_not_before(corpus, steps):
-    """However many steps are asked for: fewer than the epochs have, more, or as many."""
+    """The steps asked for may be fewer than those of the epochs, as many, or more."""
     setting = small(corpus, steps=steps)
     assert setting.schedule == "cosine"
     problem = make_problem(setting)

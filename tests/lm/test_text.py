@@ -1,4 +1,4 @@
-"""Text to tokens and back."""
+"""Tests of tokenizers: text to tokens and back."""
 
 import json
 
@@ -11,14 +11,14 @@ from research.lm.text import LEVELS, UNKNOWN_CHARACTER, load_tokenizer, make_tok
 TEXT = "the cat sat on the mat\n\n the <unk> sat\nÄpfel & 10 € fell\n"
 
 
-def test_lines_end_with_a_token_of_their_own_empty_ones_too():
+def test_every_line_ends_with_eos_also_empty_ones():
     assert split_words("a b\n\n c\n") == ["a", "b", "<eos>", "<eos>", "c", "<eos>"]
     assert split_words("a") == ["a", "<eos>"]
     assert split_words("") == []
 
 
 @pytest.mark.parametrize("level", sorted(LEVELS))
-def test_tokens_become_the_text_again(level):
+def test_decoding_restores_the_text(level):
     size = 300 if level == "bpe" else 0
     tokenizer = make_tokenizer(level, TEXT, size)
     tokens = tokenizer.encode(TEXT)
@@ -32,12 +32,12 @@ def test_tokens_become_the_text_again(level):
 
 
 @pytest.mark.parametrize("level", sorted(LEVELS))
-def test_a_text_is_taken_to_follow_the_end_of_a_line(level):
+def test_a_text_is_read_as_if_after_a_line_end(level):
     tokenizer = make_tokenizer(level, TEXT, 300 if level == "bpe" else 0)
     assert tokenizer.decode([tokenizer.start]) == "\n"
 
 
-def test_words_are_numbered_by_how_often_they_come():
+def test_words_are_numbered_by_frequency():
     symbols = make_tokenizer("word", "b a b\nc a b\n").symbols
     assert symbols == ("b", "<eos>", "a", "c", "<unk>")
 
@@ -50,12 +50,12 @@ def test_rare_and_unseen_words_are_unknown():
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 5, 9])
-def test_there_are_no_more_words_than_asked_for(size):
-    """Of four, and <unk>, which the text has not."""
+def test_the_vocabulary_has_at_most_the_given_size(size):
+    """The size is four, one of which is <unk>, which the text does not contain."""
     assert len(make_tokenizer("word", "b a b\nc a b\n", size)) == min(size, 5)
 
 
-def test_held_out_characters_get_no_numbers_of_their_own():
+def test_held_out_characters_become_unknown():
     tokenizer = make_tokenizer("character", "abc\n", heldout=["abé", "x"])
     assert tokenizer.symbols == ("\n", "a", "b", "c", UNKNOWN_CHARACTER)
     assert tokenizer.decode(tokenizer.encode("aéx😀")) == "a" + 3 * UNKNOWN_CHARACTER
@@ -68,20 +68,20 @@ def test_an_unknown_character_is_named():
 
 
 @pytest.mark.parametrize("level", ["character", "bpe"])
-def test_what_a_terminal_gives_for_a_byte_that_is_no_utf8_is_named(level):
+def test_invalid_utf8_from_a_terminal_is_named(level):
     tokenizer = make_tokenizer(level, TEXT, 300 if level == "bpe" else 0)
     with pytest.raises(UserError, match=r"'\\udce9' at place 3 "):
         tokenizer.encode("caf\udce9")
 
 
-def test_byte_pairs_are_shorter_than_bytes_and_as_many_as_asked():
+def test_byte_pairs_shorten_the_text_with_the_given_vocabulary_size():
     text = "the cat sat on the mat, the cat sat\n" * 20
     tokenizer = make_tokenizer("bpe", text, 264)
     assert len(tokenizer) == 264
     assert len(tokenizer.encode(text)) < len(text) / 2
 
 
-def test_what_makes_no_sense_is_one_clear_line():
+def test_invalid_tokenizer_options_give_a_one_line_error():
     with pytest.raises(UserError, match="--level letter: there are word, character, byte, bpe"):
         make_tokenizer("letter", TEXT)
     with pytest.raises(UserError, match="--vocabulary-size 100: byte pairs need 257 or more"):

@@ -1,4 +1,4 @@
-"""What the report shows of language models: the texts that they wrote."""
+"""Tests of the views of language models: the texts that they wrote."""
 
 import numpy as np
 

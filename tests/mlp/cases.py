@@ -35,8 +35,8 @@ def case(variant="plain", **changes):
 
 
 def some_state(task, shared):
-    """A state before the first step, of kernels as large as those that `init` draws; to draw them
-    as `init` does takes longer to compile than what is done with them."""
+    """A state before the first step, with kernels of the scale that `init` draws. `init` itself
+    takes longer to compile than the tests that use the state."""
     shapes = jax.eval_shape(task.init, shared, HParams(), jax.random.key(0))
     rng = np.random.default_rng(0)
     params = jax.tree.map(
@@ -48,8 +48,8 @@ def some_state(task, shared):
 
 
 def trained(shared, hidden, epochs=60):
-    """The params of a net with ReLU that scikit-learn trained on the training part: a training
-    program of our own would take seconds to compile."""
+    """The params of a ReLU net that scikit-learn has trained on the training part, since our own
+    training program would take seconds to compile."""
     kind = MLPClassifier if shared.classes else MLPRegressor
     net = kind(hidden_layer_sizes=hidden, learning_rate_init=1e-2, max_iter=epochs, random_state=0)
     with warnings.catch_warnings():

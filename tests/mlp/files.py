@@ -1,4 +1,4 @@
-"""Tables as files, for the tests that read them."""
+"""Functions that write tables to files, for tests that read them."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,13 +15,13 @@ def write(folder, text, name="table.csv", encoding="utf-8"):
 
 
 def csv(folder, name="table.csv", **columns):
-    """A file of these columns."""
+    """Writes a CSV file of these columns."""
     lines = [columns, *zip(*columns.values(), strict=True)]
     return write(folder, "".join(",".join(map(str, line)) + "\n" for line in lines), name)
 
 
 def parquet(folder, **columns):
-    """A file as any tool writes it, without what pandas would add."""
+    """Writes a Parquet file without the metadata that pandas would add."""
     path = str(folder / "table.parquet")
     pq.write_table(pa.table(columns), path)
     return path

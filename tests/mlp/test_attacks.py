@@ -1,4 +1,4 @@
-"""Attacks: by hand on linear nets, inside their box, and never weaker for more effort."""
+"""Tests of FGSM and PGD: exact on linear nets, within their box, and PGD never weaker."""
 
 from functools import cache
 
@@ -60,12 +60,12 @@ def attacked(errors, radii=RADII, x=INSIDE, box=TIGHT, steps=4):
 
 
 def test_fgsm_of_a_linear_net_by_hand():
-    """As far as each feature may go, up where it weighs more than nothing, down where less."""
+    """Each feature moves by its full radius in the direction of the sign of its weight."""
     expected = np.asarray(X) + np.array([0.1, -0.2, 0.4, 0.0])
     chex.assert_trees_all_close(fgsm(gradient_of(linear), X, FREE), expected, atol=1e-6)
 
 
-def test_fgsm_stops_where_rows_can_lie():
+def test_fgsm_stays_within_the_bounds_of_the_data():
     moved = fgsm(gradient_of(linear), INSIDE, TIGHT)
     expected = np.clip(np.asarray(INSIDE) + np.array([0.1, -0.2, 0.4, 0.0]), -0.3, 0.3)
     chex.assert_trees_all_close(moved, expected, atol=1e-6)
@@ -73,7 +73,7 @@ def test_fgsm_stops_where_rows_can_lie():
 
 
 @pytest.mark.parametrize(("steps", "length"), [(1, 1.25), (5, 0.5), (10, 0.25)])
-def test_a_step_is_a_share_of_the_radius(steps, length):
+def test_a_pgd_step_is_a_fraction_of_the_radius(steps, length):
     box = FREE._replace(radius=FREE.radius * 2)
     far = box._replace(radius=np.full(4, 9, np.float32))
     moved = pgd_step(gradient_of(linear), X, X, far, steps) - X
@@ -94,7 +94,7 @@ def test_steps_and_starts_stay_in_the_box(box):
         assert_in_box(adversarial(gradient, INSIDE, box, 2, jax.random.key(seed)), INSIDE, box)
 
 
-def test_a_start_is_drawn_evenly_from_the_box():
+def test_random_starts_are_uniform_in_the_box():
     x = np.zeros((4000, 4), np.float32)
     shift = np.asarray(random_start(x, FREE, jax.random.key(0))) / FREE.radius
     np.testing.assert_allclose(shift.mean(axis=0), 0, atol=0.04)
@@ -104,7 +104,7 @@ def test_a_start_is_drawn_evenly_from_the_box():
     assert shift.max() > 0.99
 
 
-def test_a_step_goes_along_the_gradient_of_where_it_stands():
+def test_a_pgd_step_uses_the_gradient_at_the_current_point():
     at, box = X - np.float32(0.05), FREE._replace(radius=np.ones(4, np.float32))
     moved = pgd_step(gradient_of(squares), at, X, box, 25)
     chex.assert_trees_all_close(moved, at + np.float32(0.1) * np.sign(at), atol=1e-6)
@@ -127,7 +127,7 @@ def test_attacks_of_a_linear_net_grow_with_the_radius():
 
 
 @pytest.mark.parametrize("errors", [bent, slow(linear)])
-def test_attack_is_fgsm_at_each_radius_and_what_pgd_finds_beyond(errors):
+def test_attack_reports_fgsm_and_the_larger_error_of_pgd(errors):
     fast, worst = attacked(errors)
     chex.assert_shape([fast, worst], (5, 7))
     for m, radius in enumerate(RADII):
@@ -138,7 +138,7 @@ def test_attack_is_fgsm_at_each_radius_and_what_pgd_finds_beyond(errors):
     assert (worst[1:] >= worst[:-1]).all()
 
 
-def test_pgd_finds_what_fgsm_does_not():
+def test_pgd_finds_errors_that_fgsm_misses():
     fast, worst = attacked(bent, steps=8)
     assert (worst[3:] > fast[3:] + 0.1).any(axis=1).all()
     weaker, _ = attacked(bent, radii=RADII[3:4], steps=8)
@@ -156,7 +156,7 @@ NETS = {
 
 
 @pytest.mark.parametrize("name", list(NETS))
-def test_pgd_starts_at_random_and_at_fgsms_point_which_counts(name):
+def test_pgd_starts_at_random_and_at_the_fgsm_point(name):
     net, steps, least = NETS[name]
     one = np.ones(1, np.float32)
     x = np.zeros((50, 1), np.float32)
@@ -202,7 +202,7 @@ def test_a_feature_of_radius_0_never_moves():
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_training_on_attacks_is_not_differentiated_through_them(steps):
-    """Neither to the rows nor to what the gradient is made of, and the loss at the attack is."""
+    """Gradients of the loss flow at the attacked rows, but not through the attack itself."""
 
     def attacked(x, w):
         gradient = jax.grad(lambda x: jnp.sum(jnp.sin(x) @ w))
@@ -218,7 +218,7 @@ def test_training_on_attacks_is_not_differentiated_through_them(steps):
     chex.assert_trees_all_close(w_gradient, expected, rtol=1e-5)
 
 
-def test_attacks_start_where_their_key_says():
+def test_random_starts_follow_the_key():
     first, again, other = (
         np.asarray(adversarial(gradient_of(bent), X, FREE, 3, jax.random.key(seed)))
         for seed in (0, 0, 1)

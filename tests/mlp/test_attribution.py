@@ -1,5 +1,5 @@
-"""Integrated gradients by hand and against a long sum; shuffling of planted columns; what several
-runs agree on."""
+"""Tests of feature attribution: integrated gradients, permutation importance, and the agreement of
+runs."""
 
 import dataclasses
 import itertools
@@ -38,14 +38,14 @@ def gradients(output, x, baseline, steps):
 importance = jax.jit(permutation_importance, static_argnums=(0, 5))
 
 
-def test_of_a_linear_output_they_are_weight_times_way():
+def test_attributions_of_a_linear_output_are_weight_times_difference():
     weights = np.float32([1.0, -2.0, 3.0, 0.0])
     found = gradients(lambda x: x @ weights, X, BASE, 3)
     np.testing.assert_allclose(found, weights[None] * (X - BASE[None]), rtol=1e-5)
 
 
-def test_of_a_product_they_are_shared():
-    """x y from (0, 0): the integral of a y da is half of it for either factor."""
+def test_attributions_of_a_product_are_shared_equally():
+    """For x y from (0, 0), each factor gets half: the integral of a y da."""
     found = gradients(lambda x: x[:, 0] * x[:, 1], X, np.zeros(4, np.float32), 8)
     half = X[:, 0] * X[:, 1] / 2
     found = np.asarray(found)
@@ -53,9 +53,9 @@ def test_of_a_product_they_are_shared():
     np.testing.assert_allclose(found[:, 2:], 0, atol=1e-7)
 
 
-def test_a_single_bend_is_exact_wherever_it_lies():
-    """max(0, x0 + x1 - 1) on the line from 0 to (2, 1) has its kink at a third: two thirds of the
-    gradient count."""
+def test_attributions_with_a_single_kink_are_exact():
+    """max(0, x0 + x1 - 1) on the line from 0 to (2, 1) has its kink at a third of the way, so that
+    two thirds of the gradient count."""
     output = lambda x: jnp.maximum(0, x[:, 0] + x[:, 1] - 1)
     found = gradients(output, np.float32([[2.0, 1.0]]), np.zeros(2, np.float32), 4)
     np.testing.assert_allclose(found, [[2 * 2 / 3, 1 * 2 / 3]], rtol=1e-5)
@@ -63,7 +63,7 @@ def test_a_single_bend_is_exact_wherever_it_lies():
 
 @pytest.fixture(scope="module")
 def trained():
-    """A net on breast cancer, its config and data."""
+    """A trained net on breast cancer, with its config and data."""
     config = Config(data="breast_cancer", hidden=(16, 16))
     shared = make_problem(config).shared
     return fit_to(config, shared), shared, cases.trained(shared, config.hidden, epochs=20)
@@ -73,7 +73,7 @@ def rows_of(shared, count=50):
     return Split(shared.test.x[:count], shared.test.y[:count])
 
 
-def test_they_are_complete_and_what_a_long_sum_gives(trained):
+def test_attributions_are_complete_and_equal_a_long_riemann_sum(trained):
     config, shared, params = trained
     rows = rows_of(shared)
     places = np.float32((np.arange(2000) + 0.5) / 2000)
@@ -90,14 +90,14 @@ def test_they_are_complete_and_what_a_long_sum_gives(trained):
     np.testing.assert_allclose(found, rows.x * middle.mean(axis=0), atol=5e-3)
 
 
-def test_few_steps_miss_completeness_and_it_is_told(trained):
-    """The gap is measured, not assumed: a net of many bends in two steps."""
+def test_the_completeness_gap_of_few_steps_is_reported(trained):
+    """The gap is measured for a net of many kinks and only two steps."""
     config, shared, params = trained
     _, gap = jax.jit(lambda: explain(config, shared, params, rows_of(shared), 1))()
     assert np.max(gap) > 1e-2
 
 
-def test_of_several_classes_the_true_ones_logit_is_explained():
+def test_the_logit_of_the_true_class_is_explained():
     config = Config(data="wine", hidden=())
     shared = make_problem(config).shared
     kernel = np.float32(np.random.default_rng(0).normal(size=(shared.train.x.shape[1], 3)))
@@ -111,8 +111,8 @@ def linear(kernel):
     return {"Dense_0": {"kernel": kernel[:, None], "bias": np.zeros(1, np.float32)}}
 
 
-def test_shuffling_tells_the_column_that_matters():
-    """A linear net that reads its first column alone."""
+def test_permutation_importance_finds_the_column_that_matters():
+    """The net is linear and reads its first column alone."""
     config = dataclasses.replace(Config(data="diabetes", hidden=()), loss="squared_error")
     shared = make_problem(config).shared
     rows = Split(shared.test.x, 2 * shared.test.x[:, 0])
@@ -127,7 +127,7 @@ def test_shuffling_tells_the_column_that_matters():
 
 
 def test_features_of_one_column_are_shuffled_together():
-    """Two features that are the same one: shuffled apart, one makes up for half of the other."""
+    """Two features are equal: shuffled separately, one would compensate for half of the other."""
     config = dataclasses.replace(Config(data="diabetes", hidden=()), loss="squared_error")
     shared = make_problem(config).shared
     x = np.array(shared.test.x)
@@ -140,23 +140,23 @@ def test_features_of_one_column_are_shuffled_together():
     np.testing.assert_allclose(found, 0, atol=1e-5)  # their sum is 0 wherever they come from
 
 
-def test_runs_are_counted_that_have_a_feature_in_their_top():
+def test_in_top_counts_runs_that_have_a_feature_among_the_top():
     importance = np.array([[3.0, 2.0, 1.0, 0.0], [1.0, 3.0, 2.0, 0.0], [5.0, 4.0, 0.0, 0.0]])
     assert in_top(importance, 2).tolist() == [2, 3, 1, 0]
 
 
-def test_what_has_no_importance_is_in_no_top():
+def test_features_of_importance_0_are_never_in_the_top():
     assert in_top(np.array([[2.0, 0.0, -1.0]]), 3).tolist() == [1, 0, 0]
 
 
-def test_the_correlation_is_the_mean_of_all_pairs():
+def test_rank_correlation_is_the_mean_over_pairs_of_runs():
     importance = np.random.default_rng(0).normal(size=(5, 8)) + np.arange(8)
     pairs = itertools.combinations(importance, 2)
     expected = np.mean([spearmanr(*pair).statistic for pair in pairs])
     np.testing.assert_allclose(rank_correlation(importance), expected)
 
 
-def test_equal_orders_correlate_fully_and_opposite_ones_not():
+def test_equal_orders_correlate_by_1_and_opposite_ones_by_minus_1():
     order = np.arange(6.0)
     np.testing.assert_allclose(rank_correlation(np.stack([order, 2 * order, order**3])), 1)
     np.testing.assert_allclose(rank_correlation(np.stack([order, -order])), -1)

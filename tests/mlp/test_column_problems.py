@@ -1,4 +1,4 @@
-"""Columns that cannot be used: all of them in one line, whose --drop works as it is printed."""
+"""Tests of unusable columns: one error names all and advises a --drop that works as printed."""
 
 import csv
 import re
@@ -20,7 +20,7 @@ NAMES = ["", "Name, full", "two  words", "it's", "$HOME", "-x", "--steps", "a\nb
 
 
 def write(folder, columns, name="table.csv"):
-    """A file of these pairs of a name and cells; quoted where it has to be."""
+    """Writes a CSV file of (name, cells) pairs, quoted where necessary."""
     path = folder / name
     with path.open("w", newline="") as file:
         out = csv.writer(file)
@@ -34,7 +34,7 @@ def text(word):
 
 
 def typed(words):
-    """The config that a command line gives, when these words are typed into a shell."""
+    """The config that a command line gives when its text is typed into a shell."""
     parser = arguments_type(DIGITS.config, DIGITS.hparams)
     arguments = parse_arguments({"digits": parser()}, "", shlex.split(words))
     return make_experiment(
@@ -43,7 +43,7 @@ def typed(words):
 
 
 def refusal(*given, **how):
-    """As it is printed: one line, without double spaces."""
+    """The error as it is printed, after checking that it is one line without double spaces."""
     with pytest.raises(UserError) as raised:
         read_files(*given, **how)
     return " ".join(str(raised.value).split())
@@ -52,7 +52,7 @@ def refusal(*given, **how):
 @pytest.mark.parametrize(
     "names", [[name] for name in NAMES] + [NAMES, [n for n in NAMES if n[:1] != "-"]]
 )
-def test_what_is_advised_works_as_it_is_typed(tmp_path, names):
+def test_the_advised_drop_flag_works_as_printed(tmp_path, names):
     path = write(tmp_path, [("a", BITS), *((name, text("x")) for name in names), ("y", BITS)])
     line = refusal(path, "y")
     flag = re.search("--drop.*(?= leaves (it|them) out$)", line)
@@ -62,8 +62,8 @@ def test_what_is_advised_works_as_it_is_typed(tmp_path, names):
     assert len(table.left_out) == len(names)
 
 
-def test_every_unusable_column_is_in_one_line_whatever_is_wrong_with_it(tmp_path):
-    """In both files; beside those that were left out before."""
+def test_all_unusable_columns_are_named_in_one_error(tmp_path):
+    """This covers both files, and the advice keeps the columns that were dropped before."""
     bad = [("name", text("Mr")), ("age", ["old", *range(1, 30)]), ("far", [1e40, *range(1, 30)])]
     twice = [("id", BITS), ("id", BITS)]
     good = [("a", BITS), ("b, c", BITS), ("only", BITS), ("gone", text("x"))]
@@ -86,7 +86,7 @@ def test_every_unusable_column_is_in_one_line_whatever_is_wrong_with_it(tmp_path
     assert [column.name for column in read_files(train, "y", test, drop=drop).columns] == ["a"]
 
 
-def test_of_many_columns_a_few_are_explained_and_all_are_in_the_flag(tmp_path):
+def test_many_unusable_columns_are_all_in_the_advised_flag(tmp_path):
     path = write(tmp_path, [("a", BITS), *((f"c{i}", text("x")) for i in range(9)), ("y", BITS)])
     line = refusal(path, "y")
     assert line.count("are text") == 5
@@ -94,14 +94,14 @@ def test_of_many_columns_a_few_are_explained_and_all_are_in_the_flag(tmp_path):
     assert f"--drop {' '.join(f'c{i}' for i in range(9))} leaves them out" in line
 
 
-def test_no_flag_is_advised_that_would_leave_nothing(tmp_path):
+def test_dropping_all_columns_is_never_advised(tmp_path):
     path = write(tmp_path, [("a", text("x")), ("b", text("x")), ("y", BITS)])
     assert refusal(path, "y").endswith(
         "are text, not categories; no other column is left to predict from"
     )
 
 
-def test_a_text_that_may_be_numbers_says_so(tmp_path):
+def test_a_text_column_that_resembles_numbers_is_noted(tmp_path):
     path = write(tmp_path, [("a", BITS), ("area", [f"1,{200 + i}" for i in ROWS]), ("y", BITS)])
     assert "are text, not categories ('1,200' is no number: write 1200 or 0.5); " in refusal(
         path, "y"
@@ -121,7 +121,7 @@ def test_a_text_that_may_be_numbers_says_so(tmp_path):
         ((), ()),
     ],
 )
-def test_a_word_is_a_column_or_several_between_commas(drop, found):
+def test_drop_takes_single_columns_and_comma_separated_ones(drop, found):
     assert find_dropped("table.csv", ["", "a", "b, c", "c", "-x", "y"], "y", drop) == found
 
 
@@ -129,13 +129,13 @@ def test_a_comma_at_the_end_names_no_column():
     assert find_dropped("table.csv", ["a", "c", "y"], "y", "c, ,a,") == ("c", "a")
 
 
-def test_all_columns_that_are_not_there_are_named():
+def test_all_missing_columns_of_drop_are_named():
     with pytest.raises(
         UserError, match=r"--drop z 'x y': no column of t\.csv to leave out; there are a, ''"
     ):
         find_dropped("t.csv", ["a", ""], "a", ["z", "x y"])
 
 
-def test_a_name_that_looks_like_a_flag_stands_after_an_equals_sign():
+def test_a_column_name_that_looks_like_a_flag_is_given_with_an_equals_sign():
     assert drop_flag(["a", "-b", "c, d"]) == """--drop='a,-b,"c, d"'"""
     assert drop_flag(["a", "c, d", ""]) == "--drop a 'c, d' ''"

@@ -1,4 +1,4 @@
-"""Cells of files as columns of numbers or words; and cells that cannot be used."""
+"""Tests of parsing cells as columns of numbers or words, and of cells that cannot be used."""
 
 import datetime
 import decimal
@@ -25,7 +25,7 @@ def test_cells_are_numbers_or_words(tmp_path):
 
 
 @pytest.mark.parametrize("marker", [*MISSING_IN_TEXT["words"], "NaN", "N/A", "NULL", "None", "  "])
-def test_a_missing_cell_is_missing_among_numbers_and_among_words(tmp_path, marker):
+def test_empty_cells_are_missing_in_columns_of_numbers_and_words(tmp_path, marker):
     text = f"n,w,k\n1,red,0\n{marker},{marker},0\n3,blue,0\n"
     number, word, _ = read_columns(write(tmp_path, text))
     np.testing.assert_array_equal(number.values, [1, np.nan, 3])
@@ -34,7 +34,7 @@ def test_a_missing_cell_is_missing_among_numbers_and_among_words(tmp_path, marke
         assert column.missing.tolist() == [False, True, False]
 
 
-def test_a_column_without_a_cell_is_of_missing_numbers(tmp_path):
+def test_an_empty_column_is_parsed_as_missing_numbers(tmp_path):
     empty, _ = read_columns(write(tmp_path, "a,b\n,1\n?,2\n"))
     assert not empty.is_words
     assert empty.missing.all()
@@ -43,20 +43,20 @@ def test_a_column_without_a_cell_is_of_missing_numbers(tmp_path):
 @pytest.mark.parametrize(
     "word", ["1_000", "0x1f", "12px", '"1,5"', "--", "nan.", "\uff11\uff12", "\u0663", "1e", "."]
 )
-def test_what_only_resembles_a_number_is_a_word(tmp_path, word):
+def test_cells_that_only_resemble_numbers_are_words(tmp_path, word):
     (column,) = read_columns(write(tmp_path, f"a\n{word}\n{word}\n"))
     assert column.values.tolist() == [word.strip('"')] * 2
 
 
 @pytest.mark.parametrize(("name", "between"), [("t.csv", ","), ("t.tsv", "\t"), ("T.TSV", "\t")])
-def test_cells_stand_between_commas_or_in_tsv_between_tabs(tmp_path, name, between):
+def test_csv_is_split_at_commas_and_tsv_at_tabs(tmp_path, name, between):
     text = "\n".join(between.join(line) for line in (["a", "b"], ["1", "x;y"], ["2", "z"]))
     a, b = read_columns(write(tmp_path, text, name))
     assert a.values.tolist() == [1, 2]
     assert b.values.tolist() == ["x;y", "z"]
 
 
-def test_a_byte_order_mark_quotes_and_blank_lines_are_no_content(tmp_path):
+def test_byte_order_mark_quotes_and_blank_lines_are_not_content(tmp_path):
     text = '"a" , b\r\n\r\n1,"x, y"\r\n , \r\n2,z\r\n\r\n'
     a, b = read_columns(write(tmp_path, text, encoding="utf-8-sig"))
     assert (a.name, a.values.tolist()) == ("a", [1, 2])
@@ -82,7 +82,7 @@ def test_a_byte_order_mark_quotes_and_blank_lines_are_no_content(tmp_path):
         ("a,b\n" + "x" * 200_000 + ",1\n", "cannot be read as CSV: field larger"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_one_clear_line(tmp_path, text, says):
+def test_an_unusable_file_gives_a_one_line_error(tmp_path, text, says):
     with pytest.raises(UserError, match=rf"table\.csv.* {says}"):
         read_columns(write(tmp_path, text))
 
@@ -93,7 +93,7 @@ def test_a_file_in_another_encoding_is_named(tmp_path):
         read_columns(path)
 
 
-def test_as_many_words_as_numbers_are_words(tmp_path):
+def test_a_column_half_of_words_is_parsed_as_words(tmp_path):
     (column,) = read_columns(write(tmp_path, "a\n1\nx\n2\ny\n"))
     assert column.values.tolist() == ["1", "x", "2", "y"]
 
@@ -145,7 +145,7 @@ def test_parquet_columns_of_other_types_are_named(tmp_path, values):
         read_columns(parquet(tmp_path, a=[1], b=values))
 
 
-def test_parquet_files_that_cannot_be_used_are_one_clear_line(tmp_path):
+def test_unusable_parquet_files_give_a_one_line_error(tmp_path):
     with pytest.raises(UserError, match="row 2, column a: -inf is above 1e"):
         read_columns(parquet(tmp_path, b=[1, 2], a=[1.0, -np.inf]))
     with pytest.raises(UserError, match="is empty: it has no rows"):

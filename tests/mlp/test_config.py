@@ -1,4 +1,4 @@
-"""Values that make no sense, alone or together."""
+"""Tests of configs of the MLP: invalid values, alone and in combination."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from research.runs.experiment import restore_config
 
 
 def given(**changes):
-    """What a command line gives: of every flag, some values."""
+    """The arguments that a command line gives, with a list of values for every flag."""
     single = {**vars(Config()), **vars(HParams())}
     return SimpleNamespace(**{name: (value,) for name, value in single.items()} | changes)
 
@@ -29,12 +29,12 @@ def given(**changes):
         ({"channels": (0,)}, "--channels .*0.*each width must be at least 1"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_one_clear_line(changes, says):
+def test_an_invalid_value_gives_a_one_line_error(changes, says):
     with pytest.raises(UserError, match=says):
         Config(**changes)
 
 
-def test_the_data_is_chosen_by_fields_of_its_names():
+def test_config_has_every_field_of_data_choice():
     changes = {"data": "t.csv", "target": "b", "test_data": "u.csv", "drop": ("c",),
                "target_type": "classes", "min_category": 3, "split_seed": 7}  # fmt: skip
     assert Config(**changes).choice == DataChoice(**changes)
@@ -50,7 +50,7 @@ def test_the_data_is_chosen_by_fields_of_its_names():
         ((0, 5), (0.0,), "--adversarial-steps 5: give an --adversarial-radius"),
     ],
 )
-def test_attacks_to_train_on_have_steps_and_a_radius(steps, radii, says):
+def test_adversarial_training_needs_steps_and_a_radius(steps, radii, says):
     with pytest.raises(UserError, match=says):
         check_flags(given(adversarial_steps=steps, adversarial_radius=radii))
 
@@ -58,7 +58,7 @@ def test_attacks_to_train_on_have_steps_and_a_radius(steps, radii, says):
 @pytest.mark.parametrize(
     ("steps", "radii"), [((0,), (0.0,)), ((1,), (0.1,)), ((0, 1), (0.1,)), ((3,), (0.0, 0.1))]
 )
-def test_attacks_to_train_on_can_be_compared_to_none(steps, radii):
+def test_adversarial_training_can_be_swept_with_radius_0(steps, radii):
     check_flags(given(adversarial_steps=steps, adversarial_radius=radii))
 
 
@@ -66,7 +66,7 @@ def test_attacks_to_train_on_can_be_compared_to_none(steps, radii):
     ("recorded", "drop"),
     [("", ()), ("a,b", ("a,b",)), ([], ()), (["a", "b, c", ""], ("a", "b, c", ""))],
 )
-def test_columns_to_drop_are_restored_from_a_list_or_from_an_older_word(recorded, drop):
+def test_dropped_columns_are_restored_from_new_and_old_manifests(recorded, drop):
     restored = restore_config({"data": "t.csv", "drop": recorded}, Config())
     assert (restored.data, restored.drop, restored.missing) == ("t.csv", drop, ())
     assert Config(drop="a").drop == ("a",)

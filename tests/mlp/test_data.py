@@ -1,4 +1,4 @@
-"""Data in three parts: split, standardized, recorded; and refused where it cannot be used."""
+"""Tests of loading data: split, standardized, recorded, and refused if it cannot be used."""
 
 import json
 
@@ -26,7 +26,7 @@ def load(path, target, split_seed=0, **how):
     [("digits", 10, 64), ("breast_cancer", 2, 30), ("wine", 3, 13), ("iris", 3, 4),
      ("diabetes", 0, 10)],
 )  # fmt: skip
-def test_bundled_sets_are_what_they_are(name, classes, features):
+def test_bundled_data_sets_have_their_known_features_and_classes(name, classes, features):
     dataset, facts = data.load(DataChoice(name))
     assert dataset.classes == classes
     assert dataset.train.x.shape[1] == features
@@ -80,7 +80,7 @@ THREES = [i % 3 for i in ROWS]
 COLORS = [("red", "green", "blue")[i // 2 % 3] for i in ROWS]
 
 
-def test_a_file_is_encoded_and_what_was_done_is_recorded(tmp_path):
+def test_a_file_is_encoded_and_its_encoding_recorded(tmp_path):
     gaps = ["?" if i % 7 == 0 else i for i in ROWS]
     path = csv(tmp_path, a=gaps, c=COLORS, b=[3 + 4 * bit for bit in BITS])
     dataset, facts = load(path, "b")
@@ -102,7 +102,7 @@ def test_a_file_is_encoded_and_what_was_done_is_recorded(tmp_path):
 
 
 def test_how_a_file_is_read_can_be_chosen(tmp_path):
-    """Here a target of numbers, one column less, and colors of fewer than 10 rows as one."""
+    """Regression, a dropped column, and colors of fewer than 10 rows merged."""
     colors = ["red"] * 25 + ["green"] * 3 + ["blue"] * 2
     path = csv(tmp_path, a=UP, c=colors, d=UP, b=BITS)
     dataset, facts = load(path, "b", drop="a", target_type="numbers", min_category=10)
@@ -111,12 +111,12 @@ def test_how_a_file_is_read_can_be_chosen(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["iris", "diabetes"])
-def test_what_is_recorded_is_json(name):
+def test_facts_about_the_data_are_json(name):
     facts = data.load(DataChoice(name))[1]
     assert json.loads(json.dumps(facts)) == facts
 
 
-def test_numbers_have_no_classes_and_no_bounds(tmp_path):
+def test_regression_data_has_no_classes_and_no_bounds(tmp_path):
     dataset, facts = load(csv(tmp_path, a=UP, b=[i / 2 for i in ROWS]), "b")
     assert (dataset.classes, facts["classes"]) == (0, [])
     assert dataset.class_weights.shape == (0,)
@@ -141,8 +141,8 @@ def test_a_constant_feature_does_no_harm(tmp_path):
 
 
 @pytest.mark.parametrize("column", ["c", "b"])
-def test_numbers_too_large_to_have_a_mean_are_one_clear_line(tmp_path, column):
-    """Some tools write the largest double where a value is missing."""
+def test_numbers_whose_mean_overflows_give_a_one_line_error(tmp_path, column):
+    """Some tools write the largest double for missing values."""
     columns = {"a": UP, "c": UP, "b": [i / 2 for i in ROWS]}
     columns[column] = [*columns[column][:-1], 1.7e308]
     with pytest.raises(UserError, match=f"column {column}"):
@@ -154,7 +154,7 @@ def test_a_class_too_small_for_every_part_is_not_stratified(tmp_path):
     assert load(path, "b")[0].classes == 2
 
 
-def test_rows_without_a_target_are_left_out_and_that_is_said(tmp_path):
+def test_rows_without_a_target_are_left_out_and_noted(tmp_path):
     path = csv(tmp_path, a=UP, b=["" if i < 4 else i / 2 for i in ROWS])
     dataset, facts = load(path, "b")
     assert facts["dropped_rows"] == 4
@@ -162,7 +162,7 @@ def test_rows_without_a_target_are_left_out_and_that_is_said(tmp_path):
     assert sum(len(getattr(dataset, part).y) for part in PARTS) == 26
 
 
-def test_what_is_taken_for_missing_is_said_and_recorded(tmp_path):
+def test_words_that_count_as_missing_are_noted_and_recorded(tmp_path):
     gaps = [("-", "?", "?", 1, 2, "")[i % 6] for i in ROWS]
     countries = [("NA", "DE", "FR")[i % 3] for i in ROWS]
     path = csv(tmp_path, a=gaps, c=countries, d=gaps, b=["none", *BITS[1:]])
@@ -190,8 +190,8 @@ def test_words_that_look_like_numbers_are_noted(tmp_path):
     )
 
 
-def test_several_leaks_are_one_line_whose_flag_leaves_all_of_them_out(tmp_path):
-    """With what was left out before; of a column that is all there is, none is advised."""
+def test_several_leaks_are_one_note_whose_flag_drops_all(tmp_path):
+    """The flag includes columns dropped before; dropping the only column is not advised."""
     noise = [(7 * i) % 13 for i in ROWS]
     path = csv(tmp_path, old=UP, noise=noise, **{"it's": BITS, "copy": BITS}, b=BITS)
     (note,) = [note for note in load(path, "b", drop=("old",))[1]["notes"]
@@ -203,7 +203,7 @@ def test_several_leaks_are_one_line_whose_flag_leaves_all_of_them_out(tmp_path):
     assert note.endswith("Do they leak it?")
 
 
-def test_a_test_file_is_the_test_part_and_the_rest_is_cut_in_75_and_25(tmp_path):
+def test_a_test_file_is_the_test_part_and_the_rest_is_split_75_to_25(tmp_path):
     path = csv(tmp_path, a=range(40), b=[i % 2 for i in range(40)])
     test = csv(tmp_path, "test.csv", a=[70, 80, 90], b=[1, 1, 0])
     for seed in (0, 1):
@@ -217,7 +217,7 @@ def test_a_test_file_is_the_test_part_and_the_rest_is_cut_in_75_and_25(tmp_path)
         assert dataset.test.x.min() > dataset.train.x.max()
 
 
-def test_copies_of_training_rows_in_a_test_file_are_said(tmp_path):
+def test_copies_of_training_rows_in_a_test_file_are_noted(tmp_path):
     columns = {"a": range(40), "b": [i / 2 for i in range(40)]}
     path, test = csv(tmp_path, **columns), csv(tmp_path, "test.csv", **columns)
     _, facts = load(path, "b", test_data=test)
@@ -225,7 +225,7 @@ def test_copies_of_training_rows_in_a_test_file_are_said(tmp_path):
     assert note == f"{path}: 30 rows of the test part are also in the training part"
 
 
-def test_a_class_that_is_not_trained_on_is_an_error(tmp_path):
+def test_a_class_missing_from_training_is_an_error(tmp_path):
     path = csv(tmp_path, a=UP, b=COLORS)
     test = csv(tmp_path, "test.csv", a=[1, 2, 3], b=["red", "pink", "pink"])
     says = (
@@ -246,7 +246,7 @@ def test_a_test_file_does_not_make_up_for_rows_to_train_on(tmp_path, labels, tar
         load(path, "b", test_data=test, target_type=target_type)
 
 
-def test_balanced_weights_are_scikit_learns(tmp_path):
+def test_balanced_weights_equal_scikit_learn(tmp_path):
     labels = ["x" if i < 5 else "y" if i < 14 else "z" for i in ROWS]
     config = Config(data=csv(tmp_path, a=UP, b=labels), target="b", batch_size=4)
     plain, balanced = (
@@ -260,7 +260,7 @@ def test_balanced_weights_are_scikit_learns(tmp_path):
     np.testing.assert_allclose(balanced.class_weights[train].mean(), 1, rtol=1e-6)
 
 
-def test_the_checksum_is_of_the_data_whatever_the_split(tmp_path):
+def test_the_checksum_does_not_depend_on_the_split(tmp_path):
     def checksum(name, seed=0, **columns):
         given = {"a": UP, "c": COLORS, "b": BITS, **columns}
         return load(csv(tmp_path, name, **given), "b", seed)[1]["sha256"]
@@ -280,14 +280,14 @@ def test_the_checksum_is_of_the_data_whatever_the_split(tmp_path):
     [("target", "b", "b"), ("test_data", "test.csv", "test.csv"), ("drop", ("a", "b c"), "a 'b c'"),
      ("target_type", "classes", "classes"), ("min_category", 2, 2), ("missing", ("",), "''")],
 )  # fmt: skip
-def test_what_fits_only_files_is_refused_for_data_by_name(name, flag, given, shown):
+def test_options_of_files_are_refused_for_named_data(name, flag, given, shown):
     words = "--" + flag.replace("_", "-")
     says = f"{words} {shown}: only for a CSV or Parquet file, not {name}"
     with pytest.raises(UserError, match=says):
         data.load(DataChoice(name)._replace(**{flag: given}))
 
 
-def test_what_is_no_file_is_named(tmp_path):
+def test_a_missing_data_file_is_named(tmp_path):
     known = ", ".join([*BUNDLED, *IMAGES])
     for path in (str(tmp_path), "digitts"):
         with pytest.raises(UserError, match=f"--data {path}: neither a file nor one of {known}"):

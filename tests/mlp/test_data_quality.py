@@ -1,4 +1,4 @@
-"""What is planted in a table is found, and nothing else."""
+"""Tests that planted problems of a table are found, and nothing else."""
 
 import json
 
@@ -38,7 +38,7 @@ def changed(array, at, to):
 
 
 @pytest.mark.parametrize("y", [CLASSES, NUMBERS])
-def test_of_a_clean_table_there_is_nothing_to_say(y):
+def test_a_clean_table_has_no_notes(y):
     assert lines(y=y) == []
     report = inspect(y=y)
     assert report["duplicates"] == {"validation": 0, "test": 0}
@@ -53,7 +53,7 @@ def test_a_column_that_is_the_same_in_all_training_rows_is_named():
 
 
 @pytest.mark.parametrize("feature", [0, 3])
-def test_a_column_that_is_the_class_leaks_it(feature):
+def test_a_copy_of_the_class_is_a_leak(feature):
     leak = changed(X, np.s_[:, feature], CLASSES)
     name = {0: "a", 3: "c"}[feature]
     assert lines(x=leak) == [
@@ -62,8 +62,8 @@ def test_a_column_that_is_the_class_leaks_it(feature):
     ]
 
 
-def test_a_category_of_several_features_leaks_as_one():
-    """Neither feature alone tells three classes apart."""
+def test_a_one_hot_category_is_checked_for_leaks_as_one_column():
+    """No single feature tells three classes apart, only the whole category."""
     leak = X.copy()
     leak[:, 1:3] = np.stack([CLASSES == 0, CLASSES == 1], axis=1)
     assert list(inspect(x=leak)["leaks"]) == ["b"]
@@ -73,7 +73,7 @@ def test_a_category_of_several_features_leaks_as_one():
     "copy",
     [lambda y: 3 * y - 7, lambda y: -y, lambda y: y + 0.01 * NUMBERS[::-1]],
 )
-def test_a_linear_copy_of_a_number_leaks_it(copy):
+def test_a_linear_copy_of_the_target_is_a_leak(copy):
     leaks = inspect(x=changed(X, np.s_[:, 3], copy(NUMBERS)), y=NUMBERS)["leaks"]
     assert list(leaks) == ["c"]
     assert 0.99 <= leaks["c"] <= 1
@@ -86,18 +86,18 @@ def test_a_good_predictor_is_no_leak():
     assert inspect(x=changed(X, np.s_[:, 3], noisy))["leaks"] == {}
 
 
-def test_leaks_are_looked_for_in_training_rows_alone():
+def test_leaks_are_searched_in_training_rows_only():
     assert inspect(x=changed(X, np.s_[120:, 3], CLASSES[120:]))["leaks"] == {}
     assert list(inspect(x=changed(X, np.s_[:120, 3], CLASSES[:120]))["leaks"]) == ["c"]
 
 
-def test_pixels_and_the_only_column_are_not_suspected():
+def test_pixels_and_a_single_column_are_never_called_leaks():
     leak = changed(X, np.s_[:, 0], CLASSES)
     assert inspect(x=leak, columns=None)["leaks"] == {}
     assert inspect(x=leak[:, :1], columns={"a": np.array([0])})["leaks"] == {}
 
 
-def test_rows_that_stand_in_training_too_are_counted_by_part():
+def test_copies_of_training_rows_are_counted_by_part():
     copies = changed(X, [120, 121, 159, 199], X[[0, 0, 119, 5]])
     assert inspect(x=copies)["duplicates"] == {"validation": 3, "test": 1}
     found = lines(x=copies)
@@ -107,7 +107,7 @@ def test_rows_that_stand_in_training_too_are_counted_by_part():
 
 
 def test_training_rows_that_contradict_each_other_are_counted():
-    """Three rows alike, one of another class; two alike and of one class; one like a test row."""
+    """Three equal rows, one of another class; two equal of one class; one equal to a test row."""
     x = changed(X, [1, 2, 10, 199], X[[0, 0, 9, 20]])
     y = changed(CLASSES, [0, 1, 2, 9, 10, 20, 199], [0, 0, 1, 2, 2, 0, 1])
     assert inspect(x=x, y=y)["contradictions"] == 3
@@ -117,7 +117,7 @@ def test_training_rows_that_contradict_each_other_are_counted():
 
 
 @pytest.mark.parametrize(("rare", "uneven"), [(30, True), (31, False)])
-def test_uneven_classes_are_those_of_three_to_one(rare, uneven):
+def test_class_imbalance_is_noted_from_3_to_1(rare, uneven):
     y = np.zeros(N, np.int32)
     y[:rare] = 1
     report = data_quality.inspect(X, y, ROWS, ["common", "rare"], COLUMNS)
@@ -129,7 +129,7 @@ def test_uneven_classes_are_those_of_three_to_one(rare, uneven):
         assert "--class-weights balanced" in found[0]
 
 
-def test_classes_of_two_rows_are_too_few_to_look_for_leaks():
+def test_no_leaks_are_searched_with_two_rows_per_class():
     rows = {"train": np.arange(6), "validation": np.arange(6, 9), "test": np.arange(9, 12)}
     y = (np.arange(12) % 3).astype(np.int32)
     assert data_quality.inspect(X[:12], y, rows, NAMES, COLUMNS)["leaks"] == {}
@@ -141,13 +141,13 @@ def test_a_class_of_two_rows_hides_no_leak():
     assert list(inspect(x=changed(X, np.s_[:, 3], y), y=y)["leaks"]) == ["c"]
 
 
-def test_a_number_that_is_the_same_in_all_training_rows_does_no_harm():
+def test_a_target_constant_in_training_gives_no_leaks():
     report = inspect(y=changed(NUMBERS, np.s_[:120], 0))
     assert report["leaks"] == {}
     assert report["class_rows"] == {}
 
 
-def test_iris_has_one_flower_twice():
+def test_iris_has_one_duplicate_row():
     (note,) = load(DataChoice("iris"))[1]["notes"]
     assert note.startswith("iris: 1 row")
     assert note.split(" of the ")[1].startswith("test part")

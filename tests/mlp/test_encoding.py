@@ -1,4 +1,4 @@
-"""Columns as numbers: what scikit-learn makes of them, by the training rows alone."""
+"""Tests of encoding tables: as by scikit-learn, and from the training rows alone."""
 
 import json
 
@@ -24,7 +24,7 @@ def table(**columns):
 
 
 def words(*counts):
-    """A column of a, b, ...: so many of each."""
+    """A column of the words a, b, ..., each repeated so many times."""
     return np.repeat(np.array(list("abcdefgh"[: len(counts)]), object), counts)
 
 
@@ -32,7 +32,7 @@ def close(given, expected):
     np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_numbers_are_scikit_learns_standard_scores_by_the_training_rows():
+def test_numbers_are_standardized_as_by_scikit_learn():
     encoded = encode(table(n=NUMBERS), TRAIN)
     scaler = StandardScaler().fit(NUMBERS[TRAIN, None])
     close(encoded.x, scaler.transform(NUMBERS[:, None]))
@@ -42,7 +42,7 @@ def test_numbers_are_scikit_learns_standard_scores_by_the_training_rows():
     assert not encoded.facts[0]["indicator"]
 
 
-def test_a_missing_number_is_the_median_of_the_training_rows_and_is_marked():
+def test_a_missing_number_becomes_the_training_median_and_an_indicator():
     encoded = encode(table(n=GAPS), TRAIN)
     imputer = SimpleImputer(strategy="median").fit(GAPS[TRAIN, None])
     filled, missing = imputer.transform(GAPS[:, None]), np.isnan(GAPS)[:, None].astype(float)
@@ -54,7 +54,7 @@ def test_a_missing_number_is_the_median_of_the_training_rows_and_is_marked():
     assert encoded.facts[0]["indicator"]
 
 
-def test_a_number_missing_outside_the_training_rows_alone_is_filled_and_not_marked():
+def test_a_number_missing_only_outside_training_gets_no_indicator():
     gap = NUMBERS.copy()
     gap[[1, 3]] = np.nan
     encoded = encode(table(n=gap), TRAIN)
@@ -63,14 +63,14 @@ def test_a_number_missing_outside_the_training_rows_alone_is_filled_and_not_mark
     close(encoded.x[[1, 3], 0], (fact["fill"] - fact["mean"][0]) / fact["scale"][0])
 
 
-def test_a_column_without_a_number_in_the_training_rows_is_finite():
+def test_a_column_empty_in_training_gives_finite_features():
     gap = np.full(N, np.nan)
     assert np.isfinite(encode(table(n=gap), TRAIN).x).all()
     gap[1] = 5.0
     assert np.isfinite(encode(table(n=gap), TRAIN).x).all()
 
 
-def test_words_are_scikit_learns_one_hot():
+def test_words_are_one_hot_as_by_scikit_learn():
     encoded = encode(table(w=WORDS), TRAIN)
     expected = OneHotEncoder(sparse_output=False).fit(WORDS[TRAIN, None])
     close(encoded.x, expected.transform(WORDS[:, None]))
@@ -89,7 +89,7 @@ def test_a_missing_word_is_a_category_of_its_own():
     close(encoded.x.sum(axis=1), 1)
 
 
-def test_a_category_that_is_not_trained_on_is_an_error_that_says_what_to_do():
+def test_an_unseen_category_is_an_error_that_says_what_to_do():
     some = WORDS.copy()
     some[3] = "pink"
     says = r"table\.csv, column color: the category 'pink' is in no training row; --min-category 2"
@@ -100,8 +100,8 @@ def test_a_category_that_is_not_trained_on_is_an_error_that_says_what_to_do():
         encode(table(n=NUMBERS, color=some), TRAIN)
 
 
-def test_rare_categories_and_those_not_trained_on_are_one():
-    """Of a, b, c and d there are 4, 3, 2 and 1 training rows, of e none."""
+def test_rare_and_unseen_categories_share_one_feature():
+    """The categories a, b, c, d and e have 4, 3, 2, 1 and 0 training rows."""
     column, train = words(4, 3, 2, 1, 1), np.arange(10)
     encoded = encode(table(w=column), train, min_category=3)
     assert encoded.features == ["w = a", "w = b", "w = (other)"]
@@ -111,19 +111,19 @@ def test_rare_categories_and_those_not_trained_on_are_one():
     assert encoded.facts[0]["other"] == ["c", "d"]
 
 
-def test_a_category_is_rare_by_its_training_rows():
-    """Of both there are 3 rows; of b, 1 training row."""
+def test_rarity_counts_training_rows_only():
+    """Both categories have 3 rows, but b has only 1 training row."""
     encoded = encode(table(w=words(3, 3)), np.arange(4), min_category=2)
     assert encoded.features == ["w = a", "w = (other)"]
 
 
-def test_without_a_rare_category_one_that_is_not_trained_on_is_none_of_the_others():
+def test_without_rare_categories_an_unseen_one_is_all_zeros():
     encoded = encode(table(w=words(3, 3, 1)), np.arange(6), min_category=3)
     assert encoded.features == ["w = a", "w = b"]
     assert encoded.x[-1].tolist() == [0, 0]
 
 
-def test_features_know_their_column_and_how_far_they_can_be_moved():
+def test_features_record_their_column_and_whether_attacks_may_move_them():
     encoded = encode(table(n=NUMBERS, w=WORDS, g=GAPS), TRAIN)
     assert encoded.features == ["n", "w = blue", "w = green", "w = red", "g", "g (missing)"]
     assert encoded.columns.tolist() == [0, 1, 1, 1, 2, 2]
@@ -133,8 +133,8 @@ def test_features_know_their_column_and_how_far_they_can_be_moved():
     assert json.loads(json.dumps(encoded.facts)) == encoded.facts
 
 
-def test_pixels_have_one_mean_and_one_scale():
-    """So that one that is rarely lit is no louder than the others."""
+def test_pixels_share_one_mean_and_scale():
+    """Otherwise a rarely lit pixel would be amplified."""
     lit = [NUMBERS, np.where(np.arange(N) == 3, 9.0, 0.0), np.zeros(N), NUMBERS[::-1]]
     images = table(**{f"pixel {i}": values for i, values in enumerate(lit)})
     encoded = encode(images._replace(image=(2, 2, 1)), TRAIN)
@@ -148,8 +148,8 @@ def test_pixels_have_one_mean_and_one_scale():
 
 
 @pytest.mark.parametrize("min_category", [1, 2])
-def test_nothing_is_learnt_from_the_other_rows(min_category):
-    """Whatever stands in them, training rows and what they teach stay the same."""
+def test_encoding_depends_on_training_rows_only(min_category):
+    """Changing other rows changes neither the encoded training rows nor the recorded statistics."""
     others = np.setdiff1d(np.arange(N), TRAIN)
     first = encode(table(n=NUMBERS, w=WORDS, g=GAPS), TRAIN, min_category)
     n, w, g = NUMBERS.copy(), WORDS.copy(), GAPS.copy()

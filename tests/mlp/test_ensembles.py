@@ -1,4 +1,4 @@
-"""Runs that predict together."""
+"""Tests of ensembles."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_an_ensemble_gives_the_mean_of_probabilities():
     np.testing.assert_allclose(average(p).sum(axis=1), 1, rtol=1e-6)
 
 
-def test_every_size_is_looked_at_and_there_is_one_of_all():
+def test_few_runs_give_ensembles_of_every_size():
     p = runs(3)
     found = list(by_size(Y, p, NAMES))
     assert [one.members for one in found] == sorted([1, 2] * DRAWS + [3])
@@ -31,14 +31,14 @@ def test_every_size_is_looked_at_and_there_is_one_of_all():
     assert all(one.scores in alone for one in found[:DRAWS])
 
 
-def test_of_many_runs_some_sizes_are_looked_at(monkeypatch):
+def test_many_runs_give_ensembles_of_at_most_16_sizes(monkeypatch):
     monkeypatch.setattr("research.mlp.ensembles.score", lambda *_: {})
     sizes = {one.members for one in by_size(Y, runs(100), NAMES)}
     assert {1, 2, 100} <= sizes
     assert len(sizes) <= MOST_SIZES
 
 
-def test_the_orders_follow_the_seed():
+def test_ensembles_follow_the_seed():
     p = runs(3)
     one, again, other = (
         [t.scores["log_loss"] for t in by_size(Y, p, NAMES, seed)] for seed in (0, 0, 1)
@@ -46,7 +46,7 @@ def test_the_orders_follow_the_seed():
     assert one == again != other
 
 
-def test_gains_are_what_the_members_lose_beside_the_ensemble():
+def test_gains_are_member_losses_minus_the_ensemble_loss():
     p = runs(7)
     found = {name: gain.mean() for name, gain in gains(Y, p).items()}
     alone = [score(Y, one, NAMES) for one in p]
@@ -58,17 +58,17 @@ def test_gains_are_what_the_members_lose_beside_the_ensemble():
 
 
 @pytest.mark.parametrize("name", ["log_loss", "brier"])
-def test_of_a_convex_loss_no_row_loses(name):
+def test_the_gain_is_never_negative_for_a_convex_loss(name):
     assert gains(Y, runs(7))[name].min() > -1e-6
 
 
-def test_equal_runs_gain_nothing():
+def test_an_ensemble_of_equal_runs_gains_nothing():
     p = np.repeat(runs(1), 3, axis=0)
     for gain in gains(Y, p).values():
         np.testing.assert_allclose(gain, 0, atol=1e-6)
 
 
-def test_numbers_gain_too():
+def test_ensembles_of_regressions_have_gains():
     y = RNG.normal(size=40)
     predicted = y[None, :, None] + RNG.normal(size=(8, 40, 1))
     found = gains(y, predicted)

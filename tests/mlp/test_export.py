@@ -1,4 +1,4 @@
-"""Programs that predict without the package."""
+"""Tests of exporting nets as programs that predict without the package."""
 
 import dataclasses
 import io
@@ -22,7 +22,7 @@ RNG = np.random.default_rng(0)
 
 
 def nets(config, count):
-    """A config with its loss, data, facts, and params of a few nets that were not trained."""
+    """A config with its data and facts, and the params of a few untrained nets."""
     problem = make_problem(config)
     shapes = jax.eval_shape(problem.task.init, problem.shared, HParams(), jax.random.key(0)).params
     rng = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def test_images_are_standardized_by_the_program():
 
 @pytest.fixture(scope="module", params=["min-category-1", "min-category-2"])
 def table(tmp_path_factory, request):
-    """The folder of a table of words, numbers and gaps, and of three exported nets for it; their
+    """A folder with a table of words, numbers and gaps and three nets exported for it; also their
     config, data, facts and params."""
     rows, least = 60, int(request.param[-1])
     tmp_path = tmp_path_factory.mktemp("table")
@@ -105,7 +105,7 @@ def export_to(folder, config, shared, facts, params):
 
 @pytest.fixture
 def call(monkeypatch, capsys):
-    """`predict.py` of a folder on a table: what it returns, prints, and complains of."""
+    """Runs `predict.py` of a folder on a table; returns its status, output and errors."""
 
     def called(folder, table):
         with monkeypatch.context() as patch:
@@ -140,8 +140,8 @@ def test_a_table_is_encoded_as_in_training(table, call):
 @pytest.mark.parametrize(
     "table", ["min-category-1", slow("min-category-2")], indirect=True, ids=lambda name: name
 )
-def test_a_person_calls_it_where_the_package_is_not(table, call):
-    """In a process that cannot import it, and from another folder."""
+def test_the_script_runs_without_the_package(table, call):
+    """It runs in another folder, in a process that cannot import the package."""
     folder, *_ = table
     script, given = str(folder / "export" / "predict.py"), str(folder / "table.csv")
     hidden = "import sys; sys.modules['research'] = None; sys.argv = sys.argv[1:]; "
@@ -158,7 +158,7 @@ def test_a_person_calls_it_where_the_package_is_not(table, call):
     )
 
 
-def test_what_the_net_does_not_know_is_told(table, call, tmp_path):
+def test_cells_that_training_did_not_cover_are_reported(table, call, tmp_path):
     folder, config, *_ = table
     frame = pd.read_csv(folder / "table.csv")
     frame.loc[5, "city"] = "Rome"

@@ -1,4 +1,4 @@
-"""The exported script reads cells as training does, and names those that it cannot use."""
+"""Tests of the exported script: it reads cells as training does and names those it cannot use."""
 
 import json
 import runpy
@@ -22,7 +22,7 @@ PARTS = ("train", "validation", "test")
 
 
 def load_script(folder, schema, predict=None):
-    """The names that the script defines in a folder, beside a schema and a program."""
+    """Loads the script from a folder that has a schema and a program."""
     shutil.copyfile(SCRIPT, folder / "predict.py")
     (folder / "schema.json").write_text(json.dumps(schema))
     if predict:
@@ -55,11 +55,11 @@ def words(name="w", *categories, unknown=False):
      ("nan", None), ("0x1f", None), ("1,5", None), ("", None), (" 1", None), ("1\n", None),
      ("True", None), ("e5", None), (".", None)],
 )  # fmt: skip
-def test_a_number_is_digits_a_point_and_an_exponent(word, value):
+def test_numbers_are_parsed_from_digits_point_and_exponent_only(word, value):
     assert number(word) == value
 
 
-def test_only_columns_of_true_and_false_take_those_for_numbers():
+def test_true_and_false_are_numbers_only_in_boolean_columns():
     assert [number(word, truth=True) for word in ("True", "FALSE", "1", "yes")] == [1, 0, 1, None]
 
 
@@ -77,8 +77,8 @@ def test_only_columns_of_true_and_false_take_those_for_numbers():
 )
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("missing", [(), ("x", "none")])
-def test_raw_rows_are_encoded_as_training_encoded_them(tmp_path, kind, values, missing):
-    """Whatever words stand in them; here with rows whose target is missing between."""
+def test_the_script_encodes_raw_rows_as_training_did(tmp_path, kind, values, missing):
+    """The rows hold any words, and some rows in between have no target."""
     frame = pd.DataFrame({"a": values * 8, "b": range(64), "y": (["k", "l", "m", None]) * 16})
     path = tmp_path / f"table.{kind}"
     frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
@@ -90,7 +90,7 @@ def test_raw_rows_are_encoded_as_training_encoded_them(tmp_path, kind, values, m
         np.testing.assert_allclose(x, getattr(dataset, part).x, rtol=1e-6, atol=1e-6)
 
 
-def test_values_of_python_are_encoded_as_the_words_of_a_file(tmp_path):
+def test_python_values_are_encoded_like_cells_of_a_file(tmp_path):
     script = load_script(tmp_path, schema(numbers(), words("w", "(missing)", "1", "x")))
     given = {"a": [1, np.float32(2), None, np.nan, pd.NA, "-", " 3 "],
              "w": ["x", 1, None, np.nan, pd.NA, "?", "(missing)"]}  # fmt: skip
@@ -100,7 +100,7 @@ def test_values_of_python_are_encoded_as_the_words_of_a_file(tmp_path):
 
 
 def refusal(script, folder, capsys, text):
-    """What the script says of a file, after checking that it is no traceback."""
+    """The error lines of the script about a file, after checking that there is no traceback."""
     (folder / "table.csv").write_text(text)
     with pytest.raises(SystemExit) as exit_info:
         script["_main"](str(folder / "table.csv"))
@@ -112,7 +112,7 @@ def refusal(script, folder, capsys, text):
     return [line.removeprefix("error: ").replace(f"{folder}/", "") for line in lines]
 
 
-def test_every_bad_cell_is_a_line_that_names_row_column_and_value(tmp_path, capsys):
+def test_every_bad_cell_is_reported_with_row_column_and_value(tmp_path, capsys):
     script = load_script(tmp_path, schema(numbers(), words("w", "x")))
     text = "w,more,a\nx,,1\n\ny,?,inf\nx,,1e300\nx,,1_000\n x , , 5 \n-,,six\n"
     assert refusal(script, tmp_path, capsys, text) == [
@@ -128,7 +128,7 @@ def test_every_bad_cell_is_a_line_that_names_row_column_and_value(tmp_path, caps
     assert raised.value.problems[1] == "row 3, column a: 'x' is not a number"
 
 
-def test_of_many_bad_cells_the_first_are_named(tmp_path, capsys):
+def test_only_the_first_of_many_bad_cells_are_named(tmp_path, capsys):
     script = load_script(tmp_path, schema(numbers()))
     lines = refusal(script, tmp_path, capsys, "a\n" + "x\n" * 25)
     assert lines[19:] == ["table.csv, line 21, column a: 'x' is not a number", "and 5 more"]
@@ -146,20 +146,20 @@ def test_of_many_bad_cells_the_first_are_named(tmp_path, capsys):
         ("a,w\n1," + "x" * 200_000, "table.csv cannot be read as CSV: field larger than field"),
     ],
 )
-def test_a_table_that_cannot_be_read_is_one_line(tmp_path, capsys, text, says):
+def test_an_unreadable_table_gives_one_line(tmp_path, capsys, text, says):
     script = load_script(tmp_path, schema(numbers(), words("w", "x")))
     (line,) = refusal(script, tmp_path, capsys, text)
     assert line.startswith(says)
 
 
-def test_columns_that_the_net_does_not_read_may_be_anything(tmp_path):
+def test_columns_that_the_net_does_not_read_are_ignored(tmp_path):
     script = load_script(tmp_path, schema(numbers("two words")))
     (tmp_path / "table.csv").write_text(",two  words,,b\nx,1,y,inf\nx,2,y,\n")
     assert script["encode"](script["read_csv"](tmp_path / "table.csv")).tolist() == [[1], [2]]
 
 
 def test_a_prediction_that_is_not_finite_names_the_cell(tmp_path):
-    """The number is one, but far from the training rows'."""
+    """The cell is a valid number, but far from those of the training rows."""
     far = schema(numbers(scale=[1e-20]))
     script = load_script(tmp_path, far, lambda x: jnp.exp(x) / (1 + jnp.exp(x)))
     assert np.isfinite(script["predict"]({"a": [0, 1e-20]})).all()
@@ -169,7 +169,7 @@ def test_a_prediction_that_is_not_finite_names_the_cell(tmp_path):
         script["predict"]({"a": ["1e25"]})
 
 
-def test_images_are_bytes_in_the_order_of_the_columns(tmp_path):
+def test_images_are_read_as_bytes_in_column_order(tmp_path):
     script = load_script(tmp_path, {**schema(pixels=2), "columns": None})
     x = script["encode"]({"p1": ["0", "255"], "p0": [7, 8.0]})
     assert (x.tolist(), x.dtype) == ([[0, 7], [255, 8]], np.uint8)

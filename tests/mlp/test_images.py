@@ -1,4 +1,4 @@
-"""Pictures by name, from small files of the real formats that lie in the data folder already."""
+"""Tests of named image data sets, on small files of the real formats in the data folder."""
 
 import dataclasses
 import gzip
@@ -50,7 +50,7 @@ def idx(array):
 
 
 def mnist(train=60, test=30, shape=(4, 3)):
-    """The four files, and what is in them."""
+    """Four small files in MNIST's format, and their images and labels."""
     x = RNG.integers(0, 256, (train + test, *shape), np.uint8)
     y = RNG.permutation(np.arange(train + test) % 3)
     parts = {"train-x": x[:train], "train-y": y[:train], "test-x": x[train:], "test-y": y[train:]}
@@ -58,7 +58,7 @@ def mnist(train=60, test=30, shape=(4, 3)):
 
 
 def cifar(missing=None, end=None):
-    """The archive of six files of two records each, and what is in them."""
+    """A small archive in CIFAR-10's format, of six files of two records, and its content."""
     planes = RNG.integers(0, 256, (6, 2, 3, 32, 32), np.uint8)
     labels = RNG.integers(0, 3, (6, 2), np.uint8)
     names = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
@@ -75,7 +75,7 @@ def cifar(missing=None, end=None):
     return {"cifar.tar.gz": archive.getvalue()}, planes.reshape(12, 3, 32, 32), labels.ravel()
 
 
-def test_idx_files_are_images_row_by_row_the_test_part_last(keep):
+def test_idx_files_give_images_with_the_test_part_last(keep):
     files, x, y = mnist()
     keep(files, "mnist", (4, 3, 1))
     loaded = load_images("small")
@@ -91,7 +91,7 @@ def test_an_idx_file_has_any_number_of_axes(tmp_path, shape):
     np.testing.assert_array_equal(read_idx(tmp_path / "file.gz"), array)
 
 
-def test_cifars_planes_become_channels_and_its_batches_are_in_order(keep):
+def test_cifar_planes_become_channels_in_batch_order(keep):
     files, planes, labels = cifar()
     keep(files, "cifar10", (32, 32, 3))
     loaded = load_images("small")
@@ -121,7 +121,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", list(BROKEN))
-def test_a_broken_idx_file_is_one_clear_line(keep, kind):
+def test_a_broken_idx_file_gives_a_one_line_error(keep, kind):
     files, _, _ = mnist()
     keep({**files, "test-x.gz": BROKEN[kind]}, "mnist", (4, 3, 1))
     with pytest.raises(UserError, match="--data small: cannot be read"):
@@ -137,7 +137,7 @@ def test_a_broken_idx_file_is_one_clear_line(keep, kind):
         ({}, (3, 3, 1)),
     ],
 )
-def test_files_that_do_not_belong_together_are_one_clear_line(keep, changed, shape):
+def test_files_of_different_lengths_give_a_one_line_error(keep, changed, shape):
     files, _, _ = mnist()
     keep({**files, **changed}, "mnist", shape)
     with pytest.raises(UserError, match="--data small: its files do not belong together"):
@@ -155,14 +155,14 @@ def test_files_that_do_not_belong_together_are_one_clear_line(keep, changed, sha
         lambda: {"cifar.tar.gz": b""},
     ],
 )
-def test_a_broken_archive_is_one_clear_line(keep, change):
+def test_a_broken_archive_gives_a_one_line_error(keep, change):
     keep(change(), "cifar10", (32, 32, 3))
     with pytest.raises(UserError, match="--data small: cannot be read"):
         load_images("small")
 
 
 @pytest.mark.parametrize("name", sorted(IMAGES))
-def test_without_a_network_it_says_what_to_put_where(tmp_path, monkeypatch, name):
+def test_without_a_network_the_error_says_which_file_to_put_where(tmp_path, monkeypatch, name):
     def refuse(*args, **options):
         raise ConnectionError
 
@@ -175,7 +175,7 @@ def test_without_a_network_it_says_what_to_put_where(tmp_path, monkeypatch, name
 
 
 @pytest.mark.parametrize("name", sorted(IMAGES))
-def test_a_known_set_says_what_its_files_are(name):
+def test_every_named_set_has_classes_and_checksums(name):
     named = IMAGES[name]
     assert len(named.classes) == len(set(named.classes)) == 10
     assert len({source.name for source in named.sources}) == len(named.sources)
@@ -200,7 +200,7 @@ def test_the_data_set_keeps_the_bytes_and_the_authors_test_part(keep):
     assert (dataset.classes, dataset.image, facts["classes"]) == (3, (4, 3, 1), list(CLASSES))
 
 
-def test_a_sixth_is_validated_on_with_the_classes_of_the_whole(keep):
+def test_a_sixth_of_training_is_validation_stratified_by_class(keep):
     files, _, y = mnist()
     keep(files, "mnist", (4, 3, 1))
     parts = [data.load(DataChoice("small", split_seed=seed))[0].validation.y for seed in range(4)]
@@ -240,7 +240,7 @@ def test_an_attack_can_go_from_black_to_white_and_no_further(keep):
 
 
 @pytest.mark.slow
-def test_a_run_on_bytes_is_a_run_on_what_they_are_standardized_to(keep):
+def test_training_on_bytes_equals_training_on_standardized_floats(keep):
     files, _, _ = mnist(shape=(4, 4))
     keep(files, "mnist", (4, 4, 1))
     task, shared, *_ = make_problem(Config(data="small", hidden=(), channels=(2,), batch_size=16))
@@ -260,12 +260,12 @@ def test_a_run_on_bytes_is_a_run_on_what_they_are_standardized_to(keep):
     assert of_bytes[0]["loss"] < 5
 
 
-def test_what_is_standardized_already_is_read_as_it_is():
+def test_standardized_rows_are_read_unchanged():
     dataset, _ = data.load(DataChoice("wine"))
     np.testing.assert_array_equal(dataset.standardized(dataset.test.x), dataset.test.x)
 
 
-def test_many_rows_are_recorded_by_their_digest(keep, monkeypatch):
+def test_row_indices_of_large_parts_are_recorded_as_a_digest(keep, monkeypatch):
     files, _, _ = mnist()
     keep(files, "mnist", (4, 3, 1))
     monkeypatch.setattr(data, "MOST_ROWS_NAMED", 89)

@@ -1,4 +1,4 @@
-"""Wrong labels: as many as asked for, any class alike, the same ones in every epoch."""
+"""Tests of label noise: its rate, uniform over classes, and the same in every epoch."""
 
 import jax
 import numpy as np
@@ -26,13 +26,13 @@ def numbers(scale, noise=NOISE):
     return np.asarray(noisy_targets(ZEROS, ROWS, noise, np.float32(scale)), np.float64)
 
 
-def test_at_rate_0_all_labels_are_right_and_at_rate_1_none_is():
+def test_no_label_is_wrong_at_rate_0_and_every_label_at_rate_1():
     np.testing.assert_array_equal(labels(0.0), LABELS)
     assert (labels(1.0) != LABELS).all()
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.9])
-def test_as_many_labels_are_wrong_as_the_rate_says(rate):
+def test_the_share_of_wrong_labels_is_the_rate(rate):
     wrong = labels(rate) != LABELS
     assert stats.binomtest(int(wrong.sum()), N, rate).pvalue > 1e-3
     for label in range(CLASSES):  # of each class
@@ -41,7 +41,7 @@ def test_as_many_labels_are_wrong_as_the_rate_says(rate):
 
 
 @pytest.mark.parametrize("classes", [3, 5, 10])
-def test_a_wrong_label_is_any_other_class_alike(classes):
+def test_wrong_labels_are_uniform_over_the_other_classes(classes):
     given = ROWS % classes
     noisy = labels(0.5, given=given, classes=classes)
     assert noisy.dtype == np.int32
@@ -50,18 +50,18 @@ def test_a_wrong_label_is_any_other_class_alike(classes):
     assert stats.chisquare(counts[1:]).pvalue > 1e-3
 
 
-def test_of_two_classes_the_wrong_one_is_the_other():
+def test_with_two_classes_a_wrong_label_is_the_other_class():
     np.testing.assert_array_equal(labels(1.0, given=ROWS % 2, classes=2), 1 - ROWS % 2)
 
 
-def test_more_noise_adds_wrong_labels_and_leaves_those_that_are():
+def test_a_higher_rate_keeps_the_wrong_labels_of_a_lower_one():
     some, more = labels(0.2), labels(0.4)
     wrong = some != LABELS
     np.testing.assert_array_equal(more[wrong], some[wrong])
 
 
 @pytest.mark.parametrize("noisy", ["labels", "numbers"])
-def test_a_row_is_told_the_same_in_every_batch(noisy):
+def test_the_noise_of_a_row_is_the_same_in_every_batch(noisy):
     def told(rows):
         rate = np.float32(0.5)
         if noisy == "numbers":
@@ -75,7 +75,7 @@ def test_a_row_is_told_the_same_in_every_batch(noisy):
         np.testing.assert_array_equal(told(ROWS[batch]), every[batch])
 
 
-def test_two_runs_err_about_rows_of_their_own():
+def test_two_runs_have_different_wrong_labels():
     other = np.asarray(draw_noise(jax.random.key(1)))
     first, second = (labels(0.3, noise) != LABELS for noise in (NOISE, other))
     both = stats.binomtest(int((first & second).sum()), N, 0.09)
@@ -83,14 +83,14 @@ def test_two_runs_err_about_rows_of_their_own():
     assert abs(np.corrcoef(numbers(1.0), numbers(1.0, other))[0, 1]) < 0.03
 
 
-def test_which_rows_are_wrong_says_nothing_of_their_neighbours():
+def test_wrong_labels_of_neighbouring_rows_are_independent():
     wrong = labels(0.3) != LABELS
     together = stats.binomtest(int((wrong[1:] & wrong[:-1]).sum()), N - 1, 0.09)
     assert together.pvalue > 1e-3
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0])
-def test_numbers_move_by_a_normal_number_of_the_given_deviation(scale):
+def test_regression_noise_is_normal_with_the_given_deviation(scale):
     moved = numbers(scale)
     assert abs(moved.mean()) < 4 * scale / np.sqrt(N)
     np.testing.assert_allclose(moved.std(), scale, rtol=0.02)
@@ -99,12 +99,12 @@ def test_numbers_move_by_a_normal_number_of_the_given_deviation(scale):
     np.testing.assert_allclose(shifted, moved + 5, atol=1e-5)
 
 
-def test_numbers_without_noise_are_what_they_are():
+def test_regression_targets_without_noise_are_unchanged():
     np.testing.assert_array_equal(noisy_targets(ZEROS + 5, ROWS, NOISE, np.float32(0)), 5)
 
 
 def unmixed(word):
-    """The word that `shuffle.mix` makes `word` of: its steps backwards."""
+    """The inverse of `shuffle.mix`: the word that it maps to `word`."""
     word ^= word >> 16
     word = word * pow(0x846CA68B, -1, 2**32) % 2**32
     word ^= word >> 15 ^ word >> 30
@@ -113,8 +113,8 @@ def unmixed(word):
 
 
 @pytest.mark.parametrize("extreme", [0, 2**32 - 1])
-def test_the_rarest_draw_is_neither_infinite_nor_right(extreme):
-    """One row in millions, and there are runs with millions."""
+def test_the_most_extreme_hash_gives_a_finite_and_wrong_label(extreme):
+    """It occurs for one row in millions, and there are data sets with millions of rows."""
     noise = np.uint32([unmixed(extreme), 1])
     row = ROWS[:1]
     (moved,) = np.asarray(noisy_targets(ZEROS[:1], row, noise, np.float32(1)))
@@ -124,8 +124,8 @@ def test_the_rarest_draw_is_neither_infinite_nor_right(extreme):
 
 
 @pytest.mark.slow
-def test_a_sweep_of_rates_is_one_program_that_trains_on_what_it_is_told():
-    """A net learns to be right of right labels, and to be wrong of wrong ones."""
+def test_runs_of_a_sweep_over_rates_train_on_their_noisy_labels():
+    """A net learns correct labels at rate 0, and wrong ones at rate 1."""
     problem = make_problem(Config(data="breast_cancer", hidden=(), batch_size=32,
                                   optimizer="sgd"))  # fmt: skip
     traces = []
@@ -146,7 +146,7 @@ def test_a_sweep_of_rates_is_one_program_that_trains_on_what_it_is_told():
     assert last[1.0] < 0.1
 
 
-def test_runs_are_told_wrong_labels_of_their_own():
+def test_each_run_draws_its_own_wrong_labels():
     problem = make_problem(Config(data="wine", hidden=(), batch_size=8))
     noise_of = lambda key: problem.task.init(problem.shared, HParams(), key).noise
     noise = jax.jit(jax.vmap(noise_of))(jax.random.split(jax.random.key(0), 3))

@@ -1,4 +1,4 @@
-"""Losses and scores by hand, against scikit-learn, and their gradients."""
+"""Tests of losses and scores against hand-computed values, scikit-learn and finite differences."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,20 +20,20 @@ def close(given, expected):
 
 
 def test_cross_entropy_by_hand():
-    """Uniform logits cost log K; odds of 3 to 1 on the right class cost log(4 / 3)."""
+    """Uniform logits give log K; odds of 3 to 1 for the label give log(4 / 3)."""
     close(losses.cross_entropy(jnp.zeros((2, 5)), jnp.asarray([0, 3])), np.log(5))
     odds = jnp.log(jnp.asarray([[3.0, 1.0]]))
     close(losses.cross_entropy(odds, jnp.asarray([0])), np.log(4 / 3))
     close(losses.cross_entropy(odds, jnp.asarray([1])), np.log(4))
 
 
-def test_one_logit_is_a_sigmoid():
+def test_cross_entropy_of_one_logit_is_that_of_a_sigmoid():
     logit = jnp.log(jnp.asarray([[3.0]]))
     close(losses.cross_entropy(logit, jnp.asarray([1])), np.log(4 / 3))
     close(losses.cross_entropy(logit, jnp.asarray([0])), np.log(4))
 
 
-def test_cross_entropy_is_scikit_learns():
+def test_cross_entropy_equals_scikit_learn():
     exp = np.exp(LOGITS.astype(np.float64))
     expected = sklearn_metrics.log_loss(LABELS, exp / exp.sum(1, keepdims=True))
     close(losses.cross_entropy(jnp.asarray(LOGITS), jnp.asarray(LABELS)), expected)
@@ -46,7 +46,7 @@ def test_regression_losses_by_hand():
     close(losses.huber(outputs, targets), (0.125 + 2.5) / 2)
 
 
-def test_scores_are_scikit_learns():
+def test_scores_equal_scikit_learn():
     predicted = LOGITS.argmax(axis=1)
     expected = sklearn_metrics.accuracy_score(LABELS, predicted)
     close(losses.accuracy(jnp.asarray(LOGITS), jnp.asarray(LABELS)), expected)
@@ -54,7 +54,7 @@ def test_scores_are_scikit_learns():
     close(losses.r2(jnp.asarray(OUTPUTS), jnp.asarray(TARGETS)), expected)
 
 
-def test_accuracy_of_one_logit_is_of_its_sign():
+def test_accuracy_of_one_logit_follows_its_sign():
     logits = jnp.asarray([[1.0], [-1.0], [2.0], [-2.0]])
     close(losses.accuracy(logits, jnp.asarray([1, 1, 1, 0])), 0.75)
 

@@ -1,4 +1,4 @@
-"""The network."""
+"""Tests of the MLP: layers, normalization, residuals, dropout and convolutions."""
 
 from functools import partial
 
@@ -22,7 +22,7 @@ BY_HAND = {
 
 
 def some_params(model, x=X):
-    """Params of the right shapes, of which none is 0."""
+    """Params of the right shapes, none of them 0."""
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(model.init, jax.random.key(0), x)["params"]
     return jax.tree.map(lambda leaf: np.float32(rng.normal(size=leaf.shape)), shapes)
@@ -37,7 +37,7 @@ def outputs(model, params, x=X):
 
 
 def passes_on(width, layer):
-    """Params of a layer that gives what it reads."""
+    """Params of a layer that returns its input."""
     return {f"Dense_{layer}": {"kernel": np.eye(width, dtype=np.float32),
                                "bias": np.zeros(width, np.float32)}}  # fmt: skip
 
@@ -56,7 +56,7 @@ def close(given, expected):
     [*(((5, 3, 7), name) for name in BY_HAND), ((), "relu"), ((5,), "tanh"),
      *(slow(hidden, name) for hidden in ((), (5,)) for name in BY_HAND)],
 )  # fmt: skip
-def test_it_is_f_of_wx_plus_b_layer_by_layer(hidden, activation):
+def test_the_net_applies_f_of_wx_plus_b_in_every_layer(hidden, activation):
     model = MLP(hidden, 2, activation)
     params = some_params(model)
     h = X
@@ -77,8 +77,8 @@ def test_layer_norm_normalizes_each_row_before_the_activation():
     close(outputs(model, params), dense(params, 2, h))
 
 
-def test_a_layer_as_wide_as_what_it_reads_adds_to_it():
-    """The first and the third; the second is wider and the last one is no hidden layer."""
+def test_residual_layers_add_their_input_where_widths_agree():
+    """These are the first and third; the second is wider, and the last is no hidden layer."""
     model = MLP((4, 6, 6), 6, "tanh", residual=True)
     params = some_params(model)
     h = X
@@ -89,7 +89,7 @@ def test_a_layer_as_wide_as_what_it_reads_adds_to_it():
 
 
 @pytest.mark.parametrize("image", [(6, 8, 2), (5, 7, 1)])
-def test_convolutions_are_xlas_and_the_largest_of_every_2x2_pixels(image):
+def test_convolutions_equal_xla_and_are_max_pooled(image):
     x = normal(3, np.prod(image))
     model = MLP((5,), 2, "silu", channels=(4, 3), image=image)
     params = some_params(model, x)
@@ -130,7 +130,7 @@ def test_layer_norm_of_convolutions_is_over_the_channels_of_a_pixel():
     )
 
 
-def test_of_an_odd_side_the_last_pixels_are_left_out():
+def test_pooling_leaves_out_the_last_pixels_of_an_odd_side():
     x = np.arange(2 * 5 * 3 * 2.0, dtype=np.float32).reshape(2, 5, 3, 2)
     pooled = np.asarray(jax.jit(pool)(np.concatenate([x, -x])))
     chex.assert_shape(pooled, (4, 2, 1, 2))
@@ -154,8 +154,8 @@ def test_dropout_at_rate_0_changes_nothing():
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.8])
-def test_a_unit_is_dropped_at_the_rate_or_grows_so_that_its_mean_stays(rate):
-    """Each unit of each row by itself."""
+def test_dropout_drops_units_at_the_rate_and_scales_the_others(rate):
+    """Each unit of each row is dropped independently."""
     model = MLP((200,), 200, "identity")
     params = some_params(model)
     params |= passes_on(200, 1)
@@ -167,7 +167,7 @@ def test_a_unit_is_dropped_at_the_rate_or_grows_so_that_its_mean_stays(rate):
     assert len(np.unique(is_kept, axis=1).T) > 10
 
 
-def test_dropout_at_rate_1_leaves_the_last_bias_and_its_gradient_is_a_number():
+def test_dropout_at_rate_1_leaves_the_last_bias_and_finite_gradients():
     model = MLP((5,), 2)
     params = some_params(model)
     expected = np.tile(params["Dense_1"]["bias"], (6, 1))
@@ -182,7 +182,7 @@ def test_dropout_at_rate_1_leaves_the_last_bias_and_its_gradient_is_a_number():
 
 
 def test_dropout_draws_anew_for_each_layer_and_for_each_key():
-    """Of three layers that pass on what they read, one in eight units is left by all."""
+    """After three identity layers at rate 1/2, one in eight units is left."""
     model = MLP((400, 400, 400), 400, "identity")
     params = passes_on(400, 0) | passes_on(400, 1) | passes_on(400, 2) | passes_on(400, 3)
     ones = np.ones((4, 400), np.float32)
@@ -207,7 +207,7 @@ STRUCTURES = {
 
 
 def assert_every_gradient(model, x, with_dropout=False):
-    """Without dropout, and with it if that is asked for."""
+    """Asserts that every param has a gradient, without dropout and optionally with it."""
 
     def total(params, dropout):
         outputs = model.apply({"params": params}, x, dropout)
@@ -239,14 +239,14 @@ def test_every_parameter_of_every_structure_has_a_gradient(structure):
 
 
 @pytest.mark.parametrize(("activation", "gain"), [("relu", 2.0), ("tanh", 1.0)])
-def test_kernels_start_with_the_variance_of_their_papers(activation, gain):
+def test_initial_kernels_have_the_published_variance(activation, gain):
     model = MLP((2000,), 1, activation)
     kernel = jax.jit(model.init)(jax.random.key(1), X)["params"]["Dense_0"]["kernel"]
     np.testing.assert_allclose(np.var(kernel), gain / 4, rtol=0.05)
 
 
 @pytest.mark.parametrize("channels", [(), (4,)])
-def test_products_in_bfloat16_give_nearly_the_same(channels):
+def test_bfloat16_gives_nearly_the_same_outputs(channels):
     image = (4, 4, 1) if channels else ()
     x = normal(6, 16)
     exact, low = (MLP((20,), 3, "relu", channels=channels, image=image, dtype=dtype)

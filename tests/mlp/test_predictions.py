@@ -1,4 +1,4 @@
-"""What a trained net says of rows: outputs, probabilities, numbers in the target's unit."""
+"""Tests of predictions: outputs, probabilities, and regression in the target's unit."""
 
 import chex
 import jax
@@ -22,7 +22,7 @@ def net(config):
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 16, 17, 31, 64])
-def test_rows_that_take_turns_give_what_they_give_at_once(rows):
+def test_in_batches_equals_all_rows_at_once(rows):
     seen = []
 
     def function(x, y):
@@ -36,7 +36,7 @@ def test_rows_that_take_turns_give_what_they_give_at_once(rows):
     assert max(seen) <= 8
 
 
-def test_outputs_in_turns_are_those_at_once(monkeypatch):
+def test_outputs_in_batches_equal_outputs_at_once(monkeypatch):
     shared, params = net(CONFIG)
 
     @jax.jit
@@ -68,7 +68,7 @@ def test_predictions_are_the_probabilities_of_the_classes(data, classes):
 
 
 def predicted_and_scored(config, params):
-    """What a net predicts of the test part, and how it is scored."""
+    """The predictions of a net on the test part, and their scores."""
     problem = make_problem(config)
     shared, state = problem.shared, State(params, None, None, None)
 
@@ -80,7 +80,7 @@ def predicted_and_scored(config, params):
     return problem, *jax.device_get(both())
 
 
-def test_predicted_numbers_are_in_the_unit_of_the_target():
+def test_regression_predictions_are_in_the_unit_of_the_target():
     config = Config(data="diabetes", hidden=(4,))
     problem, found, metrics = predicted_and_scored(config, net(config)[1])
     assert found.shape == (len(problem.shared.test.y), 1)

@@ -1,4 +1,4 @@
-"""Named settings."""
+"""Tests of the presets of the MLP."""
 
 import jax
 import pytest
@@ -9,7 +9,7 @@ from research.mlp import PRESETS, make_problem
 @pytest.mark.parametrize(
     ("name", "shapes"), [("article", [(10, 5), (5, 1)]), ("digits", [(64, 128), (128, 10)])]
 )
-def test_a_preset_is_the_net_it_says(name, shapes):
+def test_presets_have_the_documented_nets(name, shapes):
     preset = PRESETS[name]
     problem = make_problem(preset.config)
     task, shared = problem.task, problem.shared

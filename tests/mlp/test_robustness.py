@@ -1,4 +1,4 @@
-"""Scores under attack."""
+"""Tests of scores under attack."""
 
 from functools import cache
 
@@ -18,8 +18,8 @@ RADII = np.float32([0.0, 0.1, 0.3, 1.0])
 
 @cache
 def attack_on(data):
-    """A trained net, its config and data, and a function of params: scores under FGSM and PGD, and
-    what is predicted without an attack."""
+    """A trained net, its config and data, and a function of params that returns scores under FGSM
+    and PGD, and predictions without attack."""
     config = Config(data=data, hidden=(16,))
     shared = make_problem(config).shared
     config = fit_to(config, shared)
@@ -40,11 +40,11 @@ def attacked(request):
 
 
 def worse(shared, scores):
-    """Scores so that less is worse."""
+    """Scores with the sign that makes lower worse."""
     return np.asarray(scores) if shared.classes else -np.asarray(scores)
 
 
-def test_a_radius_of_nothing_changes_nothing(attacked):
+def test_radius_0_gives_the_scores_without_attack(attacked):
     shared, scores, predicted = attacked
     if shared.classes:
         expected = np.mean(predicted.argmax(axis=1) == shared.test.y)
@@ -62,9 +62,9 @@ def test_pgd_is_never_weaker_than_fgsm_and_grows_with_the_radius(attacked):
     assert worse(shared, pgd)[-1] < worse(shared, pgd)[0] - 0.2
 
 
-def test_a_sure_net_is_not_taken_for_a_robust_one():
-    """With logits so large that the loss has no gradient left in float32, FGSM finds nothing; PGD
-    along the margin does."""
+def test_vanishing_loss_gradients_are_not_mistaken_for_robustness():
+    """With logits so large that the gradient of the loss vanishes in float32, FGSM finds nothing,
+    but PGD on the margin does."""
     _, params, call = attack_on("wine")
     sure = {**params, "Dense_1": jax.tree.map(lambda leaf: 1e4 * leaf, params["Dense_1"])}
     ((fast, pgd), _), ((_, plain), _) = call(sure), call(params)

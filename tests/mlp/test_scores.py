@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn called by hand, and what has no reference there by hand."""
+"""Tests of metrics against scikit-learn, or hand-computed values where it has none."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_many_classes_are_scored_as_scikit_learn_does():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
 
 
-def test_two_classes_are_scored_by_the_second():
+def test_binary_scores_are_of_the_second_class():
     y, p = drawn(2)
     found = score_classes(y, p, ["no", "yes"])
     yes = p[:, 1].astype(float) / p.astype(float).sum(axis=1)
@@ -54,9 +54,9 @@ def test_two_classes_are_scored_by_the_second():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
 
 
-def test_no_class_takes_the_place_of_a_metric():
-    """Whatever the classes are called, all metrics are there, and those of all classes are the
-    same."""
+def test_class_names_never_shadow_metrics():
+    """Whatever the names of the classes, all metrics are present, and those over all classes are
+    the same."""
     y, p = drawn(4)
     plain = score_classes(y, p, ["a", "b", "c", "d"])
     for names in (
@@ -87,13 +87,13 @@ def test_a_class_without_rows_is_no_error():
     np.testing.assert_allclose(found["roc_auc"], np.mean(areas))
 
 
-def test_where_all_rows_are_of_one_class_there_is_no_curve():
+def test_ranking_metrics_are_missing_if_all_rows_are_of_one_class():
     found = score_classes(np.zeros(20, int), drawn(2, 20)[1], ["a", "b"])
     assert "roc_auc" not in found
     assert np.isfinite(list(found.values())).all()
 
 
-def test_numbers_are_scored_in_their_unit():
+def test_regression_metrics_are_in_the_unit_of_the_target():
     y = RNG.normal(100, 20, 50)
     predicted = y + RNG.normal(0, 5, 50)
     found = score(y, predicted[:, None], [])
@@ -109,14 +109,14 @@ def test_r2_of_targets_that_are_all_the_same_is_missing(y):
 
 
 def test_the_calibration_error_by_hand():
-    """Three rows of confidence 0.9, of which two are right; one of 0.55, wrong."""
+    """Three rows have confidence 0.9, two of them correct; one has 0.55 and is wrong."""
     p = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.55, 0.45]])
     y = np.array([0, 1, 1, 1])
     expected = 3 / 4 * abs(2 / 3 - 0.9) + 1 / 4 * abs(0 - 0.55)
     np.testing.assert_allclose(calibration_error(y, p), expected)
 
 
-def test_sure_and_right_is_calibrated():
+def test_confident_and_correct_predictions_are_calibrated():
     y = RNG.integers(0, 3, 30)
     assert calibration_error(y, np.eye(3)[y]) == 0
 
@@ -132,6 +132,6 @@ def test_losses_of_rows_add_up_to_the_metrics(classes):
     np.testing.assert_allclose(rows["brier"] / half, found["brier"], rtol=1e-5)
 
 
-def test_a_probability_of_zero_is_a_large_loss_not_an_infinite_one():
+def test_a_predicted_probability_of_0_gives_a_finite_loss():
     loss = losses_by_row(np.array([0]), np.array([[0.0, 1.0]], np.float32))["log_loss"]
     assert 80 < loss[0] < 100

@@ -1,4 +1,4 @@
-"""Files as columns and a target; and files that cannot be used, by file, line and column."""
+"""Tests of reading tables, and of errors that name file, line and column."""
 
 import re
 
@@ -22,7 +22,7 @@ def test_words_are_classes_in_alphabetical_order(tmp_path):
 
 
 @pytest.mark.parametrize(("count", "classes"), [(2, 2), (20, 20), (21, 0)])
-def test_few_whole_numbers_are_classes(tmp_path, count, classes):
+def test_a_target_of_few_integers_is_classification(tmp_path, count, classes):
     labels = [float(3 * (i % count)) for i in range(42)]
     table = read_files(csv(tmp_path, a=range(42), b=labels), "b")
     assert table.class_names == [str(3 * k) for k in range(classes)]
@@ -31,7 +31,7 @@ def test_few_whole_numbers_are_classes(tmp_path, count, classes):
 
 
 @pytest.mark.parametrize("target_type", ["auto", "numbers"])
-def test_fractions_are_numbers(tmp_path, target_type):
+def test_a_target_of_fractions_is_regression(tmp_path, target_type):
     halves = [bit / 2 for bit in BITS]
     table = read_files(csv(tmp_path, a=UP, b=halves), "b", target_type=target_type)
     assert table.class_names == []
@@ -66,7 +66,7 @@ def test_classes_that_are_large_numbers_have_names_of_their_own(tmp_path):
         ("wrods", "auto", r"--target wrods: no such column in .*table\.csv; .*words, halves"),
     ],
 )
-def test_a_target_that_cannot_be_used_is_one_clear_line(tmp_path, target, target_type, says):
+def test_an_unusable_target_gives_a_one_line_error(tmp_path, target, target_type, says):
     columns = {"words": COLORS, "halves": [i / 2 for i in ROWS], "text": [f"no {i}" for i in ROWS]}
     constant = {"five": [5] * 30, "yes": ["yes"] * 30, "gone": ["?"] * 30}
     path = csv(tmp_path, **columns, **constant)
@@ -75,8 +75,8 @@ def test_a_target_that_cannot_be_used_is_one_clear_line(tmp_path, target, target
         read_files(path, target, drop=drop, target_type=target_type)
 
 
-def test_the_one_class_of_a_file_is_what_its_known_rows_say(tmp_path):
-    """A missing target is no second class."""
+def test_rows_without_a_target_do_not_make_a_second_class(tmp_path):
+    """A missing target must not count as a class."""
     path = csv(tmp_path, a=UP, b=["yes" if bit else "" for bit in BITS])
     with pytest.raises(UserError, match="the target b is yes in every row"):
         read_files(path, "b")
@@ -121,7 +121,7 @@ def test_dropped_columns_are_left_out(tmp_path):
         ("a,c", "no column besides the target b"),
     ],
 )
-def test_what_cannot_be_dropped_is_one_clear_line(tmp_path, drop, says):
+def test_an_invalid_drop_gives_a_one_line_error(tmp_path, drop, says):
     with pytest.raises(UserError, match=says):
         read_files(csv(tmp_path, a=UP, c=COLORS, b=BITS), "b", drop=drop)
 
@@ -135,7 +135,7 @@ def test_text_is_refused_until_it_is_dropped(tmp_path):
     assert read_files(csv(tmp_path, a=[f"Mr {i % 15}" for i in ROWS], b=BITS), "b").columns
 
 
-def test_text_of_a_long_file_is_a_tenth_of_its_rows(tmp_path):
+def test_a_word_column_is_text_beyond_one_distinct_word_in_ten_rows(tmp_path):
     def path(kinds):
         words = [f"Mr {i % kinds}" for i in range(600)]
         return csv(tmp_path, a=words, b=[i % 2 for i in range(600)])
@@ -145,8 +145,8 @@ def test_text_of_a_long_file_is_a_tenth_of_its_rows(tmp_path):
         read_files(path(61), "b")
 
 
-def test_a_test_file_is_the_end_of_the_table(tmp_path):
-    """Its columns in another order, with one more."""
+def test_rows_of_a_test_file_come_last(tmp_path):
+    """The columns of the test file have another order, and there is one more."""
     train = csv(tmp_path, a=UP, c=COLORS, b=BITS)
     test = csv(tmp_path, "test.csv", b=[1, 0], more=[0, 0], c=["red", "pink"], a=[70, 80])
     table = read_files(train, "b", test)
@@ -158,8 +158,8 @@ def test_a_test_file_is_the_end_of_the_table(tmp_path):
     assert table.y.tolist() == [*BITS, 1, 0]
 
 
-def test_a_test_file_is_read_by_the_kinds_of_the_training_file(tmp_path):
-    """By itself, its words would be numbers, and its only class missing."""
+def test_columns_of_a_test_file_have_the_types_of_the_training_file(tmp_path):
+    """Read by itself, its words would be numbers and its only class would count as missing."""
     train = csv(tmp_path, a=["1", "x", "2", "z", "z"] * 6, b=["+-"[bit] for bit in BITS])
     table = read_files(train, "b", csv(tmp_path, "test.csv", a=["1", "2"], b=["-", "-"]))
     assert table.columns[0].values[-2:].tolist() == ["1", "2"]
@@ -173,8 +173,8 @@ def test_plus_and_minus_are_classes(tmp_path):
     assert table.y.tolist() == BITS
 
 
-def test_the_words_that_are_missing_can_be_named(tmp_path):
-    """Namibia's code, and a category None."""
+def test_words_that_count_as_missing_can_be_chosen(tmp_path):
+    """NA is Namibia's country code, and None may be a category."""
     countries = [("NA", "DE", "None")[i % 3] for i in ROWS]
     path = csv(tmp_path, a=["." if bit else i for i, bit in enumerate(BITS)], b=countries)
     with pytest.raises(UserError, match=r"column a: 6 different words in 10 rows are text"):
@@ -185,7 +185,7 @@ def test_the_words_that_are_missing_can_be_named(tmp_path):
     assert table.missing_words == {"a": {".": 15}}
 
 
-def test_what_was_taken_for_missing_is_counted_for_both_files_where_it_is_used(tmp_path):
+def test_words_counted_as_missing_are_summed_over_both_files(tmp_path):
     gaps = {"a": [1, "?", "-"] * 5, "c": ["NA", "x", ""] * 5, "gone": ["?"] * 15}
     train = csv(tmp_path, **gaps, b=["none", *BITS[:14]])
     test = csv(tmp_path, "test.csv", a=["?"], c=["x"], gone=[1], b=[1])
@@ -194,7 +194,7 @@ def test_what_was_taken_for_missing_is_counted_for_both_files_where_it_is_used(t
     assert table.rows.tolist() == list(range(1, 16))
 
 
-def test_one_class_says_what_was_taken_for_another(tmp_path):
+def test_the_error_about_a_single_class_names_words_counted_as_missing(tmp_path):
     path = csv(tmp_path, a=UP, b=["none" if bit else "some" for bit in BITS])
     with pytest.raises(UserError, match=r"is some in every row; read as missing: 'none' \(15\)"):
         read_files(path, "b")
@@ -211,7 +211,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("cells", NUMBER_LIKE)
-def test_a_target_that_looks_like_numbers_is_not_taken_for_classes_in_silence(tmp_path, cells):
+def test_a_target_that_resembles_numbers_is_refused(tmp_path, cells):
     path = csv(tmp_path, a=UP, b=[f'"{cells[i % 3]}"' for i in ROWS])
     says = f"the target b looks like numbers but is words, such as '{min(cells)}'"
     for target_type in ("auto", "numbers"):
@@ -226,7 +226,7 @@ def test_other_words_are_classes(tmp_path, cells):
     assert read_files(path, "b").class_names == sorted(cells)
 
 
-def test_words_of_a_parquet_file_are_words_unless_they_are_named(tmp_path):
+def test_parquet_words_count_as_missing_only_if_named(tmp_path):
     words = [("none", "-", " x ", "")[i % 4] for i in ROWS]
     path = parquet(tmp_path, a=words, b=BITS)
     (column,) = read_files(path, "b").columns
@@ -243,7 +243,7 @@ def test_missing_targets_of_both_files_are_left_out(tmp_path):
     assert table.columns[0].values[-3:].tolist() == [29, 70, 90]
 
 
-def test_a_column_without_a_cell_in_the_test_file_fits_any_kind(tmp_path):
+def test_an_empty_column_of_a_test_file_fits_any_type(tmp_path):
     train = csv(tmp_path, a=UP, c=COLORS, b=BITS)
     test = csv(tmp_path, "test.csv", a=["?", "?"], c=["?", "?"], b=[0, 1])
     a, c = read_files(train, "b", test).columns
@@ -262,20 +262,20 @@ def test_a_column_without_a_cell_in_the_test_file_fits_any_kind(tmp_path):
         ({"a": [1], "c": ["red"], "b": ["inf"]}, r"test\.csv, line 2, column b: 'inf'"),
     ],
 )
-def test_a_test_file_that_does_not_fit_is_one_clear_line(tmp_path, columns, says):
+def test_an_inconsistent_test_file_gives_a_one_line_error(tmp_path, columns, says):
     train = csv(tmp_path, a=UP, c=COLORS, b=BITS)
     with pytest.raises(UserError, match=says):
         read_files(train, "b", csv(tmp_path, "test.csv", **columns))
 
 
-def test_a_test_file_that_cannot_be_read_is_not_taken_for_the_data(tmp_path):
+def test_an_unreadable_test_file_is_not_reported_as_data(tmp_path):
     train, test = csv(tmp_path, a=UP, b=BITS), write(tmp_path, "", "test.csv")
     with pytest.raises(UserError, match=r"test\.csv is empty") as raised:
         read_files(train, "b", test)
     assert not str(raised.value).startswith("--data ")
 
 
-def test_bundled_sets_have_names_and_digits_are_images():
+def test_bundled_sets_have_column_names_and_digits_are_images():
     digits, diabetes, iris = map(read_bundled, ("digits", "diabetes", "iris"))
     assert (digits.image, digits.brightest) == ((8, 8, 1), 16)
     assert max(column.values.max() for column in digits.columns) == 16

@@ -1,4 +1,4 @@
-"""The MLP under the contract, the data that it reads, and that it learns."""
+"""Tests of the MLP: the contract, its batches, and learning."""
 
 import dataclasses
 from functools import cache
@@ -35,28 +35,28 @@ STEPS = 20
 
 
 @pytest.mark.slow
-def test_a_lane_is_a_lone_run():
+def test_a_run_in_a_sweep_equals_the_run_alone():
     contract.check_a_lane_is_a_lone_run(case(), steps=100, atol=2e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["rich", "images"])
-def test_a_lane_of_every_structure_is_a_lone_run(variant):
+def test_a_run_of_every_structure_equals_the_run_alone(variant):
     contract.check_a_lane_is_a_lone_run(case(variant), STEPS, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", [slow("plain"), "everything", slow("rich"), slow("images")])
-def test_place_changes_no_bit(variant):
+def test_the_place_of_a_run_changes_no_bit(variant):
     contract.check_place_changes_no_bit(case(variant), STEPS)
 
 
 @pytest.mark.parametrize("variant", ["plain", "everything", slow("rich"), slow("images")])
-def test_all_steps_are_half_a_file_and_half(tmp_path, variant):
+def test_resuming_from_a_file_changes_no_bit(tmp_path, variant):
     contract.check_resumes_bit_for_bit(case(variant), tmp_path)
 
 
 @pytest.mark.slow
-def test_sgds_steps_are_half_a_file_and_half(tmp_path):
+def test_resuming_sgd_from_a_file_changes_no_bit(tmp_path):
     contract.check_resumes_bit_for_bit(case(optimizer="sgd"), tmp_path)
 
 
@@ -66,33 +66,33 @@ def test_chunk_length_changes_no_bit(variant):
 
 
 @pytest.mark.slow
-def test_no_chunk_length_changes_a_bit():
+def test_every_chunk_length_gives_the_same_bits():
     contract.check_chunk_length_changes_no_bit(case(), STEPS, (1, 7))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["plain", "rich"])
-def test_sharded_is_unsharded(variant):
+def test_sharding_over_devices_changes_nothing_beyond_rounding(variant):
     contract.check_sharded_is_unsharded(case(variant), STEPS, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", ["plain", slow("rich")])
-def test_seeds_differ_and_repeat(variant):
+def test_seeds_give_different_runs_and_the_same_seed_repeats(variant):
     contract.check_seeds_differ_and_repeat(case(variant), STEPS)
 
 
-def test_traced_once():
+def test_each_program_is_traced_once():
     contract.check_traced_once(case())
 
 
 @pytest.mark.parametrize(
     "variant", ["regression", "everything", slow("plain"), slow("rich"), slow("images")]
 )
-def test_keys_are_used_once(variant):
+def test_no_key_is_used_twice(variant):
     contract.check_keys_are_used_once(case(variant))
 
 
-def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
+def test_each_epoch_has_every_example_once_in_a_new_order():
     config = dataclasses.replace(CONFIG, batch_size=5)
     order, epochs = np.zeros(ORDER, np.uint32), []
     step = jax.jit(lambda order, key, t: next_rows(config, 20, order, key, t))
@@ -104,7 +104,7 @@ def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
     assert first != second != third != first
 
 
-def test_a_batch_is_rows_and_their_targets():
+def test_a_batch_pairs_rows_with_their_targets():
     shared, rows = case().problem.shared, np.int32([3, 0, 99])
     config = dataclasses.replace(CONFIG, off=OFF)
     noise = np.zeros(2, np.uint32)
@@ -114,7 +114,7 @@ def test_a_batch_is_rows_and_their_targets():
 
 
 @pytest.mark.parametrize("data", ["wine", "diabetes"])
-def test_a_rows_noise_follows_it_from_batch_to_batch(data):
+def test_a_row_keeps_its_noise_across_batches(data):
     config = Config(data=data)
     shared, hparams = make_problem(config).shared, HParams(label_noise=0.5)
     batch = jax.jit(lambda rows: next_batch(config, shared, hparams, NOISE, rows))
@@ -125,7 +125,7 @@ def test_a_rows_noise_follows_it_from_batch_to_batch(data):
         np.testing.assert_array_equal(leaf, np.asarray(expected)[rows])
 
 
-def test_two_seeds_see_the_data_in_two_orders():
+def test_two_seeds_have_different_orders_of_the_data():
     problem = case().problem
 
     @jax.jit
@@ -154,7 +154,7 @@ SWEPT = {
 }
 
 
-def test_every_hyperparameter_is_tried():
+def test_every_hyperparameter_has_a_case():
     fields = {field.name for field in dataclasses.fields(HParams)}
     assert set().union(*SWEPT.values()) == fields
 
@@ -169,7 +169,7 @@ def test_every_hyperparameter_changes_the_outcome(variant):
     [("plain", "test_accuracy", 0.9), ("regression", "test_r2", 0.25)],
 )
 def test_it_learns(variant, metric, least):
-    """With the programs that the tests above compiled. A linear model reaches 0.97 and 0.33."""
+    """Uses programs that earlier tests have compiled. A linear model reaches 0.97 and 0.33."""
     tried = case(variant)._replace(hparams=HParams(), axes={"learning_rate": [3e-3, 1e-2]})
     metrics = contract.run(tried, 300).metrics
     last = metrics[metrics["step"] == 300]
@@ -196,8 +196,8 @@ def test_it_learns_other_data_on_all_devices(data, metric, least):
 
 
 @pytest.mark.slow
-def test_training_on_attacks_makes_a_net_harder_to_fool():
-    """At radius 0 it is plain training."""
+def test_adversarial_training_makes_a_net_more_robust():
+    """Radius 0 is training without attacks."""
     config = Config(hidden=(32,), loss="cross_entropy", adversarial_steps=1, off=OFF)
     problem = make_problem(config)
     shared = problem.shared
@@ -205,7 +205,7 @@ def test_training_on_attacks_makes_a_net_harder_to_fool():
     params = contract.run(tried, 150, seeds=2, chunk=150).states.params
 
     def accuracies(params):
-        """Of a run: without an attack, and under one of 0.15 of the way from black to white."""
+        """The accuracies of a run without attack, and under one of radius 0.15."""
         x, y = map(jnp.asarray, shared.test)
         model, gradient = make_model(config, shared), make_input_gradient(config, shared, params, y)
         wrong = lambda x: jnp.float32(predicted_class(model.apply({"params": params}, x)) != y)
@@ -220,7 +220,7 @@ def test_training_on_attacks_makes_a_net_harder_to_fool():
     assert trained[1] > plain[1] + 0.25
 
 
-def test_an_evaluation_is_without_dropout_noise_attacks_and_weights():
+def test_evaluation_ignores_dropout_noise_attacks_and_class_weights():
     rich, plain = case("rich").problem, case("rich", class_weights="none").problem
     state = some_state(plain.task, plain.shared)
     loud = HParams(dropout=0.9, label_noise=1.0, adversarial_radius=9.0)
@@ -233,7 +233,7 @@ def test_an_evaluation_is_without_dropout_noise_attacks_and_weights():
 
 @pytest.mark.parametrize("rows", [[0, 0], [0, 1], slow([0])])
 def test_r2_of_targets_that_are_all_the_same_is_undefined(rows):
-    """Such as a test part of one row: it is no divergence."""
+    """A test part of one row is an example; it must not count as divergence."""
     problem = make_problem(Config(data="diabetes", hidden=()))
     part = Split(problem.shared.test.x[rows], problem.shared.test.y[rows])
     shared = dataclasses.replace(problem.shared, test=part)
@@ -264,14 +264,14 @@ def _evaluate(task):
          "--class-weights balanced: diabetes is a regression problem"),
     ],
 )  # fmt: skip
-def test_a_config_that_does_not_fit_its_data_is_one_clear_line(changes, says):
+def test_a_config_that_does_not_fit_its_data_gives_a_one_line_error(changes, says):
     with pytest.raises(UserError, match=says):
         make_problem(dataclasses.replace(CONFIG, **changes))
 
 
 @pytest.mark.parametrize(("data", "outputs"), [("digits", 10), ("iris", 3), ("breast_cancer", 1),
                                                ("diabetes", 1)])  # fmt: skip
-def test_the_net_is_the_one_that_is_asked_for(data, outputs):
+def test_the_net_has_the_configured_structure(data, outputs):
     channels = (4,) if data == "digits" else ()
     asked = {"hidden": (7, 7), "activation": "gelu", "layer_norm": True, "residual": True}
     config = Config(data=data, channels=channels, **asked)
@@ -280,7 +280,7 @@ def test_the_net_is_the_one_that_is_asked_for(data, outputs):
     assert make_model(config, load(DataChoice(data))[0]) == expected
 
 
-def test_images_are_halved_down_to_a_pixel():
+def test_pooling_may_halve_images_down_to_one_pixel():
     problem = make_problem(Config(hidden=(), channels=(2, 3, 5)))
     params = jax.eval_shape(problem.task.init, problem.shared, HParams(), jax.random.key(0)).params
     assert params["Dense_0"]["kernel"].shape == (5, 10)

@@ -1,4 +1,4 @@
-"""One update of the MLP: its loss and gradient, against PyTorch and by hand."""
+"""Tests of one update of the MLP against PyTorch and hand-computed values."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "goldens" / "mlp.json").read_te
 
 
 def golden_case():
-    """The article's net with PyTorch's weights, and its batch as the whole training part."""
+    """The article's net with PyTorch's weights; its batch is the whole training part."""
     preset = PRESETS["article"]
     problem = make_problem(dataclasses.replace(preset.config, batch_size=16))
     batch = Split(arrays("x"), arrays("y"))
@@ -44,13 +44,13 @@ def arrays(name):
 
 
 def golden_state(config, hparams, params):
-    """The article's net before its first step."""
+    """The state of the article's net before its first step."""
     opt_state = jax.eval_shape(make_optimizer(config, hparams).init, params)
     opt_state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), opt_state)
     return State(params, opt_state, np.zeros(ORDER, np.uint32), np.zeros(2, np.uint32))
 
 
-def test_the_articles_net_computes_what_pytorch_computes():
+def test_the_network_computes_what_pytorch_computes():
     _, config, _, _, params = golden_case()
     apply = jax.jit(MLP(config.hidden, 1, config.activation).apply)
     outputs = apply({"params": params}, arrays("x"))
@@ -58,8 +58,8 @@ def test_the_articles_net_computes_what_pytorch_computes():
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_the_articles_net_learns_as_in_pytorch(optimizer):
-    """Loss, and through one plain SGD step the gradient; then five updates of either optimizer."""
+def test_updates_of_sgd_and_adam_equal_pytorch(optimizer):
+    """Compares the loss, the gradient through one SGD step, and five updates of each optimizer."""
     _, config, shared, hparams, params = golden_case()
     config = dataclasses.replace(config, optimizer=optimizer, loss="squared_error", batch_size=16)
     task = make_problem(config).task
@@ -75,7 +75,7 @@ def test_the_articles_net_learns_as_in_pytorch(optimizer):
     chex.assert_trees_all_close(state.params, expected, atol=2e-6, rtol=1e-5)
 
 
-def test_the_articles_gradient_is_pytorchs():
+def test_the_gradient_equals_pytorch():
     _, config, shared, hparams, params = golden_case()
     config = dataclasses.replace(config, optimizer="sgd", loss="squared_error", batch_size=16)
     hparams = hparams.replace(weight_decay=0.0, momentum=0.0, learning_rate=1.0)
@@ -110,8 +110,8 @@ def test_the_gradient_matches_finite_differences(data):
 
 
 def step_on_every_row(config, hparams=HPARAMS, **changes):
-    """The first step of a run whose batch is the training part: the data, the params before, the
-    params after, and the loss."""
+    """The data, the params before and after, and the loss of the first step of a run whose batch is
+    the whole training part."""
     dataset, _ = load(DataChoice(config.data))
     config = dataclasses.replace(config, batch_size=len(dataset.train.y), optimizer="sgd")
     problem = make_problem(config)
@@ -142,7 +142,7 @@ def test_rare_classes_weigh_more_in_the_loss():
 
 
 def test_a_linear_net_is_trained_on_the_worst_corner_of_the_box():
-    """Two steps of PGD cross it; some features cannot move, some rows stand at the edge."""
+    """Two PGD steps reach the corner; some features are fixed, some rows are at the bounds."""
     config = Config(data="breast_cancer", hidden=(), adversarial_steps=2, off=OFF)
     radius = np.where(np.arange(30) % 3 == 0, 0, 1 + np.arange(30) / 10).astype(np.float32)
     shared, params, _, loss = step_on_every_row(
@@ -157,8 +157,8 @@ def test_a_linear_net_is_trained_on_the_worst_corner_of_the_box():
 
 
 @pytest.mark.parametrize("data", ["wine", "diabetes"])
-def test_noise_is_what_a_run_learns_from(data):
-    """All labels wrong, or numbers a whole deviation off."""
+def test_updates_use_the_noisy_targets(data):
+    """All labels are wrong, or targets are off by one standard deviation."""
     config = Config(data=data, hidden=())
     loud, quiet = HParams(label_noise=1.0), HParams()
     shared, params, _, loss = step_on_every_row(config, loud)
@@ -176,7 +176,7 @@ def test_noise_is_what_a_run_learns_from(data):
         np.testing.assert_allclose(loss - right, 1, atol=0.5)
 
 
-def test_what_is_off_is_what_is_zero():
+def test_a_hyperparameter_that_is_off_equals_one_at_0():
     def learnt(off):
         return step_on_every_row(dataclasses.replace(CONFIG, off=off), HParams())[2]
 
@@ -185,14 +185,14 @@ def test_what_is_off_is_what_is_zero():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OFF)
-def test_what_is_off_alone_is_what_is_zero(name):
+def test_each_hyperparameter_that_is_off_alone_equals_one_at_0(name):
     def learnt(off):
         return step_on_every_row(dataclasses.replace(CONFIG, off=off), HParams())[2]
 
     chex.assert_trees_all_close(learnt((name,)), learnt(()), atol=1e-6)
 
 
-def test_a_rows_input_gradient_is_its_own():
+def test_the_input_gradient_of_a_row_ignores_other_rows():
     config = dataclasses.replace(CONFIG, loss="cross_entropy")
     shared = case().problem.shared
     x, y = shared.test

@@ -1,4 +1,4 @@
-"""Every setting against the best that the same scores picked."""
+"""Tests of comparing every setting with the best, which the same scores have picked."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 
 
 def drawn(values_MxS, apart=False):
-    """Settings, of the same seeds or each of its own, and the place of the best."""
+    """Random scores of settings, with common or separate seeds, and the index of the best."""
     scores = [pd.Series(one) for one in values_MxS]
     if apart:
         scores = [one.set_axis(one.index + 100 * place) for place, one in enumerate(scores)]
@@ -26,7 +26,7 @@ def drawn(values_MxS, apart=False):
 def test_equal_settings_are_rarely_called_worse_than_the_one_that_looks_best(
     monkeypatch, seeds, apart
 ):
-    """One by one at 95%, 8 to 19% of 20 equal settings are."""
+    """With a 95% interval each, 8 to 19% of 20 equal settings would be called worse."""
     monkeypatch.setattr(best_of, "RESAMPLES", 200)
     sweeps = []
     for _ in range(40):
@@ -36,8 +36,8 @@ def test_equal_settings_are_rarely_called_worse_than_the_one_that_looks_best(
     assert np.mean(sweeps) <= 0.025
 
 
-def test_one_by_one_equal_settings_would_be_called_worse():
-    """What the joint comparison is for: else the test above says nothing."""
+def test_separate_intervals_would_call_equal_settings_worse():
+    """This shows that the joint comparison is needed, and that the test above can fail."""
     scores, best = drawn(RNG.normal(size=(40, 10)))
     found = [compare(one, scores[best], True).verdict for one in scores]
     assert found.count("worse") >= 3
@@ -45,8 +45,8 @@ def test_one_by_one_equal_settings_would_be_called_worse():
 
 
 @pytest.mark.parametrize("seeds", [5, 10, 32])
-def test_a_planted_difference_is_found(seeds):
-    """Half of 20 settings are worse by 5 standard deviations; the others are equal."""
+def test_a_large_difference_from_the_best_is_found(seeds):
+    """Half of 20 settings are worse by 5 standard deviations, the others are equal."""
     shift = np.repeat([0.0, -5.0], 10)
     scores, best = drawn(RNG.normal(size=(20, seeds)) + shift[:, None])
     found = [one.verdict for one in against_best(scores, best, True)]
@@ -54,8 +54,8 @@ def test_a_planted_difference_is_found(seeds):
     assert "worse" not in found[:10]
 
 
-def test_settings_that_are_told_apart_make_it_easier_for_the_others():
-    """The largest of all differences takes more the more settings may be the best."""
+def test_clearly_worse_settings_narrow_the_intervals_of_the_others():
+    """The more settings may be the best, the wider the intervals must be."""
     levels = [comparison_level(100, possible) for possible in (100, 10, 1)]
     assert levels == sorted(levels)
     for settings in (2, 8, 20):
@@ -66,7 +66,7 @@ def test_settings_that_are_told_apart_make_it_easier_for_the_others():
 
 
 def test_intervals_are_narrower_where_most_settings_are_far_off():
-    """They can be no best, so that fewer comparisons have to hold together."""
+    """Such settings cannot be the best, so that fewer comparisons must hold jointly."""
     noise = np.random.default_rng(0).normal(size=(20, 10))
     far = noise - np.where(np.arange(20) < 2, 0, 100)[:, None]
     alike, apart = (differences_from_best([*map(pd.Series, one)], 0, True) for one in (noise, far))
@@ -74,15 +74,15 @@ def test_intervals_are_narrower_where_most_settings_are_far_off():
     assert width(apart[1]) < 0.9 * width(alike[1])
 
 
-def test_no_intervals_are_wider_than_the_metric_can_differ():
+def test_intervals_stay_within_the_range_of_the_metric():
     scores, best = drawn(np.random.default_rng(1).uniform(size=(50, 3)))
     for one in against_best(scores, best, True, widest=1.0):
         assert -1 <= one.difference.low <= one.difference.high <= 1
         assert 0 <= one.improvement.low <= one.improvement.high <= 1
 
 
-def test_the_probability_of_being_better_is_as_careful_as_the_difference():
-    """The scores have picked the best for it, too: its intervals are wider than one by one."""
+def test_the_probability_of_being_better_accounts_for_selection():
+    """The same scores picked the best, so its intervals are wider than separate ones."""
     scores, best = drawn(np.random.default_rng(2).normal(size=(30, 8)))
     for one, together in zip(scores, against_best(scores, best, True), strict=True):
         alone = compare(one, scores[best], True).improvement
@@ -99,14 +99,14 @@ def test_lower_can_be_better():
     assert found[1].difference.estimate < 0
 
 
-def test_a_single_seed_resolves_nothing():
+def test_a_single_seed_resolves_no_difference():
     scores, best = drawn(np.array([[1.0], [2.0], [50.0]]))
     found = against_best(scores, best, True)
     assert [one.verdict for one in found[:2]] == ["not resolved"] * 2
     assert np.isnan(found[0].difference.low)
 
 
-def test_settings_that_score_the_same_in_every_run_are_said_to():
+def test_settings_with_equal_scores_are_called_the_same():
     values = np.tile(RNG.normal(size=6), (3, 1))
     assert {one.verdict for one in against_best(*drawn(values), True)} == {"same scores"}
 
@@ -119,7 +119,7 @@ def test_a_setting_without_spread_is_worse_only_if_there_are_enough_seeds():
     assert many.verdict == "worse"
 
 
-def test_pairing_takes_out_what_a_seed_does_to_all():
+def test_pairing_removes_the_effect_of_seeds():
     values = 10 * RNG.normal(size=12) + 0.1 * RNG.normal(size=(4, 12)) + np.array(
         [[0.0], [0], [0], [1]]
     )  # fmt: skip
@@ -131,7 +131,7 @@ def test_pairing_takes_out_what_a_seed_does_to_all():
     assert apart[0].pairs == 0
 
 
-def test_what_is_not_resolved_asks_for_more_seeds_than_there_are():
+def test_an_unresolved_difference_needs_more_seeds():
     scores, best = drawn(RNG.normal(size=(30, 5)))
     for place, one in enumerate(against_best(scores, best, True)):
         if place != best and one.verdict == "not resolved":

@@ -1,4 +1,4 @@
-"""Two settings side by side."""
+"""Tests of comparing two settings."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ def scores(seeds, mean=1.0, spread=0.07, seed=0):
 
 
 @pytest.mark.parametrize("seeds", [2, 5, 64])
-def test_the_same_numbers_are_said_to_be_the_same(seeds):
+def test_equal_scores_are_called_the_same(seeds):
     found = compare(scores(seeds), scores(seeds), True)
     assert found.verdict == "same scores"
     assert found.difference == (0, 0, 0)
@@ -29,8 +29,8 @@ def test_the_same_numbers_are_said_to_be_the_same(seeds):
 
 
 @pytest.mark.parametrize(("higher", "verdict"), [(True, "better"), (False, "worse")])
-def test_five_percent_more_are_found_with_64_seeds(higher, verdict):
-    """Of other seeds, so that nothing but their number helps."""
+def test_a_difference_of_five_percent_is_found_with_64_seeds(higher, verdict):
+    """The settings have different seeds, so that pairing cannot help."""
     found = compare(scores(64, 1.05, seed=1), scores(64).set_axis(range(100, 164)), higher)
     assert found.pairs == 0
     assert found.verdict == verdict
@@ -38,8 +38,8 @@ def test_five_percent_more_are_found_with_64_seeds(higher, verdict):
 
 @pytest.mark.parametrize(("one", "other"), [([2.0], [1.0]), ([2.0, 2, 2], [1.0, 1, 1])])
 @pytest.mark.parametrize("shift", [0, 100])
-def test_too_few_seeds_resolve_nothing_even_if_they_agree(one, other, shift):
-    """Of two equal settings, three seeds each come out in one order in 1 case of 10."""
+def test_three_seeds_resolve_nothing_even_if_they_agree(one, other, shift):
+    """With two equal settings, all scores of one are above all of the other in 1 case of 10."""
     found = compare(pd.Series(one), pd.Series(other).set_axis(range(shift, shift + len(one))), True)
     assert found.verdict == "not resolved"
     assert found.difference.estimate == 1
@@ -47,27 +47,27 @@ def test_too_few_seeds_resolve_nothing_even_if_they_agree(one, other, shift):
     assert found.seeds_needed is None
 
 
-def test_eight_seeds_that_agree_are_enough():
+def test_eight_seeds_that_agree_resolve_a_difference():
     found = compare(pd.Series([2.0] * 8), pd.Series([1.0] * 8), True)
     assert found.verdict == "better"
     assert found.difference == (1, 1, 1)
 
 
-def test_five_percent_more_are_not_claimed_with_five_seeds_of_wide_spread():
+def test_five_noisy_seeds_do_not_resolve_five_percent():
     found = compare(scores(5, 1.05, 0.2, seed=1), scores(5, 1, 0.2), True)
     assert found.verdict == "not resolved"
     assert found.seeds_needed is not None
     assert found.seeds_needed > 5
 
 
-def test_no_difference_is_rarely_taken_for_one():
+def test_equal_settings_are_rarely_called_different():
     rng = np.random.default_rng(0)
     found = [compare(*map(pd.Series, rng.normal(size=(2, 10))), True).verdict for _ in range(100)]
     assert sum(one != "not resolved" for one in found) <= 11
 
 
-def test_pairs_take_out_what_seeds_do_to_both():
-    """Seeds differ by far more than the settings: only pairing can tell them apart."""
+def test_pairing_removes_the_effect_of_seeds():
+    """Seeds differ far more than the settings, so only pairing can resolve the difference."""
     luck, noise = np.random.default_rng(0).normal(size=(2, 20))
     one, other = pd.Series(10 * luck + 0.3 * noise + 1), pd.Series(10 * luck)
     paired = compare(one, other, True)
@@ -79,14 +79,14 @@ def test_pairs_take_out_what_seeds_do_to_both():
     assert apart.verdict == "not resolved"
 
 
-def test_pairs_are_of_seeds_and_not_of_places():
+def test_scores_are_paired_by_seed_not_by_position():
     values = np.random.default_rng(0).normal(size=20)
     one = pd.Series(values + 1e-3, range(20)).sample(frac=1, random_state=0)
     other = pd.Series(values[::-1], range(19, -1, -1))
     np.testing.assert_allclose(compare(one, other, True).difference, 1e-3)
 
 
-def test_a_seed_that_one_of_both_lost_is_left_out():
+def test_a_seed_missing_on_one_side_is_left_out():
     one, other = scores(10), scores(10, seed=1)
     found = compare(one.drop(3), other, True)
     assert found.pairs == 9
@@ -96,7 +96,7 @@ def test_a_seed_that_one_of_both_lost_is_left_out():
 
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize("seeds", [5, 64])
-def test_the_difference_is_covered_as_often_as_it_says(paired, seeds):
+def test_the_interval_of_a_difference_has_its_nominal_coverage(paired, seeds):
     rng, hits = np.random.default_rng(seeds), 0
     for _ in range(100):
         a, b = rng.normal(size=(2, seeds))
@@ -113,7 +113,7 @@ def test_the_probability_of_improvement_counts_pairs_and_half_of_the_ties():
     assert found.low < expected < found.high
 
 
-def test_five_of_five_are_not_always():
+def test_winning_all_five_pairs_is_not_certainty():
     found = probability_of_improvement(np.arange(5) + 10.0, np.arange(5.0))
     assert found.estimate == found.high == 1
     assert 0.4 < found.low < 0.8
@@ -122,7 +122,7 @@ def test_five_of_five_are_not_always():
 
 
 @pytest.mark.parametrize("difference", [0.0, 1.5])
-def test_the_probability_is_covered_as_often_as_it_says(difference):
+def test_the_interval_of_the_probability_has_its_nominal_coverage(difference):
     rng, truth = np.random.default_rng(0), norm.cdf(difference / np.sqrt(2))
     found = [
         probability_of_improvement(*rng.normal([[difference], [0]], size=(2, 10)))
@@ -131,13 +131,13 @@ def test_the_probability_is_covered_as_often_as_it_says(difference):
     assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.93
 
 
-def test_a_tiny_difference_asks_for_the_most_seeds_that_are_counted():
+def test_a_tiny_difference_needs_the_maximum_number_of_seeds():
     assert seeds_needed(1e-9, 1.0, 5) == MOST_SEEDS
     assert seeds_needed(100.0, 1.0, 5) == 2
 
 
-def test_a_difference_that_is_not_resolved_asks_for_more_seeds_than_there_are():
-    """At the level of one of many comparisons, t has wide tails with few seeds."""
+def test_an_unresolved_difference_needs_more_seeds():
+    """At the strict level of one of many comparisons, few seeds give wide t intervals."""
     for level in (0.05, 1e-3, 1e-5):
         error = 1 / float(t.isf(level / 2, 4))
         needed = seeds_needed(1.0, error, 5, level)
@@ -145,9 +145,9 @@ def test_a_difference_that_is_not_resolved_asks_for_more_seeds_than_there_are():
         assert needed > 5
 
 
-def test_the_seeds_that_are_said_to_be_needed_are_enough():
-    """Normal scores one half of a standard deviation apart: of experiments with as many seeds as
-    are needed by its measure, 80% find the difference."""
+def test_the_needed_seeds_give_the_promised_power():
+    """For normal scores half a standard deviation apart, 80% of experiments with the needed number
+    of seeds find the difference."""
     rng = np.random.default_rng(0)
     a, b = rng.normal([[0.5], [0]], size=(2, 4000))
     _, error = difference_of_iqms(a, b, False)

@@ -1,4 +1,4 @@
-"""Learning curves as numbers."""
+"""Tests of learning curves as numbers."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def test_it_is_the_interquartile_mean_with_its_interval_over_steps_and_work(make
     assert (curve.low[1], curve.high[1]) == (last.low, last.high)
 
 
-def test_a_curve_without_a_common_step_is_empty(make_run):
+def test_runs_without_a_common_step_give_an_empty_curve(make_run):
     path = make_run()
     run = read_run_folder(path)
     late = (run.metrics["run"] == 0) | (run.metrics["step"] > 1)
@@ -34,7 +34,7 @@ def test_a_curve_without_a_common_step_is_empty(make_run):
     assert not len(learning_curve(first, "validation_score").steps)
 
 
-def test_long_curves_keep_their_ends_and_no_number_that_was_not_there(make_sweep):
+def test_thinned_curves_keep_their_ends_and_invent_no_values(make_sweep):
     made = np.arange(2000.0).reshape(1, 2, 1000)
     (setting,) = settings(read_run_folder(make_sweep(made, axes={"rate": [0.1]})))
     curve = learning_curve(setting, "validation_score", most_points=150, resamples=10)
@@ -43,7 +43,7 @@ def test_long_curves_keep_their_ends_and_no_number_that_was_not_there(make_sweep
     np.testing.assert_array_equal(curve.iqm, made[0].mean(axis=0)[curve.steps - 1])
 
 
-def test_time_is_read_off_the_clock_of_the_job_and_of_those_before_it():
+def test_seconds_at_adds_the_clocks_of_earlier_jobs():
     results = [
         {"runs": [0, 1], "start": 10, "clock": [[20, 4.0]]},
         {"runs": [0, 1, 2, 3], "start": 0, "clock": [[5, 1.0], [10, 2.0]]},

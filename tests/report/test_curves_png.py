@@ -1,4 +1,4 @@
-"""The figure of learning curves."""
+"""Tests of the PNG figure of learning curves."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_the_axis_names_what_the_experiment_counts(make_run, monkeypatch, in_wor
 
 
 def drawn(monkeypatch, run, metric=None):
-    """The path of the figure and the labels of its curves_png."""
+    """The path of the figure, and the labels of its curves."""
     labels = []
     plot = curves_png.Figure.savefig
 
@@ -48,19 +48,19 @@ def test_another_metric_can_be_drawn(make_run, monkeypatch):
     assert len(labels) == 2
 
 
-def test_of_too_many_settings_the_best_are_drawn(make_run, monkeypatch):
+def test_only_the_best_of_many_settings_are_drawn(make_run, monkeypatch):
     monkeypatch.setattr(curves_png, "MOST_CURVES", 1)
     run = read_run_folder(make_run())
     assert drawn(monkeypatch, run)[1] == ["rate 0.2 (3 seeds, 1 left out)"]
 
 
-def test_a_lower_best_is_told_from_a_higher(make_run, monkeypatch):
+def test_the_best_settings_are_the_lowest_if_lower_is_better(make_run, monkeypatch):
     monkeypatch.setattr(curves_png, "MOST_CURVES", 1)
     run = read_run_folder(make_run(higher_is_better=False))
     assert drawn(monkeypatch, run)[1] == ["rate 0.1 (4 seeds)"]
 
 
-def test_a_setting_without_a_finite_run_is_not_passed_over_in_silence(make_run, monkeypatch):
+def test_the_legend_names_settings_without_a_finite_run(make_run, monkeypatch):
     titles = []
     monkeypatch.setattr(
         curves_png.Figure, "savefig", lambda figure, _: titles.append(figure.axes[0].get_title())
@@ -70,7 +70,7 @@ def test_a_setting_without_a_finite_run_is_not_passed_over_in_silence(make_run, 
     assert "1 without a finite run" in titles[0]
 
 
-def test_nothing_finite_is_an_empty_figure(make_run, monkeypatch):
+def test_a_sweep_without_finite_runs_gives_an_empty_figure(make_run, monkeypatch):
     diverged = [{"diverged": [{"run": run} for run in range(8)]}]
     path, labels = drawn(monkeypatch, read_run_folder(make_run(results=diverged)))
     assert labels == []

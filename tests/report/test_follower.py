@@ -1,4 +1,4 @@
-"""What is new in a run folder, summed up."""
+"""Tests of following a run folder while its sweep trains."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.report.tracked import NAN, GrowingFolder
 
 
 class Collected:
-    """A sink in memory: (setting, step) -> what was written."""
+    """A sink that keeps what was written in memory, by (setting, step)."""
 
     def __init__(self):
         self.points, self.settings = {}, {}
@@ -41,12 +41,12 @@ def follow(folder, *sinks):
 
 
 def middle_mean(values):
-    """The interquartile mean, by hand."""
+    """The interquartile mean, computed independently."""
     cut = len(values) // 4
     return np.mean(sorted(values.astype(np.float64))[cut : len(values) - cut])
 
 
-def test_statistics_are_those_of_the_metrics(folder):
+def test_summaries_equal_statistics_of_the_metrics(folder):
     folder.append("0-000000", range(10), range(1, 9))
     _, sink = follow(folder)
     assert sink.points.keys() == {(setting, step) for setting in (0, 1) for step in range(1, 9)}
@@ -73,7 +73,7 @@ def test_a_setting_is_described_by_its_swept_values_and_all_others(folder):
     }  # fmt: skip
 
 
-def test_a_step_that_not_all_runs_have_reached_waits(folder):
+def test_a_step_is_written_only_when_all_runs_have_reached_it(folder):
     folder.append("0-000000", range(7), [1, 2])
     follower, sink = follow(folder)
     assert sink.points.keys() == {(0, 1), (0, 2)}
@@ -84,7 +84,7 @@ def test_a_step_that_not_all_runs_have_reached_waits(folder):
     assert sink.points[1, 1]["loss/iqm"] == pytest.approx(middle_mean(loss), rel=1e-12)
 
 
-def test_a_run_that_is_not_finite_is_left_out_from_there_on_and_not_waited_for(folder):
+def test_a_diverged_run_is_left_out_and_not_waited_for(folder):
     folder.loss[1, 2:] = NAN
     folder.bad_from[1:3] = 3, 5  # the loss of run 2 is finite, which does not count
     folder.append("0-000000", [0, 2, 3, 4], range(1, 9))
@@ -98,7 +98,7 @@ def test_a_run_that_is_not_finite_is_left_out_from_there_on_and_not_waited_for(f
         assert (values["loss/least"], values["loss/most"]) == (loss.min(), loss.max())
 
 
-def test_a_setting_with_no_finite_run_tells_only_how_many(folder):
+def test_a_setting_without_finite_runs_writes_only_its_counts(folder):
     folder.bad_from[:5] = 2
     folder.append("0-000000", range(5), [1, 2])
     _, sink = follow(folder)
@@ -106,7 +106,7 @@ def test_a_setting_with_no_finite_run_tells_only_how_many(folder):
     assert np.isnan(sink.points[0, 2]["loss/iqm"])
 
 
-def test_what_is_written_does_not_depend_on_when_one_looks(folder):
+def test_summaries_do_not_depend_on_when_the_folder_is_read(folder):
     folder.bad_from[6] = 4
     follower, often = follow(folder)
     for steps in ([1, 2], [3], [4, 5, 6], [7, 8]):
@@ -120,7 +120,7 @@ def test_what_is_written_does_not_depend_on_when_one_looks(folder):
         np.testing.assert_equal(often.points[key], values)
 
 
-def test_files_that_are_written_again_and_cut_otherwise_change_nothing(folder):
+def test_rewritten_metrics_files_do_not_change_summaries(folder):
     folder.append("0-000000", range(10), [1, 2])
     folder.append("0-000000", range(10), [3, 4])
     follower, sink = follow(folder)
@@ -133,7 +133,7 @@ def test_files_that_are_written_again_and_cut_otherwise_change_nothing(folder):
     assert [step for setting, step in sink.points if setting == 0] == [1, 2, 3, 4, 5, 6]
 
 
-def test_sinks_that_are_not_equally_far_get_what_each_lacks(folder):
+def test_each_sink_gets_the_steps_that_it_lacks(folder):
     folder.append("0-000000", range(10), [1, 2])
     _, first = follow(folder)
     folder.append("0-000000", range(10), [3])
@@ -141,7 +141,7 @@ def test_sinks_that_are_not_equally_far_get_what_each_lacks(folder):
     assert first.points.keys() == second.points.keys()
 
 
-def test_a_file_waits_for_the_one_before(folder):
+def test_a_metrics_file_is_read_after_its_predecessor(folder):
     folder.append("0-000000", range(10), [3, 4], number=1)
     follower, sink = follow(folder)
     assert not sink.points
@@ -150,7 +150,7 @@ def test_a_file_waits_for_the_one_before(folder):
     assert (1, 4) in sink.points
 
 
-def test_a_file_that_goes_while_it_is_read_is_read_when_it_is_back(folder, monkeypatch):
+def test_a_file_that_disappears_is_read_when_it_is_back(folder, monkeypatch):
     folder.append("0-000000", range(10), [1])
     with monkeypatch.context() as patch:
         patch.setattr("research.report.follower.pq.ParquetFile", _gone)
@@ -164,7 +164,7 @@ def _gone(path):
     raise FileNotFoundError(path)
 
 
-def test_steps_are_work_where_intervals_are(tmp_path):
+def test_steps_are_counted_in_work_if_intervals_are(tmp_path):
     folder = GrowingFolder(tmp_path, in_work=True)
     folder.append("0-000000", range(10), [1, 2])
     _, sink = follow(folder)
@@ -178,6 +178,6 @@ def test_without_axes_there_is_one_setting(tmp_path):
     assert sink.settings[0].label == "all"
 
 
-def test_what_is_no_run_folder_is_named(tmp_path):
+def test_a_path_that_is_no_run_folder_is_named_in_the_error(tmp_path):
     with pytest.raises(UserError, match="nothing is no run folder"):
         Follower(tmp_path / "nothing", [Collected()])

@@ -1,4 +1,4 @@
-"""The server of a page that renews itself."""
+"""Tests of the server of a live page."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ def path(make_sweep):
 
 @pytest.fixture
 def get(path):
-    """A function that asks the server of a sweep: status and body."""
+    """A function that sends a request to the server and returns status and body."""
     with serving(LivePage([path]), 0) as address:
         host, port = address.removeprefix("http://").strip("/").split(":")
         assert host == "127.0.0.1"
@@ -34,7 +34,7 @@ def get(path):
         yield ask
 
 
-def test_the_page_is_there_and_nothing_else(get, path):
+def test_the_server_serves_the_page_and_nothing_else(get, path):
     status, page = get("/")
     assert status == 200
     assert b"data-live" in page
@@ -42,7 +42,7 @@ def test_the_page_is_there_and_nothing_else(get, path):
         assert get(target)[0] == 404
 
 
-def test_only_what_is_new_is_sent(get, path):
+def test_content_is_sent_only_if_it_has_changed(get, path):
     status, body = get("/content.json?have=")
     assert status == 200
     version = json.loads(body)["version"]
@@ -54,14 +54,14 @@ def test_only_what_is_new_is_sent(get, path):
     assert json.loads(body)["version"] != version
 
 
-def test_another_name_for_this_machine_is_turned_away(get):
-    """So that a page elsewhere cannot read it through a name that points here."""
+def test_requests_with_a_foreign_host_name_are_refused(get):
+    """Otherwise a website could read the page through a host name that resolves to loopback."""
     assert get("/", Host="evil.example:8642")[0] == 403
     assert get("/content.json", Host="evil.example")[0] == 403
     assert get("/content.json", Host="localhost:8642")[0] == 200
 
 
-def test_a_folder_that_has_nothing_yet_says_so_and_later_shows_it(get, path):
+def test_an_empty_folder_says_so_until_metrics_arrive(get, path):
     metrics = list((path / "metrics").iterdir())
     held = [part.rename(part.with_suffix(".away")) for part in metrics]
     status, body = get("/")
@@ -72,7 +72,7 @@ def test_a_folder_that_has_nothing_yet_says_so_and_later_shows_it(get, path):
     assert get("/")[0] == 200
 
 
-def test_a_port_that_is_taken_or_none_is_named(path):
+def test_an_invalid_or_used_port_is_named(path):
     live = LivePage([path])
     with serving(live, 0) as address:
         port = int(address.strip("/").rpartition(":")[2])

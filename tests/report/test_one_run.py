@@ -1,4 +1,4 @@
-"""One run: the best by the key metric, or a chosen one, with what it was given."""
+"""Tests of finding one run: the best by the key metric, or a chosen one."""
 
 import pytest
 
@@ -18,7 +18,7 @@ GIVEN = {
 
 
 def test_the_best_finite_run_is_found(make_run):
-    """Run 7 would be the best and diverged; the lowest is the best where lower is better."""
+    """Run 7 would be the best but has diverged."""
     found = one_run(read_run_folder(make_run(**GIVEN)))
     assert (found.number, found.group, found.place, found.seed) == (6, 1, 2, 2)
     assert found.score == 36
@@ -37,6 +37,6 @@ def test_a_chosen_run_is_found(make_run):
 
 
 @pytest.mark.parametrize("number", [7, 8, -1])
-def test_a_run_that_is_not_there_or_diverged_is_refused(make_run, number):
+def test_a_missing_or_diverged_run_is_refused(make_run, number):
     with pytest.raises(UserError, match=f"--run {number}: .*its runs are 0 to 7"):
         one_run(read_run_folder(make_run(**GIVEN)), number)

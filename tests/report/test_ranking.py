@@ -1,4 +1,4 @@
-"""Which setting comes first."""
+"""Tests of the order of settings."""
 
 import math
 
@@ -29,12 +29,12 @@ def test_of_equal_settings_more_runs_at_the_goal_come_first_and_then_the_mean():
     assert merit([5, 5, 5, NAN], True, goal=5).reached == 0.75
 
 
-def test_rounding_decides_nothing():
+def test_rounding_errors_do_not_change_the_ranking():
     values = np.array([0.1, 0.2, 0.3, 0.7, 0.7, 0.1, 0.4])
     assert merit(values, True) == merit(values[::-1] * (1 + 1e-15), True)
 
 
-def test_no_interval_goes_beyond_what_a_metric_can_be():
+def test_intervals_stay_within_the_range_of_the_metric():
     interval = Interval(np.array(0.9), np.array(-0.2), np.array(1.7))
     assert within(interval, *possible_range("test_accuracy", [0.9])) == (0.9, 0, 1)
     assert within(interval, *possible_range("validation_r2", [0.9])) == (0.9, -0.2, 1)
@@ -43,6 +43,6 @@ def test_no_interval_goes_beyond_what_a_metric_can_be():
     assert possible_range("test_balanced_accuracy", [0.9]) == (0, 1)
 
 
-def test_what_is_seen_outside_is_possible():
+def test_measured_values_outside_the_known_range_widen_it():
     assert possible_range("loss", [0.1, -0.1]) == (-math.inf, math.inf)
     assert possible_range("loss", [0.1, 0.1]) == (0, math.inf)

@@ -1,4 +1,4 @@
-"""The best of many settings."""
+"""Tests of selecting the best of many settings by cross-fitting."""
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,8 @@ def series(values_MxS):
     return [pd.Series(one) for one in np.asarray(values_MxS, float)]
 
 
-def test_the_best_of_equal_settings_is_not_praised():
-    """All are worth 0. The largest of 20 means seems to be 0.5; what is reported is about 0."""
+def test_the_reported_score_of_the_best_of_equal_settings_is_unbiased():
+    """All true scores are 0: the largest of 20 means seems 0.5, the reported score about 0."""
     rng, seems, reported = np.random.default_rng(0), [], []
     for _ in range(60):
         scores = series(rng.normal(size=(20, 10)))
@@ -36,7 +36,7 @@ def test_a_setting_that_is_clearly_best_is_chosen_by_both_halves(higher, best):
 
 
 def test_the_halves_choose_by_one_score_and_are_scored_by_another_of_other_seeds():
-    """Even seeds choose the first setting, odd ones the second."""
+    """Seeds with even numbers choose the first setting, the others the second."""
     chosen_by = series([[1, 0, 1, 0], [0, 1, 0, 1]])
     scored_by = series([[1, 2, 3, 4], [5, 6, 7, 8]])
     found = select(chosen_by, scored_by, True)
@@ -46,7 +46,7 @@ def test_the_halves_choose_by_one_score_and_are_scored_by_another_of_other_seeds
     assert found.held_out.estimate == np.mean([2, 4, 5, 7][1:3])  # IQM of what was held out
 
 
-def test_a_setting_of_which_many_runs_were_lost_is_not_chosen():
+def test_a_setting_with_many_diverged_runs_is_not_selected():
     good, fair = series([[10, 10, np.nan, np.nan, 10, 10, np.nan, np.nan], [1] * 8])
     found = select([good, fair], [good.dropna(), fair], True)
     assert found is not None
@@ -55,10 +55,10 @@ def test_a_setting_of_which_many_runs_were_lost_is_not_chosen():
 
 
 @pytest.mark.parametrize("values", [[[1, 2, 3, 4, 5]], [[1, 2, 3], [4, 5, 6]]])
-def test_a_single_setting_or_three_seeds_are_nothing_to_choose_by(values):
+def test_selection_needs_several_settings_and_four_seeds(values):
     assert select(series(values), series(values), True) is None
 
 
-def test_settings_without_a_finite_run_are_nothing_to_choose():
+def test_settings_without_finite_runs_are_not_selected():
     lost = series([[np.nan] * 4, [np.nan] * 4])
     assert select(lost, [one.dropna() for one in lost], True) is None

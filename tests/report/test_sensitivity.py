@@ -1,4 +1,4 @@
-"""How much each hyper-parameter matters."""
+"""Tests of how much each hyper-parameter matters."""
 
 import itertools
 
@@ -24,7 +24,7 @@ def made(effect, seeds=50, spread=1.0):
     return [pd.Series(effect(setting) + rng.normal(0, spread, seeds)) for setting in GRID]
 
 
-def test_the_field_that_acts_is_told_from_the_one_that_does_not():
+def test_an_effective_field_is_told_from_an_irrelevant_one():
     (first, second), everything = sensitivities(GRID, made(lambda one: 3 * one["rate"]), True)
     assert (first.name, second.name) == ("rate", "width")
     assert first.share > 0.8
@@ -32,22 +32,22 @@ def test_the_field_that_acts_is_told_from_the_one_that_does_not():
     assert everything == pytest.approx(first.share, abs=0.02)
 
 
-def test_what_two_fields_do_together_is_in_neither_alone():
-    """The rate helps wide nets and harms narrow ones."""
+def test_an_interaction_belongs_to_neither_field_alone():
+    """A higher learning rate helps wide nets and harms narrow ones."""
     scores = made(lambda one: 3 * (one["rate"] - 2) * (1 if one["width"] > 8 else -1))
     fields, everything = sensitivities(GRID, scores, True)
     assert everything > 0.5
     assert sum(field.share for field in fields) < 0.1
 
 
-def test_seeds_alone_explain_nothing():
+def test_noise_over_seeds_explains_nothing():
     fields, everything = sensitivities(GRID, made(lambda one: 0), True)
     assert everything < 0.03
     assert all(field.share < 0.02 for field in fields)
 
 
-def test_chance_is_taken_off():
-    """Ten groups of two explain half of the variance of noise, before."""
+def test_explained_share_is_corrected_for_chance():
+    """Without the correction, ten groups of two explain half of the variance of noise."""
     rng, groups = np.random.default_rng(0), np.repeat(np.arange(10), 2)
     shares = [explained_share(groups, rng.normal(size=20)) for _ in range(100)]
     assert np.mean(shares) < 0.2
@@ -64,12 +64,12 @@ def test_a_level_has_all_runs_with_the_value_and_the_best_setting():
 
 
 def test_levels_are_resampled_within_settings():
-    """What another field does is no doubt about this one."""
+    """The effect of another field adds no uncertainty about this one."""
     level = sensitivities(GRID, made(lambda one: 100 * one["width"]), True)[0][1].levels[0]
     assert level.iqm.high - level.iqm.low < 5
 
 
-def test_many_drawn_values_are_put_into_bins_of_the_same_size():
+def test_many_sampled_values_are_put_into_equal_bins():
     values = np.geomspace(1e-4, 1e-1, 40).tolist()
     groups, names = levels_of(values)
     assert np.bincount(groups).tolist() == [10] * 4
@@ -83,13 +83,13 @@ def test_words_keep_the_order_in_which_they_were_given():
     assert names == ["wide", "narrow"]
 
 
-def test_a_lone_setting_says_nothing():
+def test_a_single_setting_has_no_sensitivities():
     assert sensitivities([{"rate": 1}], [pd.Series([1.0, 2.0])], True) == ([], 0.0)
 
 
-def test_settings_explain_no_less_than_their_fields(monkeypatch):
-    """Each share is less what chance would explain, so that together they could seem to explain
-    less; of many sweeps of noise and one effect, some did."""
+def test_settings_explain_at_least_as_much_as_their_fields(monkeypatch):
+    """Each share is corrected for chance, so that settings could seem to explain less than a field;
+    in many sweeps of noise and one effect, some did."""
     monkeypatch.setattr(sensitivity, "iqm_interval", lambda *runs: None)  # slow, and not needed
     for seed in range(30):
         rng = np.random.default_rng(seed)
@@ -102,14 +102,14 @@ def test_settings_explain_no_less_than_their_fields(monkeypatch):
 
 
 @pytest.mark.parametrize("shares", [(0.335, 0.335, 0.33), (0.004, 0.004, 0.004), (1.0, 0, 0)])
-def test_percentages_add_up(shares):
+def test_shares_in_percent_sum_to_100(shares):
     found = in_percent([Sensitivity("x", share, []) for share in shares], sum(shares))
     assert found.interaction is not None
     assert sum(found.each) + found.interaction + found.seeds == 100
 
 
-def test_fields_that_overlap_are_not_added_up():
-    """Both fields name the same settings: each explains all of it."""
+def test_shares_of_overlapping_fields_are_not_summed():
+    """Both fields divide the settings equally, so each explains all of the spread."""
     values = [{"a": place, "b": -place} for place in range(4)]
     scores = [pd.Series(np.arange(5.0) / 100 + place) for place in range(4)]
     fields, together = sensitivities(values, scores, True)
@@ -118,7 +118,7 @@ def test_fields_that_overlap_are_not_added_up():
 
 
 def test_runs_that_diverged_rank_last():
-    """A rate of 3 diverges: nobody would say that the rate does not matter."""
+    """A learning rate of 3 diverges, so the learning rate must be found to matter."""
     rng = np.random.default_rng(0)
     ranked = [pd.Series(rng.normal(size=6) - 100 * (one["rate"] == 3)) for one in GRID]
     finite = [one[one > -50] for one in ranked]

@@ -1,4 +1,4 @@
-"""Settings and their final scores."""
+"""Tests of settings and their final scores."""
 
 import io
 
@@ -47,8 +47,8 @@ def test_a_setting_with_no_finite_run_has_no_score(make_run):
 
 
 @pytest.mark.parametrize("higher", [True, False])
-def test_a_setting_half_of_which_diverged_comes_after_a_worse_one(make_sweep, higher):
-    """In every place that orders settings: what is left of the better one scores better."""
+def test_a_half_diverged_setting_ranks_behind_a_worse_finite_one(make_sweep, higher):
+    """This holds in every ordering, although the finite runs of that setting score better."""
     sign = 1 if higher else -1
     lost = [{"diverged": [{"run": 0, "step": 0}, {"run": 1, "step": 0}]}]
     scores = sign * np.array([[[9.0]] * 4, [[1.0]] * 4])
@@ -77,5 +77,5 @@ def test_without_an_axis_there_is_one_setting(make_run):
 @pytest.mark.parametrize(
     ("value", "text"), [(0.1, "0.1"), (1e-5, "1e-05"), (3, "3"), ("8x8", "8x8")]
 )
-def test_values_are_shown_short(value, text):
+def test_values_are_shown_in_four_digits(value, text):
     assert show(value) == text

@@ -1,4 +1,4 @@
-"""Interquartile mean, mean, and their intervals."""
+"""Tests of the interquartile mean, the median, the mean and their intervals."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_the_interquartile_mean_leaves_out_a_quarter_at_either_end(n):
     np.testing.assert_allclose(interquartile_mean(values), expected)
 
 
-def test_outliers_do_not_move_it():
+def test_outliers_do_not_move_the_interquartile_mean():
     assert interquartile_mean(np.array([1.0, 2, 3, 1e9])) == 2.5
 
 
@@ -39,7 +39,7 @@ def test_the_same_seed_gives_the_same_interval():
     assert iqm_interval(values, seed=1) != iqm_interval(values, seed=2)
 
 
-def test_columns_are_resampled_alike_and_apart():
+def test_the_interval_of_each_column_equals_that_of_the_column_alone():
     values = np.random.default_rng(0).normal(size=(16, 3))
     together = iqm_interval(values)
     for column in range(3):
@@ -55,8 +55,8 @@ def test_one_seed_has_no_interval():
 
 
 @pytest.mark.parametrize("draw", ["normal", "exponential"])
-def test_the_interval_covers_the_truth_about_as_often_as_it_says(draw):
-    """Measured: 0.930 (normal) and 0.937 (exponential) of 300 trials of 32 seeds."""
+def test_the_iqm_interval_has_about_its_nominal_coverage(draw):
+    """The measured coverage is 0.930 (normal) and 0.937 (exponential) in 300 trials of 32 seeds."""
     rng = np.random.default_rng(0)
     truth = interquartile_mean(getattr(rng, draw)(size=1_000_000))
     hits = 0
@@ -66,38 +66,38 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says(draw):
     assert 0.90 <= hits / 300 <= 0.98
 
 
-def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
+def test_the_interval_of_the_mean_has_its_nominal_coverage():
     rng = np.random.default_rng(0)
     intervals = [mean_interval(rng.exponential(1.0, 100)) for _ in range(100)]
     covered = np.mean([low <= 1 <= high for _, low, high in intervals])
     assert 0.87 <= covered <= 0.99
 
 
-def test_the_mean_of_what_does_not_vary_is_certain():
+def test_the_interval_of_equal_values_has_width_0():
     assert mean_interval(np.full(5, 3.0)) == (3, 3, 3)
 
 
-def test_the_percentiles_are_those_of_a_t_interval_that_is_not_too_short():
+def test_percentiles_expand_for_few_seeds_and_not_for_many():
     np.testing.assert_allclose(expanded_confidence(0.95, 5), 0.99809, atol=1e-5)
     np.testing.assert_allclose(expanded_confidence(0.95, 10**6), 0.95, atol=1e-5)
 
 
-def test_many_strata_tell_how_much_values_vary():
-    """Each lacks its part, and how much that is, is as good as known."""
+def test_percentiles_expand_less_with_many_strata():
+    """With very many strata, the total variance is as good as known."""
     wide = np.sqrt(5 / 4) * norm.ppf(0.975)
     assert expanded_confidence(0.95, 5, 10**6) == pytest.approx(2 * norm.cdf(wide) - 1)
 
 
-def test_intervals_of_five_seeds_hold_the_truth_nearly_as_often_as_they_say():
-    """At plain percentiles they would in 0.90 of the cases."""
+def test_intervals_of_five_seeds_have_nearly_nominal_coverage():
+    """At plain percentiles their coverage would be 0.90."""
     scores = np.random.default_rng(0).normal(size=(5, 1000))
     _, low, high = iqm_interval(scores)
     assert 0.92 <= np.mean((low <= 0) & (high >= 0)) <= 0.96
 
 
 @pytest.mark.parametrize("interval", [iqm_interval, median_interval, mean_interval])
-def test_strata_are_resampled_each_by_itself(interval):
-    """Two settings far apart: pooled, resamples would hold now more of one, now of the other."""
+def test_strata_are_resampled_separately(interval):
+    """The two settings are far apart: pooled resamples would mix them in varying proportions."""
     low, high = np.random.default_rng(0).normal([[0], [100]], size=(2, 20))
     apart = interval(low, high)
     pooled = interval(np.concatenate([low, high]))
@@ -105,7 +105,7 @@ def test_strata_are_resampled_each_by_itself(interval):
     assert apart.high - apart.low < 0.2 * (pooled.high - pooled.low)
 
 
-def test_two_strata_cover_their_mean_about_as_often_as_they_say():
+def test_intervals_of_two_strata_have_about_nominal_coverage():
     values = np.random.default_rng(0).normal([[[0]], [[5]]], size=(2, 10, 1000))
     _, low, high = mean_interval(*values)
     assert 0.92 <= np.mean((low <= 2.5) & (high >= 2.5)) <= 0.98
@@ -119,8 +119,8 @@ def test_the_median_has_an_interval_of_its_own():
     assert {float(low), float(high)} <= set(values)  # a resample's median is one of the values
 
 
-def test_the_mean_of_few_skewed_values_is_covered_better_than_by_t():
-    """Plain t intervals hold it in 0.88 of the cases."""
+def test_bootstrap_t_covers_the_mean_of_skewed_values_better_than_t():
+    """Plain t intervals have a coverage of 0.88."""
     values = np.random.default_rng(0).lognormal(0, 0.7, size=(5, 1000))
     _, low, high = mean_interval(values)
     truth = np.exp(0.7**2 / 2)
@@ -132,13 +132,13 @@ def test_the_mean_of_seeds_that_nearly_all_agree_has_a_bounded_interval():
     assert 430 <= low < estimate < high <= 500
 
 
-def test_the_shortfall_counts_what_is_missing_and_nothing_beyond():
+def test_the_shortfall_is_0_beyond_the_goal():
     np.testing.assert_array_equal(shortfall([1, 3, 5], 3, True), [2, 0, 0])
     np.testing.assert_array_equal(shortfall([1, 3, 5], 3, False), [0, 0, 2])
 
 
 @pytest.mark.parametrize(("higher", "expected"), [(True, [1, 0.75, 0]), (False, [0, 0.75, 1])])
-def test_a_profile_is_the_share_of_runs_that_are_so_good(higher, expected):
+def test_a_performance_profile_is_the_share_of_runs_at_least_as_good(higher, expected):
     profile = performance_profile([1, 2, 2, 3], [0.5, 2, 3.5], higher)
     np.testing.assert_allclose(profile.estimate, expected)
     assert profile.low[1] < 0.75 < profile.high[1]

@@ -1,4 +1,4 @@
-"""A report in numbers, its table and its sentences."""
+"""Tests of the summary of a report, its table and its findings."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_the_numbers_are_those_of_the_last_step(make_sweep):
     np.testing.assert_allclose(line.iqm.estimate, np.sort(last)[2:6].mean(), rtol=1e-6)
 
 
-def test_the_gap_counts_what_is_missing_to_the_goal(make_sweep):
+def test_the_optimality_gap_is_the_mean_shortfall(make_sweep):
     groups = [{"first_run": 0, "runs": 16, "goal": 2.0}]
     summary = summary_of(make_sweep(scores([1, 2], spread=0.1), groups=groups))
     best, other = summary.lines
@@ -66,7 +66,7 @@ def test_the_gap_counts_what_is_missing_to_the_goal(make_sweep):
     assert cells(summary, "reached") == [f"{best.reached} of 8", "0 of 8"]
 
 
-def test_the_choice_is_scored_on_the_test_part_of_other_seeds(make_sweep):
+def test_the_selected_setting_is_scored_on_the_test_part_of_other_seeds(make_sweep):
     summary = summary_of(make_sweep(scores([1, 2])))
     (selection,) = summary.selections
     assert selection is not None
@@ -80,22 +80,22 @@ def test_diverged_runs_are_counted_and_left_out(make_run):
     assert any("1 of 8 runs became non-finite" in said for said in findings(summary))
 
 
-def test_a_sweep_that_nobody_survived_has_a_table_and_no_score(make_run):
+def test_a_sweep_of_diverged_runs_has_a_table_and_no_score(make_run):
     diverged = [{"diverged": [{"run": run, "step": 1} for run in range(8)]}]
     summary = summary_of(make_run(results=diverged))
     assert set(cells(summary, "mean [95%]")) == {"none finite"}
     assert "in no finite run" in findings(summary)[0]
 
 
-def test_a_sweep_of_one_seed_says_what_cannot_be_said(make_sweep):
+def test_a_sweep_of_one_seed_says_that_nothing_is_resolved(make_sweep):
     said = " ".join(findings(summary_of(make_sweep(scores([1, 2], seeds=1)))))
     assert "too few seeds" in said
     assert "1 seed." in said
 
 
-def test_settings_that_a_halving_stopped_are_told_apart(make_sweep):
-    """Three settings for two steps, the best of them for three: hyper-parameters are judged where
-    all have been, the choice is among those that came to the end."""
+def test_settings_stopped_by_halving_are_not_compared_with_the_best(make_sweep):
+    """Three settings have two steps and two of them three. Hyper-parameters are judged at the last
+    common step, and the selection is among settings that came to the end."""
     made = scores([1, 3, 2], steps=3)
     path = make_sweep(made, axes={"rate": [0.1, 0.2, 0.3]})
     run = read_run_folder(path)
@@ -110,7 +110,7 @@ def test_settings_that_a_halving_stopped_are_told_apart(make_sweep):
     assert any("among 2 settings that came to the end" in said for said in findings(summary))
 
 
-def test_two_folders_with_the_same_numbers_are_no_different(make_sweep):
+def test_two_folders_with_equal_scores_do_not_differ(make_sweep):
     made = scores([1, 2])
     summary = summary_of(make_sweep(made, "one"), make_sweep(made, "other"))
     assert [pair.comparison.verdict for pair in summary.pairs] == ["same scores"] * 2
@@ -121,7 +121,7 @@ def test_two_folders_with_the_same_numbers_are_no_different(make_sweep):
     assert [line.label for line in summary.lines][:2] == ["one: rate 0.2", "other: rate 0.2"]
 
 
-def test_a_folder_that_is_five_percent_better_is_found_with_64_seeds(make_sweep):
+def test_a_folder_better_by_five_percent_is_found_with_64_seeds(make_sweep):
     one = make_sweep(scores([1, 2], 64, spread=0.1), "one")
     other = make_sweep(scores([1.05, 2.1], 64, spread=0.1, seed=1), "other")
     summary = summary_of(one, other)
@@ -129,7 +129,7 @@ def test_a_folder_that_is_five_percent_better_is_found_with_64_seeds(make_sweep)
     assert any("2 better; by chance" in said for said in findings(summary))
 
 
-def test_folders_that_are_judged_by_different_metrics_are_compared_by_one_that_both_have(
+def test_folders_with_different_key_metrics_are_compared_by_a_common_one(
     make_sweep,
 ):
     one, other = make_sweep(scores([1, 2]), "one"), make_sweep(
@@ -142,7 +142,7 @@ def test_folders_that_are_judged_by_different_metrics_are_compared_by_one_that_b
         summary_of(one, metric="lost")
 
 
-def test_hyper_parameters_are_said_to_explain_the_spread(make_sweep):
+def test_findings_say_how_much_hyperparameters_explain(make_sweep):
     axes = {"rate": [0.1, 0.2], "width": ["8x8", "16"]}
     summary = summary_of(make_sweep(scores([1, 2, 3, 4]), axes=axes))
     assert any(
@@ -155,7 +155,7 @@ def said(summary):
     return " ".join(findings(summary))
 
 
-def test_the_best_is_told_apart_from_all_others_only_where_it_is(make_sweep):
+def test_findings_call_the_best_distinct_only_if_it_is_resolved(make_sweep):
     axes = {"rate": [0.1, 0.2, 0.3]}
     apart = summary_of(make_sweep(scores([1, 2, 3]), axes=axes))
     assert "differs significantly from all 2 others compared with it" in said(apart)
@@ -172,8 +172,8 @@ def test_equal_settings_are_not_resolved(make_sweep):
     assert "of 7 others, 7 may be as good" in said(summary)
 
 
-def test_ties_are_broken_by_the_goal_then_by_the_mean_and_said(make_sweep):
-    """Interquartile means of 5: of the last two nothing tells which comes first."""
+def test_ties_are_broken_by_goal_then_mean_and_reported(make_sweep):
+    """All interquartile means are 5, and nothing orders the last two settings."""
     last = [[5, 5, 5, 4], [9, 5, 5, 4], [5, 5, 5, 5], [5, 5, 5, 4]]
     groups = [{"first_run": 0, "runs": 16, "goal": 5.0}]
     axes = {"rate": [1, 2, 3, 4]}
@@ -188,8 +188,8 @@ def test_ties_are_broken_by_the_goal_then_by_the_mean_and_said(make_sweep):
     assert "Which of it and 3 others comes first is arbitrary" in said(equal)
 
 
-def test_the_gap_is_never_negative(make_sweep):
-    """Where most runs fall short by about as much, a bootstrap-t interval begins far below 0."""
+def test_the_interval_of_the_gap_is_never_negative(make_sweep):
+    """With nearly equal shortfalls, a bootstrap-t interval would begin far below 0."""
     short = np.array([[0, 60, 70, 75, 80], [0, 0, 0, 10, 100.0]])
     assert mean_interval(short[0]).low < -50
     groups = [{"first_run": 0, "runs": 10, "goal": 500.0}]
@@ -210,8 +210,8 @@ def test_accuracies_have_intervals_between_0_and_1(make_sweep):
     assert -1 <= difference.low <= difference.high <= 1
 
 
-def test_a_setting_with_many_diverged_runs_is_last_and_the_report_says_so(make_sweep):
-    """It would be the best by the runs that are left."""
+def test_a_setting_with_many_diverged_runs_ranks_last_with_a_note(make_sweep):
+    """By its finite runs alone it would be the best."""
     made = scores([9, 2, 3])
     lost = [{"diverged": [{"run": run, "step": 2} for run in (0, 1, 2)]}]
     summary = summary_of(make_sweep(made, axes={"rate": [1, 2, 3]}, results=lost))
@@ -231,7 +231,7 @@ def test_a_diverged_run_counts_as_worst_in_comparisons(make_sweep):
     assert "over 7 seeds (1 other run diverged)" in said(summary)
 
 
-def test_a_setting_that_diverged_in_one_folder_is_not_forgotten_in_pairs(make_sweep):
+def test_pairs_of_folders_include_settings_that_diverged_in_one(make_sweep):
     lost = [{"diverged": [{"run": run, "step": 2} for run in range(8)]}]
     one = make_sweep(scores([1, 2]), "one")
     other = make_sweep(scores([1, 2], seed=1), "other", results=lost)
@@ -241,7 +241,7 @@ def test_a_setting_that_diverged_in_one_folder_is_not_forgotten_in_pairs(make_sw
     assert "1 not compared" in said(summary)
 
 
-def test_a_million_seeds_are_more_than_a_million(make_sweep):
+def test_needed_seeds_beyond_the_maximum_are_called_more_than_it(make_sweep):
     made = scores([1, 1], seeds=8, spread=0.5)
     made[1] = made[0][:, :] + 1e-7 * np.arange(8)[::-1, None] * np.array([1, -1] * 4)[:, None]
     text = said(summary_of(make_sweep(made)))
@@ -254,7 +254,7 @@ def test_one_seed_has_no_interval(make_sweep):
     assert cells(summary, "against the best [95%]")[1].endswith("not resolved")
 
 
-def test_where_too_few_runs_are_finite_seeds_are_not_said_to_be_missing(make_sweep):
+def test_findings_do_not_ask_for_seeds_if_runs_diverged(make_sweep):
     lost = [{"diverged": [{"run": run, "step": 2} for run in (*range(5), *range(8, 13))]}]
     text = said(summary_of(make_sweep(scores([1, 2]), results=lost)))
     assert "too few finite runs" in text
@@ -262,7 +262,7 @@ def test_where_too_few_runs_are_finite_seeds_are_not_said_to_be_missing(make_swe
     assert "diverged even of the first setting: none is compared" in text
 
 
-def test_the_correlation_of_one_pair_is_not_said_of_all(make_sweep):
+def test_the_correlation_of_pairs_is_reported_only_for_a_single_comparison(make_sweep):
     one = make_sweep(scores([1, 2]), "one")
     several = make_sweep(scores([1, 2], seed=1), "several")
     (sentence,) = (text for text in findings(summary_of(one, several)) if "against one" in text)

@@ -1,4 +1,4 @@
-"""The table of settings: a column for all that is said of them."""
+"""Tests of the table of settings."""
 
 import numpy as np
 
@@ -13,12 +13,12 @@ from research.report.table import (
 )
 
 
-def test_groups_of_different_goals_share_none():
+def test_groups_with_different_goals_have_no_common_goal():
     assert common_goal({"groups": [{"goal": 1.0}, {"goal": 2.0}]}) is None
     assert common_goal({"groups": [{"goal": 1.0}, {"goal": 1.0}]}) == 1.0
 
 
-def test_a_key_metric_without_a_test_part_stands_alone(make_run):
+def test_a_key_metric_without_a_test_part_has_one_column(make_run):
     run = read_run_folder(make_run(key_metric="loss"))
     assert headline_metrics(run) == ["loss"]
     run.manifest["key_metric"] = "validation_score"
@@ -26,7 +26,7 @@ def test_a_key_metric_without_a_test_part_stands_alone(make_run):
 
 
 def test_both_tables_have_the_same_settings_in_the_same_order(make_run):
-    """What `scripts/show` prints and what the report prints, of runs that diverged too."""
+    """Compares the tables of `scripts/show` and `scripts/report`, with diverged runs."""
     run = read_run_folder(make_run())
     both = brief_columns(run), full_columns(summarize([run]))
     for name in ("rate", "seeds"):

@@ -1,4 +1,4 @@
-"""TensorBoard's files and W&B's runs, read back from the disk."""
+"""Tests of trackers: TensorBoard's files and W&B's runs, read back from the disk."""
 
 import json
 import socket
@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 
 def track(folder, kind):
-    """One session."""
+    """Tracks a run folder for one session."""
     with closing(kind(folder.path)) as tracker:
         Follower(folder.path, [tracker]).update()
 
@@ -48,7 +48,7 @@ def expected(loss, step):
     return tags | {"left_out": 0.0}
 
 
-def test_tensorboard_has_a_file_a_setting_with_the_numbers_of_the_metrics(folder):
+def test_tensorboard_has_a_file_per_setting_with_the_logged_values(folder):
     folder.append(JOB, range(10), [1, 2, 3])
     track(folder, TensorBoard)
     files = events_files(folder)
@@ -62,7 +62,7 @@ def test_tensorboard_has_a_file_a_setting_with_the_numbers_of_the_metrics(folder
             assert values == pytest.approx(right, rel=1e-6)  # float32 in the file
 
 
-def test_tensorboard_has_the_values_of_the_setting(folder):
+def test_tensorboard_shows_the_hyperparameters_of_a_setting(folder):
     from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
     folder.append(JOB, range(10), [1])
@@ -87,7 +87,7 @@ def test_a_resumed_sweep_writes_no_step_twice(folder):
         assert len(read_events(file)) == 3 + 5  # a header and two of hparams, once
 
 
-def test_what_a_kill_left_before_it_was_remembered_is_written_once(folder):
+def test_steps_written_just_before_a_kill_are_not_repeated(folder):
     folder.append(JOB, range(10), [1])
     track(folder, TensorBoard)
     memory = folder.path / "tensorboard" / "written.json"
@@ -103,7 +103,7 @@ def test_what_a_kill_left_before_it_was_remembered_is_written_once(folder):
         assert [step for step, _ in read_scalars(file)] == [1, 2]
 
 
-def test_a_file_that_was_lost_is_written_from_the_beginning(folder):
+def test_a_lost_event_file_is_written_again_from_the_start(folder):
     folder.append(JOB, range(10), [1, 2])
     track(folder, TensorBoard)
     lost, kept = events_files(folder)
@@ -114,14 +114,14 @@ def test_a_file_that_was_lost_is_written_from_the_beginning(folder):
     assert kept.read_bytes() == before
 
 
-def test_what_is_not_finite_is_counted_and_never_written(folder):
+def test_non_finite_values_are_counted_and_never_written(folder):
     folder.bad_from[:5] = 2
     folder.append(JOB, range(10), [1, 2])
     track(folder, TensorBoard)
     assert read_scalars(events_files(folder)[0])[1] == (2, {"left_out": 5.0})
 
 
-def test_a_damaged_memory_is_named(folder):
+def test_a_damaged_tracker_state_is_named(folder):
     (folder.path / "tensorboard").mkdir()
     (folder.path / "tensorboard" / "written.json").write_text("{")
     with pytest.raises(UserError, match=r"written\.json is damaged: .*; remove .*tensorboard"):
@@ -131,7 +131,7 @@ def test_a_damaged_memory_is_named(folder):
 UNSAFE = ["../../etc/passwd", "/etc/passwd", "..", "a/b", "a b", "ä\n\0", "x" * 500, "X" * 500]
 
 
-def test_unsafe_labels_become_plain_short_names_of_their_own():
+def test_unsafe_labels_become_short_distinct_names():
     names = [safe_name(TrackedSetting(n, label, {}, "")) for n, label in enumerate(UNSAFE)]
     assert len({name.lower() for name in names}) == len(UNSAFE)
     for name in names:
@@ -141,7 +141,7 @@ def test_unsafe_labels_become_plain_short_names_of_their_own():
         assert not name.startswith(".")
 
 
-def test_unsafe_labels_stay_in_the_folder(tmp_path):
+def test_unsafe_labels_never_leave_the_folder(tmp_path):
     data = UNSAFE[:4]
     axes = {"config_axes": {"data": data}, "hparams_axes": {}}
     folder = GrowingFolder(tmp_path, rates=(0.1,) * 4, **axes)
@@ -154,7 +154,7 @@ def test_unsafe_labels_stay_in_the_folder(tmp_path):
 
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
-    """Whoever wants to leave this machine is led to a proxy that answers nobody and remembers."""
+    """Sends all requests to a proxy that answers none of them and records each."""
     calls, server = [], socket.create_server(("127.0.0.1", 0))
 
     def listen():
@@ -179,7 +179,7 @@ def no_network(monkeypatch, tmp_path):
 
 @pytest.fixture
 def wandb(no_network):
-    """The package, whose process is started and ended within the test."""
+    """The wandb package, whose process is started and ended within the test."""
     import wandb
 
     wandb.teardown()
@@ -189,7 +189,7 @@ def wandb(no_network):
 
 
 @pytest.mark.slow
-def test_wandb_has_a_run_a_setting_and_resumes_it_without_a_network(folder, wandb):
+def test_wandb_has_a_run_per_setting_and_resumes_it_offline(folder, wandb):
     for steps in ([1, 2], [3]):
         folder.append(JOB, range(10), steps)
         track(folder, WandB)
@@ -213,12 +213,12 @@ def _memory(folder):
     return json.loads((folder.path / "wandb" / "written.json").read_text())
 
 
-def test_nothing_is_chosen_without_a_flag():
+def test_no_tracker_is_used_without_a_flag():
     assert chosen_trackers(tensorboard=False, wandb=False) == []
 
 
 @pytest.mark.parametrize("kind", [TensorBoard, WandB])
-def test_a_missing_package_is_one_line_that_says_what_to_do(monkeypatch, kind):
+def test_a_missing_tracker_package_gives_a_one_line_error(monkeypatch, kind):
     monkeypatch.setitem(sys.modules, kind.package, None)
     with pytest.raises(UserError) as error:
         chosen_trackers(tensorboard=True, wandb=True)

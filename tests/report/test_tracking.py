@@ -1,4 +1,4 @@
-"""Tracking beside the training."""
+"""Tests of tracking a run folder in a thread beside the training."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ def lines():
 
 
 def steps(folder):
-    """Of the first setting, as far as they were written."""
+    """The steps of the first setting that have been written."""
     files = sorted((folder.path / "tensorboard").glob(f"*/{EVENTS}"))
     return [step for step, _ in read_scalars(files[0])] if files else []
 
@@ -37,7 +37,7 @@ def wait_for(condition):
         time.sleep(0.01)
 
 
-def test_steps_are_written_while_one_trains(folder, lines, monkeypatch):
+def test_steps_are_written_during_training(folder, lines, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.01)
     with tracking(folder.path, [TensorBoard], lines.append):
         for step in (1, 2):
@@ -60,7 +60,7 @@ def test_the_last_steps_are_written_however_the_training_ends(folder, lines, err
     assert "tracking" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_what_goes_wrong_is_one_line_and_no_end_of_the_training(folder, lines, monkeypatch):
+def test_a_tracker_error_is_one_line_and_does_not_stop_training(folder, lines, monkeypatch):
     def full(tracker):
         raise OSError(28, "No space left on device")
 
@@ -75,7 +75,7 @@ def test_what_goes_wrong_is_one_line_and_no_end_of_the_training(folder, lines, m
     assert "No space left on device" in line
 
 
-def test_one_process_of_several_tracks(folder, lines, monkeypatch):
+def test_only_one_of_several_processes_tracks(folder, lines, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.01)
     folder.append(JOB, range(10), [1])
     with locked(folder.path / ".locks" / "tracking"):
@@ -85,7 +85,7 @@ def test_one_process_of_several_tracks(folder, lines, monkeypatch):
     assert lines == []
 
 
-def test_when_it_leaves_another_goes_on(folder, lines, monkeypatch):
+def test_another_process_takes_over_tracking(folder, lines, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 0.01)
     with tracking(folder.path, [TensorBoard], lines.append):
         folder.append(JOB, range(10), [1])
@@ -99,8 +99,8 @@ def test_when_it_leaves_another_goes_on(folder, lines, monkeypatch):
     assert lines == []
 
 
-def test_what_came_while_the_lock_was_given_back_is_written(folder, lines, monkeypatch):
-    """Another process that could not get the lock just before has left its last steps."""
+def test_steps_that_arrive_while_the_lock_is_released_are_written(folder, lines, monkeypatch):
+    """Another process, just refused the lock, has written its last steps and ended."""
     follow, calls = module._follow, []
 
     def last_look(path, kinds, ended):

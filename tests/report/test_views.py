@@ -1,4 +1,4 @@
-"""How the report finds what a workload alone can show."""
+"""Tests of how the report finds the views of a workload."""
 
 import importlib
 import sys
@@ -49,20 +49,20 @@ def installed(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("experiment", "workload"), [("mlp", "mlp"), ("dqn", "dqn"), ("pqn", "dqn"), ("lstm_lm", "lm")]
 )
-def test_folders_of_every_experiment_have_the_views_of_their_workload(experiment, workload):
+def test_every_experiment_gets_the_views_of_its_workload(experiment, workload):
     views = find_views({"experiment": experiment})
     assert views is not None
     assert views.show.__module__ == f"research.{workload}.views"
 
 
-def test_a_workload_that_a_manifest_names_comes_before_the_name_of_the_experiment():
+def test_the_workload_in_the_manifest_wins_over_the_experiment_name():
     assert find_views({"experiment": "mine", "workload": "lm"}) is find_views(
         {"experiment": "lstm_lm"}
     )
 
 
 @pytest.mark.parametrize("name", ["toy", "report", "os", "mlp.task", "../mlp", "", ["mlp"], {}, 3])
-def test_what_a_manifest_names_is_compared_and_never_imported(name, monkeypatch):
+def test_a_module_named_in_a_manifest_is_never_imported(name, monkeypatch):
     asked = []
     load = importlib.import_module
     monkeypatch.setattr(importlib, "import_module", lambda one: asked.append(one) or load(one))
@@ -70,13 +70,13 @@ def test_what_a_manifest_names_is_compared_and_never_imported(name, monkeypatch)
     assert set(asked) <= {f"research.{one}.views" for one in ("mlp", "dqn", "lm")}
 
 
-def test_of_an_experiment_that_offers_nothing_no_workload_is_imported(monkeypatch):
-    """That would take seconds of every report."""
+def test_no_workload_is_imported_for_an_unknown_experiment(monkeypatch):
+    """Importing a workload would add seconds to every report."""
     monkeypatch.setattr(importlib, "import_module", None)
     assert find_views({"experiment": "toy"}) is None
 
 
-def test_a_package_brings_views_for_its_own_experiment(installed, make_sweep):
+def test_an_installed_package_can_offer_views(installed, make_sweep):
     module = installed("mine")
     run = read_run_folder(make_sweep(np.zeros((2, 3, 2)), experiment="mine"))
     page = make_page(summarize([run]))
@@ -88,7 +88,7 @@ def test_a_package_brings_views_for_its_own_experiment(installed, make_sweep):
     assert module.made == [run.path]
 
 
-def test_examples_are_made_of_finished_folders_alone(installed, make_sweep):
+def test_examples_are_made_for_finished_folders_only(installed, make_sweep):
     module = installed("mine")
     run = read_run_folder(make_sweep(np.zeros((2, 3, 2)), experiment="mine", status="running"))
     make_examples(run)
@@ -104,7 +104,7 @@ def test_a_package_does_not_replace_the_views_of_a_workload(installed):
     ("value", "why"),
     [("no_such_package.views:VIEWS", "cannot be loaded"), ("my_views:made", "are no .*Views")],
 )
-def test_views_that_cannot_be_loaded_are_named(installed, value, why):
+def test_views_that_fail_to_load_are_named(installed, value, why):
     installed("mine", value)
     with pytest.raises(UserError, match=f"views of mine, {value}, {why}"):
         find_views({"experiment": "mine"})

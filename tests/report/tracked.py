@@ -1,4 +1,4 @@
-"""A run folder that grows as a sweep's does, and what trackers wrote, read back."""
+"""A run folder that grows as during a sweep, and readers of what trackers wrote."""
 
 import json
 import struct
@@ -13,9 +13,9 @@ NAN = float("nan")
 
 
 class GrowingFolder:
-    """A folder of settings (`rates`) x seeds, every run of which has a loss at each step, and a
-    score at even steps; loss [R, T], from step 1 on, is made up. `bad_from` [R] is the step from
-    which on a run counts as diverged, whatever its loss."""
+    """A run folder of settings (`rates`) x seeds, to which metrics can be added. Each run has a
+    made-up loss at every step, [R, T] from step 1 on, and a score at even steps. `bad_from` [R] is
+    the step from which a run counts as diverged, whatever its loss."""
 
     def __init__(self, parent, rates=(0.1, 0.2), seeds=5, steps=8, **changes):
         manifest = {
@@ -35,7 +35,7 @@ class GrowingFolder:
         self.files = {}
 
     def append(self, job, runs, steps, number=None, **columns):
-        """Adds a file to a job, or writes its file `number` again."""
+        """Adds a metrics file to a job, or rewrites its file `number`."""
         number = self.files.get(job, 0) if number is None else number
         self.files[job] = number + 1
         run, step = (grid.ravel() for grid in np.meshgrid(runs, steps, indexing="xy"))
@@ -69,7 +69,7 @@ def read_events(path):
 
 
 def read_scalars(path):
-    """[(step, {tag: value})] of a file of events."""
+    """The scalars of an event file: [(step, {tag: value})]."""
     return [
         (event.step, {value.tag: value.simple_value for value in event.summary.value})
         for event in read_events(path)
@@ -96,7 +96,7 @@ def read_wandb(path):
 
 
 def wandb_history(records):
-    """[(step, {tag: value})], without what W&B adds."""
+    """The history of a W&B run, without keys that W&B adds: [(step, {tag: value})]."""
     rows = [record.history for record in records if record.WhichOneof("record_type") == "history"]
     items = [
         {item.key or item.nested_key[0]: json.loads(item.value_json) for item in row.item}

@@ -1,4 +1,4 @@
-"""States on the disk."""
+"""Tests of checkpoints: saving, loading, damage and full disks."""
 
 import ast
 import errno
@@ -36,7 +36,7 @@ class State(NamedTuple):
 
 
 def make_states(step=0, runs=3):
-    """The states of three runs, with all the bits there are; `step` makes others."""
+    """The states of three runs with random bits, which depend on `step`."""
     rng = np.random.default_rng(step)
 
     def bits(dtype, *shape):
@@ -115,7 +115,7 @@ def test_a_step_that_is_saved_again_is_replaced(tmp_path):
     assert_same_bits(found.states, make_states(1))
 
 
-def test_before_anything_is_saved_there_is_nothing(tmp_path):
+def test_without_checkpoints_latest_is_none(tmp_path):
     with Checkpoints(tmp_path / "job") as saving:
         assert saving.steps() == []
         assert saving.latest(make_states()) is None
@@ -124,7 +124,7 @@ def test_before_anything_is_saved_there_is_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_leaving_waits_for_what_is_being_written(tmp_path, monkeypatch):
+def test_leaving_the_context_waits_for_the_write(tmp_path, monkeypatch):
     write = checkpoints._write_state
 
     def slowly(*args):
@@ -138,19 +138,19 @@ def test_leaving_waits_for_what_is_being_written(tmp_path, monkeypatch):
     assert saving.steps() == [6]
 
 
-def test_all_are_removed(tmp_path):
+def test_remove_deletes_all_checkpoints(tmp_path):
     save(tmp_path / "job", 6, 9).remove()
     assert not list(tmp_path.iterdir())
 
 
-def test_steps_are_numbers_and_not_words(tmp_path):
+def test_steps_are_ordered_as_numbers_not_as_words(tmp_path):
     saved = save(tmp_path / "job", 999_999_998, 1_000_000_001)
     assert saved.steps() == [999_999_998, 1_000_000_001]
     assert saved.latest(make_states()).step == 1_000_000_001
 
 
 def assert_refused(saved, says):
-    """Nothing is read, and nothing is removed."""
+    """Checks that the checkpoint is refused and no file is removed."""
     before = contents(saved.folder)
     with pytest.raises(UserError, match=says):
         saved.latest(make_states())
@@ -175,7 +175,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_file_that_is_damaged_is_refused_and_the_checkpoint_before_named(tmp_path, damage):
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_named(tmp_path, damage):
     saved = save(tmp_path / "job", 6, 9)
     files = contents(saved.folder / "000000009")
     assert len(files) > 3
@@ -189,7 +189,7 @@ def test_a_file_that_is_damaged_is_refused_and_the_checkpoint_before_named(tmp_p
     assert saved.latest(make_states()).step == 9
 
 
-def test_no_byte_of_what_was_saved_with_the_states_may_change(tmp_path):
+def test_a_change_of_any_byte_of_the_facts_is_detected(tmp_path):
     saved = save(tmp_path / "job", 6, 9)
     path = saved.folder / "000000009" / "facts.json"
     data = path.read_bytes()
@@ -203,7 +203,7 @@ def test_no_byte_of_what_was_saved_with_the_states_may_change(tmp_path):
             pytest.fail(f"read with byte {place} changed: {path.read_bytes()[place - 20 :][:40]}")
 
 
-def test_with_the_damaged_one_out_of_the_way_the_one_before_is_the_last(tmp_path):
+def test_after_removing_a_damaged_checkpoint_the_one_before_is_the_last(tmp_path):
     saved = save(tmp_path / "job", 6, 9)
     (saved.folder / "000000009" / "facts.json").unlink()
     assert_refused(saved, "move it away to resume from the one of step 6$")
@@ -213,7 +213,7 @@ def test_with_the_damaged_one_out_of_the_way_the_one_before_is_the_last(tmp_path
     assert_refused(saved, "000000006 is damaged: .* resume from the beginning$")
 
 
-def test_a_damaged_checkpoint_is_written_anew_when_its_step_comes_again(tmp_path):
+def test_a_damaged_checkpoint_is_overwritten_when_its_step_is_reached_again(tmp_path):
     saved = save(tmp_path / "job", 6, 9)
     (saved.folder / "000000009" / "facts.json").unlink()
     assert_same_bits(save(tmp_path / "job", 9).latest(make_states()).states, make_states(9))
@@ -235,7 +235,7 @@ def test_the_states_of_another_configuration_are_refused(tmp_path, change, says)
         saved.latest(change(make_states()))
 
 
-def test_what_a_kill_leaves_behind_is_ignored_and_cleared_later(tmp_path):
+def test_a_partial_checkpoint_left_by_a_kill_is_ignored_and_removed(tmp_path):
     saved = save(tmp_path / "job", 6)
     left = saved.folder / ".partial"
     shutil.copytree(saved.folder / "000000006", left)
@@ -246,9 +246,7 @@ def test_what_a_kill_leaves_behind_is_ignored_and_cleared_later(tmp_path):
     assert not left.exists()
 
 
-def test_a_disk_that_is_full_is_told_at_the_next_wait_and_costs_no_earlier_one(
-    tmp_path, monkeypatch
-):
+def test_a_full_disk_raises_at_the_next_wait_and_keeps_earlier_checkpoints(tmp_path, monkeypatch):
     save(tmp_path / "job", 3, 6)
 
     def full(path, leaves):
@@ -274,7 +272,7 @@ def test_a_disk_that_is_full_is_told_at_the_next_wait_and_costs_no_earlier_one(
         assert saving.steps() == [6, 12]
 
 
-def test_what_the_system_refuses_to_write_is_an_error_of_the_system(tmp_path):
+def test_a_failed_write_raises_os_error(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     states = {"w": np.random.default_rng(0).integers(0, 256, (3, 100_000), np.uint8)}
     with Checkpoints(tmp_path / "job") as saving:
@@ -289,8 +287,8 @@ def test_what_the_system_refuses_to_write_is_an_error_of_the_system(tmp_path):
         assert saving.steps() == []
 
 
-def test_nothing_that_is_read_can_run_code():
-    """No module of the engine knows `pickle`, and NumPy is never allowed it."""
+def test_reading_a_checkpoint_never_unpickles():
+    """No module imports `pickle` or allows NumPy to use it."""
     for path in Path(checkpoints.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
@@ -300,8 +298,8 @@ def test_nothing_that_is_read_can_run_code():
                 assert ast.unparse(node.value) == "False", path
 
 
-def test_facts_are_those_of_the_moment_of_saving(tmp_path, monkeypatch):
-    """While a checkpoint is written, training continues and adds to the lists it was given."""
+def test_facts_are_copied_at_the_moment_of_saving(tmp_path, monkeypatch):
+    """Training continues during the write and appends to the lists that were passed."""
     write, clock = checkpoints._write_state, [1.0]
 
     def slowly(path, leaves):

@@ -1,4 +1,4 @@
-"""Groups of runs."""
+"""Tests of experiments: groups, schemas and checks of values."""
 
 import dataclasses
 import json
@@ -33,7 +33,7 @@ def experiment(**changes):
     return default._replace(**changes)
 
 
-def test_runs_are_counted_through_all_groups():
+def test_run_numbers_continue_across_groups():
     parts = make_parts(experiment())
     assert [part.first_run for part in parts] == [0, 6, 12, 18]
     assert [part.name for part in parts] == [
@@ -45,8 +45,8 @@ def test_runs_are_counted_through_all_groups():
     assert float(parts[2].problem.shared["start"]) == 2
 
 
-def test_other_steps_than_those_that_schedules_follow_are_refused():
-    """A task that names its steps has a horizon of that many."""
+def test_steps_that_contradict_the_schedules_are_refused():
+    """A task that names its number of steps has schedules with that horizon."""
 
     def make_problem(config):
         problem = toy.problem(config.size)
@@ -58,7 +58,7 @@ def test_other_steps_than_those_that_schedules_follow_are_refused():
         make_parts(experiment(make_problem=make_problem, steps=8))
 
 
-def test_one_schema_holds_what_any_group_reports():
+def test_the_schema_has_the_metrics_of_every_group():
     def make_problem(config):
         problem = toy.problem()
         if config.size == 1:
@@ -90,12 +90,12 @@ def test_values_out_of_range_are_refused_whether_swept_or_not(changes, says):
 @pytest.mark.parametrize(
     ("value", "text"), [((64, 32), "64x32"), ((), "none"), (3, 3), ("relu", "relu")]
 )
-def test_config_values_are_words_in_a_table(value, text):
+def test_config_values_become_cells_of_a_table(value, text):
     assert cell(value) == text
 
 
 @pytest.mark.parametrize("value", [3, 0.5, True, "word", (64, 32), (8,), ()])
-def test_a_cell_is_undone(value):
+def test_uncell_inverts_cell(value):
     like = (1, 2) if isinstance(value, tuple) else type(value)(1)
     assert uncell(cell(value), like) == value
     assert uncell(json.loads(json.dumps(value)), like) == value

@@ -1,4 +1,4 @@
-"""Which settings continue."""
+"""Tests of successive halving: which settings continue."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ class Config:
 
 
 def make(settings=9, seeds=1, groups=1, rungs=3, most_runs=None, higher_is_better=False):
-    """The groups and first jobs of `settings` settings a group, thinned out by 3."""
+    """The groups and first jobs of a halving by 3, with `settings` settings in each group."""
 
     def make_problem(config):
         problem = toy.problem(config.start)
@@ -42,7 +42,7 @@ def make(settings=9, seeds=1, groups=1, rungs=3, most_runs=None, higher_is_bette
 
 
 def results(plan, scores, diverged=()):
-    """How all jobs went, for a table of scores by run, and the runs that diverged."""
+    """The results of all jobs, from scores by run and the runs that diverged."""
     return {
         job.name: {
             "scores": [scores[run] for run in job.runs],
@@ -63,7 +63,7 @@ def kept(parts, plan, scores, halving, diverged=()):
 
 
 @pytest.mark.parametrize(("higher_is_better", "best"), [(False, [2, 3, 8]), (True, [1, 4, 6])])
-def test_the_best_third_goes_on_whichever_way_is_better(higher_is_better, best):
+def test_the_best_third_continues_whether_higher_or_lower_is_better(higher_is_better, best):
     scores = [5.0, 9.0, 1.0, 2.0, 8.0, 6.0, 7.0, 4.0, 0.0]
     parts, plan = make(higher_is_better=higher_is_better)
     assert kept(parts, plan, scores, Halving(3, 3)) == best
@@ -81,8 +81,8 @@ def test_settings_are_compared_by_the_middle_half_of_their_seeds_which_stay_toge
 
 
 @pytest.mark.parametrize("higher_is_better", [False, True])
-def test_a_setting_that_diverged_is_worst_whatever_it_scores(higher_is_better):
-    """A network of NaN acts all the same, and its score is finite: here it is the best."""
+def test_a_diverged_setting_ranks_worst_whatever_its_score(higher_is_better):
+    """A network of NaNs still acts, so its score is finite; here it is the best."""
     sign = 1.0 if higher_is_better else -1.0
     scores = [sign * score for score in [9.0, 9.0, 1.0, 1.0, 2.0, 2.0]]
     parts, plan = make(settings=3, seeds=2, rungs=2, higher_is_better=higher_is_better)
@@ -113,7 +113,7 @@ def test_a_quarter_of_the_seeds_may_fail_and_no_more(failed, goes_on):
     assert kept(parts, plan, scores, Halving(3, 2)) == list(range(8 * goes_on, 8 * goes_on + 8))
 
 
-def test_some_go_on_even_if_no_setting_is_finite():
+def test_some_settings_continue_even_if_all_diverged():
     parts, plan = make()
     after = advance(plan, parts, Halving(3, 3), results(plan, [None] * 9))
     assert len(begun(after, plan)[0].runs) == 3
@@ -121,14 +121,14 @@ def test_some_go_on_even_if_no_setting_is_finite():
     json.dumps(after.to_json(), allow_nan=False)
 
 
-def test_nothing_happens_while_a_job_of_the_rung_has_not_ended():
+def test_a_rung_ends_only_when_all_its_jobs_have_ended():
     parts, plan = make(most_runs=4)
     ended = results(plan, range(9))
     del ended[plan.jobs[1].name]
     assert advance(plan, parts, Halving(3, 3), ended) == plan
 
 
-def test_rungs_follow_each_other_to_the_end_and_nothing_after_the_last():
+def test_rungs_follow_each_other_and_none_follows_the_last():
     parts, plan = make(settings=18, seeds=2)
     halving, scores, seen = Halving(3, 3), range(36), [plan.jobs]
     for _ in range(4):
@@ -152,7 +152,7 @@ def test_runs_that_stopped_are_listed_and_why():
     ]
 
 
-def test_what_is_noted_is_the_metric_itself_where_lower_is_better():
+def test_the_plan_records_the_metric_itself_if_lower_is_better():
     parts, plan = make(settings=3, rungs=2)
     (note,) = advance(plan, parts, Halving(3, 2), results(plan, [1.0, 2.0, -3.0])).rungs
     assert [row["iqm"] for row in note["scores"]] == [1, 2, -3]
@@ -167,14 +167,14 @@ def test_groups_are_compared_with_each_other():
     assert (theirs.group, theirs.runs, theirs.sources) == (1, (6, 7, 8), ("1-000006",))
 
 
-def test_a_group_of_which_nothing_goes_on_has_no_more_jobs():
+def test_a_group_without_continuing_settings_gets_no_jobs():
     parts, plan = make(settings=6, groups=2)
     after = advance(plan, parts, Halving(3, 3), results(plan, range(12)))
     assert [job.runs for job in begun(after, plan)] == [(0, 1, 2, 3)]
     assert len(after.rungs[0]["stopped_runs"]) == 8
 
 
-def test_jobs_are_no_larger_than_those_before_and_name_what_they_go_on_from():
+def test_jobs_of_a_rung_are_no_larger_and_name_their_source_jobs():
     parts, plan = make(settings=18, most_runs=4)
     assert [job.runs[0] for job in plan.jobs] == [0, 4, 8, 12, 16]
     scores = [9.0] * 18
@@ -188,7 +188,7 @@ def test_jobs_are_no_larger_than_those_before_and_name_what_they_go_on_from():
     assert first.name == "0-000001-from-3"
 
 
-def test_a_job_that_was_cut_on_the_way_counts_once_by_its_end():
+def test_a_job_that_was_split_counts_once_with_its_final_result():
     parts, plan = make()
     plan = split(plan, plan.jobs[0], 2, 2, "too much")
     scores = results(plan, [float(run) for run in range(9)])
@@ -198,7 +198,7 @@ def test_a_job_that_was_cut_on_the_way_counts_once_by_its_end():
     assert (job.runs, job.sources) == ((0, 1, 2), ("0-000000-from-2",))
 
 
-def test_of_settings_that_do_not_divide_as_many_go_on_as_are_whole():
+def test_the_number_of_continuing_settings_is_rounded_down():
     parts, plan = make(settings=11)
     jobs, note = next_rung(parts, Halving(3, 3), 1, plan.jobs, dict.fromkeys(range(11), 1.0))
     assert note["kept"] == len(jobs[0].runs) == 3

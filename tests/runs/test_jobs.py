@@ -1,4 +1,4 @@
-"""Runs cut into jobs."""
+"""Tests of cutting runs into jobs."""
 
 import json
 
@@ -13,7 +13,7 @@ from tests import toy
 
 
 def make_parts(*sizes):
-    """Groups of so many runs."""
+    """Groups with these numbers of runs."""
     parts, first = [], 0
     for number, size in enumerate(sizes):
         group = Group(None, Runs(np.arange(size), toy.ToyHParams()))
@@ -56,13 +56,13 @@ def test_no_more_jobs_are_made_than_are_asked_for():
     assert [len(job.runs) for job in cut_jobs(make_parts(6, 6), [9, 9], shares=3)] == [3, 3, 3, 3]
 
 
-def test_parts_of_a_job_differ_from_it_in_nothing_but_runs_and_width():
+def test_parts_of_a_job_differ_only_in_runs_and_width():
     whole = job(start=5, sources=("0-000000",))
     for part in cut(whole, 4):
         assert part._replace(runs=whole.runs, width=whole.width) == whole
 
 
-def test_names_tell_apart_all_jobs_of_an_experiment():
+def test_job_names_are_unique_in_an_experiment():
     plan = Plan(cut_jobs(make_parts(4, 4), [50, 50], shares=4))
     plan = split(plan, plan.jobs[0], 2, 0, "")
     plan = split(plan, plan.jobs[2], 2, 20, "")
@@ -79,7 +79,7 @@ def test_a_job_that_has_not_begun_is_replaced_by_its_parts():
     )
 
 
-def test_a_job_on_its_way_ends_where_it_is_and_its_parts_go_on_from_it():
+def test_splitting_a_job_in_progress_ends_it_and_its_parts_continue():
     other = job(10, 19)
     plan = split(Plan((other, job(), other)), job(), 2, 40, "too much")
     begun, first, second = plan.jobs[1:-1]
@@ -90,19 +90,19 @@ def test_a_job_on_its_way_ends_where_it_is_and_its_parts_go_on_from_it():
     assert first.name == "0-000000-from-40"
 
 
-def test_a_part_that_is_cut_again_before_it_began_still_goes_on_from_the_same_states():
+def test_a_part_split_again_before_it_began_keeps_its_source_states():
     plan = split(Plan((job(),)), job(), 2, 40, "")
     plan = split(plan, plan.jobs[2], 5, 40, "again")
     assert [job.sources for job in plan.jobs[1:]] == [("0-000000",)] * 6
     assert [note["why"] for note in plan.splits] == ["", "again"]
 
 
-def test_a_plan_survives_json():
+def test_a_plan_round_trips_through_json():
     plan = split(Plan((job(), job(10, 19)), ({"rung": 1, "steps": [3]},)), job(), 3, 40, "why")
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
-def test_states_are_kept_until_all_that_go_on_from_them_have_ended():
+def test_states_are_kept_until_all_jobs_that_continue_from_them_ended():
     plan = split(Plan((job(), job(10, 19))), job(), 2, 40, "")
     begun, first, second, other = (job.name for job in plan.jobs)
     assert unneeded_states(plan, []) == set()

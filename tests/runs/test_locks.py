@@ -1,4 +1,4 @@
-"""Locks between processes."""
+"""Tests of locks between processes."""
 
 import contextlib
 import errno
@@ -26,7 +26,7 @@ with locked(Path(sys.argv[2]), shared=sys.argv[3] == "shared"):
 
 @contextlib.contextmanager
 def another_process(path, how="alone"):
-    """Holds the lock until its input is closed."""
+    """Starts a process that holds the lock until its input is closed."""
     command = [sys.executable, "-c", HOLD, locks.__file__, str(path), how]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
@@ -35,7 +35,7 @@ def another_process(path, how="alone"):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_whoever_comes_second_is_told_who_holds_it(tmp_path, shared):
+def test_a_refused_process_is_told_who_holds_the_lock(tmp_path, shared):
     with (
         another_process(tmp_path / "lock") as process,
         pytest.raises(Taken, match=f"^{process.pid} on {os.uname().nodename}$"),
@@ -44,7 +44,7 @@ def test_whoever_comes_second_is_told_who_holds_it(tmp_path, shared):
         pass
 
 
-def test_a_lock_is_held_against_the_same_process_too(tmp_path):
+def test_a_lock_excludes_the_same_process(tmp_path):
     with (
         locked(tmp_path / "lock"),
         pytest.raises(Taken, match=f"^{os.getpid()} on "),
@@ -53,7 +53,7 @@ def test_a_lock_is_held_against_the_same_process_too(tmp_path):
         pass
 
 
-def test_a_lock_is_free_once_it_is_left_whatever_happened(tmp_path):
+def test_a_lock_is_released_after_an_error(tmp_path):
     with pytest.raises(RuntimeError), locked(tmp_path / "lock"):
         raise RuntimeError
     with locked(tmp_path / "lock"):
@@ -68,7 +68,7 @@ def test_a_lock_dies_with_the_process_that_holds_it(tmp_path):
             pass
 
 
-def test_those_who_share_a_lock_keep_out_whoever_wants_it_alone(tmp_path):
+def test_a_shared_lock_excludes_an_exclusive_one(tmp_path):
     with another_process(tmp_path / "lock", "shared"):
         with locked(tmp_path / "lock", shared=True):
             pass
@@ -90,14 +90,14 @@ def test_a_shared_lock_does_not_name_who_held_it_before(tmp_path):
     assert not str(taken.value)
 
 
-def test_being_refused_changes_nothing_for_the_holder(tmp_path):
+def test_a_refused_process_does_not_disturb_the_holder(tmp_path):
     with another_process(tmp_path / "lock") as process:
         for _ in range(2):
             with pytest.raises(Taken, match=str(process.pid)), locked(tmp_path / "lock"):
                 pass
 
 
-def test_who_waits_gets_the_lock_when_it_is_free_and_not_before(tmp_path):
+def test_a_waiting_process_gets_the_lock_when_it_is_free(tmp_path):
     got, leave = threading.Event(), threading.Event()
 
     def wait():
@@ -117,7 +117,7 @@ def test_who_waits_gets_the_lock_when_it_is_free_and_not_before(tmp_path):
     waiting.join()
 
 
-def test_a_mark_is_seen_by_whoever_takes_the_lock_and_by_whoever_looks(tmp_path):
+def test_an_end_mark_is_seen_with_and_without_the_lock(tmp_path):
     path = tmp_path / "lock"
     assert not is_marked(path)
     with locked(path) as lock:
@@ -131,7 +131,7 @@ def test_a_mark_is_seen_by_whoever_takes_the_lock_and_by_whoever_looks(tmp_path)
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch, code):
+def test_a_file_system_without_locks_gives_a_one_line_error(tmp_path, monkeypatch, code):
     def none(*_):
         raise OSError(code, os.strerror(code))
 

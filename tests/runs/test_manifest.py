@@ -1,4 +1,4 @@
-"""What is recorded of a sweep before and after it."""
+"""Tests of the manifest: records, throughput and comparisons."""
 
 import json
 
@@ -15,7 +15,7 @@ from tests.runs.test_experiment import experiment
 CLOCK = [(10, 1.0), (20, 1.5), (30, 3.0)]
 
 
-def test_throughput_is_of_all_runs_between_the_first_and_the_last_chunk():
+def test_throughput_covers_all_runs_from_the_first_to_the_last_chunk():
     assert throughput(CLOCK, runs=4, steps=40, work_per_step=8, flops_per_step=100.0) == {
         "steps_per_second": 40.0,  # 20 steps of 4 runs in 2 seconds
         "work_per_second": 320.0,
@@ -24,12 +24,12 @@ def test_throughput_is_of_all_runs_between_the_first_and_the_last_chunk():
     }
 
 
-def test_what_the_compiler_does_not_say_is_left_out():
+def test_costs_that_the_compiler_does_not_report_are_left_out():
     assert "flops_per_second" not in throughput(CLOCK, 4, 40, 8, None)
 
 
 @pytest.mark.parametrize("clock", [CLOCK[:1], [(10, 1.0), (20, 1.0)]])
-def test_a_single_chunk_has_no_steady_state(clock):
+def test_a_single_chunk_has_no_throughput(clock):
     assert throughput(clock, 4, 40, 8, 100.0) is None
 
 
@@ -79,7 +79,7 @@ OLDER = {
 }
 
 
-def test_what_an_older_version_recorded_in_other_words_is_the_same(tmp_path):
+def test_manifests_of_older_versions_compare_equal(tmp_path):
     check_same(OLDER, NOW, tmp_path)
     empty = {"config": {"width": 8, "drop": ""}, "data": OLDER["data"]}
     check_same(empty, NOW | {"config": NOW["config"] | {"drop": []}}, tmp_path)
@@ -95,6 +95,6 @@ def test_what_an_older_version_recorded_in_other_words_is_the_same(tmp_path):
         ({"data": []}, "data is "),
     ],
 )
-def test_what_differs_from_an_older_record_is_named(tmp_path, changed, says):
+def test_a_difference_from_an_older_manifest_is_named(tmp_path, changed, says):
     with pytest.raises(UserError, match=f"is of another experiment: .*{says}"):
         check_same(OLDER | changed, NOW, tmp_path)

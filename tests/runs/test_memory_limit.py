@@ -1,4 +1,4 @@
-"""Sizes, and what a device or the host has."""
+"""Tests of memory sizes, and of the memory of devices and the host."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from research.runs import memory_limit
         ("1e9", 10**9),
     ],
 )
-def test_sizes_are_read_in_thousands_or_in_powers_of_two(text, size):
+def test_byte_sizes_are_parsed_in_decimal_and_binary_units(text, size):
     assert memory_limit.parse_bytes(text) == size
 
 
@@ -30,19 +30,19 @@ def test_sizes_are_read_in_thousands_or_in_powers_of_two(text, size):
     "text",
     ["", "B", "GB", "GiB", "many", "-2GB", "0", "0.5", "2XB", "2GGB", "2 G i", "nanGB"],
 )
-def test_what_is_no_size_is_named(text):
+def test_an_invalid_size_is_named(text):
     with pytest.raises(UserError, match=f"--memory-limit {text}: not a size"):
         memory_limit.parse_bytes(text)
 
 
 @pytest.mark.parametrize("text", ["inf", "infT", "1e400", "1e400GB"])
-def test_what_is_endless_is_no_size(text):
+def test_an_infinite_size_is_refused(text):
     with pytest.raises(UserError, match=f"--memory-limit {text}: not a size"):
         memory_limit.parse_bytes(text)
 
 
 def files(monkeypatch, **contents):
-    """A machine with these files and no others."""
+    """Fakes a machine that has these system files and no others."""
     monkeypatch.setattr(
         memory_limit, "_read", lambda path: contents.get(path.rpartition("/")[2], "")
     )
@@ -73,12 +73,12 @@ def test_a_control_group_leaves_less_than_the_machine_has(monkeypatch, most, use
     assert memory_limit.host_memory() == left
 
 
-def test_a_machine_that_does_not_say_is_taken_for_large(monkeypatch):
+def test_unknown_host_memory_counts_as_large(monkeypatch):
     files(monkeypatch)
     assert memory_limit.host_memory() >= 2**60
 
 
-def test_a_file_that_is_not_there_says_nothing(tmp_path):
+def test_missing_system_files_set_no_limit(tmp_path):
     assert memory_limit._read(str(tmp_path / "memory.max")) == ""
 
 
@@ -87,7 +87,7 @@ class Device:
         self.memory_stats = lambda: stats
 
 
-def test_a_device_is_used_up_to_its_limit_but_for_a_tenth():
+def test_a_device_is_used_up_to_nine_tenths_of_its_limit():
     assert memory_limit.device_limit(Device({"bytes_limit": 1000})) == 900
 
 

@@ -1,4 +1,4 @@
-"""The order of settings."""
+"""Tests of the order of settings."""
 
 import pytest
 
@@ -30,6 +30,6 @@ def test_settings_are_ordered(better, worse, higher_is_better):
     assert place(*better) < place(*worse)
 
 
-def test_a_setting_that_was_not_measured_is_before_one_that_diverged():
+def test_an_unmeasured_setting_ranks_before_a_diverged_one():
     assert rank([], 0, True) < rank([], 1, True)
     assert rank([1.0], 0, True) < rank([], 0, True)

@@ -1,4 +1,4 @@
-"""Sweeps that are stopped, killed, cut smaller or shared, and end at the same numbers."""
+"""Tests that sweeps which are stopped, killed, split or shared end with the same numbers."""
 
 import contextlib
 import io
@@ -31,7 +31,7 @@ ALWAYS = TrainOptions(checkpoint_minutes=0.0)
 
 
 def run(tmp_path, name="run", changes=None, **options):
-    """Runs the toy, and returns what it printed."""
+    """Runs the toy experiment and returns what it printed."""
     file = io.StringIO()
     options = RunOptions(str(tmp_path), name, **{"train": ALWAYS, **options})
     run_experiment(
@@ -41,7 +41,7 @@ def run(tmp_path, name="run", changes=None, **options):
 
 
 def outcome(folder):
-    """All metrics and final params, whatever jobs wrote them."""
+    """All metrics and final params of a run folder, whichever jobs wrote them."""
     metrics = pd.read_parquet(folder / "metrics").sort_values(["run", "step"], ignore_index=True)
     runs = sorted(metrics["run"].unique())
     return metrics, [load_params(folder, run)["w"] for run in runs]
@@ -55,7 +55,7 @@ def assert_same(folder, other):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The folder of a sweep that nothing happened to."""
+    """The folder of a sweep that was never interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     run(folder, "whole")
     return folder / "whole"
@@ -63,7 +63,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole_halving(tmp_path_factory):
-    """The same of one that halves."""
+    """The folder of a sweep with halving that was never interrupted."""
     folder = tmp_path_factory.mktemp("halving")
     run(folder, "whole", changes=HALVING)
     return folder / "whole"
@@ -71,7 +71,7 @@ def whole_halving(tmp_path_factory):
 
 @pytest.fixture
 def at(monkeypatch):
-    """A function that has something happen once, when the runs of a group reach a step."""
+    """A function that calls another once, when the runs of a group reach a step."""
 
     def arrange(step, happens, group=0):
         update, done = SweepProgress.update, []
@@ -96,7 +96,7 @@ def out_of_memory():
     ("signum", "group"),
     [(signal.SIGTERM, 1), (signal.SIGHUP, 0), slow(signal.SIGTERM, 0), slow(signal.SIGHUP, 1)],
 )
-def test_a_signal_stops_at_the_end_of_a_chunk_and_the_same_command_goes_on(
+def test_a_signal_stops_after_a_chunk_and_the_same_command_resumes(
     tmp_path, whole, at, group, signum
 ):
     never = TrainOptions(checkpoint_minutes=1e9)
@@ -114,7 +114,7 @@ def test_a_signal_stops_at_the_end_of_a_chunk_and_the_same_command_goes_on(
     assert [step for step, _ in manifest["results"][group]["clock"]] == [2, 4, 6]
 
 
-def test_a_crash_costs_what_came_after_the_checkpoint(tmp_path, whole, at):
+def test_a_crash_loses_only_work_since_the_last_checkpoint(tmp_path, whole, at):
     def crash():
         raise RuntimeError("crash")
 
@@ -125,7 +125,7 @@ def test_a_crash_costs_what_came_after_the_checkpoint(tmp_path, whole, at):
     assert_same(tmp_path / "run", whole)
 
 
-def test_the_whole_state_is_what_it_would_have_been(tmp_path, at):
+def test_resumed_states_equal_uninterrupted_ones(tmp_path, at):
     keep = ALWAYS._replace(keep_states=True)
     run(tmp_path, "whole", train=keep)
     at(4, lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -143,14 +143,14 @@ def test_the_whole_state_is_what_it_would_have_been(tmp_path, at):
         assert found[1].step == 6
 
 
-def test_parts_that_run_one_after_the_other_give_what_all_at_once_give(tmp_path, whole):
+def test_running_in_parts_equals_running_all_at_once(tmp_path, whole):
     text = run(tmp_path, parallel=3)
     assert "start=0.0 runs 0 to 1" in text
     assert "start=0.0 runs 2 to 3" in text
     assert_same(tmp_path / "run", whole)
 
 
-def test_runs_that_do_not_fit_the_memory_are_cut_smaller(tmp_path):
+def test_jobs_that_do_not_fit_the_memory_are_split(tmp_path):
     many = {"seeds": tuple(range(16))}
     run(tmp_path, "whole", many)
     (result, _) = json.loads((tmp_path / "whole" / "manifest.json").read_text())["results"]
@@ -164,15 +164,15 @@ def test_runs_that_do_not_fit_the_memory_are_cut_smaller(tmp_path):
 
 
 @pytest.mark.parametrize("step", [slow(2), 4])
-def test_a_device_that_runs_out_of_memory_all_the_same_loses_nothing(tmp_path, whole, at, step):
+def test_running_out_of_device_memory_splits_the_job_and_loses_nothing(tmp_path, whole, at, step):
     at(step, out_of_memory)
     text = run(tmp_path)
     assert "ran out of memory; 4 runs continue in 2 parts" in text
     assert_same(tmp_path / "run", whole)
 
 
-def test_a_kill_after_a_job_was_cut_smaller(tmp_path, whole, at, monkeypatch):
-    """The first part has nothing left to train but has not ended yet."""
+def test_a_kill_after_a_job_was_split_changes_nothing(tmp_path, whole, at, monkeypatch):
+    """At the kill, the first part has trained all its steps but has not been recorded as ended."""
     at(4, out_of_memory)
     save = RunFolder.save_result
     monkeypatch.setattr(RunFolder, "save_result", lambda *_: os.kill(0, 0) or 1 / 0)
@@ -183,7 +183,7 @@ def test_a_kill_after_a_job_was_cut_smaller(tmp_path, whole, at, monkeypatch):
     assert_same(tmp_path / "run", whole)
 
 
-def test_a_run_that_does_not_even_fit_alone_is_a_clear_line(tmp_path, monkeypatch):
+def test_a_single_run_that_does_not_fit_gives_a_one_line_error(tmp_path, monkeypatch):
     monkeypatch.setattr("research.runs.job_runner.train", lambda *_, **__: out_of_memory())
     with pytest.raises(UserError, match="run 0 alone does not fit the memory"):
         run(tmp_path)
@@ -214,7 +214,7 @@ def test_a_finished_sweep_is_not_run_again(whole):
         run(whole.parent, "whole")
 
 
-def test_two_processes_in_one_folder(tmp_path, at):
+def test_a_second_process_in_a_folder_is_refused(tmp_path, at):
     at(4, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Stopped):
         run(tmp_path)
@@ -225,7 +225,7 @@ def test_two_processes_in_one_folder(tmp_path, at):
             run(tmp_path, worker=True)
 
 
-def test_workers_share_the_jobs(tmp_path, whole):
+def test_workers_divide_the_jobs(tmp_path, whole):
     run(tmp_path, shares=4, prepare=True)
     folder = RunFolder(tmp_path / "run")
     jobs = folder.plan().jobs
@@ -242,8 +242,8 @@ def test_workers_share_the_jobs(tmp_path, whole):
 def test_a_job_that_has_ended_is_not_taken_again_where_listings_are_stale(
     tmp_path, whole, monkeypatch
 ):
-    """As on a network's file system: what another machine wrote is listed some seconds later,
-    unless this one changes the folder."""
+    """On a network file system, files that another machine wrote are listed some seconds later,
+    unless this machine changes the folder."""
     run(tmp_path, shares=2, prepare=True)
     first, *_ = RunFolder(tmp_path / "run").plan().jobs
     ended_jobs = RunFolder.ended_jobs
@@ -268,7 +268,7 @@ def test_a_job_that_has_ended_is_not_taken_again_where_listings_are_stale(
     assert_same(tmp_path / "run", whole)
 
 
-def test_what_macos_leaves_beside_files_does_not_keep_a_sweep_from_its_end(tmp_path, at, whole):
+def test_files_that_macos_adds_do_not_stop_a_sweep(tmp_path, at, whole):
     at(4, lambda: os.kill(os.getpid(), signal.SIGTERM), group=1)
     with pytest.raises(Stopped):
         run(tmp_path)
@@ -280,7 +280,7 @@ def test_what_macos_leaves_beside_files_does_not_keep_a_sweep_from_its_end(tmp_p
     assert_same(tmp_path / "run", whole)
 
 
-def test_processes_of_one_world_begin_with_every_second_job_and_leave_none(tmp_path, whole):
+def test_two_distributed_processes_take_alternate_jobs_and_leave_none(tmp_path, whole):
     run(tmp_path, shares=4, prepare=True)
     folder = RunFolder(tmp_path / "run")
     with folder.lock("0-000000"):  # by the other process, which then dies
@@ -293,7 +293,7 @@ def test_processes_of_one_world_begin_with_every_second_job_and_leave_none(tmp_p
     assert_same(tmp_path / "run", whole)
 
 
-def test_a_damaged_checkpoint_stops_and_stays(tmp_path, at):
+def test_a_damaged_checkpoint_stops_the_sweep_and_is_kept(tmp_path, at):
     at(4, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Stopped):
         run(tmp_path)
@@ -318,7 +318,9 @@ def test_a_full_disk_costs_checkpoints_but_not_the_sweep(tmp_path, whole, monkey
     assert_same(tmp_path / "run", whole)
 
 
-def test_a_disk_that_stays_full_is_a_clear_line_and_nothing_is_lost(tmp_path, whole, monkeypatch):
+def test_a_disk_that_stays_full_gives_a_one_line_error_and_loses_nothing(
+    tmp_path, whole, monkeypatch
+):
     append = RunFolder.append_metrics
 
     def full(*_):
@@ -340,7 +342,7 @@ HALVING = {
 }
 
 
-def test_halving_trains_the_best_settings_on(whole_halving):
+def test_halving_continues_the_best_settings(whole_halving):
     metrics, params = outcome(whole_halving)
     # Of 8 settings, 4 with the lowest sums at step 4; of those, 2 at step 8; each of 2 seeds.
     assert metrics.groupby("run")["step"].max().value_counts().to_dict() == {4: 8, 8: 4, 16: 4}
@@ -353,7 +355,7 @@ def test_halving_trains_the_best_settings_on(whole_halving):
 
 
 @pytest.mark.parametrize("step", [slow(2), 6, slow(10)])
-def test_halving_goes_on_where_it_was_stopped(tmp_path, at, step, whole_halving):
+def test_a_stopped_halving_resumes_where_it_was(tmp_path, at, step, whole_halving):
     at(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Stopped):
         run(tmp_path, changes=HALVING)
@@ -371,7 +373,7 @@ DIVERGING = {
 
 
 def status(folder):
-    """Each run's last row: how far it came, and when it diverged, if it did."""
+    """The last row of each run: its step, and the step at which it diverged, if it did."""
     last = outcome(folder)[0].groupby("run").last()
     return {int(run): (int(row.step), row.diverged) for run, row in last.iterrows()}
 
@@ -387,16 +389,18 @@ def test_a_setting_that_diverged_does_not_win_a_halving(tmp_path):
 
 @pytest.fixture(scope="module")
 def whole_diverging(tmp_path_factory):
-    """The folder of a sweep of which most runs diverge, that nothing happened to."""
+    """The folder of an uninterrupted sweep in which most runs diverge."""
     folder = tmp_path_factory.mktemp("diverging")
     run(folder, "whole", changes=DIVERGING | {"halving": None, "steps": 12})
     return folder / "whole"
 
 
 @pytest.mark.parametrize(("step", "parallel"), [slow(2, 4), (8, 4), (6, None), slow(8, None)])
-def test_the_status_of_a_run_goes_on_with_it(tmp_path, at, step, parallel, whole_diverging):
-    """Through a checkpoint, into the jobs of the next rung, and into those of a job that was cut:
-    runs diverge at steps 1 and 6."""
+def test_a_run_keeps_its_status_through_checkpoints_and_jobs(
+    tmp_path, at, step, parallel, whole_diverging
+):
+    """The status survives a checkpoint, the next rung, and splitting a job. Runs diverge at steps 1
+    and 6."""
     changes = DIVERGING | {"halving": None, "steps": 12}
     at(step, out_of_memory if parallel is None else lambda: os.kill(os.getpid(), signal.SIGTERM))
     given = {"changes": changes, "parallel": parallel}
@@ -414,7 +418,7 @@ def test_the_status_of_a_run_goes_on_with_it(tmp_path, at, step, parallel, whole
 
 
 @pytest.mark.parametrize("keep", [True, slow(False)])
-def test_states_of_settings_that_a_halving_stopped_are_kept_if_asked_for(tmp_path, keep):
+def test_states_of_stopped_settings_are_kept_on_request(tmp_path, keep):
     train = ALWAYS._replace(keep_states=keep)
     run(tmp_path, changes=HALVING, train=train)
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())

@@ -1,4 +1,4 @@
-"""What is on the disk, and what is never overwritten."""
+"""Tests of the run folder: its files, and what is never overwritten."""
 
 import fcntl
 import json
@@ -46,12 +46,12 @@ NO_NAMES = ["../up", "a/b", "", ".", "..", "x" * 300, "é" * 150, "a\nb", "\x1b[
 
 
 @pytest.mark.parametrize("name", NO_NAMES)
-def test_a_name_is_no_path(tmp_path, name):
+def test_a_run_name_must_not_be_a_path(tmp_path, name):
     with pytest.raises(UserError, match="--name"):
         create(tmp_path, name)
 
 
-def test_a_folder_appears_with_all_that_is_in_it_at_first(tmp_path, monkeypatch):
+def test_a_run_folder_appears_complete(tmp_path, monkeypatch):
     def fail(path, data):
         raise OSError(28, "No space left on device")
 
@@ -61,7 +61,7 @@ def test_a_folder_appears_with_all_that_is_in_it_at_first(tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
-def test_other_tools_read_what_is_written(tmp_path):
+def test_run_folders_are_readable_without_this_package(tmp_path):
     files = {(1, "vocabulary"): {"symbols": ["é", "\n"]}}
     folder = RunFolder.create(tmp_path, "run", {"seeds": [1, 2]}, Plan((JOB,)), files)
     folder.record(status="finished")
@@ -80,7 +80,7 @@ def test_other_tools_read_what_is_written(tmp_path):
     np.testing.assert_array_equal(tensors["dense/kernel"], np.eye(2))
 
 
-def test_the_last_params_of_a_run_are_found_whatever_job_wrote_them(tmp_path):
+def test_load_params_finds_the_last_params_of_any_job(tmp_path):
     folder = create(tmp_path, "run")
     later = JOB._replace(runs=(6,), start=8, stop=16, sources=(JOB.name,))
     folder.save_params(JOB, {"w": np.float32([5, 6])})
@@ -91,7 +91,7 @@ def test_the_last_params_of_a_run_are_found_whatever_job_wrote_them(tmp_path):
         load_params(folder.path, 7)
 
 
-def test_metrics_beyond_a_checkpoint_are_cut_off_and_those_of_other_jobs_stay(tmp_path):
+def test_cut_metrics_removes_only_later_files_of_the_job(tmp_path):
     folder = create(tmp_path, "run")
     later = JOB._replace(start=8, stop=16)
     for job in (JOB, later):
@@ -139,7 +139,7 @@ def test_a_file_system_without_locks_leaves_nothing_behind(tmp_path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
-def test_what_macos_leaves_beside_files_is_no_part(tmp_path):
+def test_files_that_macos_adds_are_ignored(tmp_path):
     folder = create(tmp_path, "run")
     folder.append_metrics(JOB.name, 0, pa.table({"run": [5]}))
     folder.save_params(JOB, {"w": np.float32([5, 6])})
@@ -155,8 +155,8 @@ def test_what_macos_leaves_beside_files_is_no_part(tmp_path):
     ]
 
 
-def test_a_stale_listing_is_seen_through(tmp_path, monkeypatch):
-    """On a network's file system, a result that another process wrote may not be listed yet."""
+def test_a_result_is_found_despite_a_stale_directory_listing(tmp_path, monkeypatch):
+    """On a network file system, a result of another process may not be listed yet."""
     folder = create(tmp_path, "run")
     assert folder.has_open_job()
     with folder.lock(JOB.name) as lock:

@@ -1,4 +1,4 @@
-"""A whole experiment on the toy: its folder, its manifest, its groups."""
+"""Tests of running a whole experiment on the toy task: folder, manifest and groups."""
 
 import contextlib
 import dataclasses
@@ -48,7 +48,7 @@ def run(tmp_path, **changes):
     return path, json.loads((path / "manifest.json").read_text()), file.getvalue()
 
 
-def test_groups_follow_each_other_in_one_table(tmp_path):
+def test_all_groups_share_one_table_of_metrics(tmp_path):
     path, _, _ = run(tmp_path)
     metrics = pd.read_parquet(path / "metrics")
     last = metrics[metrics["step"] == 6].sort_values("run")
@@ -90,7 +90,7 @@ def test_params_of_several_runs_are_read_together_in_the_order_asked_for(tmp_pat
         load_all_params(path, [0, 8])
 
 
-def test_notes_are_told_once_and_before_anything_else(tmp_path):
+def test_notes_are_printed_once_and_first(tmp_path):
     def make_problem(config):
         return toy.problem(config.start)._replace(notes=["beware", f"start {config.start:g}"])
 
@@ -124,7 +124,7 @@ def test_an_existing_folder_is_refused_before_anything_is_compiled(tmp_path, mon
         run(tmp_path)
 
 
-def test_a_sweep_that_is_stopped_says_so_and_keeps_what_it_has(tmp_path, monkeypatch):
+def test_a_stopped_sweep_says_so_and_keeps_its_results(tmp_path, monkeypatch):
     update = SweepProgress.update
 
     def stop(progress, record):
@@ -141,7 +141,7 @@ def test_a_sweep_that_is_stopped_says_so_and_keeps_what_it_has(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("fail", [False, True])
-def test_what_is_meanwhile_open_is_closed_once_jobs_have_been_trained(tmp_path, monkeypatch, fail):
+def test_the_meanwhile_context_closes_after_training(tmp_path, monkeypatch, fail):
     seen = []
 
     @contextlib.contextmanager
@@ -164,7 +164,7 @@ def _fail(progress, record):
     raise ZeroDivisionError
 
 
-def test_groups_that_are_judged_by_different_metrics_are_refused(tmp_path):
+def test_groups_with_different_key_metrics_are_refused(tmp_path):
     def make_problem(config):
         problem = toy.problem(config.start)
         key_metric = "noise" if config.start else "score"

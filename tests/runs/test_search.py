@@ -1,4 +1,4 @@
-"""Random settings, and the rungs of a halving."""
+"""Tests of random search, and of the rungs of a halving."""
 
 import dataclasses
 
@@ -31,14 +31,14 @@ def share_below(values, middle):
     return sum(value < middle for value in values) / len(values)
 
 
-def test_a_range_is_drawn_evenly_in_the_logarithm_where_the_field_says_so():
+def test_a_range_of_a_logarithmic_field_is_sampled_log_uniformly():
     rates = column("learning_rate", 1000, (1e-4, 1e-2))
     assert all(1e-4 <= rate <= 1e-2 for rate in rates)
     assert 0.45 < share_below(rates, 1e-3) < 0.55
     assert 0.20 < share_below(rates, 10**-3.5) < 0.30
 
 
-def test_a_range_is_drawn_evenly_elsewhere():
+def test_a_range_of_other_fields_is_sampled_uniformly():
     values = column("momentum", 1000, (1e-4, 1e-2))
     assert all(1e-4 <= value <= 1e-2 for value in values)
     assert 0.06 < share_below(values, 1e-3) < 0.12
@@ -49,13 +49,13 @@ def test_the_ends_of_a_range_may_be_given_in_any_order():
     assert all(1 <= value <= 2 for value in column("momentum", 50, (2.0, 1.0)))
 
 
-def test_whole_numbers_stay_whole_and_both_ends_occur():
+def test_integer_ranges_give_integers_with_both_ends():
     drawn = draw(100, layers=(1, 4), momentum=(0.0, 1.0))
     assert {setting["layers"] for setting in drawn} == {1, 2, 3, 4}
     assert all(type(setting["layers"]) is int for setting in drawn)
 
 
-def test_whole_numbers_are_drawn_by_their_logarithm_too():
+def test_integer_ranges_can_be_logarithmic():
     drawn = [setting["width"] for setting in draw(1000, width=(4, 64), momentum=(0.0, 1.0))]
     assert (min(drawn), max(drawn)) == (4, 64)
     assert all(type(width) is int for width in drawn)
@@ -70,13 +70,13 @@ def test_more_than_two_values_are_a_choice_even_of_a_logarithm():
 @pytest.mark.parametrize(
     ("name", "values"), [("nesterov", (False, True)), ("kind", ("a", "b")), ("momentum", (0.5,))]
 )
-def test_truth_values_words_and_single_values_are_a_choice(name, values):
+def test_booleans_words_and_single_values_are_choices(name, values):
     drawn = [setting[name] for setting in draw(40, **{name: values}, learning_rate=(1e-3, 1e-1))]
     assert set(drawn) == set(values)
     assert {type(value) for value in drawn} == {type(values[0])}
 
 
-def test_a_number_that_is_drawn_can_be_typed_again():
+def test_sampled_numbers_have_few_digits():
     for rate in column("learning_rate", 50, (1e-4, 1e-2)):
         assert rate == float(f"{rate:.3e}")
 
@@ -88,7 +88,7 @@ def test_one_seed_draws_the_same_settings_and_another_seed_others():
     assert not any(setting in other for setting in first)
 
 
-def test_settings_are_distinct_up_to_the_last_one_there_is():
+def test_sampled_settings_are_distinct_until_exhausted():
     drawn = draw(8, layers=(1, 4), nesterov=(False, True))
     assert len({tuple(setting.items()) for setting in drawn}) == 8
 
@@ -105,7 +105,7 @@ def test_settings_are_distinct_up_to_the_last_one_there_is():
         (10**7, {"momentum": (0.9, 0.9001)}, "--search 10000000: .*makes 2 settings"),
     ],
 )
-def test_a_search_that_cannot_be_drawn_is_named(count, axes, says):
+def test_an_impossible_search_is_refused(count, axes, says):
     with pytest.raises(UserError, match=says):
         draw(count, **axes)
 
@@ -125,7 +125,7 @@ def test_a_search_needs_settings_and_a_seed():
         (4, 2**32, "--search-seed 4294967296: must be between 0 and"),
     ],
 )
-def test_numbers_that_make_no_search_are_named(count, seed, says):
+def test_invalid_search_numbers_are_named(count, seed, says):
     with pytest.raises(UserError, match=says):
         check_search(count, seed)
 
@@ -159,13 +159,13 @@ def test_more_rungs_than_logs_are_refused(halving, steps, log_every):
         halving.stops(steps, log_every)
 
 
-def test_there_are_settings_for_every_rung_to_leave_some_out():
+def test_halving_needs_enough_settings_for_every_rung():
     Halving(3, 3).check_settings(9)
     with pytest.raises(UserError, match="needs at least 9 settings and there are 8"):
         Halving(3, 3).check_settings(8)
 
 
-def test_a_halving_is_asked_for_by_its_factor():
+def test_halving_is_off_without_a_factor():
     assert check_halving(None, 3) is None
     assert check_halving(2, 2) == Halving(2, 2)
 
@@ -180,12 +180,12 @@ def test_a_halving_is_asked_for_by_its_factor():
         (10**30, 3, "--halving 1e30 or so --rungs 3: needs more than"),
     ],
 )
-def test_numbers_that_make_no_halving_are_named(factor, rungs, says):
+def test_invalid_halving_numbers_are_named(factor, rungs, says):
     with pytest.raises(UserError, match=says):
         check_halving(factor, rungs)
 
 
 def test_settings_differ_as_float32_too():
-    """Ends of a range keep all their digits: they are one number here."""
+    """The ends of a range keep all their digits; here both are the same float32."""
     drawn = draw(2, momentum=(1 / 3, 1 / 3 + 1e-12), nesterov=(False, True))
     assert {setting["nesterov"] for setting in drawn} == {False, True}

@@ -1,4 +1,4 @@
-"""What the manifest says of the machine, the packages and the code."""
+"""Tests of what the manifest records of machine, packages and code."""
 
 from research.runs import session
 

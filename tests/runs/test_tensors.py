@@ -1,4 +1,4 @@
-"""Pytrees through safetensors."""
+"""Tests of saving and loading pytrees as safetensors."""
 
 import chex
 import jax.numpy as jnp

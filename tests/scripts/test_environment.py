@@ -1,4 +1,4 @@
-"""Setting up: what is called, with what, and what a person is told when a piece is missing.
+"""Tests of setting up the environment: commands called, and errors when something is missing.
 
 A copy of scripts/ runs with stand-ins for uv, Python and nvidia-smi: no network, no waiting.
 """
@@ -19,7 +19,7 @@ chmod +x "$UV_PROJECT_ENVIRONMENT/bin/python"
 
 
 class Machine:
-    """A clone in a folder of its own, and a PATH that holds what the test put there."""
+    """A clone of the repository, and a PATH that holds only what the test put there."""
 
     def __init__(self, folder):
         self.root, self.bin = folder / "clone", folder / "bin"
@@ -96,7 +96,7 @@ def test_a_set_up_that_failed_is_tried_again(machine):
     assert machine.run("experiments/mlp.py").returncode == 0
 
 
-def test_what_tests_need_is_kept_when_an_experiment_is_run(machine):
+def test_test_dependencies_are_kept_when_an_experiment_runs(machine):
     machine.run("experiments/mlp.py")
     stamp = machine.root / ".venv" / "seedbed-stamp"
     stamp.write_text(stamp.read_text().replace("run ", "dev ", 1))
@@ -113,14 +113,14 @@ def test_cuda_follows_the_driver(machine, driver, extra):
     assert f"--extra {extra}" in machine.uv_calls()[0]
 
 
-def test_a_driver_that_does_not_answer_is_none(machine):
+def test_a_driver_that_does_not_answer_counts_as_no_gpu(machine):
     machine.command("nvidia-smi", "exit 9")
     machine.run("experiments/mlp.py")
     assert "--extra" not in machine.uv_calls()[0]
 
 
 @pytest.mark.parametrize(("variable", "given"), [("cpu", ""), ("tpu", "--extra tpu")])
-def test_a_variable_overrides_what_is_found(machine, variable, given):
+def test_environment_variables_override_detection(machine, variable, given):
     machine.command("nvidia-smi", "echo 'CUDA Version: 12.8'")
     machine.run("experiments/mlp.py", SEEDBED_EXTRA=variable)
     call = machine.uv_calls()[0]
@@ -128,7 +128,7 @@ def test_a_variable_overrides_what_is_found(machine, variable, given):
     assert ("--extra" in call) == bool(given)
 
 
-def test_trackers_are_set_up_where_they_are_asked_for(machine):
+def test_trackers_are_installed_on_request(machine):
     machine.run("experiments/mlp.py")
     machine.run("experiments/mlp.py", SEEDBED_ALSO="tensorboard")
     for _ in range(2):
@@ -140,7 +140,7 @@ def test_trackers_are_set_up_where_they_are_asked_for(machine):
     assert "--extra tensorboard --extra wandb" in both
 
 
-def test_what_was_asked_for_once_stays(machine):
+def test_choices_are_remembered(machine):
     machine.command("python3.12", "exit 0")
     asked = {"SEEDBED_ALSO": "wandb", "SEEDBED_EXTRA": "tpu", "SEEDBED_PYTHON": "python3.12"}
     machine.run("experiments/mlp.py", **asked)
@@ -155,12 +155,12 @@ def test_what_was_asked_for_once_stays(machine):
     assert f"--python {machine.bin}/python3.12" in again
 
 
-def test_what_the_user_installed_stays(machine):
+def test_packages_of_the_user_are_kept(machine):
     machine.run("experiments/mlp.py")
     assert "--inexact" in machine.uv_calls()[0]
 
 
-def test_bytecode_is_kept_for_the_next_process_where_none_may_lie_beside_sources(machine):
+def test_bytecode_is_cached_if_python_writes_none_beside_sources(machine):
     shown = r'echo "${PYTHONDONTWRITEBYTECODE-unset} ${PYTHONPYCACHEPREFIX-unset}"'
     machine.command("uv", GOOD_UV.replace('echo ran "$@"', shown))
     assert machine.run("experiments/mlp.py").stdout == "unset unset\n"
@@ -170,7 +170,7 @@ def test_bytecode_is_kept_for_the_next_process_where_none_may_lie_beside_sources
     assert machine.run("experiments/mlp.py", **given).stdout == "unset /elsewhere\n"
 
 
-def test_a_gpu_that_appears_is_set_up_for_and_stays_so(machine):
+def test_a_gpu_that_appears_gets_the_cuda_build_from_then_on(machine):
     machine.run("experiments/mlp.py")
     smi = machine.bin / "nvidia-smi"
     machine.command("nvidia-smi", "echo 'CUDA Version: 13.0'")
@@ -183,7 +183,7 @@ def test_a_gpu_that_appears_is_set_up_for_and_stays_so(machine):
     assert len(machine.uv_calls()) == calls
 
 
-def test_the_cpu_that_was_asked_for_stays_until_auto_is(machine):
+def test_a_chosen_cpu_build_stays_until_auto_is_chosen(machine):
     machine.command("nvidia-smi", "echo 'CUDA Version: 13.0'")
     machine.run("experiments/mlp.py", SEEDBED_EXTRA="cpu")
     machine.run("experiments/mlp.py")
@@ -201,7 +201,7 @@ def test_the_plugin_of_another_device_is_removed(machine):
     assert "--extra cuda13" in installed
 
 
-def test_the_stamp_of_an_older_version_is_set_up_anew(machine):
+def test_the_stamp_of_an_older_version_triggers_a_new_setup(machine):
     machine.run("experiments/mlp.py")
     stamp = machine.root / ".venv" / "seedbed-stamp"
     stamp.write_text(stamp.read_text().replace("auto-cpu", "auto").strip() + " wandb\n")
@@ -230,7 +230,7 @@ def test_every_script_follows_links():
             assert text.count("$0") == text.count('readlink -f "$0"'), path.name
 
 
-def test_a_missing_piece_is_one_clear_line(machine):
+def test_wrong_arguments_or_variables_give_a_one_line_error(machine):
     fails_with(machine.run(), "usage: scripts/run FILE")
     known = "there are: experiments/dqn.py experiments/lstm_lm.py"
     fails_with(machine.run("experiments/nonesuch.py"), known)
@@ -244,13 +244,13 @@ def test_a_missing_piece_is_one_clear_line(machine):
     fails_with(machine.run("experiments/mlp.py"), "Python 3.11 or newer is needed")
 
 
-def test_no_venv_module_is_one_clear_line(machine):
+def test_a_missing_venv_module_gives_a_one_line_error(machine):
     (machine.bin / "uv").unlink()
     machine.command("python3", 'case "$*" in *venv*) exit 1 ;; esac')
     fails_with(machine.run("experiments/mlp.py"), "python3-venv")
 
 
-def test_no_network_is_one_clear_line(machine):
+def test_a_missing_network_gives_a_one_line_error(machine):
     (machine.bin / "uv").unlink()
     pip = "#!/bin/sh\\nexit 1\\n"
     machine.command(
@@ -261,7 +261,7 @@ def test_no_network_is_one_clear_line(machine):
     fails_with(machine.run("experiments/mlp.py"), "pip could not install uv")
 
 
-def test_a_python_with_jax_is_benchmarked_as_it_is(machine):
+def test_bench_uses_a_python_that_has_jax(machine):
     machine.command("python3", 'case "$1" in -c) ;; *) echo "took $*"; echo "$PYTHONPATH" ;; esac')
     done = machine.run("--quick", script="bench")
     assert done.returncode == 0, done.stderr
@@ -271,13 +271,13 @@ def test_a_python_with_jax_is_benchmarked_as_it_is(machine):
     assert not machine.uv_calls()
 
 
-def test_where_there_is_no_jax_the_benchmark_sets_up(machine):
+def test_bench_sets_up_if_jax_is_missing(machine):
     machine.command("python3", 'case "$*" in *jax*) exit 1 ;; esac')
     done = machine.run("--quick", script="bench")
     assert done.stdout == "ran -m research.benchmark.bench --quick\n"
     assert len(machine.uv_calls()) == 1
 
 
-def test_what_is_set_up_is_benchmarked(machine):
+def test_bench_uses_an_existing_environment(machine):
     machine.run("experiments/mlp.py")
     assert machine.run(script="bench").stdout.startswith("ran ")

@@ -1,1 +1,1 @@
-"""What is asked of trained agents: watch."""
+"""Tools for trained agents: watch."""

@@ -59,7 +59,7 @@ def check(config: Any) -> None:
 
 
 def requirements(config: Any, hparams: Any) -> Sequence[Requirement]:
-    """The atoms must differ.
+    """Requires that the atoms differ.
 
     Args:
       config: with `atoms`.

@@ -1,4 +1,4 @@
-"""What every distribution of returns offers to the network, the policy and the learner.
+"""The interface of distributions of returns to the network, the policy and the learner.
 
 Shape letters: B batch, F features, A actions, M numbers an action.
 """
@@ -53,7 +53,7 @@ def requires_nothing(config: Any, hparams: Any) -> Sequence[Requirement]:
 
 
 class Values(NamedTuple):
-    """How a network's outputs stand for the return of each action: a set of pure functions.
+    """A way to represent the return of each action by a network's outputs: a set of pure functions.
 
     Attributes:
       head: `(config, network, features [B, F]) -> outputs`, the last layers. It is called inside

@@ -1,1 +1,1 @@
-"""What is asked of trained language models: sample, perplexity."""
+"""Tools for trained language models: sample, perplexity."""

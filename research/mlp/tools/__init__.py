@@ -1,1 +1,1 @@
-"""What is asked of trained MLPs: evaluate, attack, explain, export."""
+"""Tools for trained MLPs: evaluate, attack, explain, export."""

@@ -1,1 +1,1 @@
-"""What `scripts/report` and `scripts/show` run."""
+"""The tools that `scripts/report` and `scripts/show` start."""

@@ -1,4 +1,4 @@
-"""Says what a sweep is worth: statistics in the terminal, and one page to look at and to pass on.
+"""Reports on sweeps: statistics in the terminal, and one HTML page to look at and to pass on.
 
     scripts/report RUN
     scripts/report RUN OTHER          both together, and one against the other

@@ -1,4 +1,4 @@
-"""Returns of n steps by hand, and as rlax has them."""
+"""Tests of n-step returns against hand-computed values and rlax."""
 
 import jax
 import numpy as np
@@ -25,7 +25,7 @@ n_step_return = jax.jit(n_step.n_step_return)
         ([GO, GO, CUT], 1 + 0.5 * 2 + 0.25 * 4, 0.125, 3),
     ],
 )
-def test_a_return_stops_where_the_episode_does(ends, r_t, discount_t, steps):
+def test_n_step_returns_stop_at_the_end_of_an_episode(ends, r_t, discount_t, steps):
     """A time limit bootstraps from the last observation, a terminal state from none."""
     returns = n_step_return(np.float32([1, 2, 4]), np.uint8(ends), 0.5)
     np.testing.assert_allclose(returns, (r_t, discount_t, steps), rtol=1e-7)
@@ -36,7 +36,7 @@ def test_a_return_of_one_step_is_the_reward():
     np.testing.assert_allclose(returns, (3.0, 0.9, 1), rtol=1e-7)
 
 
-def test_n_step_returns_are_rlaxs():
+def test_n_step_returns_equal_rlax():
     rng = np.random.default_rng(0)
     rewards = rng.normal(size=20).astype(np.float32)
     ends = np.where(rng.random(20) < 0.2, END, GO).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Importance weights: by hand, and that they undo the bias of the draws."""
+"""Tests of importance weights: hand-computed values, and that they undo the bias of sampling."""
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ weigh = jax.jit(importance_weights)
 
 
 def test_importance_weights_by_hand():
-    """Of 4 slots with 1, 1, 2, 4: N P is 1/2, 1/2, 1, 2."""
+    """With priorities 1, 1, 2, 4 of N = 4 slots, N P is 1/2, 1/2, 1, 2."""
     values = np.float32([1, 1, 2, 4])
     weights = weigh(values, 8.0, 4.0, 1.0)
     np.testing.assert_allclose(weights, [1, 1, 0.5, 0.25], rtol=1e-6)
@@ -21,8 +21,8 @@ def test_importance_weights_by_hand():
     np.testing.assert_allclose(weigh(values, 8.0, 4.0, 0.0), 1)
 
 
-def test_weights_undo_the_bias_of_the_draws():
-    """With beta 1 the weighted mean over draws is the plain mean over slots."""
+def test_importance_weights_undo_the_bias_of_sampling():
+    """With beta 1 the weighted mean over samples is the plain mean over slots."""
     rng = np.random.default_rng(4)
     values = np.float32(rng.random(50) + 0.05)
     payload = np.float32(rng.normal(size=50))
@@ -34,7 +34,7 @@ def test_weights_undo_the_bias_of_the_draws():
     assert abs(float(payload[drawn].mean()) - float(payload.mean())) > 0.03
 
 
-def test_importance_weights_correct_in_full_at_the_end():
+def test_beta_reaches_1_with_the_last_row():
     hparams = HParams(importance_exponent=0.4)
     at = importance_exponent_at(
         Config(num_envs=4, env_steps=4_000), hparams, np.array([0, 500, 1000])

@@ -1,4 +1,4 @@
-"""The ring: what is written is read, of n steps and across episodes, each with equal chance."""
+"""Tests of the ring: n-step transitions are read as written and sampled uniformly."""
 
 import math
 
@@ -23,7 +23,7 @@ draw_slots = jax.jit(uniform_slots, static_argnums=(1, 2, 3, 5))
 
 
 def filled(rows, env, slots):
-    """A ring after rows [T, N, ...] were written one by one, and how many they are."""
+    """A ring to which rows [T, N, ...] were written one by one, and the number of rows."""
     replay = empty_replay(env, slots)
     steps, n = rows.reward.shape
     for t in range(steps):
@@ -46,8 +46,8 @@ def starts(slots, n_envs, written, n):
 
 
 @pytest.mark.parametrize("n", [1, 3])
-def test_what_is_read_is_what_happened(n):
-    """After the ring went round five times, each transition is one of the diary's, unbroken."""
+def test_transitions_read_from_the_ring_equal_what_was_written(n):
+    """After the ring has wrapped around five times, each transition is consecutive in the diary."""
     assert "Diary-test" in worlds.WORLDS
     env = make_environment("Diary-test")
     n_envs, slots, steps = 4, 80, 103
@@ -76,7 +76,7 @@ def test_what_is_read_is_what_happened(n):
         assert set(np.unique(steps_taken[bootstraps])) == {1, 2, 3}
 
 
-def test_slots_that_may_be_drawn_are_all_and_only_those_that_begin_a_transition():
+def test_exactly_the_slots_that_begin_a_transition_can_be_sampled():
     for slots, n_envs, written, n in (
         (40, 4, 6, 1),
         (40, 4, 10, 2),
@@ -87,7 +87,7 @@ def test_slots_that_may_be_drawn_are_all_and_only_those_that_begin_a_transition(
         assert sorted(set(np.asarray(drawn).tolist())) == starts(slots, n_envs, written, n)
 
 
-def test_each_slot_is_drawn_equally_often():
+def test_slots_are_sampled_uniformly():
     drawn = draw_slots(jax.random.key(1), 100_000, 120, 4, np.int32(77), 2)
     counts = np.bincount(np.asarray(drawn), minlength=120)
     counts = counts[starts(120, 4, 77, 2)]
@@ -95,8 +95,8 @@ def test_each_slot_is_drawn_equally_often():
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
-def test_a_transition_of_one_step_is_what_flashbax_gives():
-    """The same items in both; each pair that flashbax draws is one of ours, and all of ours are."""
+def test_one_step_transitions_equal_flashbax():
+    """Both store the same items; the pairs that flashbax samples are exactly our transitions."""
     env = make_environment("Diary-test")
     n_envs, steps = 2, 30
     rows = jax.tree.map(lambda leaf: leaf[20:50, 1:3], play("Diary-test", 4, 103)[0])
@@ -123,7 +123,7 @@ def test_a_transition_of_one_step_is_what_flashbax_gives():
 
 
 @pytest.mark.parametrize("shape", [(3,), (10, 10, 4), (8,), (2, 2)])
-def test_bits_are_packed_without_loss(shape):
+def test_packing_observations_into_bits_is_lossless(shape):
     env = make_environment("Catch-bsuite")._replace(observation_shape=shape)
     seen = np.random.default_rng(0).random((5, *shape)) < 0.5
     packed, unpacked = jax.jit(lambda seen: (pack(seen), unpack(pack(seen), env)))(seen)
@@ -132,8 +132,8 @@ def test_bits_are_packed_without_loss(shape):
     np.testing.assert_array_equal(unpacked, seen)
 
 
-def test_what_a_transition_weighs():
-    """50 bytes of bits for 10 x 10 x 4, and 6 for action, reward and end: 5.6 MB for 100,000."""
+def test_a_transition_takes_the_expected_bytes():
+    """50 bytes for 10 x 10 x 4 bits, and 6 for action, reward and end: 5.6 MB for 100,000."""
     env = make_environment("Breakout-MinAtar")
     replay = jax.eval_shape(lambda: empty_replay(env, 100_000))
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(replay))
@@ -159,8 +159,8 @@ def test_a_write_under_vmap_is_one_slice_and_no_scatter():
     )
 
 
-def test_reading_costs_what_a_batch_costs():
-    """FLOPs and bytes touched do not grow with the ring; only its own size does."""
+def test_the_cost_of_reading_is_independent_of_the_ring_size():
+    """FLOPs and bytes accessed do not grow, except for the ring itself as an argument."""
     env = make_environment("CartPole-v1")
 
     def counted(slots):

@@ -1,4 +1,4 @@
-"""The sum tree: sums are right after any writes, and draws follow them, statistically."""
+"""Tests of the sum tree: sums are correct after any writes, and samples follow them."""
 
 from functools import partial
 
@@ -40,7 +40,7 @@ def test_a_tree_holds_its_numbers_and_their_sums(slots):
 
 
 def test_sums_do_not_drift():
-    """After 2,000 writes over ten orders of magnitude they equal those of a tree built anew."""
+    """After 2,000 writes over ten orders of magnitude, sums equal those of a tree built anew."""
     rng = np.random.default_rng(0)
     values = np.zeros(1000, np.float32)
     tree, write = build_tree(values), jax.jit(put)
@@ -56,7 +56,7 @@ def test_sums_do_not_drift():
 
 
 @pytest.mark.parametrize("slots", [20, 1000])
-def test_draws_follow_the_numbers(slots):
+def test_slots_are_sampled_in_proportion_to_their_numbers(slots):
     values = np.random.default_rng(1).random(slots).astype(np.float32) ** 3
     drawn = draws(build_tree(values), 2, 5000, 32)
     counts = np.bincount(np.asarray(drawn).ravel(), minlength=slots)
@@ -68,34 +68,34 @@ def test_draws_follow_the_numbers(slots):
     np.testing.assert_allclose(counts, expected, atol=6 * np.sqrt(expected.max()))
 
 
-def test_each_draw_comes_from_its_own_part_of_the_total():
-    """Of equal numbers, a batch of 8 from 64 takes one of each eight."""
+def test_sampling_is_stratified():
+    """With 64 equal numbers, a batch of 8 has one slot from each eighth."""
     drawn = draws(build_tree(np.ones(64, np.float32)), 0, 1, 8)
     np.testing.assert_array_equal(np.asarray(drawn[0]) // 8, np.arange(8))
 
 
-def test_what_has_no_priority_is_never_drawn():
+def test_slots_of_priority_0_are_never_sampled():
     rng = np.random.default_rng(1)
     values = np.where(rng.random(700) < 0.02, 10.0 ** rng.uniform(-6, 6, size=700), 0)
     drawn = np.asarray(draws(build_tree(np.float32(values)), 3, 2000, 32))
     assert (values[drawn] > 0).all()
 
 
-def test_nothing_is_drawn_where_a_part_begins_behind_zeros(monkeypatch):
-    """The least of what may be drawn: the sums before a slot are then equal to it exactly."""
+def test_a_stratum_that_begins_after_zeros_samples_a_nonzero_slot(monkeypatch):
+    """The smallest possible random number equals the sums before its slot exactly."""
     monkeypatch.setattr(jax.random, "uniform", lambda key, shape, dtype: np.zeros(shape, dtype))
     values = np.float32([0, 0, 1, 0] * 8)
     drawn = jax.jit(lambda tree: draw(tree, jax.random.key(0), 8))(build_tree(values))
     np.testing.assert_array_equal(drawn, np.arange(2, 32, 4))
 
 
-def test_a_tree_of_zeros_gives_slots_that_exist():
+def test_a_tree_of_zeros_samples_existing_slots():
     drawn = draws(build_tree(np.zeros(40, np.float32)), 0, 1, 16)
     assert ((np.asarray(drawn) >= 0) & (np.asarray(drawn) < 40)).all()
 
 
-def test_probabilities_are_flashbaxs():
-    """Its priorities to the power alpha over their sum, on numbers it does not round."""
+def test_sampling_probabilities_equal_flashbax():
+    """flashbax samples by priority**alpha over the sum; the numbers here are exact in both."""
     priorities = np.arange(1, 8, dtype=np.float32)
     alpha = 0.6
     with lenient():

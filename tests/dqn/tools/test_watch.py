@@ -1,4 +1,4 @@
-"""Watching trained agents of DQN and PQN."""
+"""Tests of `scripts/watch` for DQN and PQN."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from research.errors import UserError
 
 
 def trained(load_script, script, preset, tmp_path, **changes):
-    """A small run folder, of two groups and two settings each."""
+    """A small run folder with two groups of two settings each."""
     module = load_script(script)
     small = {
         "hidden": ((8,), (4, 4)), "num_envs": (4,), "eval_episodes": (2,), "env_steps": (400,),
@@ -43,7 +43,7 @@ def test_an_agent_is_watched(folder, capsys):
 
 
 def test_a_chosen_run_is_the_one_that_acts(folder, monkeypatch, capsys):
-    """Its hyper-parameters and params, and those of no other."""
+    """The agent has the hyper-parameters and params of that run and of no other."""
     row = check_run_acts(3, folder, monkeypatch, capsys)
     assert (row["seed"], row["env_gravity"]) == (1, 20)
 
@@ -56,7 +56,7 @@ def test_a_chosen_run_is_the_one_that_acts(folder, monkeypatch, capsys):
 def test_a_chosen_run_of_every_algorithm_acts(
     tmp_path, load_script, monkeypatch, capsys, script, preset, changes
 ):
-    """Of the second group: its config, too."""
+    """The run is in the second group, so that its config must be used as well."""
     folder = trained(load_script, script, preset, tmp_path, **changes)
     row = check_run_acts(6, folder, monkeypatch, capsys)
     assert (row["seed"], row["hidden"], row["learning_rate"]) == (0, "4x4", 1e-3)
@@ -78,7 +78,7 @@ def check_run_acts(number, folder, monkeypatch, capsys):
     return row
 
 
-def test_what_cannot_be_watched_says_so(folder, tmp_path):
+def test_a_run_that_cannot_be_watched_gives_a_one_line_error(folder, tmp_path):
     with pytest.raises(UserError, match="is no run folder"):
         watch.main(watch.Arguments(str(tmp_path)))
     with pytest.raises(UserError, match="--steps 0: must be at least 1"):

@@ -1,4 +1,4 @@
-"""C51 by hand, in float64 numpy, and as rlax has it."""
+"""Tests of C51 against hand-computed values, float64 NumPy and rlax."""
 
 import jax
 import numpy as np
@@ -22,14 +22,14 @@ project, target_of = jax.jit(categorical.project), jax.jit(categorical.categoric
         (-7.0, [1, 0, 0, 0, 0]),
     ],
 )
-def test_mass_goes_to_the_nearest_atoms(at, expected):
+def test_probability_mass_is_projected_to_the_nearest_atoms(at, expected):
     np.testing.assert_allclose(
         project(np.float32([at]), np.float32([1]), ATOMS), expected, atol=1e-6
     )
 
 
 def c51_in_float64(r_t, discount_t, probabilities, atoms):
-    """Algorithm 1 of the paper, its loop over the atoms."""
+    """Algorithm 1 of the paper, with its loop over the atoms."""
     mass, spacing = np.zeros(len(atoms)), atoms[1] - atoms[0]
     for probability, atom in zip(probabilities, atoms, strict=True):
         b = (np.clip(r_t + discount_t * atom, atoms[0], atoms[-1]) - atoms[0]) / spacing
@@ -39,7 +39,7 @@ def c51_in_float64(r_t, discount_t, probabilities, atoms):
     return mass
 
 
-def test_the_target_is_the_papers_algorithm_and_rlaxs():
+def test_the_target_equals_algorithm_1_and_rlax():
     rng = np.random.default_rng(0)
     atoms = np.linspace(-10, 10, 51)
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""IQN: which fractions it predicts quantiles at, and its loss as rlax has it."""
+"""Tests of IQN: the fractions of its quantiles, and its loss against rlax."""
 
 from functools import partial
 
@@ -49,8 +49,8 @@ def test_the_policy_looks_at_the_midpoints_and_the_loss_at_random_fractions(para
     assert not np.allclose(drawn.fraction, again.fraction)
 
 
-def test_a_quantile_follows_from_its_observation_and_its_fraction_alone(params):
-    """Those of three observations that see the same fractions, in another order."""
+def test_a_quantile_depends_on_its_observation_and_fraction_alone(params):
+    """Permuting three observations with the same fractions permutes their quantiles."""
     first = jax.device_get(at_random(params, SEEN, jax.random.key(1)))
     order = np.array([3, 0, 4, 2, 1])
     by_hand = jax.jit(partial(quantile_by_hand))
@@ -71,7 +71,7 @@ def quantile_by_hand(params, seen, fraction):
 
 
 def outputs(seed):
-    """Those of one transition with three actions."""
+    """The network outputs of one transition with three actions."""
     rng = np.random.default_rng(seed)
     one = lambda: Quantiles(
         rng.normal(size=(3, 6)).astype(np.float32), rng.random(6).astype(np.float32)
@@ -79,7 +79,7 @@ def outputs(seed):
     return ValueOutputs(one(), one())
 
 
-def test_the_loss_is_rlaxs():
+def test_the_loss_equals_rlax():
     given = outputs(0)
     ours, priority = loss(given, np.int32(1), 0.5, 0.9)
     best = int(np.argmax(given.target_t.value.mean(axis=1)))

@@ -1,4 +1,4 @@
-"""Quantile regression by hand, and as rlax has it."""
+"""Tests of quantile regression against hand-computed values and rlax."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ def test_quantile_midpoints():
 
 
 def test_quantile_loss_by_hand():
-    """Two quantiles at 0, one target at 2: Huber's 1.5, weighted by 1/4 and 3/4."""
+    """Two quantiles at 0 and a target at 2 have a Huber loss of 1.5, weighted by 1/4 and 3/4."""
     zeros = np.zeros(2, np.float32)
     loss = quantile_huber(zeros, np.float32([2]))
     assert float(loss) == pytest.approx(1.5 * 0.25 + 1.5 * 0.75)
@@ -32,7 +32,7 @@ def test_quantile_loss_by_hand():
 
 
 @pytest.mark.parametrize("kappa", [0.0, 1.0])
-def test_quantile_loss_is_rlaxs(kappa):
+def test_quantile_loss_equals_rlax(kappa):
     rng = np.random.default_rng(1)
     quantiles, target = np.float32(rng.normal(size=(2, 16)) * 2)
     midpoints = (np.arange(16, dtype=np.float32) + np.float32(0.5)) / np.float32(16)
@@ -42,7 +42,7 @@ def test_quantile_loss_is_rlaxs(kappa):
     np.testing.assert_allclose(quantile_huber(quantiles, target, kappa), expected, rtol=1e-5)
 
 
-def test_the_slope_of_the_quantile_loss():
+def test_the_gradient_of_the_quantile_loss():
     rng = np.random.default_rng(2)
     quantiles, target = np.float32(rng.normal(size=(2, 8)))
     loss = jax.jit(lambda quantiles: quantile_huber(quantiles, target))
@@ -50,12 +50,12 @@ def test_the_slope_of_the_quantile_loss():
 
 
 def test_quantile_regression_finds_the_quantiles():
-    """Of 0, 1, ..., 99 the four midpoint quantiles are 12, 37, 62, 87, all to within 1."""
+    """The four midpoint quantiles of 0, 1, ..., 99 are 12, 37, 62, 87, to within 1."""
     samples = jnp.arange(100.0)
 
     def descend(quantiles, _):
-        slope = jax.grad(quantile_huber)(quantiles, samples)
-        return quantiles - 20 * slope, None
+        gradient = jax.grad(quantile_huber)(quantiles, samples)
+        return quantiles - 20 * gradient, None
 
     quantiles, _ = jax.lax.scan(descend, jnp.full(4, 50.0), length=2000)
     np.testing.assert_allclose(quantiles, [12, 37, 62, 87], atol=1)

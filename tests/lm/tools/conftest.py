@@ -1,4 +1,4 @@
-"""Run folders that tools of language models look at."""
+"""Run folders for tests of the tools of language models."""
 
 import shutil
 
@@ -11,7 +11,7 @@ WORDS = {"level": ("word",), "learning_rate": (0.05,), "seeds": ("3",)}
 
 @pytest.fixture(scope="session")
 def run_folders():
-    """What was changed of the small sweep -> its run folder, which stays as it is."""
+    """Run folders by the changes to the small sweep; tests copy and never change them."""
     return {}
 
 

@@ -1,4 +1,4 @@
-"""Perplexity of trained language models, alone and as an ensemble."""
+"""Tests of `scripts/perplexity`: single runs, ensembles and dynamic evaluation."""
 
 import pandas as pd
 import pytest
@@ -9,7 +9,7 @@ from tests.lm.tools.conftest import WORDS
 
 
 def test_perplexity_of_single_runs_and_their_ensemble(trained, capsys):
-    """Alone, what the sweep measured; together, better; learning meanwhile, otherwise."""
+    """Single runs score as in the sweep, ensembles better, dynamic evaluation differently."""
     folder = trained(**WORDS)
     metrics = pd.read_parquet(folder / "metrics")
     measured = metrics[metrics["step"] == 10]["test_perplexity"]
@@ -30,8 +30,8 @@ def test_perplexity_of_single_runs_and_their_ensemble(trained, capsys):
     assert read(dynamic="rms", rate=0.05)[0] < 0.98 * alone
 
 
-def test_dynamic_evaluation_by_nothing_is_one_clear_line():
-    """A step size of NaN, or a division by the size of gradients that were all 0."""
+def test_dynamic_evaluation_with_invalid_steps_gives_a_one_line_error():
+    """The step size is NaN, or it is divided by gradients that were all 0."""
     with pytest.raises(UserError, match="--rate nan: must be a finite number"):
         perplexity.Arguments("runs/it", rate=float("nan")).check()
     with pytest.raises(UserError, match=r"--epsilon 0\.0: must be above 0"):
@@ -49,7 +49,9 @@ def test_dynamic_evaluation_by_nothing_is_one_clear_line():
         ({"corpus": "none.txt"}, "--corpus none.txt: no such file"),
     ],
 )
-def test_what_cannot_be_evaluated_is_one_clear_line(trained, tmp_path, monkeypatch, changes, says):
+def test_a_run_that_cannot_be_evaluated_gives_a_one_line_error(
+    trained, tmp_path, monkeypatch, changes, says
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "strange.txt").write_text("!\n" * 99)
     folder = trained()

@@ -1,4 +1,4 @@
-"""Text from trained language models."""
+"""Tests of `scripts/sample`."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.lm.tools.conftest import WORDS
 from tests.sweeps import TEXT
 
 
-def test_what_a_sweep_ends_with_can_be_repeated(small_sweep, trained, capsys):
+def test_the_sample_of_a_sweep_can_be_reproduced(small_sweep, trained, capsys):
     sample.main(sample.Arguments(str(trained()), tokens=300))
     again = capsys.readouterr()
     assert again.out.strip() in small_sweep("lm").out
@@ -34,7 +34,7 @@ def test_a_prompt_is_continued(trained, capsys):
 
 @pytest.mark.parametrize("level", ["character", "word", "byte"])
 def test_a_prompt_is_read_as_the_training_text_was(level):
-    """Without what an editor adds, but for bytes, which are kept in both."""
+    """Line ends and byte-order marks are normalized in both, except in models of bytes."""
     tokenizer = make_tokenizer(level, TEXT)
     plain, edited = "the cat\nsat", "\ufeffthe cat\r\nsat"
     expected = edited if level == "byte" else plain
@@ -42,7 +42,7 @@ def test_a_prompt_is_read_as_the_training_text_was(level):
     assert tokenizer.decode(tokens[1:]) == expected
 
 
-def test_words_stand_apart_from_the_prompt(trained):
+def test_sampled_words_are_separated_from_the_prompt(trained):
     folder = trained(**WORDS)
     text = sample.main(sample.Arguments(str(folder), tokens=20, prompt="the cat"))
     known = {*["the", "cat", "sat", "on", "mat", "and", "saw", "a", "rat", "<unk>"]}
@@ -66,7 +66,7 @@ def test_words_stand_apart_from_the_prompt(trained):
         ("word", {"top_p": 0.0}, r"--top-p 0.0: must be above 0 and at most 1"),
     ],
 )
-def test_what_cannot_be_written_is_one_clear_line(trained, level, changes, says):
+def test_an_invalid_sampling_request_gives_a_one_line_error(trained, level, changes, says):
     folder = trained(**WORDS) if level == "word" else trained()
     with pytest.raises(UserError, match=says):
         sample.main(sample.Arguments(str(folder), **changes))

@@ -1,4 +1,4 @@
-"""Scores of trained MLPs whose inputs are attacked."""
+"""Tests of `scripts/attack`."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from research.mlp.tools import attack
 from tests.mlp.tools.conftest import check_refused
 
 
-def test_attacks_are_told_for_every_run_and_radius(folder, capsys):
+def test_scores_under_attack_are_written_for_every_run_and_radius(folder, capsys):
     given = attack.Arguments(str(folder), radius=(1.0, 0.2), steps=3)
     table = pd.read_parquet(attack.main(given))
     text = capsys.readouterr().out
@@ -35,12 +35,12 @@ def test_errors_of_a_regression_grow_with_the_radius(regression):
         ({"part": "dev"}, "--part dev: there are train, validation, test"),
     ],
 )
-def test_bad_input_is_one_clear_line(folder, given, says):
+def test_bad_input_gives_a_one_line_error(folder, given, says):
     before = sorted(folder.rglob("*"))
     with pytest.raises(UserError, match=says):
         attack.main(attack.Arguments(str(folder), **given))
     assert sorted(folder.rglob("*")) == before
 
 
-def test_what_is_no_folder_of_mlps_is_refused(tmp_path, folder):
+def test_a_folder_that_is_not_of_mlps_is_refused(tmp_path, folder):
     check_refused(attack, tmp_path, folder)

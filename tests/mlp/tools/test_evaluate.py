@@ -1,4 +1,4 @@
-"""Every metric of trained MLPs, alone and as an ensemble."""
+"""Tests of `scripts/evaluate`."""
 
 import json
 
@@ -13,7 +13,7 @@ from research.mlp.tools import evaluate
 from tests.mlp.tools.conftest import check_refused
 
 
-def test_a_sweep_ends_with_the_metrics_of_its_best_setting(small_sweep):
+def test_evaluate_prints_the_metrics_of_the_best_setting(small_sweep):
     folder, text, _ = small_sweep("mlp")
     assert "3 runs, 36 test rows" in text
     for name in ("balanced_accuracy", "f1_macro", "roc_auc", "average_precision", "log_loss"):
@@ -23,7 +23,7 @@ def test_a_sweep_ends_with_the_metrics_of_its_best_setting(small_sweep):
         assert (folder / f"{figure}.png").stat().st_size > 5_000
 
 
-def test_scores_are_those_of_the_predictions_that_are_kept(folder):
+def test_written_scores_agree_with_written_predictions(folder):
     evaluate.main(evaluate.Arguments(str(folder)))
     scores = pd.read_parquet(folder / "evaluation" / "scores.parquet")
     assert len(scores) == 2 * 2 * (3 + 1)  # settings, parts, runs and their ensemble
@@ -47,7 +47,7 @@ def test_scores_are_those_of_the_predictions_that_are_kept(folder):
     np.testing.assert_allclose(together["log_loss"], expected, rtol=1e-5)
 
 
-def test_the_accuracy_is_that_of_the_sweep(folder):
+def test_the_accuracy_equals_that_of_the_sweep(folder):
     scores = pd.read_parquet(folder / "evaluation" / "scores.parquet")
     rows = pd.read_parquet(folder / "metrics")
     last = rows[rows["step"] == 60].set_index("run")
@@ -57,7 +57,7 @@ def test_the_accuracy_is_that_of_the_sweep(folder):
         np.testing.assert_allclose(alone["accuracy"], expected, rtol=1e-6)
 
 
-def test_a_regression_ends_with_its_metrics_and_a_figure(small_sweep):
+def test_evaluating_a_regression_gives_metrics_and_a_figure(small_sweep):
     done = small_sweep("regression")
     assert " rmse " in done.out
     assert (done.folder / "predicted.png").is_file()
@@ -78,12 +78,12 @@ def test_data_that_has_changed_is_refused(folder):
         ({"settings": "some"}, "--settings some: give all or best"),
     ],
 )
-def test_bad_input_is_one_clear_line(folder, given, says):
+def test_bad_input_gives_a_one_line_error(folder, given, says):
     before = sorted(folder.rglob("*"))
     with pytest.raises(UserError, match=says):
         evaluate.main(evaluate.Arguments(str(folder), **given))
     assert sorted(folder.rglob("*")) == before
 
 
-def test_what_is_no_folder_of_mlps_is_refused(tmp_path, folder):
+def test_a_folder_that_is_not_of_mlps_is_refused(tmp_path, folder):
     check_refused(evaluate, tmp_path, folder)

@@ -1,4 +1,4 @@
-"""Which columns trained MLPs look at."""
+"""Tests of `scripts/explain`."""
 
 import pandas as pd
 import pytest
@@ -32,12 +32,12 @@ def test_a_regression_is_explained(regression):
         ({"rows": 0}, "--rows 0: must be at least 1"),
     ],
 )
-def test_bad_input_is_one_clear_line(folder, given, says):
+def test_bad_input_gives_a_one_line_error(folder, given, says):
     before = sorted(folder.rglob("*"))
     with pytest.raises(UserError, match=says):
         explain.main(explain.Arguments(str(folder), **given))
     assert sorted(folder.rglob("*")) == before
 
 
-def test_what_is_no_folder_of_mlps_is_refused(tmp_path, folder):
+def test_a_folder_that_is_not_of_mlps_is_refused(tmp_path, folder):
     check_refused(explain, tmp_path, folder)

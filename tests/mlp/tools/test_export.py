@@ -1,4 +1,4 @@
-"""Trained MLPs as programs that predict without this package."""
+"""Tests of `scripts/export`."""
 
 import json
 import subprocess
@@ -51,7 +51,7 @@ def test_a_regression_is_exported(regression):
         ('words = {"", ', 'words = {"", "13.2", '),
     ],
 )
-def test_an_export_that_does_not_read_the_table_as_training_does_is_not_written(
+def test_an_export_whose_predictions_differ_is_not_written(
     folder, monkeypatch, tmp_path, right, wrong
 ):
     text = export.SCRIPT.read_text()
@@ -78,12 +78,12 @@ def test_an_export_is_not_overwritten(folder):
         ({"to": "/proc/nowhere/x"}, "cannot write to /proc/nowhere/x"),
     ],
 )
-def test_bad_input_is_one_clear_line(folder, given, says):
+def test_bad_input_gives_a_one_line_error(folder, given, says):
     before = sorted(folder.rglob("*"))
     with pytest.raises(UserError, match=says):
         export.main(export.Arguments(str(folder), **given))
     assert sorted(folder.rglob("*")) == before
 
 
-def test_what_is_no_folder_of_mlps_is_refused(tmp_path, folder):
+def test_a_folder_that_is_not_of_mlps_is_refused(tmp_path, folder):
     check_refused(export, tmp_path, folder)

@@ -1,4 +1,4 @@
-"""Classifiers on the page."""
+"""Tests of the charts of classifiers on the page."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ NAMES = ["<b>x</b>", "a\x1b[31m\n", "y" * 500, "y" * 501]
 
 @pytest.fixture
 def summary(make_sweep):
-    """Two settings of four runs, the better of which predicts rightly."""
+    """A summary of two settings of four runs, the better of which predicts every row correctly."""
     path = make_sweep(np.arange(16.0).reshape(2, 4, 2))
     (path / "evaluation").mkdir()
     for first, skill in ((0, 0.0), (4, 20.0)):
@@ -53,7 +53,7 @@ def test_curves_of_a_perfect_classifier_are_at_the_corner(summary):
     assert drawn.x[0] == "&lt;a&gt;"
 
 
-def test_nothing_evaluated_is_nothing_to_show(make_sweep):
+def test_without_predictions_there_are_no_charts(make_sweep):
     run = read_run_folder(make_sweep(np.zeros((2, 2, 2))))
     assert class_charts(summarize([run]), 0) == []
 
@@ -65,7 +65,7 @@ def test_a_damaged_file_is_named(summary):
         class_charts(summary, 0)
 
 
-def test_classes_are_shown_in_short_and_still_differ():
+def test_shortened_class_names_still_differ():
     rng = np.random.default_rng(0)
     y = np.arange(40) % 4
     found = Predictions("test", "all", NAMES, y, rng.dirichlet(np.ones(4), (2, 40)))

@@ -1,4 +1,4 @@
-"""Figures of predictions: which run is drawn, and that what is drawn is what was given."""
+"""Tests of figures of predictions: which run is drawn, and with which values."""
 
 import matplotlib.image
 import numpy as np
@@ -49,7 +49,7 @@ def test_the_roc_of_the_run_with_the_median_area_is_drawn(tmp_path, axes_of):
     assert legend_of(axes)[:3] == NAMES
 
 
-def test_of_two_classes_the_second_is_drawn(tmp_path, axes_of):
+def test_binary_curves_are_of_the_second_class(tmp_path, axes_of):
     y, p = (Y > 0).astype(int), np.stack([P[:, :, 0], 1 - P[:, :, 0]], axis=2)
     (axes,) = axes_of(plots.draw_precision_recall, tmp_path, y, p, ["no", "yes"])
     assert legend_of(axes) == ["95% of 5 runs", "run of median average precision, yes"]
@@ -57,12 +57,12 @@ def test_of_two_classes_the_second_is_drawn(tmp_path, axes_of):
     np.testing.assert_allclose(precision[-1], y.mean(), atol=0.15)  # at full recall
 
 
-def test_where_there_is_one_class_the_figure_says_so(tmp_path, axes_of):
+def test_a_figure_of_a_single_class_says_so(tmp_path, axes_of):
     (axes,) = axes_of(plots.draw_roc, tmp_path, np.zeros(90, int), P[:, :, :2], ["a", "b"])
     assert "all of one class" in axes.get_title()
 
 
-def test_the_confusion_matrix_counts_the_middle_run_and_tells_the_spread(tmp_path, axes_of):
+def test_the_confusion_matrix_shows_the_median_run_and_the_spread(tmp_path, axes_of):
     (axes,) = axes_of(plots.draw_confusion, tmp_path, Y, P, NAMES)
     texts = {t.get_position(): t.get_text().split("\n") for t in axes.texts}
     predicted = P.argmax(axis=2)
@@ -98,12 +98,12 @@ def test_every_figure_is_written(tmp_path):
 
 
 def area(curves):
-    """Under what is drawn: of steps, exactly."""
+    """The area under a drawn curve, exact for steps."""
     return np.trapezoid(curves.middle, curves.x)
 
 
 def test_a_constant_classifier_has_the_precision_of_chance():
-    """Of 5% positives. A line to the point at recall 0 and precision 1 would promise 0.525."""
+    """With 5% positives, interpolating to recall 0 and precision 1 would give 0.525."""
     y = (np.arange(100) < 5).astype(int)
     found = class_curves(PRECISION_RECALL, y, np.full((1, 100, 2), 0.5), ["no", "yes"])
     assert found is not None
@@ -113,8 +113,8 @@ def test_a_constant_classifier_has_the_precision_of_chance():
 
 @pytest.mark.parametrize("levels", [2, 5, 1000])
 @pytest.mark.parametrize("positives", [1, 8, 40])
-def test_average_precision_is_that_of_scikit_learn_with_ties(levels, positives):
-    """20 or 40 recalls are points of the grid, so that the area of the steps is exact, too."""
+def test_average_precision_with_ties_equals_scikit_learn(levels, positives):
+    """20 or 40 recalls are points of the grid, so that the area under the steps is exact."""
     rng = np.random.default_rng(levels)
     y = (np.arange(160) < positives).astype(int)
     yes = np.round(levels * np.clip(0.3 * y + rng.random(160), 0, 1)) / levels
@@ -125,8 +125,8 @@ def test_average_precision_is_that_of_scikit_learn_with_ties(levels, positives):
     assert area(found) == pytest.approx(expected)
 
 
-def test_the_areas_are_those_that_evaluation_prints():
-    """Of the mean of the classes, of the run in the middle."""
+def test_areas_in_figures_equal_those_of_evaluate():
+    """The area is that of the mean over classes, for the median run."""
     for curve, score in ((ROC, roc_auc_score), (PRECISION_RECALL, average_precision_score)):
         found = class_curves(curve, Y, P, NAMES)
         assert found is not None

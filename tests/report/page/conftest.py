@@ -1,4 +1,4 @@
-"""Sweeps to draw."""
+"""Summaries for tests of the page."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The page in a real browser. Without one, tests are skipped, unless SEEDBED_BROWSER=required."""
+"""Tests of the page in a real browser; skipped without one, unless SEEDBED_BROWSER=required."""
 
 import json
 import os
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    """A headless Chromium that keeps to itself."""
+    """A headless Chromium with a profile of its own and no network services."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM or "chromium"
     quiet = ("disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
@@ -49,7 +49,7 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture
 def browser(chromium):
-    """The browser, at rest, with a desktop's window and light colours."""
+    """The browser with a desktop-sized window and the light theme."""
     chromium.get("about:blank")
     size = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -79,7 +79,7 @@ def show_summary(browser, summary, tmp_path):
 
 
 def plot(browser, chart):
-    """The element of a chart, drawn and in the window."""
+    """The element of a chart, after it has been drawn and scrolled into view."""
     found = browser.find_element(By.CSS_SELECTOR, f'[data-chart="{chart}"] .plot')
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found)
     drawn = "return Boolean(arguments[0]._fullLayout)"
@@ -104,7 +104,7 @@ def errors(browser):
 
 
 def asked(browser):
-    """What the browser asked for, but for the page itself and what is in it."""
+    """The URLs that the browser requested, other than the page itself and its inline content."""
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     addresses = [
         event["params"]["request"]["url"]
@@ -114,7 +114,7 @@ def asked(browser):
     return [one for one in addresses if not one.startswith(("data:", "blob:", "chrome:", "about:"))]
 
 
-def test_it_is_drawn_without_an_error_and_asks_for_nothing(browser, grid, tmp_path):
+def test_the_page_draws_without_errors_and_requests_nothing(browser, grid, tmp_path):
     page = show_summary(browser, grid, tmp_path)
     for chart in ("curves", "dots", "profile", "levels-0", "heat-0", "parallel-0"):
         assert plot(browser, chart).find_elements(By.CSS_SELECTOR, "svg.main-svg")
@@ -123,7 +123,7 @@ def test_it_is_drawn_without_an_error_and_asks_for_nothing(browser, grid, tmp_pa
     assert page.stat().st_size < 10e6
 
 
-def test_its_policy_lets_no_other_script_run_and_nothing_be_fetched(browser, grid, tmp_path):
+def test_the_content_security_policy_blocks_other_scripts_and_requests(browser, grid, tmp_path):
     show_summary(browser, grid, tmp_path)
     browser.execute_script(
         "const s = document.createElement('script'); s.textContent = 'window.bad = 1';"
@@ -152,8 +152,8 @@ def test_the_legend_switches_a_setting_off_and_on(browser, grid, tmp_path):
     until(lambda: shown_lines(browser) == before, "the curve does not come back")
 
 
-def test_the_hover_shows_the_number_that_is_in_the_metrics_file(browser, make_sweep, tmp_path):
-    """Of a single seed: the very number. The mouse is moved there as a person would."""
+def test_hovering_shows_the_value_in_the_metrics(browser, make_sweep, tmp_path):
+    """With a single seed it is the exact value; the test moves the mouse as a user would."""
     made = np.random.default_rng(0).normal(size=(2, 1, 9))
     run = read_run_folder(make_sweep(made))
     show_summary(browser, summarize([run]), tmp_path)
@@ -167,7 +167,7 @@ def test_the_hover_shows_the_number_that_is_in_the_metrics_file(browser, make_sw
 
 
 @pytest.mark.slow
-def test_the_hover_of_several_seeds_is_their_interquartile_mean(browser, grid, tmp_path):
+def test_hovering_shows_the_interquartile_mean_of_several_seeds(browser, grid, tmp_path):
     show_summary(browser, grid, tmp_path)
     move_to_step(browser, "curves", 5)
     line = grid.lines[0]
@@ -188,7 +188,7 @@ def move_to_step(browser, chart, step):
     ActionChains(browser).move_to_element_with_offset(element, *map(int, offset)).perform()
 
 
-def test_names_from_a_folder_stay_text(browser, make_sweep, tmp_path):
+def test_names_from_a_run_folder_are_never_markup(browser, make_sweep, tmp_path):
     made = np.random.default_rng(0).normal(size=(2, 4, 6))
     axes = {"data": [HOSTILE, "<b>bold</b>"]}
     run = read_run_folder(make_sweep(made, "<script>document.title=1<script>", axes=axes))
@@ -209,7 +209,7 @@ def test_names_from_a_folder_stay_text(browser, make_sweep, tmp_path):
 
 
 @pytest.mark.slow
-def test_keys_go_along_a_curve_and_say_its_numbers(browser, grid, tmp_path):
+def test_arrow_keys_move_along_a_curve_and_show_its_values(browser, grid, tmp_path):
     show_summary(browser, grid, tmp_path)
     element = plot(browser, "curves")
     element.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
@@ -239,7 +239,7 @@ def choose(figure, place, value):
 
 
 @pytest.mark.slow
-def test_it_fits_a_phone_and_takes_dark_colours(browser, grid, tmp_path):
+def test_the_page_fits_a_phone_and_follows_the_dark_theme(browser, grid, tmp_path):
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
@@ -259,7 +259,7 @@ def test_it_fits_a_phone_and_takes_dark_colours(browser, grid, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_live_page_shows_what_is_new_and_keeps_what_was_chosen(browser, make_sweep):
+def test_a_live_page_shows_new_steps_and_keeps_the_users_choices(browser, make_sweep):
     made = np.random.default_rng(0).normal(size=(2, 4, 6))
     path = make_sweep(made, status="running")
     with serving(LivePage([path]), 0) as address:
@@ -279,7 +279,7 @@ def test_a_live_page_shows_what_is_new_and_keeps_what_was_chosen(browser, make_s
 
 
 def press(browser, selector):
-    """Whether the button could be pressed: the page may just have been renewed."""
+    """Presses a button; returns False if a renewal of the page has just replaced it."""
     try:
         browser.find_element(By.CSS_SELECTOR, selector).click()
     except StaleElementReferenceException:

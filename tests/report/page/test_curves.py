@@ -1,4 +1,4 @@
-"""Learning curves of the page."""
+"""Tests of the learning curves on the page."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def test_a_curve_is_the_interquartile_mean_of_the_numbers_in_the_metrics(grid):
     assert np.all(drawn.y <= drawn.customdata[:, 1])
 
 
-def test_every_metric_is_a_view_and_each_curve_has_a_band(grid):
+def test_every_metric_is_a_variant_and_each_curve_has_a_band(grid):
     chart = learning_curves(grid)
     assert [variant.name for variant in chart.variants] == [
         "validation_score",
@@ -41,7 +41,7 @@ def test_it_is_drawn_against_steps_or_work(grid):
     np.testing.assert_array_equal(trace.along["examples"], 5 * trace.along["steps"])
 
 
-def test_a_logarithm_is_offered_where_all_is_above_zero(make_sweep):
+def test_a_logarithmic_axis_is_offered_if_all_values_are_positive(make_sweep):
     rising = np.linspace(1, 2, 6).reshape(2, 1, 3) * np.ones((2, 4, 1))
     chart = learning_curves(summarize([read_run_folder(make_sweep(rising))]))
     logs = {variant.name: variant.log for variant in chart.variants}

@@ -1,4 +1,4 @@
-"""What the page tells of how a sweep was run."""
+"""Tests of the facts about a sweep on the page."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ RESULT = {"runs": [0], "start": 0, "clock": [], "diverged": [], "train_seconds":
           "cost": {"compile_seconds": 1.5}, "throughput": SPEED}  # fmt: skip
 
 
-def test_command_machine_and_speed_are_told(make_sweep):
+def test_the_page_shows_command_machine_and_speed(make_sweep):
     manifest = {
         "command": "experiments/mlp.py --seeds 4",
         "device": {"platform": "cpu", "count": 2, "processor": "EPYC", "kind": "cpu"},
@@ -30,7 +30,7 @@ def test_command_machine_and_speed_are_told(make_sweep):
     assert "git commit" not in told  # nothing is told of what is not known
 
 
-def test_swept_fields_are_given_with_all_their_values(make_sweep):
+def test_swept_fields_are_shown_with_all_their_values(make_sweep):
     manifest = {"config": {"hidden": [64, 32], "tied": []}, "hparams": {"rate": 0.1, "decay": 0.5}}
     run = read_run_folder(make_sweep(np.zeros((2, 2, 2)), **manifest))
     assert dict(given(run)) == {

@@ -1,4 +1,4 @@
-"""What hyper-parameters do."""
+"""Tests of the charts of hyper-parameters on the page."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def test_a_cell_of_a_heat_map_has_all_runs_with_both_values(grid):
     assert drawn.customdata[row][column] == 10
 
 
-def test_parallel_coordinates_are_at_the_places_of_their_values(grid):
+def test_parallel_coordinates_have_ticks_at_the_swept_values(grid):
     variant = field_charts(grid, 0)[2].variants[0]
     ticks = {(one["x"], one["text"]): one["y"] for one in variant.layout["annotations"]}
     names = list(variant.layout["xaxis"]["ticktext"])
@@ -41,7 +41,7 @@ def test_parallel_coordinates_are_at_the_places_of_their_values(grid):
     assert best.y[-1] == 1
 
 
-def test_one_field_has_levels_and_none_has_nothing(make_sweep):
+def test_one_swept_field_has_levels_only_and_none_has_no_chart(make_sweep):
     made = np.arange(16.0).reshape(2, 4, 2)
     assert len(field_charts(summarize([read_run_folder(make_sweep(made))]), 0)) == 1
     lone = make_sweep(made[:1], "lone", axes={"rate": [0.1]})

@@ -1,4 +1,4 @@
-"""The page as text."""
+"""Tests of the page as an HTML file."""
 
 import html
 import json
@@ -20,7 +20,7 @@ def test_json_in_a_script_element_cannot_end_it():
     assert json.loads(text) == {"name": "</script><!-- & \u2028", "missing": None}
 
 
-def test_it_names_no_address_but_those_inside_plotlys_own_code(grid):
+def test_the_page_has_no_url_outside_plotlys_code(grid):
     page = make_page(grid)
     ours = page.replace(page[page.index("plotly.js v") : page.index("// Draws the charts")], "")
     assert set(re.findall(r"https?://[^\"'\s<]+", ours)) <= {"http://www.w3.org/2000/svg"}
@@ -28,7 +28,7 @@ def test_it_names_no_address_but_those_inside_plotlys_own_code(grid):
     assert "connect-src 'self'" in html.unescape(make_page(grid, live=True))
 
 
-def test_many_settings_draw_the_best_and_stay_small(make_sweep):
+def test_a_page_of_many_settings_draws_the_best_and_stays_small(make_sweep):
     made = np.random.default_rng(0).normal(size=(MOST + 9, 2, 20))
     axes = {"rate": [float(place) for place in range(MOST + 9)]}
     page = make_page(summarize([read_run_folder(make_sweep(made, axes=axes))]))
@@ -39,7 +39,7 @@ def test_many_settings_draw_the_best_and_stay_small(make_sweep):
     assert len(page) < 10e6
 
 
-def test_two_folders_are_on_one_page_with_what_they_differ_in(make_sweep):
+def test_a_page_of_two_folders_shows_how_they_differ(make_sweep):
     made = np.random.default_rng(0).normal(size=(2, 4, 6))
     one = make_sweep(made, "one", hparams={"rate": 0.1, "gamma": 0.9})
     other = make_sweep(made, "other", hparams={"rate": 0.1, "gamma": 0.99})

@@ -1,4 +1,4 @@
-"""Dots and profiles."""
+"""Tests of the charts of final scores: dots and performance profiles."""
 
 import numpy as np
 
@@ -18,13 +18,13 @@ def test_every_finite_run_is_a_dot_with_its_seed(grid):
     np.testing.assert_array_equal(drawn[-1].customdata, line.scores.index)
 
 
-def test_rows_are_named_and_lost_runs_are_counted_beside_them(make_run):
+def test_rows_of_dots_are_named_with_their_count_of_diverged_runs(make_run):
     chart = dots(summarize([read_run_folder(make_run())]))
     assert chart is not None
     assert set(chart.variants[0].layout["yaxis"]["ticktext"]) == {"rate 0.1", "rate 0.2 (+1)"}
 
 
-def test_more_dots_than_can_be_drawn_are_said_to_be_missing(grid, monkeypatch):
+def test_the_chart_says_how_many_settings_have_no_dots(grid, monkeypatch):
     monkeypatch.setattr(scores, "MOST_DOTS", 12)
     chart = dots(grid)
     assert chart is not None
@@ -44,7 +44,7 @@ def test_a_profile_steps_at_the_scores(make_sweep):
     assert curves["rate 0.2"].y[steps.x > 2].max() == 0
 
 
-def test_nothing_measured_is_nothing_to_draw(make_run):
+def test_without_measurements_there_is_no_chart(make_run):
     lost = [{"diverged": [{"run": run, "step": 1} for run in range(8)]}]
     summary = summarize([read_run_folder(make_run(results=lost))])
     assert dots(summary) is None

@@ -1,4 +1,4 @@
-"""scripts/report: the page and the same in the terminal."""
+"""Tests of `scripts/report`: the page, and the table in the terminal."""
 
 import io
 import re
@@ -32,7 +32,7 @@ def test_it_writes_the_page_into_the_first_folder_and_prints_the_table(make_swee
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
-def test_the_table_fits_the_terminal_and_says_what_the_page_says(make_sweep, width):
+def test_the_table_fits_the_terminal_and_agrees_with_the_page(make_sweep, width):
     page, text = printed(make_sweep(SCORES), width=width)
     intervals = re.findall(r"[-\d.e]+ \[[-\d.e]+, [-\d.e]+\]", text)
     assert len(intervals) >= 9  # IQM, median, mean and test of two settings; and one against best
@@ -54,13 +54,13 @@ def test_a_page_that_cannot_be_written_is_named(make_sweep, tmp_path):
         printed(make_sweep(SCORES), out=tmp_path / "none" / "page.html")
 
 
-def test_what_is_no_run_folder_is_named(tmp_path):
+def test_a_path_that_is_no_run_folder_is_named_in_the_error(tmp_path):
     with pytest.raises(UserError, match="is no run folder"):
         printed(tmp_path)
 
 
 def test_scores_on_different_environments_are_not_compared(make_sweep):
-    """Of each there is a page of its own; who asks for one gets that."""
+    """Each environment has a page of its own, and one of them can be chosen."""
     axes = {"env": ["A/B", "C"], "rate": [0.1, 0.2]}
     groups = [{"first_run": 6 * place, "runs": 6, "goal": None, "env": name}
               for place, name in enumerate(axes["env"])]  # fmt: skip

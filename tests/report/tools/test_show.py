@@ -1,4 +1,4 @@
-"""scripts/show: the table and the figure."""
+"""Tests of `scripts/show`: the table and the figure."""
 
 import io
 
@@ -18,7 +18,7 @@ def test_it_prints_the_table_and_draws_the_curve(make_run):
     assert "IQM" in file.getvalue()
 
 
-def test_an_unknown_metric_is_refused_with_those_there_are(make_run):
+def test_an_unknown_metric_is_refused_and_known_ones_are_listed(make_run):
     with pytest.raises(UserError, match=r"--metric lost: .* loss, validation_score, test_score"):
         show_run(make_run(), "lost", Console(file=io.StringIO()))
 
@@ -36,7 +36,7 @@ def test_the_best_setting_is_on_top(make_run, higher_is_better, first):
     assert text.index(f" {first} ") < text.index(f" {other} ")
 
 
-def test_numbers_and_what_was_left_out_are_there(make_run):
+def test_the_table_shows_scores_and_diverged_runs(make_run):
     text = printed(make_run())
     assert "31.5 31.5 [30, 33]" in text
     assert "3 of 4" in text
@@ -51,7 +51,7 @@ def test_a_goal_counts_the_runs_that_reached_it(make_run):
     assert "2 of 4" in text  # rate 0.1: 32 and 33
 
 
-def test_without_a_goal_nothing_is_said_of_reaching_it(make_run):
+def test_without_a_goal_there_is_no_column_of_reached_runs(make_run):
     assert "reached" not in printed(make_run())
 
 
@@ -62,7 +62,7 @@ def test_a_setting_without_a_finite_run_comes_last(make_run):
     assert "0 of 4" in text
 
 
-def test_what_has_not_been_measured_yet_is_not_called_diverged(make_run):
+def test_a_setting_without_measurements_yet_is_not_called_diverged(make_run):
     path = make_run(status="running")
     for part in sorted((path / "metrics").iterdir())[::2]:
         part.unlink()  # steps 1 and 3; at step 2 there was no evaluation
