@@ -7,6 +7,7 @@ and beside baselines: other libraries that train the same.
     scripts/bench --peers PYTHON --purejaxrl FOLDER    and a checkout of purejaxrl, if it has gymnax
                                            0.0.9 and flashbax
     scripts/bench profile CASE             where the time of a case goes
+    scripts/bench compile --for h100       what an accelerator would launch and need; none is needed
     scripts/bench compare A.json B.json    two machines, or before and after a change
     scripts/bench readme                   writes the tables of the README files from results/bench/
 
@@ -29,9 +30,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from research.benchmark import tables
+from research.benchmark import compile_for, tables
 from research.benchmark.cases import CASES, known_cases, targets
 from research.benchmark.ceilings import measure_ceilings
+from research.benchmark.devices import NAMES as DEVICES
+from research.benchmark.devices import read_device
 from research.benchmark.figure import draw
 from research.benchmark.growth import Limits, measure_growth
 from research.benchmark.profiling import profile_case
@@ -215,6 +218,33 @@ def profile(words: Sequence[str], prog: str = "scripts/bench profile") -> None:
         show(rows, console)
 
 
+def compile_cases(words: Sequence[str], prog: str = "scripts/bench compile") -> None:
+    """Prints what programs need of devices that are not there: `compile --for DEVICE...`."""
+    parser = make_parser(prog, compile_for.__doc__)
+    add = parser.add_argument
+    add("--for", dest="devices", nargs="+", default=["h100"], metavar="DEVICE",
+        help=f"some of {', '.join(DEVICES)} (default: h100)")  # fmt: skip
+    add("--cases", nargs="+", default=(), help=f"some of {', '.join(CASES)}; all if not given")
+    add("--precision", default=PRECISIONS[0], help="(default: %(default)s)")
+    add("--runs", nargs="+", type=int, default=compile_for.RUNS, help="(default: %(default)s)")
+    args = parser.parse_args(words)
+    devices = [read_device(name) for name in args.devices]
+    check_known("--cases", args.cases, known_cases())
+    check_known("--precision", [args.precision], PRECISIONS)
+    for runs in args.runs:
+        check_runs(runs)
+    console = make_console()
+    for device in devices:
+        say(console, compile_for.assumptions(device))
+        names = list(args.cases) or known_cases()
+        found = []
+        with console.status(f"compiling for {device.name}") as status:
+            for one in compile_for.compile_elsewhere(names, args.precision, args.runs, device):
+                status.update(f"compiling for {device.name}: {one.case}, {one.runs} runs done")
+                found.append(one)
+        show(tables.compiled_table(found, device), console)
+
+
 def run(argv: list[str] | None = None, prog: str = "scripts/bench") -> None:
     """Parses the command line and measures, profiles, compares or writes the README's tables."""
     given = sys.argv[1:] if argv is None else argv
@@ -228,6 +258,9 @@ def run(argv: list[str] | None = None, prog: str = "scripts/bench") -> None:
         elif command == "profile":
             configure_jax()
             profile(words, f"{prog} profile")
+        elif command == "compile":
+            configure_jax()
+            compile_cases(words, f"{prog} compile")
         else:
             arguments = read_arguments(given, prog)
             configure_jax()

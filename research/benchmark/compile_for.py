@@ -10,11 +10,17 @@ allow. Nothing is run, and a prediction is an upper bound. JAX has to come with 
 device, which the script sees to: jax[cuda13] or jax[tpu] in an environment of its own.
 """
 
+import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from research.benchmark.devices import Device, mesh_of
+from research.benchmark.cases import CASES
+from research.benchmark.devices import EXTRAS, Device, mesh_of, read_device
 from research.benchmark.launches import Launches, count_launches
 from research.benchmark.timing import Case
 from research.engine import make_runs
@@ -22,9 +28,12 @@ from research.engine.layout import plan_layout
 from research.engine.memory import byte_count, measure_memory
 from research.engine.one_run import trace_one_run
 from research.engine.program import compile_training, program_shapes
+from research.errors import UserError, plain_exit
 
 LOGS, LOG_EVERY = 10, 100  # of the program that is compiled: 1,000 steps
 RUNS = (8, 64, 512)
+MARK = "compiled: "  # begins the lines of results among those of compilers
+ROOT = Path(__file__).parents[2]
 
 
 class CompiledCase(NamedTuple):
@@ -130,6 +139,49 @@ def assumptions(device: Device) -> str:
     )
 
 
-def shown_runs(given: Sequence[int]) -> Sequence[int]:
-    """Returns the numbers of runs to compile for: those given, or `RUNS`."""
-    return given or RUNS
+def compile_elsewhere(
+    names: Sequence[str], precision: str, runs: Sequence[int], device: Device
+) -> Iterator[CompiledCase]:
+    """Yields the cases, compiled by a process in the environment that has the device's compiler.
+
+    `scripts/run` sets that environment up, once: `.venv-cuda13` or `.venv-tpu`.
+
+    Raises:
+      UserError: if the process cannot compile.
+    """
+    extra, script = EXTRAS[device.platform], ROOT / "scripts" / "run"
+    if not script.is_file():
+        raise UserError(f"compile: a checkout of the repository is needed; there is no {script}")
+    variables = {
+        "SEEDBED_VENV": str(ROOT / f".venv-{extra}"),
+        "SEEDBED_EXTRA": extra,
+        "JAX_PLATFORMS": "cpu",  # no device of the platform is there
+        "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
+        "TPU_SKIP_MDS_QUERY": "1",
+    }
+    call = [str(script), "-m", __name__, device.name, precision, ",".join(map(str, runs)), *names]
+    with subprocess.Popen(
+        call, env=os.environ | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(MARK):
+                yield CompiledCase(**json.loads(line.removeprefix(MARK)))
+        _, errors = process.communicate()
+    if process.returncode:
+        reason = (errors.strip().splitlines() or ["it ended without a word"])[-1]
+        raise UserError(reason.removeprefix("error: "))
+
+
+def work(words: Sequence[str]) -> None:
+    """Compiles what the words name and prints each case as JSON: the other side of the above."""
+    device, (precision, runs) = read_device(words[0]), words[1:3]
+    for name in words[3:]:
+        for count in map(int, runs.split(",")):
+            compiled = compile_case(CASES[name](precision), count, device)
+            print(MARK + json.dumps(compiled._asdict()), flush=True)
+
+
+if __name__ == "__main__":
+    with plain_exit():
+        work(sys.argv[1:])

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from research.benchmark.compile_for import CompiledCase
+from research.benchmark.devices import Device
 from research.benchmark.growth import Growth, log_log_slopes
 from research.benchmark.profiling import Profile
 from research.benchmark.record import Benchmark, common
@@ -178,6 +180,37 @@ def compare_table(first: Benchmark, second: Benchmark) -> Rows:
         )
     names = ("case", "precision", "runs", first.name, second.name, "second over first")
     return Rows("Units of work a second; alike: their quartiles overlap", names, rows)
+
+
+def compiled_table(found: Sequence[CompiledCase], device: Device) -> Rows:
+    """Returns a table of programs that were compiled for a device, with predicted throughputs.
+
+    A TPU runs a whole program as one launch, so that kernels are not counted there.
+    """
+    shown = lambda count: f"{count:.1f}" if device.launch_seconds else "-"
+    rows = [
+        (
+            one.case,
+            one.precision,
+            f"{one.runs:,}",
+            shown(one.kernels),
+            shown(one.copies),
+            f"{one.waits}" if device.launch_seconds else "-",
+            f"{human(one.temp_bytes)}B",
+            f"{human(one.peak_bytes)}B",
+            f"{one.most_runs:,}",
+            f"{human(one.units_per_second)} {one.unit}/s",
+            one.bound,
+            f"{one.seconds:.1f}",
+        )
+        for one in found
+    ]
+    names = (
+        "case", "precision", "runs", "kernels a step", "copies", "waits", "temporaries", "memory",
+        "runs that fit", "predicted at most", "bound by", "compiled s",
+    )  # fmt: skip
+    title = f"Compiled for {device.description}, which was not there: throughput is predicted"
+    return Rows(title, names, rows)
 
 
 def profile_tables(profile: Profile) -> list[Rows]:

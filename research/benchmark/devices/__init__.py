@@ -80,7 +80,7 @@ def mesh_of(device: Device) -> Mesh:
         extra = EXTRAS[device.platform]
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"--for {device.name}: the JAX {jax.__version__} here cannot compile for it ({reason}); "
-            f"install it with jax[{extra}]"
+            f"--for {device.name}: jax {jax.__version__} cannot compile for it here ({reason}); "
+            f"install jax[{extra}]"
         ) from error
     return Mesh(np.array(topology.devices[:1]), ("run",))
