@@ -23,11 +23,12 @@ from research.benchmark.cases import CASES
 from research.benchmark.devices import EXTRAS, Device, mesh_of, read_device
 from research.benchmark.launches import Launches, count_launches
 from research.benchmark.timing import Case
+from research.console import print_text
 from research.engine import make_runs
 from research.engine.layout import plan_layout
 from research.engine.memory import byte_count, measure_memory
 from research.engine.one_run import trace_one_run
-from research.engine.program import compile_training, program_shapes
+from research.engine.program import compile_keys, compile_training, program_shapes
 from research.errors import UserError, plain_exit
 
 LOGS, LOG_EVERY = 10, 100  # of the program that is compiled: 1,000 steps
@@ -75,7 +76,8 @@ def compile_case(case: Case, runs: int, device: Device) -> CompiledCase:
     all_runs, problem = make_runs(case.hparams, {}, range(runs)), case.problem
     layout = plan_layout(runs, 1)
     shapes = program_shapes(problem, all_runs, layout, mesh)
-    program: Any = compile_training(problem.task, mesh, shapes, LOGS, LOG_EVERY)
+    _, keys = compile_keys(mesh, shapes.seeds)
+    program: Any = compile_training(problem.task, mesh, shapes, keys, LOGS, LOG_EVERY)
     seconds = time.perf_counter() - began
     launches = count_launches(program.as_text())
     shared, carried = byte_count(shapes.shared), byte_count((shapes.states, shapes.hparams))
@@ -179,7 +181,7 @@ def work(words: Sequence[str]) -> None:
     for name in words[3:]:
         for count in map(int, runs.split(",")):
             compiled = compile_case(CASES[name](precision), count, device)
-            print(MARK + json.dumps(compiled._asdict()), flush=True)
+            print_text(MARK + json.dumps(compiled._asdict()))
 
 
 if __name__ == "__main__":

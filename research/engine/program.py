@@ -145,14 +145,17 @@ def program_shapes(problem: Problem, runs: Runs, layout: Layout, mesh: Mesh) -> 
     )
 
 
+def compile_keys(mesh: Mesh, seeds: Any) -> tuple[Callable[..., Any], Any]:
+    """Returns the program that makes the keys of runs, and their shapes."""
+    return compile_sharded(mesh, (make_keys,), [P("run")], (seeds,))
+
+
 def compile_training(
-    task: Task, mesh: Mesh, shapes: ProgramShapes, logs: int, log_every: int
+    task: Task, mesh: Mesh, shapes: ProgramShapes, keys: Any, logs: int, log_every: int
 ) -> Callable[..., Any]:
     """Returns the program that trains for `logs` times `log_every` steps."""
-    shared, hparams, seeds, states, diverged, t = shapes
-    keys = jax.eval_shape(make_keys, seeds).step
-    keys = jax.ShapeDtypeStruct(keys.shape, keys.dtype, sharding=seeds.sharding)
-    args = shared, hparams, states, diverged, keys, t
+    shared, hparams, _, states, diverged, t = shapes
+    args = shared, hparams, states, diverged, keys.step, t
     call = _train_by_run, task, logs, log_every
     return compile_sharded(mesh, call, _SPECS, args, donate=(2,))[0]
 
@@ -162,13 +165,13 @@ def _compile(
 ) -> tuple[Any, dict[str, Any]]:
     """The shapes of all keys, and the programs by their names in `Program`."""
     shared, hparams, seeds, states, diverged, t = shapes
-    new_keys, keys = compile_sharded(mesh, (make_keys,), [P("run")], (seeds,))
+    new_keys, keys = compile_keys(mesh, seeds)
     init, train = None, {}
     if not resumed:
         args = (shared, hparams, seeds)
         init, _ = compile_sharded(mesh, (init_runs, task), [P(), P("run"), P("run")], args)
     for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
-        train[shape] = compile_training(task, mesh, shapes, *shape)
+        train[shape] = compile_training(task, mesh, shapes, keys, *shape)
     args = (shared, hparams, states, diverged, keys.evaluate, t)
     evaluate, _ = compile_sharded(mesh, (evaluate_runs, task), _SPECS, args)
     return keys, {"make_keys": new_keys, "init": init, "train": train, "evaluate": evaluate}

@@ -11,9 +11,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from research.errors import UserError, shortlist
+from research.folders import files_in
 
 FOLDER = Path(__file__).parent
-NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
+NAMES = sorted(path.stem for path in files_in(FOLDER, "*.json"))
 EXTRAS = {"cuda": "cuda13", "tpu": "tpu"}  # platform -> the extra that has its compiler
 
 
