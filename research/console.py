@@ -42,23 +42,22 @@ def print_table(
     *,
     title: str = "",
     padding: tuple[int, int, int, int] = TIGHT,
-    wrap: bool = False,
 ) -> None:
-    """Prints a table, right-aligned.
+    """Prints a table, right-aligned. A cell that is too wide for the terminal is wrapped, not cut.
 
     Args:
       console: to print to.
       names: column names; a newline in one breaks its heading.
       rows: one cell for each column.
-      title: printed above the table, if not empty.
+      title: printed above the table, as wide as the terminal, if not empty.
       padding: of each cell: top, right, bottom, left.
-      wrap: whether cells that are too wide are wrapped rather than cut.
     """
-    heading = Text(_encodable(console, one_line(title)), "table.title") if title else None
-    table = Table(title=heading, box=box.SIMPLE_HEAD, padding=padding)
+    if title:  # a title of the Table would be wrapped at the width of the table
+        print_paragraph(console, f"\n{one_line(title)}", "table.title")
+    table = Table(box=box.SIMPLE_HEAD, padding=padding)
     for name in names:
         shown = Text(_encodable(console, visible(name)))
-        table.add_column(shown, justify="right", no_wrap=not wrap)
+        table.add_column(shown, justify="right")
     for row in rows:
         table.add_row(*(Text(_encodable(console, one_line(cell))) for cell in row))
     console.print(table)

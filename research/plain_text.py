@@ -52,6 +52,11 @@ def labels(names: Iterable[object], most: int = MOST_LETTERS) -> list[str]:
     return short
 
 
+def count_of(number: int, noun: str) -> str:
+    """`number` and the noun, in the plural unless there is one: 1 run, 4,096 runs."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def human(number: float) -> str:
     """`number` with three digits and a letter for thousands: 12.3k, 4.56M, 789."""
     units: Sequence[str] = ("", "k", "M", "G", "T", "P")

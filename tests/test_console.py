@@ -37,8 +37,16 @@ def test_an_ascii_terminal_gets_escapes_in_aligned_columns():
     lines = text.splitlines()
     first, second = (next(line for line in lines if one in line) for one in (r"\u4e2d", "ab"))
     assert first.index("|1|") == second.index("|2|")
-    assert r"\u2192" in lines[0]
+    assert r"\u2192" in text
     assert printed(print_paragraph, "naïve", encoding="ascii") == "na\\xefve\n"
+
+
+def test_titles_are_as_wide_as_the_terminal_and_no_cell_is_cut():
+    """Neither is bound to the width of the table."""
+    title, cell = "a title that is wider than its table", "word " * 30
+    assert title in printed(print_table, ["n"], [["1"]], title=title)
+    assert printed(print_table, ["n", "long"], [["0.01", cell]]).count("word") == 30
+    assert "0.01" in printed(print_table, ["n", "long"], [["0.01", cell]])
 
 
 def test_cells_are_one_line_and_headings_may_be_two():

@@ -1,10 +1,13 @@
 """Tests that code in the guides runs, and that files, links and commands in them exist."""
 
 import re
+import sys
 from pathlib import Path
 
 import jax
 import pytest
+
+from research.cli import machine
 
 ROOT = Path(__file__).parents[1]
 GUIDES = {
@@ -23,6 +26,7 @@ CODE = {
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 }
 SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
+RECIPE = CODE.pop("research/README.md:1")  # it goes below WORKLOAD
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -34,6 +38,18 @@ def test_python_code_in_guides_runs(name, tmp_path, monkeypatch, capsys):
         exec(code, {"__name__": "__main__"})
     settings = re.findall(r"^([\d.]+) ", capsys.readouterr().out, re.MULTILINE)
     assert settings in (["0.001", "0.010"], ["0.01", "0.10", "0.50"])
+
+
+def test_the_recipe_of_the_guide_trains_the_task_above_it(tmp_path, monkeypatch, capsys):
+    task_alone = WORKLOAD[: WORKLOAD.index("axes = ")]
+    words = ["bandit.py", "--arms", "5", "10", "--seeds", "3", "--steps", "20", "--out", "."]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(machine, "configure_jax", lambda *_: None)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        exec(task_alone + RECIPE, {"__name__": "__main__"})
+    assert "bandit: 18 runs = 6 settings x 3 seeds, 20 steps each" in capsys.readouterr().out
+    assert list(tmp_path.glob("bandit-*/regret.png"))
 
 
 def test_the_readme_is_short_and_begins_with_commands():

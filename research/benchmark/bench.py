@@ -74,8 +74,19 @@ def read_arguments(words: Sequence[str], prog: str = "scripts/bench") -> Argumen
     parser = make_parser(prog, (__doc__ or "").replace("scripts/bench", prog))
     add, default = parser.add_argument, Arguments()
     add("--quick", action="store_true", help="three cases at two sizes")
-    add("--out", default=default.out, help="folder for the results (default: %(default)s)")
-    add("--cases", nargs="+", default=(), help=f"some of {', '.join(CASES)}; all if not given")
+    add(
+        "--out",
+        metavar="FOLDER",
+        default=default.out,
+        help="folder for the results (default: %(default)s)",
+    )
+    add(
+        "--cases",
+        metavar="CASE",
+        nargs="+",
+        default=(),
+        help=f"some of {', '.join(CASES)}; all if not given",
+    )
     add(
         "--precisions",
         nargs="+",
@@ -84,7 +95,13 @@ def read_arguments(words: Sequence[str], prog: str = "scripts/bench") -> Argumen
     )
     add("--peers", metavar="PYTHON", help="an interpreter that has the packages of the baselines")
     add("--purejaxrl", metavar="FOLDER", help="a checkout of purejaxrl, for that interpreter")
-    add("--runs", type=int, default=default.runs, help="most runs at once (default: %(default)s)")
+    add(
+        "--runs",
+        metavar="N",
+        type=int,
+        default=default.runs,
+        help="most runs at once (default: %(default)s)",
+    )
     add("--seconds", type=float, default=default.seconds,
         help="how long a turn of a baseline is timed (default: %(default)s)")  # fmt: skip
     add("--no-targets", dest="targets", action="store_false", help="leave out the time to a score")
@@ -187,7 +204,7 @@ def show(rows: tables.Rows, console: Console) -> None:
     """Prints a table, unless it is empty."""
     if not rows.rows:
         return
-    print_table(console, rows.names, rows.rows, title=rows.title, padding=LOOSE, wrap=True)
+    print_table(console, rows.names, rows.rows, title=rows.title, padding=LOOSE)
 
 
 def compare(words: Sequence[str]) -> None:

@@ -94,7 +94,7 @@ def _read(kind: type, flag: str, words: Sequence[str]) -> Any:
     (word,) = words
     readers = {
         float: (float, "a number, such as 0.001"),
-        int: (int, "a whole number"),
+        int: (int, "a whole number, such as 1000"),
         bool: ({"True": True, "False": False}.__getitem__, "True or False"),
         tuple: (_read_widths, "widths, such as 128 or 64x32 (none: linear)"),
         str: (str, "a word"),

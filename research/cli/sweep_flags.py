@@ -19,7 +19,9 @@ class UsualFlags:
     steps: Annotated[int | None, tyro.conf.arg(help="how many steps each run trains")] = 1_000
     name: Annotated[
         str | None,
-        tyro.conf.arg(metavar="NAME", help="name of the run folder; experiment and time if None"),
+        tyro.conf.arg(
+            metavar="NAME", help="name of the run folder; experiment and time if not given"
+        ),
     ] = None
     out: Annotated[
         str, tyro.conf.arg(metavar="FOLDER", help="folder in which run folders are made")
@@ -41,14 +43,14 @@ class RunningFlags:
     """How often a sweep logs, evaluates and saves, and what it may use of a device."""
 
     log_every: Annotated[
-        int | None, tyro.conf.arg(help="{unit} that a logged mean covers; 1% of all if None")
+        int | None, tyro.conf.arg(help="{unit} that a logged mean covers; 1% of all if not given")
     ] = None
     eval_every: Annotated[
-        int | None, tyro.conf.arg(help="{unit} between evaluations; 5% of all if None")
+        int | None, tyro.conf.arg(help="{unit} between evaluations; 5% of all if not given")
     ] = None
     chunk_every: Annotated[
         int | None,
-        tyro.conf.arg(help="most {unit} between returns to the host; about 1% of all if None"),
+        tyro.conf.arg(help="most {unit} between returns to the host; about 1% of all if not given"),
     ] = None
     checkpoint_every: Annotated[
         float, tyro.conf.arg(metavar="MINUTES", help="minutes between checkpoints")
@@ -58,12 +60,12 @@ class RunningFlags:
     ] = False
     lanes: Annotated[
         int | None,
-        tyro.conf.arg(help="most runs in lockstep on one device; the engine chooses if None"),
+        tyro.conf.arg(help="most runs in lockstep on one device; the engine chooses if not given"),
     ] = None
     memory_limit: Annotated[
         str | None,
         tyro.conf.arg(
-            metavar="SIZE", help="memory to use of a device, such as 20GB; all of it if None"
+            metavar="SIZE", help="memory to use of a device, such as 20GB; all of it if not given"
         ),
     ] = None
     deterministic: Annotated[

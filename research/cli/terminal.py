@@ -12,7 +12,7 @@ from research.cli.signals import stop_request
 from research.console import say, waiting
 from research.engine.metrics import Record
 from research.engine.program import Program
-from research.plain_text import human
+from research.plain_text import count_of, human
 from research.runs.experiment import Experiment, Part
 from research.runs.observer import Observer, Stopping
 from research.runs.session import device_facts
@@ -67,7 +67,8 @@ def experiment_line(experiment: Experiment, parts: Sequence[Part], folder: Path,
     unit = parts[0].problem.task.work_unit if experiment.in_work else "steps"
     kind = facts["processor"] if facts["platform"] == "cpu" else facts["kind"]
     return (
-        f"{experiment.name}: {runs:,} runs = {runs // seeds} settings x {seeds} seeds, "
+        f"{experiment.name}: {count_of(runs, 'run')} = {count_of(runs // seeds, 'setting')} x "
+        f"{count_of(seeds, 'seed')}, "
         f"{length} {unit} each, on {facts['count']} x {facts['platform']} ({kind})\n"
         f"{experiment.name}: {where} {folder}"
     )
@@ -81,13 +82,14 @@ def _length(experiment: Experiment, part: Part) -> int:
 def cost_line(program: Program) -> str:
     """Returns compile time, FLOPs, memory and layout of a program, in words."""
     cost, layout = program.cost, program.layout
-    cached = f" ({cost.cache_hits} programs from the cache)" if cost.cache_hits else ""
+    cached = f" ({count_of(cost.cache_hits, 'program')} from the cache)" if cost.cache_hits else ""
     memory = human(cost.peak_bytes)
     flops = f"{human(cost.flops_per_step)} FLOP a step and run, " if cost.flops_per_step else ""
     turns = f", {layout.blocks} such blocks in turn" if layout.blocks > 1 else ""
     return (
-        f"compiled in {cost.compile_seconds:.1f} s{cached}; {flops}{memory}B a device; "
-        f"{layout.devices} devices x {layout.lanes} runs in lockstep{turns}"
+        f"compiled in {cost.compile_seconds:.1f} s{cached}; {flops}{memory}B of memory a "
+        f"device; {count_of(layout.devices, 'device')} x {count_of(layout.lanes, 'run')} in "
+        f"lockstep{turns}"
     )
 
 
@@ -95,11 +97,10 @@ def trained_line(result: Mapping[str, Any], task: Task) -> str:
     """Returns how long a job took and how fast it went, in words."""
     line = f"trained in {result['train_seconds']:.1f} s"
     if speed := result["throughput"]:
-        line += (
-            f"; in the steady state {human(speed['steps_per_second'])} steps/s, "
-            f"{human(speed['work_per_second'])} {task.work_unit}/s, "
-            f"{speed['runs_per_second']:.3g} runs/s"
-        )
+        line += f"; in the steady state {human(speed['steps_per_second'])} steps/s, "
+        if task.work_unit != "steps":
+            line += f"{human(speed['work_per_second'])} {task.work_unit}/s, "
+        line += f"{speed['runs_per_second']:.3g} runs/s"
         if "flops_per_second" in speed:
             line += f", {human(speed['flops_per_second'])} FLOP/s"
         line += ", all runs together"

@@ -52,7 +52,7 @@ class LearningPart:
         "mean", "mean returns, or their distribution: categorical (C51), quantile (QR-DQN) or iqn"
     )
     atoms: int = field(51, "numbers that a distribution of returns has for each action", low=2)
-    loss: str = field("squared", "squared or huber; of mean values")
+    loss: str = field("squared", "squared or huber, with --values mean")
 
 
 @dataclasses.dataclass(frozen=True)

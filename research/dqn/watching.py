@@ -1,13 +1,14 @@
 """One episode of a trained agent, drawn by gymnax's visualizer."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax import lax
+from PIL import Image
 
 from research.dqn.environments import Environment
 from research.dqn.rollout import epsilon_greedy
@@ -91,10 +92,30 @@ def draw(env: Environment, params: Any, episode: Episode, path: Path) -> None:
     matplotlib.use("Agg")  # neither a screen nor a loudspeaker is needed
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    import matplotlib.pyplot as plt
     from gymnax.visualize import Visualizer
 
     raw, states = env.raw, episode.states
     if hasattr(states[0], "env_state"):  # sticky actions wrap the game
         raw, states = raw._env, [state.env_state for state in states]
     with jax.numpy_dtype_promotion("standard"):
-        Visualizer(raw, params, states, episode.returns).animate(str(path))
+        drawn = Visualizer(raw, params, states, episode.returns)
+        try:
+            _write_gif(drawn, len(states), path)
+        finally:
+            plt.close(drawn.fig)
+
+
+def _write_gif(drawn: Any, length: int, path: Path) -> None:
+    """Writes the frames one by one, as gymnax's `animate` does, which draws each three times."""
+    drawn.init()
+
+    def frames() -> Iterator[Image.Image]:
+        for step in range(length):
+            drawn.update(step)
+            drawn.fig.canvas.draw()
+            yield Image.fromarray(np.array(drawn.fig.canvas.buffer_rgba())).convert("RGB")
+
+    rest = frames()
+    first = next(rest)
+    first.save(path, save_all=True, append_images=rest, duration=drawn.interval, loop=0)

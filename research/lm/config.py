@@ -29,8 +29,8 @@ class Config:
 
     corpus: str = field("topics", f"a text file, a folder of parts, or {', '.join(CORPORA)}")
     split: str = field("90/5/5", "percent of one file to train on, validate on and test on")
-    level: str = field("character", "tokens are " + ", ".join(LEVELS))
-    vocabulary_size: int = field(0, "the most words, or byte pairs; 0 for all (4096 pairs)", low=0)
+    level: str = field("character", "what a token is, one of " + ", ".join(LEVELS))
+    vocabulary_size: int = field(0, "most words, or byte pairs; 0: all words, or 4096 pairs", low=0)
     embedding_size: int = field(128, "size of the embedding of a token", low=1)
     glove: str = field("", "a file of word vectors that initialize the embeddings")
     frozen: bool = field(False, "whether the embeddings are not trained")
@@ -52,9 +52,11 @@ class Config:
         "tokens", "average the loss over tokens, or over streams and sum it over time (time)"
     )
     locked: bool = field(False, "whether dropout drops the same units at all steps of a window")
-    schedule: str = field("cosine", "of the learning rate: " + ", ".join(CHOICES["schedule"]))
+    schedule: str = field(
+        "cosine", "schedule of the learning rate, one of " + ", ".join(CHOICES["schedule"])
+    )
     averaging: str = field(
-        "none", "of the params: none, ema, or asgd (begins when validation stalls)"
+        "none", "average of the params: none, ema, or asgd (begins when validation stalls)"
     )
     compute: str = field("float32", PRECISION_HELP)
     softmax_chunk: int = field(0, "tokens whose logits are in memory at once; 0 for all", low=0)
@@ -106,11 +108,11 @@ class HParams:
     beta1: float = field(0.9, "beta1 of Adam", low=0, below=1)
     beta2: float = field(0.999, "beta2 of Adam", low=0, below=1)
     max_grad_norm: float = field(
-        1.0, "global norm that gradients are clipped to; 0: off", low=0, zero_is_off=True
+        1.0, "global norm that gradients are clipped to; 0: no clipping", low=0, zero_is_off=True
     )
     weight_decay: float = field(0.0, "decoupled decay of kernels and embeddings", low=0, log=True)
     l2_penalty: float = _penalty("weight of half the sum of all squared params in the loss")
-    embedding_dropout: float = _dropout("dropout rate of symbols")
+    embedding_dropout: float = _dropout("dropout rate of whole tokens, of rows of the embedding")
     input_dropout: float = _dropout("dropout rate before the first layer")
     layer_dropout: float = _dropout("dropout rate between layers")
     output_dropout: float = _dropout("dropout rate before the softmax")

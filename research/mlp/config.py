@@ -30,15 +30,19 @@ class Config:
         "nan null none in any case, - among numbers, and none of them in a Parquet file",
         words="WORD",
     )  # fmt: skip
-    target_type: str = field("auto", "one of " + ", ".join(TARGET_TYPES))
+    target_type: str = field("auto", "what the target is, one of " + ", ".join(TARGET_TYPES))
     min_category: int = field(1, "categories with fewer training rows become one", low=1)
     hidden: tuple[int, ...] = field((128,), "widths of the hidden layers, such as 128 or 64x32")
-    channels: tuple[int, ...] = field((), "filters of 3x3 convolutions before those, such as 16x32")
+    channels: tuple[int, ...] = field(
+        (), "filters of 3x3 convolutions before the hidden layers, such as 16x32"
+    )
     activation: str = field("relu", "one of " + ", ".join(ACTIVATIONS))
     layer_norm: bool = field(False, "normalize hidden layers before the activation")
     residual: bool = field(False, "hidden layers add their input, if it is as wide")
     loss: str = field("auto", "auto (by the target), or one of " + ", ".join(losses.LOSSES))
-    class_weights: str = field("none", "of the loss: none, or balanced (rare classes weigh more)")
+    class_weights: str = field(
+        "none", "weights of the loss: none, or balanced (rare classes weigh more)"
+    )
     optimizer: str = field("adam", "adam (AdamW) or sgd (with momentum)")
     batch_size: int = field(64, "examples an update", low=1)
     compute: str = field("float32", PRECISION_HELP)

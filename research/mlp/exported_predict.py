@@ -294,7 +294,7 @@ def _main(path):
         if len(problems) > MOST_LINES:
             print(f"error: and {len(problems) - MOST_LINES} more", file=sys.stderr)
         raise SystemExit(2) from None
-    names, out = schema()["classes"], csv.writer(sys.stdout)
+    names, out = schema()["classes"], csv.writer(sys.stdout, lineterminator="\n")
     target = schema()["target"] or "predicted"
     out.writerow([target, *(f"probability of {name}" for name in names)])
     for row in predictions:

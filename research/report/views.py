@@ -7,7 +7,8 @@ package that is installed beside this one under the entry points `seedbed.views`
     [project.entry-points."seedbed.views"]
     my_experiment = "my_package.views:VIEWS"
 
-The name is that of the experiment, which the manifest of a run folder has.
+The name is that of the workload, or of the experiment if its problem names none; the manifest of a
+run folder has it.
 """
 
 import base64

@@ -30,10 +30,16 @@ from research.task import make_key
 class Arguments:
     """Draws an episode of a trained agent as an animated GIF into its run folder."""
 
-    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder of dqn or pqn")]
-    run: Annotated[int | None, tyro.conf.arg(help="its number; the best if not given")] = None
-    steps: Annotated[int, tyro.conf.arg(help="most steps to draw; each takes a moment")] = 500
-    seed: Annotated[int, tyro.conf.arg(help="another one shows another episode")] = 0
+    folder: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of dqn or pqn")
+    ]
+    run: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help="number of the run; the best if not given")
+    ] = None
+    steps: Annotated[int, tyro.conf.arg(help="most steps to draw; a hundred take some seconds")] = (
+        500
+    )
+    seed: Annotated[int, tyro.conf.arg(help="seed of the episode")] = 0
 
 
 def main(arguments: Arguments) -> Path:
@@ -59,12 +65,13 @@ def main(arguments: Arguments) -> Path:
     key = make_key(seed)
     episode = play_one(env, env_params, policy, hparams.eval_epsilon, key, arguments.steps)
     path = data.path / f"run-{run.number}.gif"
-    end = "" if episode.ended else f" (stopped there; --steps {arguments.steps})"
+    end = "" if episode.ended else ", the most that are drawn"
     print_text(
         f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}; "
         f"this episode has a return of {episode.returns[-1]:.4g} "
         f"after {len(episode.states)} steps{end}"
     )
+    print_text(f"drawing {len(episode.states)} frames")
     draw(env, env_params, episode, path)
     print_text(f"animation: {path}")
     return path

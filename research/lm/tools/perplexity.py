@@ -44,7 +44,7 @@ class Arguments:
     """Which models predict which text, and how."""
 
     folder: Annotated[
-        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of lstm_lm")
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of lstm_lm.py")
     ]
     corpus: Annotated[
         str | None, tyro.conf.arg(help="another text than that of training, if given")

@@ -36,9 +36,11 @@ class Arguments:
     """Which model writes, how much, and how its tokens are drawn."""
 
     folder: Annotated[
-        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of lstm_lm")
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of lstm_lm.py")
     ]
-    run: Annotated[int | None, tyro.conf.arg(help="number of the run; the best if None")] = None
+    run: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help="number of the run; the best if not given")
+    ] = None
     prompt: Annotated[str, tyro.conf.arg(help="text to continue; a new line if empty")] = ""
     tokens: Annotated[int, tyro.conf.arg(help="how many tokens to write")] = 400
     temperature: Annotated[
@@ -46,7 +48,7 @@ class Arguments:
     ] = 0.8
     top_k: Annotated[int, tyro.conf.arg(help="draw from the K likeliest tokens; 0: from all")] = 0
     top_p: Annotated[
-        float, tyro.conf.arg(help="draw from the fewest tokens of this probability")
+        float, tyro.conf.arg(help="draw from the fewest tokens that have this probability together")
     ] = 1.0
     seed: Annotated[int, tyro.conf.arg(help="seed of the draws")] = 0
 

@@ -152,7 +152,9 @@ def gain_line(found: Evaluated, part: str) -> str:
     for name, gain_N in gains(found.targets[part], found.predicted[part]).items():
         mean, low, high = map(float, mean_interval(gain_N))
         words.append(f"{name.replace('_', ' ')} {mean:.3g} [{low:.3g}, {high:.3g}]")
-    return f"Lower by the ensemble, on average over its members and {part} rows: {'; '.join(words)}"
+    return (
+        f"What the ensemble saves, on average over its members and {part} rows: {'; '.join(words)}."
+    )
 
 
 def scores_table(found: Evaluated) -> pd.DataFrame:

@@ -55,7 +55,10 @@ class Arguments:
     ]
     top: Annotated[
         int | None,
-        tyro.conf.arg(help="how many columns seeds should agree on; 5, or half of all, if None"),
+        tyro.conf.arg(
+            metavar="N",
+            help="how many columns seeds should agree on; 5, or half of all, if not given",
+        ),
     ] = None
     rows: Annotated[int, tyro.conf.arg(help="most rows of the part, from its first on")] = 200
     part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = "test"
@@ -125,7 +128,7 @@ def integrate(
         found, gaps = map(np.asarray, all_runs(*given, steps))
         if gaps.max() <= COMPLETE or steps == args.steps:
             print_text(
-                f"integrated gradients: {steps} steps; of completeness they miss {gaps.max():.1e}"
+                f"integrated gradients: {steps} steps; completeness holds to {gaps.max():.1e}"
             )
             return found
         steps = min(4 * steps, args.steps)

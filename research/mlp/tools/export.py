@@ -46,11 +46,16 @@ class Arguments:
     folder: Annotated[
         str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of mlp")
     ]
-    run: Annotated[int | None, tyro.conf.arg(help="number of the run; the best if None")] = None
+    run: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help="number of the run; the best if not given")
+    ] = None
     ensemble: Annotated[bool, tyro.conf.arg(help="export all runs of the best setting, as one")] = (
         False
     )
-    to: Annotated[str | None, tyro.conf.arg(help="the folder to make; RUN/export if None")] = None
+    to: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="FOLDER", help="the folder to make; RUN/export if not given"),
+    ] = None
 
 
 def main(args: Arguments) -> Path:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from research.plain_text import count_of
 from research.report.read import RunFolderData, named_divergences, swept
 from research.report.settings import show
 
@@ -67,7 +68,9 @@ def _costs(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     trained = sum(result.get("train_seconds") or 0 for result in results)
     speeds = [result["throughput"] for result in results if result.get("throughput")]
     said = [("compile time", f"{sum(compiled):.1f} s" if compiled else "")]
-    said.append(("training time", f"{trained:.1f} s in {len(results)} jobs" if results else ""))
+    said.append(
+        ("training time", f"{trained:.1f} s in {count_of(len(results), 'job')}" if results else "")
+    )
     if speeds:
         said.append(("throughput", "; ".join(_speed(speed, manifest) for speed in speeds[:8])))
     return said

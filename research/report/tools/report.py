@@ -36,16 +36,22 @@ from research.report.views import find_views
 class Arguments:
     """Statistics of run folders in the terminal, and one page of them to look at."""
 
-    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(help="run folders")]
+    runs: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...", help="run folders")
+    ]
     out: Annotated[
-        str | None, tyro.conf.arg(help="the page; RUN/report.html of the first if not given")
+        str | None,
+        tyro.conf.arg(metavar="FILE", help="the page; report.html in the first RUN if not given"),
     ] = None
     metric: Annotated[
-        str | None, tyro.conf.arg(help="to compare by; the key metric if not given")
+        str | None,
+        tyro.conf.arg(metavar="NAME", help="to compare by; the key metric if not given"),
     ] = None
     problem: Annotated[
         str | None,
-        tyro.conf.arg(help="of settings of several, such as environments, the one to look at"),
+        tyro.conf.arg(
+            metavar="NAME", help="the only environment, or data set, to report; all if not given"
+        ),
     ] = None
     examples: Annotated[
         bool, tyro.conf.arg(help="have trained runs play, write or predict for the page")

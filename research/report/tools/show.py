@@ -1,7 +1,9 @@
 """Prints the result table of a run folder and draws its learning curve.
 
-scripts/show RUN
-scripts/show RUN --metric test_accuracy     draws another metric
+    scripts/show RUN
+    scripts/show RUN --metric test_accuracy     draws another metric
+
+The learning curve is a PNG in the run folder, named after the metric.
 """
 
 import dataclasses
@@ -23,9 +25,10 @@ from research.report.table import brief_columns, columns_as_rows
 class Arguments:
     """Prints the result table of a run folder and draws its learning curve."""
 
-    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help="a run folder")]
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder")]
     metric: Annotated[
-        str | None, tyro.conf.arg(help="what to draw; the key metric if not given")
+        str | None,
+        tyro.conf.arg(metavar="NAME", help="what to draw; the key metric if not given"),
     ] = None
 
 
@@ -65,7 +68,7 @@ def print_settings(run: RunFolderData, console: Console) -> None:
     columns = brief_columns(run)
     title = f"{run.path.name} at the last step"
     names = [column.name for column in columns]
-    print_table(console, names, columns_as_rows(columns), title=title, wrap=True)
+    print_table(console, names, columns_as_rows(columns), title=title)
     for note in _notes(run):
         print_paragraph(console, note)
 

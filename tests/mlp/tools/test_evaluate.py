@@ -18,7 +18,7 @@ def test_evaluate_prints_the_metrics_of_the_best_setting(small_sweep):
     assert "3 runs, 36 test rows" in text
     for name in ("balanced_accuracy", "f1_macro", "roc_auc", "average_precision", "log_loss"):
         assert f" {name} " in text
-    assert "Lower by the ensemble, on average over its members and test rows: error" in text
+    assert "What the ensemble saves, on average over its members and test rows: error" in text
     for figure in ("roc", "precision_recall", "confusion", "ensembles"):
         assert (folder / f"{figure}.png").stat().st_size > 5_000
 
