@@ -9,7 +9,7 @@ from scipy.stats import trim_mean
 
 from research.console import say
 from research.engine.metrics import Record, diverged_runs, value
-from research.plain_text import human, one_line
+from research.plain_text import count_of, human, one_line
 from research.task import Task
 
 PLAIN_EVERY = 5.0  # seconds between lines where there is no terminal
@@ -90,5 +90,5 @@ def summary(task: Task, record: Record) -> str:
     if not len(values):
         return f"{task.key_metric} defined in no run"
     left_out = len(record.diverged) - len(values)
-    note = f"{len(values)} runs" + (f", {left_out} left out" if left_out else "")
+    note = count_of(len(values), "run") + (f", {left_out} left out" if left_out else "")
     return f"{task.key_metric} {trim_mean(values, 0.25):.4g} (IQM of {note})"
