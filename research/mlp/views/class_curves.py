@@ -23,7 +23,7 @@ ROUNDING = 1e-12  # of recalls, which are on the grid if they differ by less
 
 
 class Curve(NamedTuple):
-    """A kind of curve.
+    """A kind of curve over thresholds, such as ROC: its axes, and what its area is called.
 
     Attributes:
       at: truth [N] and scores [N] -> the curve at `GRID_G`.
