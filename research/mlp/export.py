@@ -93,7 +93,7 @@ def run_program(program: bytes, x_NxF: np.ndarray) -> np.ndarray:
 
 
 def raw_rows(choice: DataChoice, part: str, read_csv: ReadCSV) -> dict[str, Any]:
-    """The rows of a part as in the user's file, read anew by the exported program.
+    """The rows of a part with the cells of the user's file, read by the code of exported programs.
 
     Args:
       choice: the choice of the data.

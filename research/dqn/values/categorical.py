@@ -24,7 +24,7 @@ def head(config: Any, network: Any, x_BxF: jax.Array) -> jax.Array:
 
 
 def action_values(config: Any, hparams: Any, outputs: jax.Array) -> jax.Array:
-    """Logits float32 [..., A, M] -> float32 [..., A]."""
+    """The mean return of each action: logits float32 [..., A, M] -> float32 [..., A]."""
     atoms = make_atoms(config, hparams).reshape((1,) * (outputs.ndim - 1) + (-1,))
     return jnp.sum(jax.nn.softmax(outputs) * atoms, -1)
 

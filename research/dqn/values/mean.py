@@ -19,7 +19,7 @@ def head(config: Any, network: Any, x_BxF: jax.Array) -> jax.Array:
 
 
 def action_values(config: Any, hparams: Any, outputs: jax.Array) -> jax.Array:
-    """float32 [..., A, 1] -> float32 [..., A]."""
+    """The value of each action: outputs float32 [..., A, 1] -> float32 [..., A]."""
     del config, hparams
     return outputs[..., 0]
 

@@ -20,7 +20,7 @@ def head(config: Any, network: Any, x_BxF: jax.Array) -> jax.Array:
 
 
 def action_values(config: Any, hparams: Any, outputs: jax.Array) -> jax.Array:
-    """Quantiles float32 [..., A, M] -> float32 [..., A]."""
+    """The mean return of each action: quantiles float32 [..., A, M] -> float32 [..., A]."""
     del config, hparams
     return jnp.mean(outputs, axis=-1)
 
