@@ -11,6 +11,9 @@ product. Differentiating the scan would accumulate the gradient of U at every st
 backward scan returns the gradients of the gates, and one matrix product over time and batch turns
 them into that of U, as cuDNN does (Appleyard et al., 2016).
 
+What the forward scan keeps for the backward one, and how, differs by platform; see
+`_forward_apart` and `_forward_packed`.
+
 Gates, `c` and all accumulations are float32 (float64 for float64 inputs), also where the operands
 of matrix products are bfloat16. The sigmoid is computed by tanh, for which XLA has a polynomial;
 `jax.nn.sigmoid` takes an exponential.
@@ -24,8 +27,11 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from research.matmul import einsum, scan, sum_type, summed_outer
+
+UNROLLED = 8  # steps in one turn of a loop on an accelerator
 
 
 class Carry(NamedTuple):
@@ -40,24 +46,21 @@ class Carry(NamedTuple):
     c: jax.Array
 
 
-class _Step(NamedTuple):
-    """The residuals of a step for the backward scan, [B, H] each.
+class _Cell(NamedTuple):
+    """What the gradient of a step needs, [B, H] each, in the type of accumulations.
 
-    They are the gates after their non-linearities (no `i` if coupled), tanh of the cell state after
-    the step, and the cell state and the masked output before it. They are separate arrays, since
-    XLA for CPUs then loops over whole rows, which is several times as fast.
+    They are the gates after their non-linearities (1 - f for `i` if coupled), tanh of the cell
+    state after the step, and the cell state before it.
     """
 
-    i: jax.Array | None
+    i: jax.Array
     f: jax.Array
     g: jax.Array
     o: jax.Array
     tanh_c: jax.Array
     c_before: jax.Array
-    h_before: jax.Array
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
 def lstm(
     coupled: bool, z_TxBxG: Any, kernel_HxG: Any, bias_G: Any, carry: Carry, mask_BxH: Any = None
 ) -> tuple[Any, Carry]:
@@ -74,69 +77,168 @@ def lstm(
     Returns:
       h [T, B, H], and the state after the last step.
     """
-    (h_TxBxH, last), _ = _forward(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH)
-    return h_TxBxH, last
+    chex.assert_axis_dimension(kernel_HxG, 1, (3 if coupled else 4) * carry.h.shape[-1])
+    chex.assert_type([z_TxBxG, bias_G, carry.c], sum_type(carry.h))
+    return lax.platform_dependent(
+        z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH,
+        cpu=partial(_lstm_apart, coupled), default=partial(_lstm_packed, coupled),
+    )  # fmt: skip
 
 
-def _forward(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
-    gates = 3 if coupled else 4
-    chex.assert_axis_dimension(kernel_HxG, 1, gates * carry.h.shape[-1])
-    dtype, sums = carry.h.dtype, sum_type(carry.h)
-    chex.assert_type([z_TxBxG, bias_G, carry.c], sums)
+def _step(coupled, z_BxG, carry):
+    """The state after a step from its pre-activations, and what the gradient needs."""
+    parts = jnp.split(z_BxG, 3 if coupled else 4, axis=-1)
+    *i, f, o = (_sigmoid(part) for part in (*parts[:-2], parts[-1]))
+    g = jnp.tanh(parts[-2])
+    i = 1 - f if coupled else i[0]
+    c = f * carry.c + i * g
+    tanh_c = jnp.tanh(c)
+    return Carry((o * tanh_c).astype(carry.h.dtype), c), _Cell(i, f, g, o, tanh_c, carry.c)
+
+
+def _step_gradient(coupled, cell, dh, dc):
+    """The gradients of the gates' pre-activations, and that of the cell state before the step."""
+    i, f, g, o, tanh_c, c_before = cell
+    dc = dc + dh * o * (1 - tanh_c * tanh_c)
+    do = dh * tanh_c * o * (1 - o)
+    if coupled:
+        dz = (dc * (c_before - g) * f * (1 - f), dc * (1 - f) * (1 - g * g), do)
+    else:
+        di, df = dc * g * i * (1 - i), dc * c_before * f * (1 - f)
+        dz = (di, df, dc * i * (1 - g * g), do)
+    return dz, dc * f
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _lstm_apart(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
+    return _forward_apart(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH)[0]
+
+
+def _forward_apart(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
+    """The outputs, and what the gradient needs as an array for each of its kinds.
+
+    XLA for CPUs then loops over whole rows, which is several times as fast as parts of rows.
+    """
+    dtype = carry.h.dtype
     rounded_HxG = kernel_HxG.astype(dtype)
 
     def one_step(carry, z_BxG):
         h_before = _masked(carry.h, mask_BxH)
         z_BxG = einsum("bh,hg->bg", h_before, rounded_HxG) + z_BxG
-        parts = jnp.split(z_BxG + bias_G[None, :], gates, axis=-1)
-        *i, f, o = (_sigmoid(part) for part in (*parts[:-2], parts[-1]))
-        g = jnp.tanh(parts[-2])
-        c = f * carry.c + (1 - f if coupled else i[0]) * g
-        tanh_c = jnp.tanh(c)
-        h = (o * tanh_c).astype(dtype)
-        step = _Step(None if coupled else i[0], f, g, o, tanh_c, carry.c, h_before)
-        return Carry(h, c), jax.tree.map(lambda leaf: leaf.astype(dtype), (h, step))
+        carry, cell = _step(coupled, z_BxG + bias_G[None, :], carry)
+        cell = cell._replace(i=None) if coupled else cell
+        return carry, _cast((carry.h, h_before, cell), dtype)
 
-    last, (h_TxBxH, steps) = scan(one_step, carry, z_TxBxG)
-    return (h_TxBxH, last), (kernel_HxG, steps, mask_BxH)
+    last, (h_TxBxH, h_before_TxBxH, cells) = scan(one_step, carry, z_TxBxG)
+    return (h_TxBxH, last), (kernel_HxG, mask_BxH, h_before_TxBxH, cells)
 
 
-def _backward(coupled, kept, cotangents):
-    kernel_HxG, steps, mask_BxH = kept
+def _backward_apart(coupled, kept, cotangents):
+    kernel_HxG, mask_BxH, h_before_TxBxH, cells = kept
     dh_TxBxH, dlast = cotangents
     dtype, sums = dh_TxBxH.dtype, sum_type(dh_TxBxH)
     rounded_HxG = kernel_HxG.astype(dtype)
 
     def one_step(carry, inputs):
         dh, dc = carry
-        dh_out, step = inputs
-        i, f, g, o, tanh_c, c_before, _ = jax.tree.map(lambda leaf: leaf.astype(sums), step)
-        dh = dh + dh_out.astype(sums)
-        dc = dc + dh * o * (1 - tanh_c * tanh_c)
-        by_c = dc * f
-        do = dh * tanh_c * o * (1 - o)
-        if coupled:
-            dz = (dc * (c_before - g) * f * (1 - f), dc * (1 - f) * (1 - g * g), do)
-        else:
-            di, df = dc * g * i * (1 - i), dc * c_before * f * (1 - f)
-            dz = (di, df, dc * i * (1 - g * g), do)
-        dz_BxG = jnp.concatenate([part.astype(dtype) for part in dz], axis=-1)
+        dh_out, cell = _cast(inputs, sums)
+        dz, dc = _step_gradient(coupled, cell, dh + dh_out, dc)
+        dz_BxG = jnp.concatenate(_cast(dz, dtype), axis=-1)
         dh = _masked(einsum("bg,hg->bh", dz_BxG, rounded_HxG), mask_BxH)
-        return (dh, by_c), dz_BxG
+        return (dh, dc), dz_BxG
 
     first = dlast.h.astype(sums), dlast.c
-    (dh, dc), dz_TxBxG = scan(one_step, first, (dh_TxBxH, steps), reverse=True)
+    before, dz_TxBxG = scan(one_step, first, (dh_TxBxH, cells), reverse=True)
+    return _gradients(kernel_HxG, h_before_TxBxH, dz_TxBxG, before)
+
+
+_lstm_apart.defvjp(_forward_apart, _backward_apart)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _lstm_packed(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
+    last, h_TxBxH = _scan_packed(
+        lambda after, cell: after.h, coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH
+    )
+    return h_TxBxH, last
+
+
+def _forward_packed(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
+    """The outputs, and what the gradient needs as one array, [T, B, 6 H].
+
+    On an accelerator each array that a step writes is a kernel to launch, as is each turn of a
+    loop; tanh is computed again, since that is free.
+    """
+
+    def pack(after, cell):
+        gates = cell[1:4] if coupled else cell[:4]
+        return jnp.concatenate(_cast((*gates, after.c, after.h), after.h.dtype), axis=-1)
+
+    last, packed_TxBxS = _scan_packed(pack, coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH)
+    h_TxBxH = packed_TxBxS[..., -carry.h.shape[-1] :]
+    return (h_TxBxH, last), (kernel_HxG, mask_BxH, carry, packed_TxBxS)
+
+
+def _scan_packed(keep, coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
+    """The last state, and what `keep` makes of the state after every step and its `_Cell`."""
+    rounded_HxG = kernel_HxG.astype(carry.h.dtype)
+
+    def one_step(carry, z_BxG):
+        z_BxG = einsum("bh,hg->bg", _masked(carry.h, mask_BxH), rounded_HxG) + z_BxG
+        carry, cell = _step(coupled, z_BxG + bias_G[None, :], carry)
+        return carry, keep(carry, cell)
+
+    return lax.scan(one_step, carry, z_TxBxG, unroll=UNROLLED)
+
+
+def _backward_packed(coupled, kept, cotangents):
+    kernel_HxG, mask_BxH, carry, packed_TxBxS = kept
+    dh_TxBxH, dlast = cotangents
+    dtype, sums = dh_TxBxH.dtype, sum_type(dh_TxBxH)
+    units = dh_TxBxH.shape[-1]
+    rounded_HxKxH = kernel_HxG.astype(dtype).reshape(units, -1, units)
+    c_TxBxH, h_TxBxH = packed_TxBxS[..., -2 * units : -units], packed_TxBxS[..., -units:]
+    before = lambda first, later: jnp.concatenate([first.astype(dtype)[None], later[:-1]])
+
+    def one_step(carry, inputs):
+        dh, dc = carry
+        dh_out, packed, c_before = _cast(inputs, sums)
+        *i, f, g, o, c, _ = jnp.split(packed, packed.shape[-1] // units, axis=-1)
+        cell = _Cell(None if coupled else i[0], f, g, o, jnp.tanh(c), c_before)
+        dz, dc = _step_gradient(coupled, cell, dh + dh_out, dc)
+        dz_KxBxH = jnp.stack(_cast(dz, dtype))
+        dh = _masked(einsum("kbh,jkh->bj", dz_KxBxH, rounded_HxKxH), mask_BxH)
+        return (dh, dc), dz_KxBxH
+
+    first = dlast.h.astype(sums), dlast.c
+    inputs = dh_TxBxH, packed_TxBxS, before(carry.c, c_TxBxH)
+    earlier, dz_TxKxBxH = lax.scan(one_step, first, inputs, reverse=True, unroll=UNROLLED)
+    dz_TxBxG = jnp.moveaxis(dz_TxKxBxH, 1, 2).reshape(*dh_TxBxH.shape[:2], -1)
+    h_before_TxBxH = before(carry.h, h_TxBxH)
+    if mask_BxH is not None:
+        h_before_TxBxH = _masked(h_before_TxBxH, mask_BxH[None])
+    return _gradients(kernel_HxG, h_before_TxBxH, dz_TxBxG, earlier)
+
+
+_lstm_packed.defvjp(_forward_packed, _backward_packed)
+
+
+def _gradients(kernel_HxG, h_before_TxBxH, dz_TxBxG, before):
+    """The gradients of `lstm`'s arguments from those of the gates and of the first state."""
+    dtype, sums = dz_TxBxG.dtype, sum_type(dz_TxBxG)
+    dh, dc = before
     flat = lambda x: x.reshape(-1, x.shape[-1])
-    dkernel_HxG = summed_outer(flat(steps.h_before), flat(dz_TxBxG)).astype(kernel_HxG.dtype)
+    dkernel_HxG = summed_outer(flat(h_before_TxBxH), flat(dz_TxBxG)).astype(kernel_HxG.dtype)
     dbias_G = jnp.sum(dz_TxBxG, axis=(0, 1), dtype=sums)
     return dz_TxBxG.astype(sums), dkernel_HxG, dbias_G, Carry(dh.astype(dtype), dc), None
 
 
-lstm.defvjp(_forward, _backward)
-
-
 def _masked(h, mask_BxH):
     return h if mask_BxH is None else h * mask_BxH.astype(h.dtype)
+
+
+def _cast(tree, dtype):
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
 
 
 def _sigmoid(z):

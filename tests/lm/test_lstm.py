@@ -9,9 +9,17 @@ import pytest
 from jax import lax
 from jax.test_util import check_grads
 
-from research.lm.lstm import Carry, lstm
+from research.lm.lstm import Carry, _lstm_packed, lstm
 
-T, B, H = 7, 3, 5
+T, B, H = 11, 3, 5  # as many steps as no whole number of turns of an accelerator's loop has
+
+
+def packed(coupled, z, kernel, bias, carry, mask=None):
+    """The LSTM as programs for accelerators have it; on a CPU, `lstm` is the other form."""
+    return _lstm_packed(coupled, z, kernel, bias, carry, mask)
+
+
+FORMS = pytest.mark.parametrize("lstm", [lstm, packed], ids=["cpu", "accelerator"])
 
 
 @pytest.fixture(autouse=True)
@@ -65,16 +73,18 @@ def gradient(function, coupled):
     return jax.jit(jax.value_and_grad(weighed(function, coupled), (0, 1, 2, 3), has_aux=True))
 
 
+@FORMS
 @pytest.mark.parametrize("coupled", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_outputs_and_gradients_equal_those_of_the_equations(coupled, masked):
+def test_outputs_and_gradients_equal_those_of_the_equations(lstm, coupled, masked):
     args = given(coupled, masked)
     ours, theirs = gradient(lstm, coupled)(*args), gradient(plain, coupled)(*args)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
-def test_the_lstm_without_gradient_gives_the_same_outputs():
+@FORMS
+def test_the_lstm_without_gradient_gives_the_same_outputs(lstm):
     args = given(False, True)
     alone = jax.jit(lambda *args: lstm(False, *args))(*args)
     (_, beside), _ = gradient(lstm, False)(*args)
@@ -82,13 +92,15 @@ def test_the_lstm_without_gradient_gives_the_same_outputs():
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
-def test_the_gradient_matches_finite_differences():
+@FORMS
+def test_the_gradient_matches_finite_differences(lstm):
     *args, mask = given(False, True)
     scalar = jax.jit(lambda *args: weighed(lstm, False)(*args, mask)[0])
     check_grads(scalar, args, order=1, modes=["rev"])
 
 
-def test_the_lstm_under_vmap_equals_single_calls():
+@FORMS
+def test_the_lstm_under_vmap_equals_single_calls(lstm):
     *args, _ = given(False, False)
     scale = np.array([0.5, 1.0, 2.0])
     args = jax.tree.map(lambda leaf: scale.reshape(3, *[1] * leaf.ndim) * leaf[None], args)
@@ -112,8 +124,9 @@ def test_two_half_windows_equal_one_window():
     np.testing.assert_allclose(end.c, last.c, atol=1e-14)
 
 
+@FORMS
 @pytest.mark.parametrize("coupled", [False, True])
-def test_bfloat16_is_used_for_products_only(coupled):
+def test_bfloat16_is_used_for_products_only(lstm, coupled):
     """Outputs are bfloat16; sums and gradients of params are float32."""
     *args, _ = jax.tree.map(lambda leaf: leaf.astype(np.float32), given(coupled, False))
     z, kernel, bias, carry = args
