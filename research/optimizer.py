@@ -9,6 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
+from jax.flatten_util import ravel_pytree
 
 
 def adamw(
@@ -84,11 +86,17 @@ def _clip(max_norm: Any) -> optax.GradientTransformation:
 
     def update(updates, state, params=None):
         del params
-        norm = optax.tree.norm(updates)
+        norm = lax.platform_dependent(updates, cpu=optax.tree.norm, default=_flat_norm)
         scale = jnp.where(max_norm > 0, jnp.minimum(1.0, max_norm / jnp.maximum(norm, 1e-12)), 1.0)
         return jax.tree.map(lambda leaf: scale * leaf, updates), state
 
     return optax.GradientTransformation(_stateless, update)
+
+
+def _flat_norm(tree: Any) -> jax.Array:
+    """The global norm, summed over one array: on accelerators each reduction is a kernel or two."""
+    flat, _ = ravel_pytree(tree)
+    return jnp.sqrt(jnp.sum(flat * flat))
 
 
 def _stateless(params: Any) -> optax.EmptyState:
