@@ -77,8 +77,15 @@ def _product(x_NxF: jax.Array, kernel_FxG: jax.Array, dtype: Any) -> jax.Array:
         return out_NxG
     if kernel_FxG.shape[1] > NARROW:
         return x_NxF @ kernel_FxG
-    # The gradient of a narrow kernel is x' dz. CPUs compute its transpose, dz' x, several times as
-    # fast, but XLA turns that back into x' dz unless a barrier stands between the product and the
-    # transpose. Differentiating the barrier here puts one there.
+    return lax.platform_dependent(x_NxF, kernel_FxG, cpu=_narrow_on_cpu, default=jnp.matmul)
+
+
+def _narrow_on_cpu(x_NxF, kernel_FxG):
+    """The product with a narrow kernel, whose gradient is x' dz.
+
+    CPUs compute its transpose, dz' x, several times as fast, but XLA turns that back into x' dz
+    unless a barrier stands between the product and the transpose. Differentiating the barrier here
+    puts one there.
+    """
     kernel_GxF = lax.optimization_barrier(kernel_FxG.T)
     return jnp.einsum("nf,gf->ng", x_NxF, kernel_GxF)
