@@ -19,9 +19,33 @@ ORDER = ROUNDS + ROUNDS // 2  # words of an order: a key per round, and the rota
 
 
 def draw_order(key: jax.Array) -> jax.Array:
-    """A random order, uint32 [ORDER], which `at_positions` reads."""
-    # Two words of the generator, expanded by a hash: drawing all of them would dominate the cost.
-    first, second = jax.random.bits(key, (2,), jnp.uint32)
+    """A random order, uint32 [ORDER], which `at_positions` reads; for one order only."""
+    return _expanded(*draw_orders(key))
+
+
+def draw_orders(key: jax.Array) -> jax.Array:
+    """Two words of the generator, uint32 [2], from which `order_of` makes an order for each epoch.
+
+    A task that keeps them draws nothing at its steps: on an accelerator, each call of the generator
+    is a kernel to launch.
+    """
+    return jax.random.bits(key, (2,), jnp.uint32)
+
+
+def order_of(orders: jax.Array, epoch: jax.Array) -> jax.Array:
+    """The random order of an epoch, uint32 [ORDER], which `at_positions` reads.
+
+    Args:
+      orders: uint32 [2] from `draw_orders`.
+      epoch: integer scalar; the orders of different epochs are independent.
+    """
+    epoch = epoch.astype(jnp.uint32)
+    first, second = orders[0] ^ mix(epoch), orders[1] ^ mix(epoch ^ jnp.uint32(GOLDEN))
+    return _expanded(mix(first), mix(second))
+
+
+def _expanded(first: jax.Array, second: jax.Array) -> jax.Array:
+    """The words of an order: drawing all of them by the generator would dominate the cost."""
     words = first + jnp.uint32(GOLDEN) * jnp.arange(ORDER, dtype=jnp.uint32)
     return mix(mix(words) ^ second)
 
@@ -39,7 +63,7 @@ def at_positions(order: jax.Array, positions: jax.Array, n: int) -> jax.Array:
     for uniformity at every n from 5 to 60.
 
     Args:
-      order: uint32 [ORDER] from `draw_order`.
+      order: uint32 [ORDER] from `draw_order` or `order_of`.
       positions: integers [B], each in [0, n).
       n: how many examples, 1 to 2**31 - 1.
 

@@ -22,7 +22,7 @@ from research.mlp.dataset import Dataset, Split
 from research.mlp.label_noise import draw_noise, noisy_labels, noisy_targets
 from research.mlp.model import MLP, Dropout
 from research.optimizer import adamw, sgd
-from research.shuffle import at_positions, draw_order
+from research.shuffle import at_positions, draw_orders, order_of
 from research.task import Mean, Metrics, Problem, Task, bind
 
 ROWS_AT_ONCE = 2_048  # batch size of an evaluation, which bounds its memory
@@ -35,13 +35,13 @@ class State(NamedTuple):
     Attributes:
       params: the params of the net, float32.
       opt_state: the state of the optimizer.
-      order: uint32 [ORDER], the order of the examples in this epoch.
+      orders: uint32 [2], the orders of the examples in all epochs.
       noise: uint32 [2], the noise on the training targets.
     """
 
     params: Any
     opt_state: Any
-    order: jax.Array
+    orders: jax.Array
     noise: jax.Array
 
 
@@ -59,15 +59,15 @@ def init(config: Config, shared: Dataset, hparams: HParams, key: jax.Array) -> S
     x_1xF = shared.standardized(shared.train.x[:1])
     params = make_model(config, shared).init(model_key, x_1xF)["params"]
     opt_state = make_optimizer(config, hparams).init(params)
-    return State(params, opt_state, draw_order(order_key), draw_noise(noise_key))
+    return State(params, opt_state, draw_orders(order_key), draw_noise(noise_key))
 
 
 def step(
     config: Config, shared: Dataset, hparams: HParams, state: State, key: jax.Array, t: jax.Array
 ) -> tuple[State, Metrics]:
     """One update on the next minibatch in the run's order of the training rows."""
-    order_key, dropout_key, attack_key = jax.random.split(key, 3)
-    order, rows_B = next_rows(config, len(shared.train.y), state.order, order_key, t)
+    dropout_key, attack_key = jax.random.split(key)
+    rows_B = next_rows(config, len(shared.train.y), state.orders, t)
     x_BxF, y_B = next_batch(config, shared, hparams, state.noise, rows_B)
     model = make_model(config, shared)
     if config.adversarial_steps:
@@ -85,22 +85,19 @@ def step(
     optimizer = make_optimizer(config, hparams)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    return State(params, opt_state, order, state.noise), {"loss": value}
+    return state._replace(params=params, opt_state=opt_state), {"loss": value}
 
 
-def next_rows(
-    config: Config, rows: int, order: jax.Array, key: jax.Array, t: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """The order of the current epoch, and the rows of the minibatch of step `t`, int32 [B].
+def next_rows(config: Config, rows: int, orders: jax.Array, t: jax.Array) -> jax.Array:
+    """The rows of the minibatch of step `t`, int32 [B].
 
-    A new order is drawn where an epoch begins. An epoch is N // B steps; it skips N % B rows,
-    different ones in every epoch.
+    Every epoch has an order of its own. It is N // B steps; it skips N % B rows, different ones in
+    every epoch.
     """
-    batch_in_epoch = t % (rows // config.batch_size)
-    order = jnp.where(batch_in_epoch == 0, draw_order(key), order)
+    epoch, batch_in_epoch = jnp.divmod(t, rows // config.batch_size)
     places_B = jnp.arange(config.batch_size, dtype=jnp.int32)
     positions_B = batch_in_epoch * config.batch_size + places_B
-    return order, at_positions(order, positions_B, rows)
+    return at_positions(order_of(orders, epoch), positions_B, rows)
 
 
 def next_batch(

@@ -25,7 +25,6 @@ from research.mlp.task import (
     next_batch,
     next_rows,
 )
-from research.shuffle import ORDER
 from tests import contract
 from tests.contract import slow
 from tests.mlp.cases import CONFIG, HPARAMS, NOISE, OFF, case, some_state
@@ -94,11 +93,10 @@ def test_no_key_is_used_twice(variant):
 
 def test_each_epoch_has_every_example_once_in_a_new_order():
     config = dataclasses.replace(CONFIG, batch_size=5)
-    order, epochs = np.zeros(ORDER, np.uint32), []
-    step = jax.jit(lambda order, key, t: next_rows(config, 20, order, key, t))
+    orders, epochs = np.uint32([1, 2]), []
+    rows = jax.jit(lambda t: next_rows(config, 20, orders, t))
     for t in range(12):
-        order, rows = step(order, jax.random.key(t), np.int32(t))
-        epochs += rows.tolist()
+        epochs += rows(np.int32(t)).tolist()
     first, second, third = epochs[:20], epochs[20:40], epochs[40:]
     assert sorted(first) == sorted(second) == sorted(third) == list(range(20))
     assert first != second != third != first
@@ -130,8 +128,8 @@ def test_two_seeds_have_different_orders_of_the_data():
 
     @jax.jit
     def rows(seed):
-        order = problem.task.init(problem.shared, HParams(), jax.random.key(seed)).order
-        return next_rows(CONFIG, 100, order, jax.random.key(seed + 2), jnp.int32(0))[1]
+        orders = problem.task.init(problem.shared, HParams(), jax.random.key(seed)).orders
+        return next_rows(CONFIG, 100, orders, jnp.int32(0))
 
     seen = [rows(seed).tolist() for seed in (0, 1)]
     assert seen[0] != seen[1]
