@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import lax, vmap
+from jax.custom_batching import custom_vmap
 
 from research.dqn.environments import Environment
 from research.dqn.rollout import Row
@@ -52,8 +53,25 @@ def write(replay: Replay, rows: Row, at: jax.Array) -> Replay:
     new = Replay(
         pack(flat.observation), flat.action.astype(replay.actions.dtype), flat.reward, flat.end
     )
-    put = lambda old, part: lax.dynamic_update_slice_in_dim(old, part, at, axis=0)
-    return jax.tree.map(put, replay, new)
+    return jax.tree.map(lambda old, part: _put(old, part, at), replay, new)
+
+
+@custom_vmap
+def _put(old: jax.Array, part: jax.Array, at: jax.Array) -> jax.Array:
+    """`old` [S, ...] with `part` [K, ...] from place `at` on.
+
+    Under `vmap` it remains one slice, at a place that all runs share; JAX would make it a scatter.
+    """
+    return lax.dynamic_update_slice_in_dim(old, part, at, axis=0)
+
+
+@_put.def_vmap
+def _put_in_runs(runs, batched, old_RxS, part_RxK, at):
+    if batched != [True, True, False]:
+        put = lambda *args: lax.dynamic_update_slice_in_dim(*args, axis=0)
+        axes = [0 if one else None for one in batched]
+        return vmap(put, axes)(old_RxS, part_RxK, at), True
+    return lax.dynamic_update_slice_in_dim(old_RxS, part_RxK, at, axis=1), True
 
 
 def slot_of(row: Any, slots: int, n_envs: int) -> Any:
