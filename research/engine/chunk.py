@@ -16,6 +16,7 @@ from jax import lax, vmap
 from research.task import HParams, Mean, Shared, State, Task, make_key
 
 NEVER = jnp.iinfo(jnp.int32).max  # the status of a run that has not diverged
+KEYS_AHEAD = 4_096  # steps whose keys are made at once, one kernel for all, 8 bytes each
 
 
 class RunKeys(NamedTuple):
@@ -92,18 +93,21 @@ def _traced_once(step: Callable[..., Any], batched: bool) -> Callable[..., Any]:
 def _train(run_step, logs, log_every, shared, hparams, states, diverged, keys, start):
     """As `train_chunk`, without axes [R] where `run_step` takes one run."""
     over_runs = vmap if keys.ndim else lambda function, in_axes: function
-    fold_in = over_runs(jax.random.fold_in, in_axes=(0, None))
+    fold_in = vmap(over_runs(jax.random.fold_in, in_axes=(0, None)), in_axes=(None, 0))
 
-    def one_step(carry, t):
+    def one_step(carry, now):
+        t, key = now
+        key = fold_in(keys, t[None])[0] if key is None else key
         states, sums, diverged = carry
-        states, metrics = run_step(shared, hparams, states, fold_in(keys, t), t)
+        states, metrics = run_step(shared, hparams, states, key, t)
         sums = jax.tree.map(jnp.add, sums, _as_means(metrics, keys.shape))
         return (states, sums, _first_step(diverged, _all_finite(sums, keys.ndim), t)), None
 
     def one_log(carry, first):
         states, diverged = carry
         ts = first + jnp.arange(log_every, dtype=jnp.int32)
-        (states, sums, diverged), _ = lax.scan(one_step, (states, no_sums, diverged), ts)
+        ahead = fold_in(keys, ts) if log_every <= KEYS_AHEAD else None
+        (states, sums, diverged), _ = lax.scan(one_step, (states, no_sums, diverged), (ts, ahead))
         finite = _all_finite((states.params, _values(sums)), keys.ndim)
         return (states, _first_step(diverged, finite, ts[-1])), sums
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.engine import chunk
 from research.engine.axes import make_runs
 from research.engine.chunk import (
     NEVER,
@@ -151,7 +152,10 @@ def test_a_non_finite_evaluation_counts_as_divergence_at_the_last_step():
     np.testing.assert_array_equal(evaluated.diverged, [NEVER, 5, 1])
 
 
-def test_the_key_of_a_step_depends_on_seed_and_step_alone():
+@pytest.mark.parametrize("ahead", [4, 3])  # keys made before the loop, and in it
+def test_the_key_of_a_step_depends_on_seed_and_step_alone(ahead, monkeypatch):
+    monkeypatch.setattr(chunk, "KEYS_AHEAD", ahead)
+    compiled_chunk.clear_cache()
     states, _ = train(1, 4, {"rate": [1.0, 2.0]}, seeds=(3, 9))
 
     @jax.jit
