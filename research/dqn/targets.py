@@ -8,6 +8,7 @@ Action values are float32 [A]. `discount_t` is gamma while the episode continues
 terminated. n-step returns take the place of `r_t` and gamma**n that of `discount_t`.
 """
 
+import functools
 from typing import Any
 
 import chex
@@ -21,7 +22,7 @@ from research.dqn.rollout import TERMINATED, TRUNCATED
 
 def q_learning(r_t: Any, discount_t: Any, q_t: jax.Array) -> jax.Array:
     """The target `r + gamma max_a Q(s', a)` (Watkins, 1989; Mnih et al., 2015, eq. 2)."""
-    return lax.stop_gradient(r_t + discount_t * jnp.max(q_t))
+    return lax.stop_gradient(r_t + discount_t * largest(q_t))
 
 
 def double_q_learning(
@@ -95,10 +96,18 @@ LOSSES = {
 }  # of a TD error; both half its square
 
 
+def largest(values: jax.Array) -> jax.Array:
+    """The largest of `values` [A, ...] over the actions.
+
+    Actions are few, and an accelerator launches a kernel for each reduction.
+    """
+    return functools.reduce(jnp.maximum, [values[action] for action in range(len(values))])
+
+
 def select(values: jax.Array, action: jax.Array | int) -> jax.Array:
     """The row of `values` [A, ...] for one action.
 
-    It is taken by masking: a gather under `vmap` is slower.
+    It is taken by masking: a gather under `vmap` is slower. No reduction, as in `largest`.
     """
-    chosen = jnp.arange(values.shape[0], dtype=jnp.int32) == jnp.asarray(action, jnp.int32)
-    return jnp.sum(jnp.where(chosen.reshape((-1,) + (1,) * (values.ndim - 1)), values, 0), axis=0)
+    rows = [jnp.where(action == one, values[one], 0) for one in range(len(values))]
+    return functools.reduce(jnp.add, rows)
