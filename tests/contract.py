@@ -12,6 +12,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from jax import lax
 
 from research.engine import Cadence, Swept, sweep
 from research.runs.tensors import load_tree, save_tree
@@ -158,3 +159,30 @@ def _initial_params(case: Case, seeds: tuple[int, ...]) -> Any:
 
 def _only(states: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[0], states)
+
+
+def check_layouts_of_accelerators(case: Case, monkeypatch: Any, steps: int = 3) -> None:
+    """The program for accelerators, which differs from that for CPUs in layouts and in the order of
+    sums, gives the same params and metrics after some updates, computed here."""
+
+    def train(hparams, keys):
+        task, shared = case.problem.task, case.problem.shared
+        ts = np.arange(steps, dtype=np.int32)
+        one_step = lambda state, now: task.step(shared, hparams, state, *now)
+        state, metrics = lax.scan(one_step, task.init(shared, hparams, keys[0]), (keys[1:], ts))
+        return state.params, metrics
+
+    def trained():  # a function of its own for each, or `jit` would take the trace of the other
+        keys = jax.random.split(jax.random.key(0), steps + 1)
+        return jax.device_get(jax.jit(lambda *args: train(*args))(case.hparams, keys))
+
+    here, taken = trained(), []
+
+    def as_elsewhere(*args, cpu, default):
+        taken.append(cpu)
+        return default(*args)
+
+    monkeypatch.setattr(lax, "platform_dependent", as_elsewhere)
+    there = trained()
+    assert taken
+    chex.assert_trees_all_close(there, here, rtol=1e-4, atol=1e-5)

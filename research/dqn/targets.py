@@ -97,17 +97,26 @@ LOSSES = {
 
 
 def largest(values: jax.Array) -> jax.Array:
-    """The largest of `values` [A, ...] over the actions.
-
-    Actions are few, and an accelerator launches a kernel for each reduction.
-    """
-    return functools.reduce(jnp.maximum, [values[action] for action in range(len(values))])
+    """The largest of action values [A]."""
+    by_pairs = lambda values: functools.reduce(jnp.maximum, list(values))
+    return lax.platform_dependent(values, cpu=jnp.max, default=by_pairs)
 
 
 def select(values: jax.Array, action: jax.Array | int) -> jax.Array:
     """The row of `values` [A, ...] for one action.
 
-    It is taken by masking: a gather under `vmap` is slower. No reduction, as in `largest`.
+    It is taken by masking: a gather under `vmap` is slower.
     """
-    rows = [jnp.where(action == one, values[one], 0) for one in range(len(values))]
+    action = jnp.asarray(action, jnp.int32)
+    return lax.platform_dependent(values, action, cpu=_select_on_cpu, default=_select_by_rows)
+
+
+def _select_on_cpu(values, action):
+    chosen = jnp.arange(values.shape[0], dtype=jnp.int32) == action
+    return jnp.sum(jnp.where(chosen.reshape((-1,) + (1,) * (values.ndim - 1)), values, 0), axis=0)
+
+
+def _select_by_rows(values, action):
+    """`select` without a reduction, which on an accelerator is a kernel of its own."""
+    rows = [jnp.where(action == one, row, 0) for one, row in enumerate(values)]
     return functools.reduce(jnp.add, rows)

@@ -24,6 +24,15 @@ def test_q_learning_by_hand():
     assert jax.jit(targets.double_q_learning)(10.0, 0.5, q_t, other) == 11.0
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 2)])
+def test_an_action_is_selected_alike_for_cpus_and_accelerators(shape):
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    for form in (targets._select_on_cpu, targets._select_by_rows):
+        for action in range(3):
+            chosen = jax.jit(form)(values, np.int32(action))
+            np.testing.assert_array_equal(chosen, values[action])
+
+
 @pytest.fixture
 def batch():
     """A batch of B = 64 transitions with A = 5 actions."""

@@ -115,6 +115,11 @@ def test_each_program_is_traced_once():
     contract.check_traced_once(case())
 
 
+@pytest.mark.parametrize("variant", ["rainbow", slow("plain"), slow("quantile"), slow("image")])
+def test_the_layouts_of_accelerators_train_as_those_of_cpus(variant, monkeypatch):
+    contract.check_layouts_of_accelerators(case(variant), monkeypatch)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_key_is_used_twice(variant):
     contract.check_keys_are_used_once(case(variant))

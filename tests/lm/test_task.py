@@ -59,6 +59,10 @@ def test_each_program_is_traced_once(corpus, variant):
     contract.check_traced_once(case(corpus, variant))
 
 
+def test_the_layouts_of_accelerators_train_as_those_of_cpus(corpus, monkeypatch):
+    contract.check_layouts_of_accelerators(case(corpus), monkeypatch)
+
+
 @pytest.mark.parametrize("variant", ["plain", "everything", "sgd", slow("low")])
 def test_no_key_is_used_twice(corpus, variant):
     contract.check_keys_are_used_once(case(corpus, variant))

@@ -84,6 +84,10 @@ def test_each_program_is_traced_once():
     contract.check_traced_once(case())
 
 
+def test_the_layouts_of_accelerators_train_as_those_of_cpus(monkeypatch):
+    contract.check_layouts_of_accelerators(case(), monkeypatch)
+
+
 @pytest.mark.parametrize(
     "variant", ["regression", "everything", slow("plain"), slow("rich"), slow("images")]
 )
