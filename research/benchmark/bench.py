@@ -30,11 +30,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from research.accelerators.devices import NAMES as DEVICES
+from research.accelerators.devices import read_device
+from research.accelerators.needs import assumptions
 from research.benchmark import compile_for, tables
 from research.benchmark.cases import CASES, known_cases, targets
 from research.benchmark.ceilings import measure_ceilings
-from research.benchmark.devices import NAMES as DEVICES
-from research.benchmark.devices import read_device
 from research.benchmark.figure import draw
 from research.benchmark.growth import Limits, measure_growth
 from research.benchmark.profiling import profile_case
@@ -252,7 +253,7 @@ def compile_cases(words: Sequence[str], prog: str = "scripts/bench compile") -> 
         check_runs(runs)
     console = make_console()
     for device in devices:
-        say(console, compile_for.assumptions(device))
+        say(console, assumptions(device))
         names = list(args.cases) or known_cases()
         found = []
         with console.status(f"compiling for {device.name}") as status:

@@ -33,7 +33,8 @@ class Program:
       init: `(shared, hparams, seeds) -> states`; None if all runs are resumed.
       train: (logs, log_every) -> `(shared, hparams, states, diverged, keys, start) -> (states,
         Logged)`; the states given are consumed.
-      evaluate: `(shared, hparams, states, diverged, keys, t) -> Logged`.
+      evaluate: `(shared, hparams, states, diverged, keys, t) -> Logged`; None if no chunk ends with
+        an evaluation.
       shared: on every device.
       sharding: of what has a run axis.
       replicated: the sharding of what has none.
@@ -47,7 +48,7 @@ class Program:
     make_keys: Callable[..., Any]
     init: Callable[..., Any] | None
     train: dict[tuple[int, int], Callable[..., Any]]
-    evaluate: Callable[..., Any]
+    evaluate: Callable[..., Any] | None
     cost: Cost
 
     @property
@@ -81,25 +82,59 @@ def compile_program(
     Raises:
       UserError: as `metric_names`.
     """
-    began = time.perf_counter()
-    task = problem.task
     devices = jax.local_devices() if devices is None else devices
+    calls = compile_calls(problem, runs, chunks, devices, most_lanes, width, resumed)
+    sharding, replicated = NamedSharding(calls.mesh, P("run")), NamedSharding(calls.mesh, P())
+    return Program(
+        task=problem.task,
+        shared=jax.device_put(problem.shared, replicated),
+        layout=calls.layout,
+        sharding=sharding,
+        replicated=replicated,
+        **calls.by_name,
+        cost=calls.cost,
+    )
+
+
+class Calls(NamedTuple):
+    """The compiled programs of a group, by their names in `Program`; nothing is on a device yet."""
+
+    mesh: Mesh
+    layout: Layout
+    by_name: dict[str, Any]
+    cost: Cost
+
+
+def compile_calls(
+    problem: Problem,
+    runs: Runs,
+    chunks: Sequence[Chunk],
+    devices: Sequence[Any],
+    most_lanes: int | None = None,
+    width: int | None = None,
+    resumed: bool = False,
+) -> Calls:
+    """Returns what `compile_program` compiles; the devices need not exist.
+
+    Raises:
+      UserError: as `metric_names`.
+    """
+    began = time.perf_counter()
     one = trace_one_run(problem, runs)
     if most_lanes is None and devices[0].platform == "cpu":
         most_lanes = cache_lanes(byte_count(one.state.params))
     layout = plan_layout(len(runs), len(devices), most_lanes, width)
     mesh = Mesh(np.asarray(devices[: layout.devices]), ("run",))
-    sharding, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
     shapes = program_shapes(problem, runs, layout, mesh)
-    shared = jax.device_put(problem.shared, replicated)
     with CacheHits() as cache:
-        keys, compiled = _compile(task, mesh, shapes, chunks, resumed)
+        keys, compiled = _compile(problem.task, mesh, shapes, chunks, resumed)
     per_run = shapes.hparams, keys, shapes.states, shapes.diverged
+    evaluate = [compiled["evaluate"]] if compiled["evaluate"] else []
     memory = measure_memory(
-        (compiled["evaluate"], *compiled["train"].values()),
+        [*evaluate, *compiled["train"].values()],
         layout.blocks,
         byte_count(per_run) // layout.devices,
-        byte_count(shared),
+        byte_count(shapes.shared),
     )
     cost = Cost(
         compile_seconds=time.perf_counter() - began,
@@ -107,7 +142,7 @@ def compile_program(
         flops_per_step=one.flops_per_step,
         **memory,
     )
-    return Program(task, shared, layout, sharding, replicated, **compiled, cost=cost)
+    return Calls(mesh, layout, compiled, cost)
 
 
 class ProgramShapes(NamedTuple):
@@ -172,8 +207,10 @@ def _compile(
         init, _ = compile_sharded(mesh, (init_runs, task), [P(), P("run"), P("run")], args)
     for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
         train[shape] = compile_training(task, mesh, shapes, keys, *shape)
-    args = (shared, hparams, states, diverged, keys.evaluate, t)
-    evaluate, _ = compile_sharded(mesh, (evaluate_runs, task), _SPECS, args)
+    evaluate = None
+    if any(chunk.evaluate for chunk in chunks):
+        args = (shared, hparams, states, diverged, keys.evaluate, t)
+        evaluate, _ = compile_sharded(mesh, (evaluate_runs, task), _SPECS, args)
     return keys, {"make_keys": new_keys, "init": init, "train": train, "evaluate": evaluate}
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from research.benchmark.launches import Launches, count_launches
+from research.accelerators.launches import Launches, count_launches
 
 PROGRAM = """
 HloModule jit_step, is_scheduled=true

@@ -46,8 +46,8 @@ class Device(NamedTuple):
     target: str
 
 
-def read_device(name: str) -> Device:
-    """Returns the facts of a device.
+def read_device(name: str, flag: str = "--for") -> Device:
+    """Returns the facts of a device that a flag names.
 
     Raises:
       UserError: for an unknown one, with the nearest that is known.
@@ -55,7 +55,7 @@ def read_device(name: str) -> Device:
     if name not in NAMES:
         near = difflib.get_close_matches(name.lower(), NAMES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {shortlist(NAMES)}"
-        raise UserError(f"--for {name}: no such device; {hint}")
+        raise UserError(f"{flag} {name}: no such device; {hint}")
     return Device(name, **json.loads((FOLDER / f"{name}.json").read_text("utf-8")))
 
 
@@ -81,7 +81,7 @@ def mesh_of(device: Device) -> Mesh:
         extra = EXTRAS[device.platform]
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"--for {device.name}: jax {jax.__version__} cannot compile for it here ({reason}); "
+            f"{device.name}: jax {jax.__version__} cannot compile for it here ({reason}); "
             f"install jax[{extra}]"
         ) from error
     return Mesh(np.array(topology.devices[:1]), ("run",))
