@@ -39,6 +39,7 @@ def run_elsewhere(words: Sequence[str], device: Device) -> Iterator[dict[str, An
     variables = {
         "SEEDBED_VENV": str(ROOT / f".venv-{extra}"),
         "SEEDBED_EXTRA": extra,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         VARIABLE: device.name,
         "JAX_PLATFORMS": "cpu",  # no device of the platform is there
         "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",

@@ -8,8 +8,8 @@ without a device.
 import re
 from typing import NamedTuple
 
-_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*\{$")
-_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (?:\(.*?\)|\S+) ([\w\-]+)\((.*)$")
+from research.accelerators.hlo import read_computations
+
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _BODY = re.compile(
     r"(?:body|condition|to_apply|calls|true_computation|false_computation)=%?([\w.\-]+)"
@@ -50,12 +50,12 @@ def count_launches(hlo: str) -> Launches:
     Args:
       hlo: the text of a program compiled for a GPU or TPU, from `jax.stages.Compiled.as_text`.
     """
-    computations, entry = _read(hlo)
+    computations, entry = read_computations(hlo)
     counted: dict[str, Launches] = {}
 
     def count(name: str) -> Launches:
         if name not in counted:
-            counted[name] = _sum(_count(*one) for one in computations.get(name, []))
+            counted[name] = _sum(_count(one.opcode, one.rest) for one in computations.get(name, []))
         return counted[name]
 
     def _count(opcode: str, rest: str) -> Launches:
@@ -73,20 +73,6 @@ def count_launches(hlo: str) -> Launches:
         return Launches(0, 1, 0) if opcode in _COPIES else Launches(1, 0, 0)
 
     return count(entry)
-
-
-def _read(hlo: str) -> tuple[dict[str, list[tuple[str, str]]], str]:
-    """Returns computation -> (opcode, the rest of its line) of each instruction, and the entry."""
-    computations: dict[str, list[tuple[str, str]]] = {}
-    current: list[tuple[str, str]] = []
-    entry = ""
-    for line in hlo.splitlines():
-        if found := _INSTRUCTION.match(line):
-            current.append((found[1], found[2]))
-        elif found := _COMPUTATION.match(line):
-            current = computations.setdefault(found[2], [])
-            entry = found[2] if found[1] else entry
-    return computations, entry
 
 
 def _branches(rest: str) -> list[str]:
