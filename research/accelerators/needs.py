@@ -1,7 +1,8 @@
 """What a training program needs of a device that is not there, and how fast it would be at best.
 
-A prediction is the largest of three bounds: kernels times what each takes to start, floating-point
-operations, and bytes that move. Nothing is run, so no real step is faster, and most are slower.
+A prediction is the largest of these: kernels times what each takes to start, floating-point
+operations, bytes that move, and the cycles that a TPU's compiler estimates. Nothing is run; but for
+that estimate no real step is faster, and most are slower.
 """
 
 import time
@@ -21,12 +22,17 @@ LOGS, LOG_EVERY = 10, 100  # of a program that stands for any number of steps
 
 
 class StepLaunches(NamedTuple):
-    """What one step of all runs launches, kernels and copies, on average over the program; and how
-    many loops of the program wait for the host."""
+    """What one step of all runs launches, on average over the program.
+
+    Attributes:
+      kernels, copies, cycles: as in `Launches`, of a step.
+      waits: loops of the whole program that wait for the host.
+    """
 
     kernels: float
     copies: float
     waits: int
+    cycles: float = 0.0
 
 
 class Needs(NamedTuple):
@@ -37,7 +43,7 @@ class Needs(NamedTuple):
       launches: of a step.
       cost: what the engine measures of every program.
       per_run_bytes: memory that one more run needs.
-      bound: what bounds a step: launches, FLOPs or memory.
+      bound: what bounds a step: launches, FLOPs, memory or cycles.
       step_seconds: how long a step of all runs takes at best.
     """
 
@@ -83,6 +89,7 @@ def measure_needs(
         layout.blocks * counted.kernels / (logs * log_every),
         layout.blocks * counted.copies / (logs * log_every),
         counted.waits + (count_launches(evaluate.as_text()).waits if evaluate else 0),
+        layout.blocks * counted.cycles / (logs * log_every),
     )
     all_lanes = layout.width * layout.blocks
     state = trace_one_run(problem, runs).state
@@ -103,9 +110,11 @@ def predict(
       flops: its floating-point operations.
       moved: bytes of params and optimizer state that it reads and writes.
       precision: of the matrix products.
-      device: the facts that the three bounds are computed from.
+      device: the facts that the bounds are computed from.
     """
+    clock = device.cycles_per_second
     bounds = {
+        "cycles": launches.cycles / clock if clock else 0.0,
         "launches": (launches.kernels + launches.copies) * device.launch_seconds,
         "FLOPs": flops / device.flops_per_second[precision],
         "memory": moved / device.bytes_per_second,
@@ -121,6 +130,8 @@ def assumptions(device: Device) -> str:
     )
     launch = device.launch_seconds
     start = f"{launch * 1e6:g} microseconds a kernel, " if launch else ""
+    if device.cycles_per_second:
+        start = f"the compiler's estimate at {device.cycles_per_second / 1e9:g} GHz, "
     return (
         f"{device.description}: {start}{flops}, {device.bytes_per_second:.3g} bytes/s, "
         f"{device.memory_bytes / 2**30:.1f} GiB ({device.source})"

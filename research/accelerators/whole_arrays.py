@@ -13,6 +13,9 @@ _CALLS = re.compile(r"calls=%?([\w.\-]+)")
 _OPERAND = re.compile(r"%([\w.\-]+)")
 
 _UPDATES = {"dynamic-update-slice", "scatter"}
+# A TPU's compiler stages arrays in the chip's fast memory, in parts that it puts together there.
+_STAGING = {"copy-done", "copy-start", "slice-done", "slice-start"}
+_PUT_TOGETHER = 'custom_call_target="ConcatBitcast"'
 # Instructions that make no array: they name, group or pass on what is there.
 _PASSES_ON = {
     "bitcast", "call", "conditional", "get-tuple-element", "opt-barrier", "parameter", "tuple",
@@ -48,7 +51,9 @@ def whole_arrays(hlo: str, sizes: Collection[int]) -> list[str]:
 def _makes_whole(
     one: Instruction, sizes: frozenset[int], computations: dict[str, list[Instruction]]
 ) -> bool:
-    if one.opcode in _PASSES_ON | _UPDATES or not sizes & set(one.sizes):
+    if one.opcode in _PASSES_ON | _UPDATES | _STAGING or _PUT_TOGETHER in one.rest:
+        return False
+    if not sizes & set(one.sizes):
         return False
     if one.opcode == "fusion":
         (called,) = _CALLS.findall(one.rest)

@@ -7,9 +7,9 @@
 For each it says how long compiling took, how many kernels and copies one step launches, how many
 loops wait for the host, what the program needs of the device's memory, how many runs would fit, and
 a predicted throughput: the least of what launches, floating-point operations and memory bandwidth
-allow. Nothing is run, evaluations are left out, and a prediction is an upper bound. JAX has to come
-with the compiler of the device, which the script sees to: jax[cuda13] or jax[tpu] in an environment
-of its own.
+allow, and on a TPU of the cycles that its compiler estimates. Nothing is run, evaluations are left
+out, and a prediction is what would be possible at best. JAX has to come with the compiler of the
+device, which the script sees to: jax[cuda13] or jax[tpu] in an environment of its own.
 """
 
 import sys
@@ -36,9 +36,10 @@ class CompiledCase(NamedTuple):
       seconds: how long tracing and compiling took.
       kernels, copies: launches of a step of all runs.
       waits: loops that wait for the host.
+      cycles: of a step, as a TPU's compiler estimates them.
       temp_bytes, peak_bytes: of the device's memory.
       most_runs: how many runs fit the device.
-      bound: what bounds the throughput: launches, FLOPs or memory.
+      bound: what bounds the throughput: launches, FLOPs, memory or cycles.
       units_per_second: the throughput that is predicted at most.
     """
 
@@ -51,6 +52,7 @@ class CompiledCase(NamedTuple):
     kernels: float
     copies: float
     waits: int
+    cycles: float
     temp_bytes: int
     peak_bytes: int
     most_runs: int

@@ -41,7 +41,7 @@ class GroupNeeds(NamedTuple):
       whole_bytes: memory of all runs at once, or of as many as are asked for.
       peak_bytes: memory of one part.
       limit_bytes: memory that can be used.
-      kernels, copies, waits: as in `StepLaunches`.
+      kernels, copies, waits, cycles: as in `StepLaunches`.
       bound, step_seconds: as in `Needs`.
     """
 
@@ -56,6 +56,7 @@ class GroupNeeds(NamedTuple):
     kernels: float
     copies: float
     waits: int
+    cycles: float
     bound: str
     step_seconds: float
 

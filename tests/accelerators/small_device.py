@@ -9,8 +9,8 @@ from research.accelerators.devices import Device
 
 SMALL = Device(
     name="small", description="a device", platform="cuda", topology="", memory_bytes=10_000_000,
-    bytes_per_second=1e9, flops_per_second={"float32": 1e12}, launch_seconds=1e-6, source="",
-    target="",
+    bytes_per_second=1e9, flops_per_second={"float32": 1e12}, cycles_per_second=0.0,
+    launch_seconds=1e-6, source="", target="",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ def test_every_device_states_all_facts_and_needs_its_compiler(name):
     device = read_device(name)
     assert set(device.flops_per_second) == set(PRECISIONS)
     assert (device.platform == "cuda") == bool(device.target) == (device.launch_seconds > 0)
+    assert (device.platform == "tpu") == (device.cycles_per_second > 0)
     with pytest.raises(UserError, match=rf"{name}: jax .* install jax\[(cuda13|tpu)\]"):
         mesh_of(device)
 

@@ -18,6 +18,13 @@ def test_the_largest_of_three_bounds_is_predicted(kernels, flops, moved, bound, 
     assert predict(launches, flops, moved, "float32", SMALL) == (bound, pytest.approx(seconds))
 
 
+def test_a_compiler_that_estimates_cycles_is_believed_where_it_is_slowest():
+    tpu = SMALL._replace(launch_seconds=0.0, cycles_per_second=1e9)
+    launches = StepLaunches(40, 4, 0, cycles=5e6)
+    assert predict(launches, 1e6, 1e3, "float32", tpu) == ("cycles", pytest.approx(5e-3))
+    assert predict(launches, 1e6, 1e7, "float32", tpu)[0] == "memory"
+
+
 def test_blocks_that_take_turns_launch_one_after_the_other(monkeypatch):
     compile_on_cpu(monkeypatch)
     runs = make_runs(toy.ToyHParams(), {}, 4)

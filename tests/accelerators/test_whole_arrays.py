@@ -56,15 +56,18 @@ def test_updates_in_place_and_what_passes_an_array_on_are_allowed():
         ("%copy.7 = f32[4,100]{0,1} copy(%x)", "copy copy.7"),
         ("%copy.8 = f32[100,4]{0,1} copy(%x)", "copy copy.8"),
         ("%t.1 = f32[4,3]{1,0} transpose(%y)", "transpose t.1"),
-        (
-            "%start = (f32[4,100]{1,0}, f32[4,100]{1,0:S(1)}, u32[]) copy-start(%x)",
-            "copy-start start",
-        ),
         ("%call = f32[400]{0} custom-call(%x)", "custom-call call"),
     ],
 )
 def test_a_copy_in_any_shape_is_found(line, instruction):
     assert found(line) == [instruction]
+
+
+def test_what_a_tpu_stages_in_its_fast_memory_is_no_copy():
+    moved = "(f32[4,100]{1,0:S(1)}, f32[4,100]{1,0}, u32[]{:S(2)})"
+    assert found(f"%start = {moved} copy-start(%x)") == []
+    parts = '%all = f32[4,100]{1,0:S(1)} custom-call(%p, %q), custom_call_target="ConcatBitcast"'
+    assert found(parts) == []
 
 
 def test_other_sizes_are_of_no_interest():

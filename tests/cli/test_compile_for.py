@@ -95,7 +95,7 @@ def test_a_compiler_that_refuses_a_program_has_it_split(monkeypatch):
 
 ONE = GroupNeeds(
     group="hidden=8", runs=8, steps=1_000, parts=2, together=4, whole_bytes=90 * 10**9,
-    peak_bytes=50 * 10**9, limit_bytes=70 * 10**9, kernels=30.0, copies=2.0, waits=1,
+    peak_bytes=50 * 10**9, limit_bytes=70 * 10**9, kernels=30.0, copies=2.0, waits=1, cycles=0.0,
     bound="launches", step_seconds=8e-5,
 )  # fmt: skip
 

@@ -29,6 +29,7 @@ class Device(NamedTuple):
       memory_bytes: of one.
       bytes_per_second: bandwidth of that memory.
       flops_per_second: precision -> the best of its matrix units.
+      cycles_per_second: of a TPU, whose compiler estimates the cycles of an instruction; else 0.
       launch_seconds: how long a kernel takes to start; 0 where a program is one launch.
       source: where these are from.
       target: XLA's description of a GPU, a GpuTargetConfig as text; empty for a TPU.
@@ -41,6 +42,7 @@ class Device(NamedTuple):
     memory_bytes: int
     bytes_per_second: float
     flops_per_second: Mapping[str, float]
+    cycles_per_second: float
     launch_seconds: float
     source: str
     target: str
