@@ -86,24 +86,25 @@ def compile_case(case: Case, runs: int, device: Device) -> CompiledCase:
 
 
 def compile_elsewhere(
-    names: Sequence[str], precision: str, runs: Sequence[int], device: Device
+    names: Sequence[str], precisions: Sequence[str], runs: Sequence[int], device: Device
 ) -> Iterator[CompiledCase]:
     """Yields the cases, compiled by a process in the environment that has the device's compiler.
 
     Raises:
       UserError: if the process cannot compile.
     """
-    words = ["-m", __name__, device.name, precision, ",".join(map(str, runs)), *names]
+    words = ["-m", __name__, device.name, ",".join(precisions), ",".join(map(str, runs)), *names]
     for facts in run_elsewhere(words, device):
         yield CompiledCase(**facts)
 
 
 def work(words: Sequence[str]) -> None:
     """Compiles what the words name and sends each case: the other side of `compile_elsewhere`."""
-    device, (precision, runs) = read_device(words[0]), words[1:3]
+    device, (precisions, runs) = read_device(words[0]), words[1:3]
     for name in words[3:]:
-        for count in map(int, runs.split(",")):
-            send(compile_case(CASES[name](precision), count, device)._asdict())
+        for precision in precisions.split(","):
+            for count in map(int, runs.split(",")):
+                send(compile_case(CASES[name](precision), count, device)._asdict())
 
 
 if __name__ == "__main__":
