@@ -44,6 +44,7 @@ def run_elsewhere(words: Sequence[str], device: Device) -> Iterator[dict[str, An
         "JAX_PLATFORMS": "cpu",  # no device of the platform is there
         "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
         "TPU_SKIP_MDS_QUERY": "1",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # compilers side by side: none takes a device
     }
     call = [str(script), *words]
     with (

@@ -48,7 +48,8 @@ def draw_predicted(
     caption = [line for device in devices for line in _wrapped(assumptions(device), columns)]
     height = 3.6 * rows + 0.16 * len(caption) + 0.5
     figure = Figure(figsize=(4.4 * columns, height), layout="constrained", dpi=130)
-    above, below = figure.subfigures(2, 1, height_ratios=[height, 0.16 * len(caption) + 0.1])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[height, 0.16 * len(caption) + 0.1])
+    above, below = parts
     grid = above.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(cases) :]:
         axes.set_visible(False)

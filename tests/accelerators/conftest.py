@@ -1,6 +1,7 @@
 """One process a device compiles all programs, while tests wait for what they ask for."""
 
 import threading
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from research.accelerators.devices import read_device
 from research.accelerators.elsewhere import run_elsewhere
 from research.errors import UserError
-from tests.accelerators.matrix import DEVICES
+from tests.accelerators.matrix import DEVICES, write_tables
 
 PATIENCE = 600  # seconds that a program may take
 
@@ -16,15 +17,15 @@ PATIENCE = 600  # seconds that a program may take
 class _Compiling:
     """The programs that a process compiles for one device, as they become known."""
 
-    def __init__(self, device: str):
-        self.device, self.found, self.ended = device, {}, ""
+    def __init__(self, device: str, names: Collection[str]):
+        self.device, self.names, self.found, self.ended = device, names, {}, ""
         self.changed = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         ended = "it ended before"
         try:
-            words = ["-m", "tests.accelerators.programs", self.device]
+            words = ["-m", "tests.accelerators.programs", self.device, *self.names]
             for facts in run_elsewhere(words, read_device(self.device)):
                 with self.changed:
                     self.found[facts["name"]] = facts
@@ -47,13 +48,24 @@ class _Compiling:
 
 
 @pytest.fixture(scope="session")
-def compiled():
+def compiled(request):
     """A function that gives what a program needs of a device. The devices' processes begin with the
-    first test, side by side."""
+    first test, side by side, and compile what the tests that are selected ask for."""
+    names = {device: _asked(request.session.items, device) for device in DEVICES}
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("XLA_FLAGS", raising=False)  # those of the tests
-        processes = {device: _Compiling(device) for device in DEVICES}
+        processes = {device: _Compiling(device, some) for device, some in names.items() if some}
         yield lambda device, name: processes[device].wait_for(name)
+    found = {device: process.found for device, process in processes.items()}
+    if request.config.getoption("--write") and any(found.values()):
+        write_tables(found)
+
+
+def _asked(items, device):
+    """The programs that tests ask for of a device, in the order of the tests."""
+    asked = [vars(item.callspec)["params"] for item in items if hasattr(item, "callspec")]
+    mine = [one for one in asked if one.get("device") == device]
+    return list(dict.fromkeys(one.get("name") or f"case {one['case']}" for one in mine))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ device.
 
 import pytest
 
-from tests.accelerators.matrix import BOUNDS, DEVICES, MATRIX, bounds_of, markdown, write_bounds
+from tests.accelerators.matrix import BOUNDS, DEVICES
 from tests.accelerators.programs import PINNED, all_programs
 
 pytestmark = pytest.mark.accelerators
@@ -33,13 +33,3 @@ def test_a_case_of_the_benchmark_launches_no_more_than_before(device, case, comp
         if count in bounds:
             assert found[count] <= bounds[count], count
     assert found["temp_bytes"] <= SLACK * bounds["temp_bytes"]
-
-
-def test_the_table_is_written(compiled, writing):
-    if not writing:
-        pytest.skip("--write rewrites the bounds and the matrix")
-    found = {
-        device: {name: compiled(device, name) for name in all_programs()} for device in DEVICES
-    }
-    write_bounds({device: bounds_of(device, by_name) for device, by_name in found.items()})
-    MATRIX.write_text(markdown(found), encoding="utf-8")
