@@ -105,6 +105,7 @@ def lstm(name: str, precision: str, make_task: Callable[..., Any] = lm.make_task
 
 
 def random_text(symbols: int, batch: int, window: int) -> TextData:
+    """A text of random tokens, laid out in `WINDOWS` windows: there is nothing to learn."""
     tokens = np.random.default_rng(0).integers(symbols, size=(WINDOWS * window + 1, batch))
     tokens = tokens.astype(np.uint16)
     heldout = Heldout(tokens[: window + 1], np.ones((window, batch), np.float32), np.float32(1))
