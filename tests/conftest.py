@@ -59,9 +59,27 @@ def pytest_xdist_make_scheduler(config, log):
     return _ByFile(config, log)
 
 
+def pytest_addoption(parser):
+    group = parser.getgroup("accelerators")
+    group.addoption("--accelerators", action="store_true", help="compile for a GPU and a TPU, only")
+    group.addoption("--write", action="store_true", help="rewrite what that is compared with")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what compiles for accelerators, or everything else: it takes a quarter of an hour
+    and environments of its own."""
+    wanted = config.getoption("--accelerators")
+    chosen = [item for item in items if bool(item.get_closest_marker("accelerators")) == wanted]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+
+
 def pytest_configure(config):
     """Gives the session a compilation cache, shared by its workers and the processes that tests
     start. It is removed at the end, so that no test depends on an earlier session."""
+    config.addinivalue_line(
+        "markers", "accelerators: compiles for a GPU or TPU; see --accelerators"
+    )
     if not hasattr(config, "workerinput"):  # workers inherit the environment
         folder = tempfile.mkdtemp(prefix="seedbed-tests-")  # with mode 0700: it holds code
         os.environ["SEEDBED_CACHE"] = folder

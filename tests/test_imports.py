@@ -14,10 +14,11 @@ WORKLOADS = ("mlp", "dqn", "lm")
 MAY_IMPORT = {
     **{workload: set() for workload in WORKLOADS},
     "engine": set(),
+    "accelerators": {"engine"},
     "runs": {"engine"},
     "report": {"engine", "runs"},
-    "cli": {"engine", "runs", "report"},
-    "benchmark": {"engine", "runs", "cli", *WORKLOADS},
+    "cli": {"engine", "runs", "report", "accelerators"},
+    "benchmark": {"engine", "runs", "cli", "accelerators", *WORKLOADS},
 }
 # What looks at the run folders of one workload lives with it, and may import what reads them.
 LOOKS_AT_RESULTS = ("tools", "views")

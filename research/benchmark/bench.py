@@ -30,13 +30,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from research.accelerators.devices import NAMES as DEVICES
+from research.accelerators.devices import read_device
+from research.accelerators.needs import assumptions
 from research.benchmark import compile_for, tables
 from research.benchmark.cases import CASES, known_cases, targets
 from research.benchmark.ceilings import measure_ceilings
-from research.benchmark.devices import NAMES as DEVICES
-from research.benchmark.devices import read_device
 from research.benchmark.figure import draw
 from research.benchmark.growth import Limits, measure_growth
+from research.benchmark.predicted import draw_predicted, save_predicted
 from research.benchmark.profiling import profile_case
 from research.benchmark.readme import README_FILES, RESULTS, write_readme
 from research.benchmark.record import Benchmark, load, save
@@ -242,24 +244,30 @@ def compile_cases(words: Sequence[str], prog: str = "scripts/bench compile") -> 
     add("--for", dest="devices", nargs="+", default=["h100"], metavar="DEVICE",
         help=f"some of {', '.join(DEVICES)} (default: h100)")  # fmt: skip
     add("--cases", nargs="+", default=(), help=f"some of {', '.join(CASES)}; all if not given")
-    add("--precision", default=PRECISIONS[0], help="(default: %(default)s)")
+    add("--precision", nargs="+", default=PRECISIONS[:1], help="float32, bfloat16; or both")
+    add("--out", metavar="FOLDER", help="folder for compile.json and a figure, compile.png")
     add("--runs", nargs="+", type=int, default=compile_for.RUNS, help="(default: %(default)s)")
     args = parser.parse_args(words)
     devices = [read_device(name) for name in args.devices]
     check_known("--cases", args.cases, known_cases())
-    check_known("--precision", [args.precision], PRECISIONS)
+    check_known("--precision", args.precision, PRECISIONS)
     for runs in args.runs:
         check_runs(runs)
-    console = make_console()
+    console, found = make_console(), []
     for device in devices:
-        say(console, compile_for.assumptions(device))
-        names = list(args.cases) or known_cases()
-        found = []
+        say(console, assumptions(device))
+        names, some = list(args.cases) or known_cases(), []
         with console.status(f"compiling for {device.name}") as status:
             for one in compile_for.compile_elsewhere(names, args.precision, args.runs, device):
                 status.update(f"compiling for {device.name}: {one.case}, {one.runs} runs done")
-                found.append(one)
-        show(tables.compiled_table(found, device), console)
+                some.append(one)
+        show(tables.compiled_table(some, device), console)
+        found += some
+    if args.out is not None:
+        path = Path(args.out) / "compile.json"
+        save_predicted(found, devices, path)
+        figure = draw_predicted(found, devices, path.with_suffix(".png"))
+        say(console, f"numbers: {path}; figure: {figure or 'none, matplotlib is not installed'}")
 
 
 def run(argv: list[str] | None = None, prog: str = "scripts/bench") -> None:

@@ -38,14 +38,14 @@ def mlp_small(precision: str) -> Case:
 def _mlp(
     name: str, preset: str, precision: str, sizes: tuple[int, int, int], first_steps: int
 ) -> Case:
-    chosen, data = mlp.PRESETS[preset], _random_table(*sizes)
+    chosen, data = mlp.PRESETS[preset], random_table(*sizes)
     off = always_zero(chosen.hparams)
     config = dataclasses.replace(chosen.config, off=off, compute=precision)
     task = mlp.make_task(mlp.fit_to(config, data))
     return Case(name, precision, Problem(task, data), chosen.hparams, first_steps)
 
 
-def _random_table(rows: int, features: int, classes: int) -> Dataset:
+def random_table(rows: int, features: int, classes: int) -> Dataset:
     """A table of random rows, the same in all three parts: there is nothing to learn."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, features)).astype(np.float32)
@@ -100,11 +100,12 @@ def lstm(name: str, precision: str, make_task: Callable[..., Any] = lm.make_task
         hidden=hidden, embedding_size=hidden[0], batch_size=batch, window=window, optimizer="sgd",
         schedule="constant", compute=precision, off=always_zero(hparams),
     )  # fmt: skip
-    problem = Problem(make_task(config, WINDOWS), _random_text(symbols, batch, window))
+    problem = Problem(make_task(config, WINDOWS), random_text(symbols, batch, window))
     return Case(name, precision, problem, hparams, 4)
 
 
-def _random_text(symbols: int, batch: int, window: int) -> TextData:
+def random_text(symbols: int, batch: int, window: int) -> TextData:
+    """A text of random tokens, laid out in `WINDOWS` windows: there is nothing to learn."""
     tokens = np.random.default_rng(0).integers(symbols, size=(WINDOWS * window + 1, batch))
     tokens = tokens.astype(np.uint16)
     heldout = Heldout(tokens[: window + 1], np.ones((window, batch), np.float32), np.float32(1))

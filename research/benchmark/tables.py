@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from research.accelerators.devices import Device
 from research.benchmark.compile_for import CompiledCase
-from research.benchmark.devices import Device
 from research.benchmark.growth import Growth, log_log_slopes
 from research.benchmark.profiling import Profile
 from research.benchmark.record import Benchmark, common

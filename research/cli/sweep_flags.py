@@ -58,6 +58,14 @@ class RunningFlags:
     keep_states: Annotated[
         bool, tyro.conf.arg(help="keep the last states as a checkpoint, not only the params")
     ] = False
+    compile_for: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="DEVICE...",
+            help="train nothing: say whether the sweep fits h100, a100, v5e or v6e, none of which "
+            "need be here, in how many parts, and how long it would take at best",
+        ),
+    ] = ()
     lanes: Annotated[
         int | None,
         tyro.conf.arg(help="most runs in lockstep on one device; the engine chooses if not given"),

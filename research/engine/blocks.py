@@ -33,13 +33,13 @@ def start_blocks(
     blocks = []
     for index in range(program.layout.blocks):
         rows = _rows(program.layout, index)
-        put = lambda tree: jax.device_put(
+        put = lambda tree, where=program.sharding: jax.device_put(
             jax.tree.map(lambda leaf: np.asarray(leaf)[rows], tree),  # noqa: B023
-            program.sharding,
+            where,
         )
         hparams, seeds = put((runs.hparams, runs.seeds))
         if states is not None:
-            block_states = put(states)
+            block_states = put(states, program.state_places)
         else:
             assert program.init is not None
             block_states = program.init(program.shared, hparams, seeds)

@@ -26,6 +26,7 @@ def compile_sharded(
     specs: Sequence[P],
     args: tuple[Any, ...],
     donate: tuple[int, ...] = (),
+    places: Any = None,
 ) -> tuple[Callable[..., Any], Any]:
     """Returns a compiled function, sharded over the mesh, and the shapes of what it returns.
 
@@ -37,22 +38,30 @@ def compile_sharded(
       specs: which of its other arguments have a run axis.
       args: their shapes.
       donate: which of them it may overwrite.
+      places: (of arguments, of results), trees of shardings or of layouts in memory as `jax.jit`
+        takes them; None leaves results to the compiler, and arguments lie as their shapes say.
     """
     leaves, treedef = jax.tree.flatten(args)
     settings = tuple(jax_settings().items())
-    return _compile_once(mesh, call, tuple(specs), treedef, tuple(leaves), donate, settings)
+    wanted, wanted_treedef = jax.tree.flatten(places)
+    key = (mesh, call, tuple(specs), treedef, tuple(leaves), donate)
+    return _compile_once(*key, wanted_treedef, tuple(wanted), settings)
 
 
 @lru_cache(maxsize=64)
-def _compile_once(mesh, call, specs, treedef, leaves, donate, settings):
+def _compile_once(
+    mesh, call, specs, treedef, leaves, donate, places_treedef, places_leaves, settings
+):
     del settings  # of JAX, which tracing and compiling read
     args = jax.tree.unflatten(treedef, leaves)
+    places = jax.tree.unflatten(places_treedef, places_leaves)
     # shard_map, not a sharded vmap: each device runs the plain program on its own lanes, so no
     # collective can arise.
     mapped = jax.shard_map(
         partial(*call), mesh=mesh, in_specs=specs, out_specs=P("run"), check_vma=False
     )
-    lowered = jax.jit(mapped, donate_argnums=donate).lower(*args)
+    where = {"in_shardings": places[0], "out_shardings": places[1]} if places else {}
+    lowered = jax.jit(mapped, donate_argnums=donate, **where).lower(*args)
     return lowered.compile(), shapes_of(lowered.out_info, NamedSharding(mesh, P("run")))
 
 

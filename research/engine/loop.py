@@ -158,6 +158,7 @@ def _dispatch(program: Program, blocks: list[Block], chunk: Chunk) -> list[Any]:
         )
         evaluated = {}
         if chunk.evaluate:
+            assert program.evaluate is not None
             evaluated, diverged = program.evaluate(
                 program.shared, hparams, states, diverged, keys.evaluate, end
             )

@@ -1,7 +1,7 @@
 """How much device memory a program needs, and into how many parts runs are split to fit."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -43,6 +43,24 @@ def pieces_needed(cost: Cost, limit: int) -> int:
     return -(-(cost.peak_bytes - cost.shared_bytes) // room)
 
 
+def pieces_that_fit(cost_of: Callable[[int], Cost], runs: int, limit: int) -> int:
+    """Returns into how many equal parts to split runs so that each fits; more than there are runs
+    if not even one fits.
+
+    What a program needs is no multiple of its runs, so that of a part is looked at, too.
+
+    Args:
+      cost_of: what the program of so many runs costs.
+      runs: how many there are.
+      limit: bytes of a device that can be used.
+    """
+    pieces, more = 1, pieces_needed(cost_of(runs), limit)
+    while more > 1 and pieces < runs:
+        pieces = min(runs, pieces * more)
+        more = pieces_needed(cost_of(-(-runs // pieces)), limit)
+    return pieces if more == 1 else runs + 1
+
+
 def too_much(cost: Cost, limit: int) -> str:
     """Returns the reason why runs are split, as a phrase for the user."""
     need, most = human(cost.peak_bytes), human(limit)
@@ -68,6 +86,8 @@ def measure_memory(
     temp, working = 0, 0
     for program in programs:
         if analysis := program.memory_analysis():  # some backends give none
+            # A TPU pads the last two axes of an array to whole tiles.
+            carried = max(carried, analysis.argument_size_in_bytes - shared)
             new = max(0, analysis.output_size_in_bytes - analysis.alias_size_in_bytes)
             temp = max(temp, analysis.temp_size_in_bytes)
             working = max(working, analysis.temp_size_in_bytes + new)

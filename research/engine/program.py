@@ -3,11 +3,13 @@
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.layout import Format
+from jax.experimental.layout import Layout as DeviceLayout
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -21,6 +23,7 @@ from research.engine.memory import Cost, byte_count, measure_memory
 from research.engine.one_run import trace_one_run, with_run_axis
 from research.task import Problem, Task
 
+FREE_LAYOUTS = ("tpu",)  # platforms whose compiler chooses how states lie in memory
 _SPECS = (P(), *[P("run")] * 4, P())  # of shared, hparams, states, diverged, keys and the step
 
 
@@ -33,9 +36,11 @@ class Program:
       init: `(shared, hparams, seeds) -> states`; None if all runs are resumed.
       train: (logs, log_every) -> `(shared, hparams, states, diverged, keys, start) -> (states,
         Logged)`; the states given are consumed.
-      evaluate: `(shared, hparams, states, diverged, keys, t) -> Logged`.
+      evaluate: `(shared, hparams, states, diverged, keys, t) -> Logged`; None if no chunk ends with
+        an evaluation.
       shared: on every device.
       sharding: of what has a run axis.
+      state_places: how the states lie: sharded likewise, and on a TPU in layouts of their own.
       replicated: the sharding of what has none.
     """
 
@@ -43,11 +48,12 @@ class Program:
     shared: Any
     layout: Layout
     sharding: NamedSharding
+    state_places: Any
     replicated: NamedSharding
     make_keys: Callable[..., Any]
     init: Callable[..., Any] | None
     train: dict[tuple[int, int], Callable[..., Any]]
-    evaluate: Callable[..., Any]
+    evaluate: Callable[..., Any] | None
     cost: Cost
 
     @property
@@ -81,25 +87,62 @@ def compile_program(
     Raises:
       UserError: as `metric_names`.
     """
-    began = time.perf_counter()
-    task = problem.task
     devices = jax.local_devices() if devices is None else devices
+    calls = compile_calls(problem, runs, chunks, devices, most_lanes, width, resumed)
+    sharding, replicated = NamedSharding(calls.mesh, P("run")), NamedSharding(calls.mesh, P())
+    return Program(
+        task=problem.task,
+        shared=jax.device_put(problem.shared, replicated),
+        layout=calls.layout,
+        sharding=sharding,
+        state_places=sharding if calls.state_formats is None else calls.state_formats,
+        replicated=replicated,
+        **calls.by_name,
+        cost=calls.cost,
+    )
+
+
+class Calls(NamedTuple):
+    """The compiled programs of a group, by their names in `Program`; nothing is on a device yet.
+    `state_formats` are the layouts of the states in memory; None: as JAX lays out any array."""
+
+    mesh: Mesh
+    layout: Layout
+    by_name: dict[str, Any]
+    state_formats: Any
+    cost: Cost
+
+
+def compile_calls(
+    problem: Problem,
+    runs: Runs,
+    chunks: Sequence[Chunk],
+    devices: Sequence[Any],
+    most_lanes: int | None = None,
+    width: int | None = None,
+    resumed: bool = False,
+) -> Calls:
+    """Returns what `compile_program` compiles; the devices need not exist.
+
+    Raises:
+      UserError: as `metric_names`.
+    """
+    began = time.perf_counter()
     one = trace_one_run(problem, runs)
     if most_lanes is None and devices[0].platform == "cpu":
         most_lanes = cache_lanes(byte_count(one.state.params))
     layout = plan_layout(len(runs), len(devices), most_lanes, width)
     mesh = Mesh(np.asarray(devices[: layout.devices]), ("run",))
-    sharding, replicated = NamedSharding(mesh, P("run")), NamedSharding(mesh, P())
     shapes = program_shapes(problem, runs, layout, mesh)
-    shared = jax.device_put(problem.shared, replicated)
     with CacheHits() as cache:
-        keys, compiled = _compile(task, mesh, shapes, chunks, resumed)
+        keys, formats, compiled = _compile(problem.task, mesh, shapes, chunks, resumed)
     per_run = shapes.hparams, keys, shapes.states, shapes.diverged
+    evaluate = [compiled["evaluate"]] if compiled["evaluate"] else []
     memory = measure_memory(
-        (compiled["evaluate"], *compiled["train"].values()),
+        [*evaluate, *compiled["train"].values()],
         layout.blocks,
         byte_count(per_run) // layout.devices,
-        byte_count(shared),
+        byte_count(shapes.shared),
     )
     cost = Cost(
         compile_seconds=time.perf_counter() - began,
@@ -107,7 +150,7 @@ def compile_program(
         flops_per_step=one.flops_per_step,
         **memory,
     )
-    return Program(task, shared, layout, sharding, replicated, **compiled, cost=cost)
+    return Calls(mesh, layout, compiled, formats, cost)
 
 
 class ProgramShapes(NamedTuple):
@@ -151,30 +194,74 @@ def compile_keys(mesh: Mesh, seeds: Any) -> tuple[Callable[..., Any], Any]:
 
 
 def compile_training(
-    task: Task, mesh: Mesh, shapes: ProgramShapes, keys: Any, logs: int, log_every: int
+    task: Task,
+    mesh: Mesh,
+    shapes: ProgramShapes,
+    keys: Any,
+    logs: int,
+    log_every: int,
+    state_formats: Any = None,
 ) -> Callable[..., Any]:
-    """Returns the program that trains for `logs` times `log_every` steps."""
+    """Returns the program that trains for `logs` times `log_every` steps.
+
+    Args:
+      task: of the runs.
+      mesh: the devices to shard them over.
+      shapes, keys: what the program takes.
+      logs, log_every: how often it logs, and the steps in between.
+      state_formats: layouts of the states, which may be `AUTO`; None: as JAX lays out any array.
+    """
     shared, hparams, _, states, diverged, t = shapes
     args = shared, hparams, states, diverged, keys.step, t
     call = _train_by_run, task, logs, log_every
-    return compile_sharded(mesh, call, _SPECS, args, donate=(2,))[0]
+    places = state_formats and (_places(args, state_formats), (state_formats, None))
+    return compile_sharded(mesh, call, _SPECS, args, donate=(2,), places=places)[0]
 
 
 def _compile(
     task: Task, mesh: Mesh, shapes: ProgramShapes, chunks: Sequence[Chunk], resumed: bool
-) -> tuple[Any, dict[str, Any]]:
-    """The shapes of all keys, and the programs by their names in `Program`."""
+) -> tuple[Any, Any, dict[str, Any]]:
+    """The shapes of all keys, the layouts of states, and the programs by their names in
+    `Program`."""
     shared, hparams, seeds, states, diverged, t = shapes
     new_keys, keys = compile_keys(mesh, seeds)
-    init, train = None, {}
+    formats, init, train, evaluate = _free_formats(mesh, states), None, {}, None
+    by_length = {(chunk.logs, chunk.log_every) for chunk in chunks}
+    for shape in sorted(by_length, key=lambda shape: (-shape[0] * shape[1], shape)):
+        train[shape] = compile_training(task, mesh, shapes, keys, *shape, formats)
+        if formats is not None:  # what the longest chunk chose, all others take
+            formats = cast("Any", train[shape]).input_formats[0][2]
     if not resumed:
         args = (shared, hparams, seeds)
-        init, _ = compile_sharded(mesh, (init_runs, task), [P(), P("run"), P("run")], args)
-    for shape in sorted({(chunk.logs, chunk.log_every) for chunk in chunks}):
-        train[shape] = compile_training(task, mesh, shapes, keys, *shape)
-    args = (shared, hparams, states, diverged, keys.evaluate, t)
-    evaluate, _ = compile_sharded(mesh, (evaluate_runs, task), _SPECS, args)
-    return keys, {"make_keys": new_keys, "init": init, "train": train, "evaluate": evaluate}
+        places = formats and (jax.tree.map(lambda leaf: leaf.sharding, args), formats)
+        specs = [P(), P("run"), P("run")]
+        init, _ = compile_sharded(mesh, (init_runs, task), specs, args, places=places)
+    if any(chunk.evaluate for chunk in chunks):
+        args = (shared, hparams, states, diverged, keys.evaluate, t)
+        places = formats and (_places(args, formats), None)
+        call = evaluate_runs, task
+        evaluate, _ = compile_sharded(mesh, call, _SPECS, args, places=places)
+    programs = {"make_keys": new_keys, "init": init, "train": train, "evaluate": evaluate}
+    return keys, formats, programs
+
+
+def _free_formats(mesh: Mesh, states: Any) -> Any:
+    """Formats that leave the layout of states to the compiler; None where it is left to JAX.
+
+    A TPU tiles the last two axes of an array, and the loop over steps often wants other ones last
+    than the axis of runs comes in. Were the layout fixed from outside, each chunk would begin and
+    end with a copy of all states, for which there must be room: twice the memory of a DQN.
+    """
+    if mesh.devices.flat[0].platform not in FREE_LAYOUTS:
+        return None
+    return jax.tree.map(lambda leaf: Format(DeviceLayout.AUTO, leaf.sharding), states)
+
+
+def _places(args: tuple[Any, ...], state_formats: Any) -> tuple[Any, ...]:
+    """How the arguments of a program lie: the third, the states, in their own layouts."""
+    places = [jax.tree.map(lambda leaf: leaf.sharding, arg) for arg in args]
+    places[2] = state_formats
+    return tuple(places)
 
 
 def _train_by_run(task, logs, log_every, *args):

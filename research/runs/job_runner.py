@@ -154,16 +154,14 @@ class _Training:
         return compile_program(self.part.problem, runs, chunks, **options)
 
     def _pieces_that_fit(self, program: Program, chunks: Any, limit: int) -> int:
-        """Into how many parts to cut the job. What a program needs is no multiple of its runs, so
-        that of a part is looked at, too; it is compiled anyway."""
-        runs, pieces = len(self.runs), 1
-        while (more := memory.pieces_needed(program.cost, limit)) > 1:
-            if pieces == runs:
-                break  # not even one fits
-            pieces = min(runs, pieces * more)
-            width = -(-runs // pieces)
-            program = self._compile(chunks, self.runs.take(np.arange(width)), width)
-        return max(pieces, more)
+        """Into how many parts to cut the job; each part needs its program anyway."""
+
+        def cost_of(runs: int) -> memory.Cost:
+            if runs == len(self.runs):
+                return program.cost
+            return self._compile(chunks, self.runs.take(np.arange(runs)), runs).cost
+
+        return memory.pieces_that_fit(cost_of, len(self.runs), limit)
 
     def _make_writer(self, saved: Checkpoint | None) -> MetricsWriter:
         """A writer of this job's metrics; what is beyond the checkpoint is written again."""

@@ -38,3 +38,25 @@ def test_out_of_memory_errors_are_recognized():
 
 def test_the_reason_for_splitting_is_given_in_gigabytes():
     assert "12.3GB of a device, and 8GB" in memory.too_much(cost(12_345_000_000), 8 * 10**9)
+
+
+@pytest.mark.parametrize(
+    ("limit", "pieces", "looked_at"),
+    [
+        (200, 1, [10]),
+        (100, 2, [10, 5]),
+        (60, 6, [10, 4, 2]),
+        (25, 10, [10, 2, 1]),
+        (19, 11, [10, 2, 1]),
+    ],
+)
+def test_a_part_is_looked_at_before_it_is_said_to_fit(limit, pieces, looked_at):
+    """What a program needs is no multiple of its runs: here, 10 beside 15 a run."""
+    seen = []
+
+    def cost_of(runs):
+        seen.append(runs)
+        return cost(10 + 15 * runs)
+
+    assert memory.pieces_that_fit(cost_of, 10, limit) == pieces
+    assert seen == looked_at

@@ -1,12 +1,15 @@
 """Tests of compiled programs: padding, cost, and no communication between devices."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.engine import program as engine_program
 from research.engine.axes import make_runs
 from research.engine.blocks import gather_states, start_blocks
 from research.engine.cadence import Cadence, plan_chunks
+from research.engine.loop import train
 from research.engine.program import compile_program
 from tests import toy
 
@@ -47,6 +50,39 @@ def test_the_training_program_has_no_collective():
     assert "while" in text  # the text is the program's
     for collective in ("all-reduce", "all-gather", "collective-permute", "all-to-all"):
         assert collective not in text
+
+
+def test_layouts_left_to_the_compiler_change_no_bit(one_device, monkeypatch):
+    """As on a TPU: all programs of a group agree on how states lie between them."""
+
+    def init(shared, hparams, key):
+        state = toy.init(shared, hparams, key)
+        return state._replace(params={**state.params, "ring": jnp.zeros((7, 3))})
+
+    def step(shared, hparams, state, key, t):
+        inner, metrics = toy.step(shared, hparams, state, key, t)
+        ring = state.params["ring"].at[t % 7].add(inner.draw)
+        return inner._replace(params={**inner.params, "ring": ring}), metrics
+
+    problem = toy.problem()._replace(task=toy.TASK._replace(init=init, step=step))
+    runs, chunks = make_runs(toy.ToyHParams(), {}, range(5)), plan_chunks(12, Cadence(5, 10, 10))
+
+    def trained():
+        program = compile_program(problem, runs, chunks, devices=one_device)
+        nobody = lambda record: None
+        began = train(program, start_blocks(program, runs), chunks[:1], nobody)
+        halfway = gather_states(program, began)
+        ended = train(program, start_blocks(program, runs, halfway), chunks[1:], nobody)
+        return program, gather_states(program, ended)
+
+    usual, expected = trained()
+    monkeypatch.setattr(engine_program, "FREE_LAYOUTS", ("cpu",))
+    free, states = trained()
+    jax.tree.map(np.testing.assert_array_equal, states, expected)
+    assert usual.state_places is usual.sharding
+    chosen = {str(leaf.layout) for leaf in jax.tree.leaves(free.state_places)}
+    assert len(chosen) > 1  # one for each number of axes
+    assert len(free.train) == 2
 
 
 def test_cached_programs_are_keyed_by_the_settings_of_jax(one_device):

@@ -69,6 +69,17 @@ def test_every_flag_refuses_a_bad_number_or_keeps_it_exactly(script, load_script
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
+def test_an_unknown_device_to_compile_for_is_refused_before_anything_is_made(
+    script, answer, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    status, out, error = answer(script, "--compile-for H100")
+    assert (status, out) == (2, "")
+    assert error == "error: --compile-for H100: no such device; did you mean h100?\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_every_hyperparameter_refuses_a_bad_number_or_keeps_its_dtype(script, load_script):
     hparams = load_script(script)._DEFAULT[1]
     for field in dataclasses.fields(hparams):

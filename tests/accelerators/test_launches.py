@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from research.benchmark.launches import Launches, count_launches
+from research.accelerators.launches import Launches, count_launches
 
 PROGRAM = """
 HloModule jit_step, is_scheduled=true
@@ -62,6 +62,38 @@ backend_config={"known_trip_count":{"n":"5"}}
 )
 def test_loops_of_known_length_are_multiplied_out_and_others_wait(loop, expected):
     assert count_launches(PROGRAM.replace("LOOP", loop)) == expected
+
+
+ON_A_TPU = """
+HloModule jit_step, is_scheduled=true
+
+%step (carry: (s32[], f32[8])) -> (s32[], f32[8]) {
+  %carry = (s32[]{:T(128)}, /*index=1*/f32[8]{0:T(128)}) parameter(0)
+  %x = f32[8]{0:T(128)} get-tuple-element(%carry), index=1
+  %y = f32[8]{0:T(128)} fusion(%x), kind=kLoop, calls=%f, \
+backend_config={"window_config":{"estimated_cycles":"300"}}
+  %start = (f32[8]{0:T(128)S(1)}, f32[8]{0:T(128)}, u32[]{:S(2)}) copy-start(%y)
+  ROOT %out = (s32[]{:T(128)}, f32[8]{0:T(128)}) tuple(%i, %y)
+}
+
+%end (carry: (s32[], f32[8])) -> pred[] {
+  %constant.1 = s32[]{:T(128)} constant(20), metadata={op_name="x"}
+  %carry = (s32[]{:T(128)}, /*index=1*/f32[8]{0:T(128)}) parameter(0)
+  %i = s32[]{:T(128)} get-tuple-element(%carry), index=0
+  ROOT %lt = pred[]{:T(512)} compare(%i, %constant.1), direction=LT
+}
+
+ENTRY %main (a: f32[8]) -> f32[8] {
+  %a = f32[8]{0:T(128)} parameter(0)
+  %c = f32[8]{0:T(128)} copy(%a), backend_config={"window_config":{"estimated_cycles":"7"}}
+  ROOT %loop = (s32[]{:T(128)}, f32[8]{0:T(128)}) while(%c), condition=%end, body=%step
+}
+"""
+
+
+@pytest.mark.parametrize(("ends", "cycles"), [("LT", 7 + 20 * 300), ("NE", 7 + 300)])
+def test_cycles_of_a_tpu_are_added_up_over_loops_that_count_to_a_constant(ends, cycles):
+    assert count_launches(ON_A_TPU.replace("LT", ends)).cycles == cycles
 
 
 def test_a_program_of_this_jax_is_read():

@@ -29,6 +29,7 @@ class Device(NamedTuple):
       memory_bytes: of one.
       bytes_per_second: bandwidth of that memory.
       flops_per_second: precision -> the best of its matrix units.
+      cycles_per_second: of a TPU, whose compiler estimates the cycles of an instruction; else 0.
       launch_seconds: how long a kernel takes to start; 0 where a program is one launch.
       source: where these are from.
       target: XLA's description of a GPU, a GpuTargetConfig as text; empty for a TPU.
@@ -41,13 +42,14 @@ class Device(NamedTuple):
     memory_bytes: int
     bytes_per_second: float
     flops_per_second: Mapping[str, float]
+    cycles_per_second: float
     launch_seconds: float
     source: str
     target: str
 
 
-def read_device(name: str) -> Device:
-    """Returns the facts of a device.
+def read_device(name: str, flag: str = "--for") -> Device:
+    """Returns the facts of a device that a flag names.
 
     Raises:
       UserError: for an unknown one, with the nearest that is known.
@@ -55,7 +57,7 @@ def read_device(name: str) -> Device:
     if name not in NAMES:
         near = difflib.get_close_matches(name.lower(), NAMES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {shortlist(NAMES)}"
-        raise UserError(f"--for {name}: no such device; {hint}")
+        raise UserError(f"{flag} {name}: no such device; {hint}")
     return Device(name, **json.loads((FOLDER / f"{name}.json").read_text("utf-8")))
 
 
@@ -81,7 +83,7 @@ def mesh_of(device: Device) -> Mesh:
         extra = EXTRAS[device.platform]
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"--for {device.name}: jax {jax.__version__} cannot compile for it here ({reason}); "
+            f"{device.name}: jax {jax.__version__} cannot compile for it here ({reason}); "
             f"install jax[{extra}]"
         ) from error
     return Mesh(np.array(topology.devices[:1]), ("run",))

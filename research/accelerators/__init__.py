@@ -1,0 +1,1 @@
+"""Compiles for accelerators that are not there: what programs need of them, and launch."""

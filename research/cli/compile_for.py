@@ -1,0 +1,217 @@
+"""Says whether a sweep fits an accelerator that is not there, and how long it would take at best.
+
+The recipe runs once more, in the environment that has the device's compiler; there it compiles each
+group, split into parts as in training, and sends what it found to the process that the user sees.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from research.accelerators.devices import Device, read_device
+from research.accelerators.elsewhere import asked_device, run_elsewhere, send
+from research.accelerators.needs import Needs, StepLaunches, assumptions, measure_needs
+from research.console import LOOSE, print_table, say, waiting
+from research.engine.cadence import plan_chunks
+from research.engine.memory import Cost, byte_count, is_out_of_memory, pieces_that_fit
+from research.engine.one_run import trace_one_run
+from research.errors import UserError
+from research.matmul import PRECISIONS
+from research.plain_text import human
+from research.runs.experiment import Experiment, Part, make_parts
+from research.runs.memory_limit import USABLE
+from research.runs.runner import RunOptions
+
+FLAG = "--compile-for"
+
+
+class GroupNeeds(NamedTuple):
+    """What one group of a sweep needs of a device.
+
+    Attributes:
+      group: its swept config values in words; empty where none is swept.
+      runs, steps: how many, and how long each trains.
+      parts: into how many parts its runs are split, trained one after the other; 0 if not even one
+        run fits.
+      together: the most runs in a part.
+      whole_bytes: memory of all runs at once, or of as many as are asked for.
+      peak_bytes: memory of one part.
+      limit_bytes: memory that can be used.
+      kernels, copies, waits, cycles: as in `StepLaunches`.
+      bound, step_seconds: as in `Needs`.
+    """
+
+    group: str
+    runs: int
+    steps: int
+    parts: int
+    together: int
+    whole_bytes: int
+    peak_bytes: int
+    limit_bytes: int
+    kernels: float
+    copies: float
+    waits: int
+    cycles: float
+    bound: str
+    step_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """How long its training takes at best."""
+        return self.parts * self.steps * self.step_seconds
+
+
+def compile_sweep(experiment: Experiment, options: RunOptions, names: Sequence[str]) -> None:
+    """Prints what a sweep needs of each device; trains nothing and writes nothing.
+
+    Args:
+      experiment: the sweep.
+      options: how it is to run.
+      names: of devices.
+
+    Raises:
+      UserError: for an unknown device, one that not even one run fits, and a compiler that is
+        not there.
+    """
+    devices = [read_device(name, FLAG) for name in names]
+    if (asked := asked_device()) is not None:
+        device = read_device(asked, FLAG)
+        for part in make_parts(experiment):
+            send(group_needs(part, experiment.most_lanes, options, device)._asdict())
+        return
+    console, too_large = Console(), []
+    for device in devices:
+        with waiting(console, f"compiling for {device.name}"):
+            found = [GroupNeeds(**facts) for facts in run_elsewhere(sys.argv, device)]
+        _print_needs(console, experiment, found, device)
+        too_large += [_too_large(one, device) for one in found if not one.parts]
+    if too_large:
+        raise UserError(too_large[0])
+
+
+def group_needs(
+    part: Part, most_lanes: int | None, options: RunOptions, device: Device
+) -> GroupNeeds:
+    """Compiles one group for a device, in as many parts as fit it, and returns what it needs."""
+    limit = options.train.memory_limit or int(USABLE * device.memory_bytes)
+    runs = len(part.group.runs)
+    asked = -(-runs // -(-runs // (options.parallel or runs)))  # together, in parts of one size
+    state_bytes = byte_count(trace_one_run(part.problem, part.group.runs).state)
+    most = min(asked, max(1, limit // state_bytes))  # with more, states alone would not fit
+    compiled: dict[int, Needs] = {}
+
+    def cost_of(count: int) -> Cost:
+        try:
+            compiled[count] = _compile(part, count, most_lanes, device)
+            return compiled[count].cost
+        except jax.errors.JaxRuntimeError as error:  # as of a TPU, which refuses what is too large
+            if not is_out_of_memory(error):
+                raise
+            return Cost(0, 0, 0, 0, 0, 0, peak_bytes=2 * limit)
+
+    pieces = pieces_that_fit(cost_of, most, limit)
+    together = max(1, -(-most // pieces))
+    one = compiled.get(together)
+    per_run = max(state_bytes, one.per_run_bytes if one else 0)
+    shared = byte_count(part.problem.shared)
+    return GroupNeeds(
+        group=part.name,
+        runs=runs,
+        steps=part.steps,
+        parts=-(-runs // together) if pieces <= most else 0,
+        together=together,
+        whole_bytes=compiled[asked].cost.peak_bytes
+        if asked in compiled
+        else shared + per_run * asked,
+        peak_bytes=one.cost.peak_bytes if one else max(shared + per_run, limit),
+        limit_bytes=limit,
+        **(one.launches if one else StepLaunches(0, 0, 0))._asdict(),
+        bound=one.bound if one else "memory",
+        step_seconds=one.step_seconds if one else 0.0,
+    )
+
+
+def _compile(part: Part, count: int, most_lanes: int | None, device: Device) -> Needs:
+    """What a program of the first `count` runs of a group needs."""
+    runs, chunks = part.group.runs.take(np.arange(count)), plan_chunks(part.steps, part.cadence)
+    precision = getattr(part.group.config, "compute", PRECISIONS[0])
+    return measure_needs(part.problem, runs, precision, device, chunks, most_lanes, count)
+
+
+def _print_needs(
+    console: Console, experiment: Experiment, found: Sequence[GroupNeeds], device: Device
+) -> None:
+    say(console, assumptions(device))
+    names = (
+        "runs", "parts", "memory of a part", "kernels a step", "copies", "waits", "a step",
+        "training", "bound by",
+    )  # fmt: skip
+    rows: list[Any] = [list(_row(one, device)) for one in found]
+    if any(one.group for one in found):
+        names = ("group", *names)
+        rows = [(one.group, *row) for one, row in zip(found, rows, strict=True)]
+    title = f"Compiled for {device.description}, which was not there: times are predicted"
+    print_table(console, names, rows, title=title, padding=LOOSE)
+    for line in _conclusions(experiment, found, device):
+        say(console, line)
+
+
+def _row(one: GroupNeeds, device: Device) -> Iterator[str]:
+    """Yields the cells of a group. A TPU runs a whole program as one launch: none are counted."""
+    counted = bool(device.launch_seconds)
+    yield f"{one.runs:,}"
+    yield f"{one.parts:,}" if one.parts else "none fits"
+    yield f"{human(one.peak_bytes)}B"
+    yield f"{one.kernels:.1f}" if counted else "-"
+    yield f"{one.copies:.1f}" if counted else "-"
+    yield f"{one.waits}" if counted else "-"
+    yield duration(one.step_seconds)
+    yield duration(one.seconds) if one.parts else "-"
+    yield one.bound
+
+
+def _conclusions(
+    experiment: Experiment, found: Sequence[GroupNeeds], device: Device
+) -> Iterator[str]:
+    """Yields what follows for the whole sweep, in sentences."""
+    most = found[0].limit_bytes
+    for one in found:
+        label = one.group or experiment.name
+        if (over := one.whole_bytes - most) > 0 and one.parts:
+            yield (  # what is not compiled is estimated from what a part needs
+                f"{label}: together its {one.runs:,} runs need {human(one.whole_bytes)}B, "
+                f"{human(over)}B more than the {human(most)}B that can be used: {one.parts} parts "
+                f"of up to {one.together:,} runs, one after the other"
+            )
+    if not all(one.parts for one in found):
+        return
+    runs, seconds = sum(one.runs for one in found), sum(one.seconds for one in found)
+    thinned = ", as if --halving stopped no run early" if experiment.halving else ""
+    parts = sum(one.parts for one in found)
+    yield (
+        f"{experiment.name}: {runs:,} runs fit {device.name} in {parts} "
+        f"{'part' if parts == 1 else 'parts'}, and train for {duration(seconds)} at best"
+        f"{thinned}; evaluations, compiling and the host come on top"
+    )
+
+
+def _too_large(one: GroupNeeds, device: Device) -> str:
+    label = f" of {one.group}" if one.group else ""
+    return (
+        f"{FLAG} {device.name}: one run{label} alone does not fit: it needs "
+        f"{human(one.peak_bytes)}B or more, and {human(one.limit_bytes)}B can be used; make the "
+        "net, the batch or the buffer smaller"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Returns a time with three digits, in the unit that suits it: 850 ms, 12.3 s, 5.1 h."""
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{human(seconds / size)} {unit}"
+    return f"{human(seconds * 1e6)} us"
