@@ -60,18 +60,19 @@ def write(axes: Any, x: float, y: float, text: str, **look: Any) -> None:
     _set(axes.text(x, y, " ", **look), visible(text))
 
 
-def set_legend(axes: Any, entries: Sequence[tuple[Any, str]], size: float = 8) -> None:
+def set_legend(axes: Any, entries: Sequence[tuple[Any, str]], size: float = 8, **look: Any) -> None:
     """Draws a legend, if it has entries.
 
     Args:
-      axes: the axes to draw it in.
+      axes: the axes, or the figure, to draw it in.
       entries: (artist, name) of each.
       size: of the font.
+      look: more arguments of Matplotlib's legend.
     """
     if not entries:
         return
     handles, names = zip(*entries, strict=True)
-    legend = axes.legend(handles, ["name"] * len(names), fontsize=size, frameon=False)
+    legend = axes.legend(handles, ["name"] * len(names), fontsize=size, frameon=False, **look)
     for text, name in zip(legend.get_texts(), labels(names, MOST_IN_LEGEND), strict=True):
         _set(text, name)
 

@@ -18,6 +18,8 @@ from research.errors import UserError
 from research.runs.session import usable_cores
 
 MLPS = {"mlp-small": ("10-5-1", False), "mlp-digits": ("64-128-10", True)}  # whether it classifies
+# Nets in a process with which torch.func is near its best on a CPU; it has more if ours are more.
+LEAST_NETS = {"mlp-small": 256, "mlp-digits": 32}
 LOOPS = Path(__file__).parents[2] / "scripts" / "compare"
 
 
@@ -33,6 +35,8 @@ class Baseline(NamedTuple):
       after: the script's arguments after the number of seconds.
       runs: how many runs one process trains at once.
       apart: whether it cannot be installed beside this project's own packages.
+      on_gpu: whether it trains on the GPU, if there is one.
+      compiler: the program without which it is slower; None if it needs none.
     """
 
     name: str
@@ -43,12 +47,14 @@ class Baseline(NamedTuple):
     after: Sequence[str] = ()
     runs: int = 1
     apart: bool = False
+    on_gpu: bool = False
+    compiler: str | None = None
 
 
 def baselines_of(
     case: Case, threads: int, data: Path, purejaxrl: str | None = None, runs: int = 1
 ) -> Iterator[Baseline]:
-    """Yields the baselines of a case.
+    """Yields the baselines of a case, the strongest first.
 
     Args:
       case: what they must train.
@@ -61,15 +67,18 @@ def baselines_of(
         return
     if case.name in MLPS:
         shape, classifies = MLPS[case.name]
+        nets = max(runs, LEAST_NETS[case.name])
+        loop = ("torch_func_loop.py", str(data), shape, str(threads), str(nets))
+        yield Baseline("torch.func", "torch", loop, 64, runs=nets, on_gpu=True, compiler="g++")
         yield Baseline("PyTorch", "torch", ("torch_loop.py", str(data), shape, str(threads)), 64)
         if classifies:
             hidden = shape.split("-")[1]
             yield Baseline("scikit-learn", "sklearn", ("sklearn_loop.py", str(data), hidden), 64)
     elif case.name == "dqn-cartpole":
-        yield Baseline("Stable-Baselines3", "stable_baselines3", ("sb3_loop.py", str(threads)), 128)
         if purejaxrl is not None:
             loop = ("purejaxrl_loop.py", purejaxrl, str(runs))
-            yield Baseline("purejaxrl", "flashbax", loop, 128, runs=runs, apart=True)
+            yield Baseline("purejaxrl", "flashbax", loop, 128, runs=runs, apart=True, on_gpu=True)
+        yield Baseline("Stable-Baselines3", "stable_baselines3", ("sb3_loop.py", str(threads)), 128)
     elif case.name in LSTMS:
         symbols, hidden, batch, window = LSTMS[case.name]
         sizes = (symbols, hidden[0], len(hidden), batch, window, threads)
@@ -146,7 +155,9 @@ def check_same_work(baseline: Baseline, case: Case, results: Sequence[Mapping[st
     """
     params = count_params(case) + baseline.extra_params
     for result in results:
-        if result["params"] != params or result["batch"] != baseline.batch or result["updates"] < 1:
+        if result["updates"] < 1:
+            raise UserError(f"{baseline.name} made no update")
+        if result["params"] != params or result["batch"] != baseline.batch:
             raise UserError(
                 f"{baseline.name} trains {result['params']:,} params by batches of "
                 f"{result['batch']}, and {case.name} {params:,} by batches of {baseline.batch}"

@@ -3,6 +3,8 @@ and beside baselines: other libraries that train the same.
 
     scripts/bench                          every case; some 20 minutes on a CPU
     scripts/bench --quick                  three cases at two sizes, in two minutes
+    scripts/bench --quick --peers PYTHON   and each beside its strongest baseline, in as much time:
+                                           one turn of a second, one process against one process
     scripts/bench --peers PYTHON           beside torch and stable_baselines3, if PYTHON has them
     scripts/bench --peers PYTHON --purejaxrl FOLDER    and a checkout of purejaxrl, if it has gymnax
                                            0.0.9 and flashbax
@@ -13,9 +15,11 @@ and beside baselines: other libraries that train the same.
 
 Throughput counts units of work (examples, env steps, tokens) of all runs together and leaves
 evaluations out; the time to a score includes them. Every repeat waits for the device, and figures
-are medians of ten repeats. Baselines are timed in turn with this project, and are refused unless
-their net, batch and updates are the same. Results are written to OUT/bench.json, with a figure
-beside it.
+are medians of ten repeats. Baselines are timed in turn with this project, in two forms: one process
+a core, and one process with all threads. They are refused unless their net, batch and updates are
+the same. The strongest baseline of the MLPs is torch.func: many nets in one PyTorch process,
+`vmap(grad(loss))` over stacked params, compiled if there is a C++ compiler; on a GPU, a CUDA graph.
+Results are written to OUT/bench.json, with a figure beside it.
 
 JAX, Flax, Optax and Chex are enough: where the project is not set up and the Python has them, they
 are measured as they are. Without gymnax there are no DQNs, without matplotlib there is no figure.
@@ -44,7 +48,7 @@ from research.benchmark.readme import README_FILES, RESULTS, write_readme
 from research.benchmark.record import Benchmark, load, save
 from research.benchmark.target import time_to_target
 from research.benchmark.timing import Case
-from research.benchmark.turns import measure_baselines
+from research.benchmark.turns import QUICK_EFFORT, Effort, measure_baselines
 from research.cli.machine import configure_jax
 from research.console import LOOSE, print_table, say
 from research.errors import UserError, plain_exit, shortlist
@@ -52,6 +56,10 @@ from research.matmul import PRECISIONS
 from research.runs.session import describe_session
 
 QUICK_LIMITS = Limits(runs=32, factor=32)
+QUICK_NOTE = (
+    "--quick: only the strongest baseline of each case that is installed, one process against one "
+    "process, in one turn"
+)
 FILE_WIDTH = 150  # columns, where the output is no terminal
 
 
@@ -66,7 +74,7 @@ class Arguments:
     peers: str | None = None
     purejaxrl: str | None = None
     runs: int = Limits().runs
-    seconds: float = 4.0
+    seconds: float | None = None
     targets: bool = True
 
 
@@ -75,7 +83,9 @@ def read_arguments(words: Sequence[str], prog: str = "scripts/bench") -> Argumen
     may not be installed."""
     parser = make_parser(prog, (__doc__ or "").replace("scripts/bench", prog))
     add, default = parser.add_argument, Arguments()
-    add("--quick", action="store_true", help="three cases at two sizes")
+    add("--quick", action="store_true",
+        help="three cases at two sizes; with --peers, the strongest baseline of each in one form, "
+        "one process against one process, in one turn")  # fmt: skip
     add(
         "--out",
         metavar="FOLDER",
@@ -104,8 +114,9 @@ def read_arguments(words: Sequence[str], prog: str = "scripts/bench") -> Argumen
         default=default.runs,
         help="most runs at once (default: %(default)s)",
     )
-    add("--seconds", type=float, default=default.seconds,
-        help="how long a turn of a baseline is timed (default: %(default)s)")  # fmt: skip
+    add("--seconds", type=float,
+        help=f"how long a turn of a baseline is timed (default: {Effort().seconds:g}, with --quick "
+        f"{QUICK_EFFORT.seconds:g})")  # fmt: skip
     add("--no-targets", dest="targets", action="store_false", help="leave out the time to a score")
     return Arguments(**vars(parser.parse_args(words)))
 
@@ -136,6 +147,8 @@ def main(args: Arguments) -> Path:
             benchmark.targets.append(time_to_target(make_target()))
         show(tables.targets_table(benchmark), console)
     show(tables.baselines_table(benchmark), console)
+    if args.quick and benchmark.baselines:
+        say(console, QUICK_NOTE)
     show(tables.summary_table(benchmark), console)
     path = Path(args.out) / "bench.json"
     save(benchmark, path)
@@ -164,7 +177,7 @@ def check(args: Arguments) -> list[str]:
             raise UserError("--purejaxrl: give --peers, an interpreter that has what it needs")
         if not (Path(args.purejaxrl) / "purejaxrl" / "dqn.py").is_file():
             raise UserError(f"--purejaxrl {args.purejaxrl}: holds no purejaxrl/dqn.py")
-    if not args.seconds > 0:
+    if args.seconds is not None and not args.seconds > 0:
         raise UserError(f"--seconds {args.seconds:g}: must be above 0")
     return list(args.cases) or known_cases(args.quick)
 
@@ -196,10 +209,16 @@ def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Con
         benchmark.growths.append(growth)
         if args.peers or not args.quick:
             results = measure_baselines(
-                case, growth, args.peers, args.purejaxrl, args.seconds, partial(say, console)
+                case, growth, args.peers, args.purejaxrl, effort_of(args), partial(say, console)
             )
             benchmark.baselines.extend(results)
     show(tables.growth_table(benchmark, growth), console)
+
+
+def effort_of(args: Arguments) -> Effort:
+    """Returns how thoroughly baselines are timed."""
+    effort = QUICK_EFFORT if args.quick else Effort()
+    return effort if args.seconds is None else effort._replace(seconds=args.seconds)
 
 
 def show(rows: tables.Rows, console: Console) -> None:

@@ -8,11 +8,12 @@ from research.accelerators.devices import Device
 from research.benchmark.compile_for import CompiledCase
 from research.benchmark.growth import Growth, log_log_slopes
 from research.benchmark.profiling import Profile
-from research.benchmark.record import Benchmark, common
+from research.benchmark.record import BaselineResult, Benchmark, common
 from research.benchmark.roofline import share_of_ceiling
 from research.plain_text import human
 
-OURS, PROCESS_A_CORE = "Seedbed", "one process a core"  # as `BaselineResult` names them
+OURS = "Seedbed"  # as `BaselineResult` names it and the forms
+PROCESS_A_CORE, ONE_PROCESS = "one process a core", "all threads"
 _PARENTHESES = re.compile(r" \(.*?\)")
 LONGEST = 20  # kernels of a profile that the table names
 SOURCE_WIDTH = 60  # characters of where a kernel comes from
@@ -96,26 +97,40 @@ def summary_table(benchmark: Benchmark) -> Rows:
 
 def same_form_table(benchmark: Benchmark) -> Rows:
     """Returns the table of the README: a row for each float32 case that a baseline trains as well,
-    both with one process a core, and of the baselines the fastest."""
+    beside the strongest one of the same form.
+
+    Both have one process a core; the last column has one process of each. On a GPU, which processes
+    do not share, all columns have one process of each.
+    """
     rows = []
     for growth in benchmark.growths:
-        same = [one for one in benchmark.baselines if one.how == PROCESS_A_CORE]
-        same = [one for one in same if (one.case, one.precision) == (growth.case, "float32")]
-        ours = [one for one in same if one.baseline == OURS]
-        others = [one for one in same if one.baseline != OURS]
-        if growth.precision != "float32" or not (ours and others):
+        apart, whole = (_strongest(benchmark, growth, how) for how in (PROCESS_A_CORE, ONE_PROCESS))
+        best = apart or whole
+        if growth.precision != "float32" or best is None:
             continue
-        best = max(others, key=lambda one: one.units_per_second)
-        ratio = ours[0].units_per_second / best.units_per_second
         rows.append(
             (
                 f"{growth.case} ({_PARENTHESES.sub('', best.checked)})",
-                f"{human(ours[0].units_per_second)} {growth.unit}/s",
+                f"{human(best.ours)} {growth.unit}/s",
                 f"{human(best.units_per_second)} {growth.unit}/s, {best.baseline}",
-                f"{ratio:.3g}x",
+                f"{best.ours / best.units_per_second:.3g}x",
+                f"{whole.ours / whole.units_per_second:.3g}x, {whole.baseline}" if whole else "",
             )
         )
-    return Rows(benchmark.name, ("what is trained", "ours", "best baseline", "ratio"), rows)
+    names = "what is trained", "ours", "best baseline", "ratio", "one process each"
+    return Rows(benchmark.name, names, rows)
+
+
+def _strongest(benchmark: Benchmark, growth: Growth, how: str) -> BaselineResult | None:
+    """Returns the baseline of a form that comes nearest to ours or beats it, beside ours in the
+    same form; None if either was not measured."""
+    beside = [one for one in benchmark.baselines if one.how == how]
+    beside = [one for one in beside if (one.case, one.precision) == (growth.case, growth.precision)]
+    others = [one for one in beside if one.baseline != OURS]
+    if how == PROCESS_A_CORE:  # where `ours` of a result is one process
+        rates = [one.units_per_second for one in beside if one.baseline == OURS]
+        others = [one._replace(ours=rate) for one in others for rate in rates]
+    return min(others, key=lambda one: one.ours / one.units_per_second, default=None)
 
 
 def _baselines_cell(benchmark: Benchmark, growth: Growth) -> str:

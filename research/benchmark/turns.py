@@ -1,10 +1,12 @@
 """Times baselines in turn with a case, so that both meet the same state of the machine."""
 
+import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 import jax
 
@@ -24,8 +26,25 @@ from research.benchmark.record import BaselineResult
 from research.benchmark.timing import Case, Ready
 from research.runs.session import usable_cores
 
-TURNS = 3  # of the case and a baseline each
-APART = "one process a core"
+APART, TOGETHER = "one process a core", "all threads"
+
+
+class Effort(NamedTuple):
+    """How thoroughly baselines are timed.
+
+    Attributes:
+      turns: of the case and a baseline each.
+      seconds: how long a baseline is timed in each turn.
+      strongest: whether only the strongest baseline that is installed is timed, as one process with
+        all threads beside one process of ours; otherwise all are, in every form.
+    """
+
+    turns: int = 3
+    seconds: float = 4.0
+    strongest: bool = False
+
+
+QUICK_EFFORT = Effort(turns=1, seconds=1.0, strongest=True)
 
 
 def measure_baselines(
@@ -33,7 +52,7 @@ def measure_baselines(
     growth: Growth,
     python: str | None,
     purejaxrl: str | None,
-    seconds: float,
+    effort: Effort,
     say: Callable[[str], None],
 ) -> Iterator[BaselineResult]:
     """Yields what baselines do beside the case at its best number of runs: flax's LSTM in the same
@@ -44,7 +63,7 @@ def measure_baselines(
       growth: the case with more and more runs, which knows the best number.
       python: an interpreter for baselines that are not installed beside this project.
       purejaxrl: a checkout of purejaxrl.
-      seconds: how long a baseline is timed in each turn.
+      effort: how many of them are timed, and how long.
       say: is told which baselines are left out.
     """
     if not LOOPS.is_dir():
@@ -54,32 +73,56 @@ def measure_baselines(
     ready = Ready(case, runs, steps, cold=False)
 
     def turns(name: str, how: str, their_runs: int, checked: str, rate: Callable[[], float]):
-        pairs = [(median_rate(ready), rate()) for _ in range(TURNS)]
+        pairs = [(median_rate(ready), rate()) for _ in range(effort.turns)]
         ours, theirs = sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
         words = case.name, case.precision, name, how
         return BaselineResult(*words, their_runs, theirs, checked, ours, runs)
 
-    if (same_in_flax := flax_case(case)) is not None:
+    if not effort.strongest and (same_in_flax := flax_case(case)) is not None:
         flax = Ready(same_in_flax, runs, steps, cold=False)
         checked = "embedding, sizes, optimizer and windows are ours"
         yield turns("flax", "same engine", runs, checked, partial(median_rate, flax))
         del flax
-    if jax.default_backend() == "cpu" and runs >= cores > 1:
+    if not effort.strongest and jax.default_backend() == "cpu" and runs >= cores > 1:
         each = runs // cores
-        rate = partial(run_ours, case, each, cores, seconds)
+        rate = partial(run_ours, case, each, cores, effort.seconds)
         yield turns("Seedbed", APART, cores * each, "the same program", rate)
     with tempfile.TemporaryDirectory() as folder:
         data = write_examples(case, folder)
-        for processes, how in ((cores, APART), (1, "all threads")):
+        for processes, how in forms(effort, cores):
             each = max(1, runs // processes)
-            for one in baselines_of(case, cores // processes, data, purejaxrl, each):
-                theirs = interpreter_of(one, python)
-                if theirs is None:
-                    say(f"{case.name}: {one.name} is not installed and left out")
-                    continue
-                rate = partial(run_baseline, theirs, one, case, processes, seconds)
+            found = baselines_of(case, cores // processes, data, purejaxrl, each)
+            tell = lambda text: say(f"{case.name}: {text}")
+            for one, theirs in installed(found, python, processes, tell):
+                rate = partial(run_baseline, theirs, one, case, processes, effort.seconds)
                 count = processes * one.runs
                 yield turns(one.name, how, count, describe_work(one, case), rate)
+                if effort.strongest:
+                    break
+
+
+def forms(effort: Effort, cores: int) -> list[tuple[int, str]]:
+    """Returns in how many processes baselines are run, with a name for each."""
+    return [(1, TOGETHER)] if effort.strongest else [(cores, APART), (1, TOGETHER)]
+
+
+def installed(
+    found: Iterable[Baseline], python: str | None, processes: int, say: Callable[[str], None]
+) -> Iterator[tuple[Baseline, str]]:
+    """Yields the baselines that can be run in so many processes, with an interpreter for each.
+
+    A GPU is not shared by several processes: it is one process of ours that they are beside.
+    """
+    for one in found:
+        if processes > 1 and one.on_gpu and jax.default_backend() != "cpu":
+            continue
+        interpreter = interpreter_of(one, python)
+        if interpreter is None:
+            say(f"{one.name} is not installed and left out")
+            continue
+        if one.compiler is not None and shutil.which(one.compiler) is None:
+            say(f"{one.name} is slower than it could be: there is no {one.compiler}")
+        yield one, interpreter
 
 
 def interpreter_of(baseline: Baseline, python: str | None) -> str | None:

@@ -86,9 +86,45 @@ def test_purejaxrl_trains_its_share_of_the_runs_in_each_process():
     case = cases.dqn_cartpole("float32")
     names = [one.name for one in baselines.baselines_of(case, 1, Path("none"))]
     assert "purejaxrl" not in names
-    *_, found = baselines.baselines_of(case, 1, Path("none"), "checkout", runs=4)
+    found, *_ = baselines.baselines_of(case, 1, Path("none"), "checkout", runs=4)
     assert (found.name, found.runs, found.apart) == ("purejaxrl", 4, True)
     assert found.loop == ("purejaxrl_loop.py", "checkout", "4")
+
+
+@pytest.fixture
+def torch_func(digits):
+    """A function that returns torch.func beside a number of our runs in each process."""
+
+    def find(runs):
+        return next(iter(baselines.baselines_of(digits, 2, Path("data.npz"), runs=runs)))
+
+    return find
+
+
+def test_torch_func_trains_as_many_nets_as_ours_or_as_many_as_it_is_fastest_with(torch_func):
+    least = baselines.LEAST_NETS["mlp-digits"]
+    for ours, nets in ((4, least), (8 * least, 8 * least)):
+        one = torch_func(ours)
+        assert one.name == "torch.func"
+        assert one.loop == ("torch_func_loop.py", "data.npz", "64-128-10", "2", str(nets))
+        assert one.runs == nets
+
+
+@pytest.mark.parametrize(
+    ("differs", "says"),
+    [
+        ({"batch": 32}, r"torch\.func trains 9,610 params by batches of 32, and mlp-digits 9,610"),
+        ({"params": 32 * 9_610}, r"torch\.func trains 307,520 params .* and mlp-digits 9,610"),
+        ({"updates": 0}, r"torch\.func made no update"),
+    ],
+)
+def test_torch_func_is_refused_if_its_net_batch_or_updates_differ(
+    torch_func, digits, differs, says
+):
+    result = {"units_per_second": 1.0, "updates": 9, "batch": 64, "params": 9_610}
+    baselines.check_same_work(torch_func(32), digits, [result])
+    with pytest.raises(UserError, match=says):
+        baselines.check_same_work(torch_func(32), digits, [result, result | differs])
 
 
 def test_has_package_tells_installed_packages_from_missing_ones():
@@ -100,5 +136,7 @@ def test_an_installed_wheel_has_no_baselines(case, tmp_path, monkeypatch):
     """A wheel holds the package alone, without `scripts/`."""
     monkeypatch.setattr(turns, "LOOPS", tmp_path / "none")
     said, growth = [], Growth(case.name, case.precision, "rows", [], "runs")
-    assert list(turns.measure_baselines(case, growth, None, None, 1.0, said.append)) == []
+    assert (
+        list(turns.measure_baselines(case, growth, None, None, turns.Effort(), said.append)) == []
+    )
     assert said == ["product: no baselines without the repository's scripts/compare"]

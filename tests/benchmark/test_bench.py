@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from research.benchmark import bench, ceilings, timing
+from research.benchmark import bench, ceilings, timing, turns
 from research.errors import UserError
 from tests.benchmark.conftest import make_case
 
@@ -59,6 +59,14 @@ def test_flags_choose_what_is_measured():
     given = bench.read_arguments(["--quick", "--cases", "mlp-small", "mlp-digits", "--no-targets"])
     assert given == bench.Arguments(quick=True, cases=["mlp-small", "mlp-digits"], targets=False)
     assert bench.read_arguments([]) == bench.Arguments()
+
+
+def test_quick_baselines_take_seconds_and_seconds_can_be_given():
+    effort = lambda *words: bench.effort_of(bench.read_arguments(words))
+    assert effort() == turns.Effort()
+    assert effort("--quick") == turns.QUICK_EFFORT
+    assert turns.QUICK_EFFORT.turns * turns.QUICK_EFFORT.seconds <= 1  # of some 10 s of set-up
+    assert effort("--quick", "--seconds", "3") == turns.QUICK_EFFORT._replace(seconds=3)
 
 
 @pytest.mark.slow

@@ -1,11 +1,10 @@
-"""Tests of a benchmark's file, tables and figure, and of the tables in README files."""
+"""Tests of a benchmark's file and tables, and of the tables in README files."""
 
 import json
 
 import pytest
 
 from research.benchmark import tables
-from research.benchmark.figure import draw
 from research.benchmark.readme import BEGIN, END, README_FILES, RESULTS, all_tables, write_readme
 from research.benchmark.record import BaselineResult, common, load, save, to_json
 from research.errors import UserError
@@ -63,10 +62,6 @@ def test_a_change_within_the_spread_is_not_reported(benchmark):
     assert [row[-1] for row in rows] == ["2.00x", "alike", "alike"]
 
 
-def test_the_figure_is_drawn(benchmark, tmp_path):
-    assert draw(benchmark, tmp_path / "bench.png").stat().st_size > 5_000
-
-
 def test_a_readme_gets_its_tables_between_the_marks(benchmark, tmp_path):
     save(benchmark, tmp_path / "results" / "one.json")
     readme, made = tmp_path / "README.md", all_tables(tmp_path / "results")
@@ -92,18 +87,28 @@ def test_readme_files_show_the_benchmarks_that_are_kept(path):
     assert f"{BEGIN}\n\n{README_FILES[path](RESULTS)}\n\n{END}" in path.read_text()
 
 
-def test_the_short_table_compares_processes_per_core_on_both_sides(benchmark):
-    """Ours and the fastest baseline both run as one process on each core."""
-    assert tables.same_form_table(benchmark).rows == []
-    ours = BaselineResult(
-        "product", "float32", "Seedbed", "one process a core", 8, 6e3, "same", 4e3, 8
+def test_the_short_table_compares_the_strongest_baseline_of_each_form(benchmark):
+    """Ours as one process a core stands beside others so run, and one process beside one."""
+    result = lambda baseline, how, theirs, ours: BaselineResult(
+        "product", "float32", baseline, how, 8, theirs, "same", ours, 8
     )
-    slow = ours._replace(baseline="slow", units_per_second=1e3)
-    fast = ours._replace(baseline="fast", units_per_second=4e3)
+    apart = [result("slow", "one process a core", 1e3, 4e3),
+             result("Seedbed", "one process a core", 6e3, 4e3),
+             result("fast", "one process a core", 4e3, 4e3)]  # fmt: skip
+    flax, slow = result("flax", "same engine", 3.9e3, 4e3), result("slow", "all threads", 800, 4e3)
     found = tables.same_form_table(
-        benchmark._replace(baselines=[*benchmark.baselines, slow, ours, fast])
+        benchmark._replace(baselines=[*benchmark.baselines, *apart, flax, slow])
     )
-    assert found.rows == [("product (same)", "6k rows/s", "4k rows/s, fast", "1.5x")]
+    assert found.rows == [
+        ("product (same)", "6k rows/s", "4k rows/s, fast", "1.5x", "2.05x, other")
+    ]
+
+
+def test_without_a_process_a_core_the_short_table_has_one_process_of_each(benchmark):
+    """As on a GPU, which processes do not share."""
+    (row,) = tables.same_form_table(benchmark).rows
+    assert row == ("product (same)", "4.1k rows/s", "2k rows/s, other", "2.05x", "2.05x, other")
+    assert tables.same_form_table(benchmark._replace(baselines=[])).rows == []
 
 
 def test_json_has_plain_types(benchmark):
