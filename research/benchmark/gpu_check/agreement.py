@@ -10,6 +10,7 @@ where two actions are worth the same, the last bit decides.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +24,7 @@ from research.engine import Cadence, compile_program, make_runs, plan_chunks, st
 from research.engine.blocks import gather_states
 from research.engine.metrics import Record, value
 
-STEPS, RUNS = 10, 8
+STEPS, RUNS = 10, 4  # fewer steps of what takes long: a CPU takes part
 TOLERANCE = {"highest": 0.02, "default": 0.5}  # precision of products -> of the way trained
 MOST_PARTED = 0.25  # share of the runs that may lie beyond it
 
@@ -44,55 +45,50 @@ class Trained(NamedTuple):
 def work(cases: Sequence[str], precision: str, seconds: float) -> Iterator[Found]:
     """Yields how far the device is from the CPU in each case, then several devices from one."""
     end, longest = time.monotonic() + seconds, 0.0
-    for what, compare in _comparisons(cases, precision):
+    for what, find in _comparisons(cases, precision):
         began = time.monotonic()
         if began + longest > end:
-            yield {"skipped": f"{what}: it takes {longest:.0f} s"}
+            yield {"skipped": f"{what}: the time is nearly over"}
             continue
-        yield attempt(what, compare)
+        yield attempt(what, find)
         longest = max(longest, time.monotonic() - began)
 
 
 def _comparisons(cases: Sequence[str], precision: str) -> Iterator[tuple[str, Callable[[], Found]]]:
-    """The highest precision of every case comes first: it is what tells right from wrong."""
+    """Yields what is compared, and a function that does. Highest precision comes first: it is what
+    tells right from wrong. Each training is done once."""
+    trained = cache(lambda name, *on: train_on(CASES[name](precision), *on))
+    devices = tuple(jax.local_devices())
+    cpu = tuple(jax.local_devices(backend="cpu")[:1])
+
+    def find(what, name, these, those, products):
+        reference = trained(name, those, "highest")  # a CPU rounds to nothing lower
+        return compare(what, trained(name, these, products), reference, products)
+
     for products in TOLERANCE:
         for name in cases:
-            what = f"{name} on the device and on the CPU, products in {products} precision"
-            yield what, lambda name=name, p=products: with_cpu(CASES[name](precision), p)
+            what = f"{name}, the device and the CPU"
+            yield what, partial(find, what, name, devices[:1], cpu, products)
     for name in cases:
-        yield (
-            f"{name} on several devices and on one",
-            lambda name=name: sharded(CASES[name](precision)),
-        )
+        what = f"{name}, {len(devices)} devices and one"
+        if len(devices) == 1:
+            what = f"{name}, sharded and unsharded: there is one device"
+            yield what, lambda what=what: {"skipped": what}
+        else:
+            yield what, partial(find, what, name, devices, devices[:1], "highest")
 
 
-def with_cpu(case: Case, products: str) -> Found:
-    """Returns how far the first device is from the CPU."""
-    with jax.default_matmul_precision(products):
-        device = train_on(case, jax.local_devices()[:1])
-        cpu = train_on(case, jax.local_devices(backend="cpu")[:1])
-    return compare(f"{case.name}: device and CPU", device, cpu, products)
-
-
-def sharded(case: Case) -> Found:
-    """Returns how far all devices are from the first one."""
-    devices = jax.local_devices()
-    if len(devices) == 1:
-        return {"skipped": f"{case.name}, sharded and unsharded: there is one device"}
-    with jax.default_matmul_precision("highest"):
-        several, one = train_on(case, devices), train_on(case, devices[:1])
-    return compare(f"{case.name}: {len(devices)} devices and one", several, one, "highest")
-
-
-def train_on(case: Case, devices: Sequence[Any]) -> Trained:
-    """Trains a few runs for a few steps."""
+def train_on(case: Case, devices: Sequence[Any], products: str) -> Trained:
+    """Trains a few runs for a few steps, with matrix products in a precision of JAX."""
     case, runs = without_evaluation(case), make_runs(case.hparams, {}, range(RUNS))
-    chunks = plan_chunks(STEPS, Cadence(1, STEPS, STEPS))
-    program = compile_program(case.problem, runs, chunks, devices=devices)
-    blocks = start_blocks(program, runs)
-    before = _flat(gather_states(program, blocks).params)
+    steps = min(STEPS, case.first_steps)
+    chunks = plan_chunks(steps, Cadence(1, steps, steps))
     records: list[Record] = []
-    blocks = train(program, blocks, chunks, records.append)
+    with jax.default_matmul_precision(products):
+        program = compile_program(case.problem, runs, chunks, devices=devices)
+        blocks = start_blocks(program, runs)
+        before = _flat(gather_states(program, blocks).params)
+        blocks = train(program, blocks, chunks, records.append)
     after = _flat(gather_states(program, blocks).params)
     first = next(iter(records[0].logged))
     return Trained(before, after, np.concatenate([value(one.logged[first]) for one in records]))
@@ -120,7 +116,9 @@ def compare(what: str, these: Trained, those: Trained, products: str) -> Found:
 
 
 def _flat(params: Any) -> np.ndarray:
-    leaves = [np.float64(leaf).reshape(len(leaf), -1) for leaf in jax.tree.leaves(params)]
+    leaves = [
+        np.asarray(leaf, np.float32).reshape(len(leaf), -1) for leaf in jax.tree.leaves(params)
+    ]
     return np.concatenate(leaves, axis=1)
 
 

@@ -73,12 +73,12 @@ class Part(NamedTuple):
 
 
 PARTS = (
-    Part("correctness", "It is right", 0.22, correctness.measure, correctness.describe),
-    Part("throughput", "Throughput", 0.38, throughput.measure, throughput.describe),
+    Part("correctness", "It is right", 0.25, correctness.measure, correctness.describe),
+    Part("throughput", "Throughput", 0.3, throughput.measure, throughput.describe),
     Part("launch_cost", "Launch cost", 0.0, launch_cost.measure, launch_cost.describe),
-    Part("command_buffers", "Command buffers", 0.2, command_buffers.measure,
+    Part("command_buffers", "Command buffers", 0.28, command_buffers.measure,
          command_buffers.describe),
-    Part("rejax", "The DQN of rejax's chart", 0.1, rejax.measure, rejax.describe),
+    Part("rejax", "The DQN of rejax's chart", 0.07, rejax.measure, rejax.describe),
     Part("profiles", "Profiles", 0.1, profiles.measure, profiles.describe),
 )  # fmt: skip
 
@@ -138,8 +138,9 @@ def read_arguments(words: Sequence[str], prog: str) -> tuple[CheckPlan, Path]:
         raise UserError(f"--minutes {given['minutes']:g}: must be above 0")
     check_known("--cases", given["cases"], known_cases())
     check_known("--precisions", given["precisions"], PRECISIONS)
-    for runs in (*given["runs"], *given["agents"]):
-        check_runs(runs)
+    for name in ("runs", "agents"):
+        for count in given[name]:
+            check_runs(count, f"--{name}")
     folder = open_folder(Path(given.pop("out")))
     as_tuples = {name: tuple(one) for name, one in given.items() if isinstance(one, list | tuple)}
     return make_plan(**given | as_tuples), folder

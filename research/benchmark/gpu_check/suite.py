@@ -26,7 +26,7 @@ SETTINGS = {
     "JAX_DEBUG_KEY_REUSE": "1",
     "PYTEST_ADDOPTS": "",
 }
-_RESULT = re.compile(r"^(tests/\S+::.+?) (PASSED|FAILED|ERROR)\b")
+_RESULT = re.compile(r"^(\S+::.+?) (PASSED|FAILED|ERROR)\b")
 
 
 def run_suite(seconds: float, has_gymnax: bool) -> Iterator[Found]:
@@ -40,9 +40,11 @@ def run_suite(seconds: float, has_gymnax: bool) -> Iterator[Found]:
     for line in process.lines():
         said.append(line.rstrip())
         if found := _RESULT.match(line):
-            yield {"what": found[1], "test": found[1], "right": found[2] == "PASSED"}
+            yield {"test": found[1], "right": found[2] == "PASSED"}
     if process.over:
         yield {"skipped": f"the rest of the tests: their {seconds:.0f} s were over"}
-    elif process.status > 1:  # 1: tests failed
+    elif process.status == 1:  # tests failed; the last lines say why
+        yield {"reasons": [line for line in said if line.startswith(("FAILED ", "ERROR "))]}
+    elif process.status:
         yield {"what": "pytest", "error": f"status {process.status}: {said[-1] if said else ''}",
                "traceback": "\n".join(said[-30:])}  # fmt: skip
