@@ -29,7 +29,7 @@ TOLERANCE = {"highest": 0.02, "default": 0.5}  # precision of products -> of the
 MOST_PARTED = 0.25  # share of the runs that may lie beyond it
 
 
-class Trained(NamedTuple):
+class ShortTraining(NamedTuple):
     """Runs after some steps on some devices.
 
     Attributes:
@@ -78,7 +78,7 @@ def _comparisons(cases: Sequence[str], precision: str) -> Iterator[tuple[str, Ca
             yield what, partial(find, what, name, devices, devices[:1], "highest")
 
 
-def train_on(case: Case, devices: Sequence[Any], products: str) -> Trained:
+def train_on(case: Case, devices: Sequence[Any], products: str) -> ShortTraining:
     """Trains a few runs for a few steps, with matrix products in a precision of JAX."""
     case, runs = without_evaluation(case), make_runs(case.hparams, {}, range(RUNS))
     steps = min(STEPS, case.first_steps)
@@ -91,10 +91,12 @@ def train_on(case: Case, devices: Sequence[Any], products: str) -> Trained:
         blocks = train(program, blocks, chunks, records.append)
     after = _flat(gather_states(program, blocks).params)
     first = next(iter(records[0].logged))
-    return Trained(before, after, np.concatenate([value(one.logged[first]) for one in records]))
+    return ShortTraining(
+        before, after, np.concatenate([value(one.logged[first]) for one in records])
+    )
 
 
-def compare(what: str, these: Trained, those: Trained, products: str) -> Found:
+def compare(what: str, these: ShortTraining, those: ShortTraining, products: str) -> Found:
     """Returns whether two trainings agree, and how far they are apart."""
     way = np.linalg.norm(those.after - those.before, axis=1)
     apart = np.linalg.norm(these.after - those.after, axis=1) / way

@@ -54,7 +54,7 @@ from research.matmul import PRECISIONS
 STARTING = 120.0  # seconds that JAX may take to find its devices
 
 
-class Part(NamedTuple):
+class CheckPart(NamedTuple):
     """A part of a check.
 
     Attributes:
@@ -73,17 +73,17 @@ class Part(NamedTuple):
 
 
 PARTS = (
-    Part("correctness", "It is right", 0.25, correctness.measure, correctness.describe),
-    Part("throughput", "Throughput", 0.3, throughput.measure, throughput.describe),
-    Part("launch_cost", "Launch cost", 0.0, launch_cost.measure, launch_cost.describe),
-    Part("command_buffers", "Command buffers", 0.28, command_buffers.measure,
+    CheckPart("correctness", "It is right", 0.25, correctness.measure, correctness.describe),
+    CheckPart("throughput", "Throughput", 0.3, throughput.measure, throughput.describe),
+    CheckPart("launch_cost", "Launch cost", 0.0, launch_cost.measure, launch_cost.describe),
+    CheckPart("command_buffers", "Command buffers", 0.28, command_buffers.measure,
          command_buffers.describe),
-    Part("rejax", "The DQN of rejax's chart", 0.07, rejax.measure, rejax.describe),
-    Part("profiles", "Profiles", 0.1, profiles.measure, profiles.describe),
+    CheckPart("rejax", "The DQN of rejax's chart", 0.07, rejax.measure, rejax.describe),
+    CheckPart("profiles", "Profiles", 0.1, profiles.measure, profiles.describe),
 )  # fmt: skip
 
 
-def check(plan: CheckPlan, folder: Path, parts: Sequence[Part] = PARTS) -> CheckResults:
+def check(plan: CheckPlan, folder: Path, parts: Sequence[CheckPart] = PARTS) -> CheckResults:
     """Measures all parts, one after the other, and returns what they found.
 
     Raises:

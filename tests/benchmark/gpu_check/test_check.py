@@ -43,7 +43,7 @@ def test_every_part_writes_its_file_and_the_summary_tells_of_it(
         content = read(tmp_path, part.name)
         assert content["errors"] == [], content
         assert content["results"], part.name
-        assert all(KEYS[part.name] <= set(one) for one in content["results"][-1:]), part.name
+        assert any(KEYS[part.name] <= set(one) for one in content["results"]), part.name
         assert f"{part.title}: {content['status']} after" in summary
     assert len(list(tmp_path.iterdir())) == len(PARTS) + 2
     assert [one["name"] for one in read(tmp_path, "summary")["parts"]] == [p.name for p in PARTS]
