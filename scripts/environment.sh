@@ -123,6 +123,22 @@ set_up() {
     echo "$wanted" >"$venv/seedbed-stamp"
 }
 
+# run_as_it_is -m MODULE ARGS...   runs a module in the project's own environment, as scripts/run sets
+# it up. Where that is not set up yet and the Python has JAX 0.10 or newer, Flax, Optax and Chex, as
+# images for accelerators do, it runs there, and nothing is installed.
+run_as_it_is() {
+    if [ ! -e "${SEEDBED_VENV:-$root/.venv}/seedbed-stamp" ]; then
+        python=$(find_python) || exit
+        look='import sys, jax, flax, optax, chex; sys.exit(jax.__version_info__ < (0, 10))'
+        if "$python" -c "$look" 2>/dev/null; then
+            echo "with the JAX of $python; scripts/run sets up the project's own" >&2
+            use_memory_in_large_pages
+            PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} exec "$python" "$@"
+        fi
+    fi
+    exec "$root/scripts/run" "$@"
+}
+
 # install   installs what set_up has found: $level, $extra, $python and $also.
 install() {
     interpreter=$(find_python "${python#auto}") || exit

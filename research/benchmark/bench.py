@@ -191,10 +191,10 @@ def check_known(flag: str, given: Sequence[str], known: Sequence[str]) -> None:
             raise UserError(f"{flag} {name}: there are {shortlist(known)}")
 
 
-def check_runs(runs: int) -> None:
+def check_runs(runs: int, flag: str = "--runs") -> None:
     """Raises a `UserError` unless there is at least one run."""
     if runs < 1:
-        raise UserError(f"--runs {runs}: must be at least 1")
+        raise UserError(f"{flag} {runs}: must be at least 1")
 
 
 def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Console) -> None:

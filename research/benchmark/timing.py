@@ -139,6 +139,15 @@ class Ready:
         self._called += self._calls
         return time.perf_counter() - began
 
+    def evaluate(self) -> float:
+        """Evaluates all runs and returns how many seconds that took."""
+        began = time.perf_counter()
+        end = np.int32(self._called * self._chunk.end)
+        for hparams, keys, states, diverged in self._blocks:
+            args = hparams, states, diverged, keys.evaluate, end
+            jax.block_until_ready(self.program.evaluate(self.program.shared, *args))
+        return time.perf_counter() - began
+
     def units(self, seconds: float) -> float:
         """Returns units of work per second of all runs, for a repeat that took so many seconds."""
         return self.runs * self.steps * self.case.problem.task.work_per_step / seconds
@@ -159,12 +168,16 @@ def time_case(case: Case, runs: int, steps: int, repeats: int = REPEATS) -> Timi
       steps: steps in one call.
       repeats: how many times to measure.
     """
-    ready = Ready(case, runs, steps)
+    return time_ready(Ready(case, runs, steps), repeats)
+
+
+def time_ready(ready: Ready, repeats: int = REPEATS) -> Timing:
+    """Times the programs of a case that are made already."""
     seconds = [ready.repeat() for _ in range(repeats)]
     low, middle, high = np.quantile([ready.units(one) for one in seconds], [0.25, 0.5, 0.75])
-    work, cost = case.problem.task.work_per_step, ready.program.cost
+    work, cost = ready.case.problem.task.work_per_step, ready.program.cost
     return Timing(
-        runs=runs,
+        runs=ready.runs,
         lanes=ready.program.layout.lanes,
         blocks=ready.program.layout.blocks,
         making=ready.making,

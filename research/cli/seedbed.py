@@ -36,6 +36,8 @@ TOOLS: Mapping[str, Sequence[Tool]] = {
              "trains a sweep in several processes, here or through SLURM"),
         Tool("bench", "research.benchmark.bench",
              "measures how fast this machine trains, and how fast it could"),
+        Tool("gpu_check", "research.benchmark.gpu_check.check",
+             "measures in minutes what only a machine with a GPU can tell; needs no network"),
     ),
     "Any run folder": (
         Tool("report RUN...", "research.report.tools.report",
