@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from research.benchmark.compile_for import LOG_EVERY, LOGS, predict
-from research.benchmark.devices import NAMES, Device, read_device
+from research.accelerators.devices import NAMES, Device, read_device
+from research.accelerators.needs import StepLaunches, predict
 from research.benchmark.gpu_check.processes import Found
 from research.benchmark.gpu_check.results import PartResults
 
@@ -67,10 +67,7 @@ def compare(one: Found, launch_seconds: float, device: Device | None) -> Found:
 
 def at_best(one: Found, device: Device) -> tuple[str, float]:
     """Returns what bounds the step of a timing, and how many seconds it takes at least."""
-    from research.benchmark.launches import Launches
-
-    steps = LOGS * LOG_EVERY
-    launches = Launches(round(steps * one["kernels"]), round(steps * one["copies"]), one["waits"])
+    launches = StepLaunches(one["kernels"], one["copies"], one["waits"])
     flops, moved = one["flops_per_step"], one["bytes_per_step"]
     return predict(launches, flops, moved, one["precision"], device)
 

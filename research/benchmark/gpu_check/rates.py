@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from research.accelerators.launches import count_launches
 from research.benchmark.cases import CASES
 from research.benchmark.gpu_check import rejax
 from research.benchmark.gpu_check.plan import Point
 from research.benchmark.gpu_check.processes import Found, failure
-from research.benchmark.launches import count_launches
 from research.benchmark.timing import Case, Ready, time_ready
 from research.engine import make_runs
 from research.engine.memory import byte_count, is_out_of_memory
