@@ -105,11 +105,11 @@ def throughput_ticks(low: float, high: float) -> Sequence[float]:
     """Returns the throughputs that are labelled: at least two, which are round numbers between the
     ends of the axis, or just beyond them if it is too short."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for digits in DIGITS:
-        ticks = [digit * 10.0**decade for decade in decades for digit in digits]
+    few, more = ([digit * 10.0**power for power in decades for digit in one] for one in DIGITS)
+    for ticks in (few, more):
         within = [tick for tick in ticks if low <= tick <= high]
         if len(within) >= 2:
             return within
-    first = max(tick for tick in ticks if tick <= low)
-    last = min(tick for tick in ticks if tick >= high)
-    return [tick for tick in ticks if first <= tick <= last]
+    first = max(tick for tick in more if tick <= low)
+    last = min(tick for tick in more if tick >= high)
+    return [tick for tick in more if first <= tick <= last]

@@ -76,6 +76,8 @@ def gradients_of(net: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> Call
     loss_of = torch.nn.functional.cross_entropy if classifies else torch.nn.functional.mse_loss
     y = y.long() if classifies else y[:, None]
     shell = net.to("meta")  # only the structure: params are given in each call
+    for leaf in (x, y):
+        torch._dynamo.mark_static_address(leaf)  # so that a CUDA graph does not copy it
 
     def loss(params, x, y):
         return loss_of(functional_call(shell, params, (x,)), y)
