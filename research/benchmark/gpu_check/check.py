@@ -1,12 +1,14 @@
 """Measures in a few minutes what only a machine with a GPU can tell, the most important first.
 
     scripts/gpu_check --minutes 8 --out FOLDER    on a machine with a GPU; no network is needed
-    scripts/gpu_check --minutes 2 --out FOLDER --cases mlp-small --runs 1 8    shortened
-    scripts/gpu_check --minutes 30 --out FOLDER   every point of the throughput curves
+    PYTHONPATH=WHEELS scripts/gpu_check --out FOLDER    with packages that lie in a folder
+    scripts/gpu_check --minutes 60 --out FOLDER    every point of the throughput curves
+    scripts/gpu_check --minutes 3 --out FOLDER --cases mlp-small --runs 1 8 --no-tests    shortened
 
 JAX, Flax, Optax and Chex are enough, in a Python of 3.11 or newer: where the project is not set up,
-they are used as they are. Gymnax may lie in a folder on PYTHONPATH; without it there are no DQNs,
-and without pytest the tests are left out. In this order, each part with a share of the time:
+they are used as they are. Without gymnax there are no DQNs; it may be brought along with gymnasium
+and farama-notifications, as by `pip install --target WHEELS`. Without pytest the tests are left
+out. In this order, each part with a share of the time:
 
     correctness      training on the device agrees with the CPU, and sharded with unsharded;
                      scatters under XLA's deterministic flag; goldens and contract tests

@@ -11,15 +11,17 @@ from research.accelerators.devices import NAMES, Device, read_device
 from research.accelerators.needs import StepLaunches, predict
 from research.benchmark.gpu_check.processes import Found
 from research.benchmark.gpu_check.results import PartResults
+from research.plain_text import count_of
 
 FULL = 0.5  # of the time that launches should take: a step that computes for longer is left out
 
 
 def measure(part: PartResults) -> None:
     """Fits the cost of a launch and adds a row for each timing of part 2."""
-    timings = [one for one in part.earlier.get("throughput", ()) if one["what"] == "training"]
+    earlier = part.earlier.get("throughput", ())
+    timings = [one for one in earlier if one["what"] == "training" and one["kernels"] is not None]
     if not timings:
-        part.add({"skipped": "all of it: no throughput was measured"})
+        part.add({"skipped": "all of it: no launches were counted and timed"})
         return
     kind = part.machine["device"]["kind"]
     device = device_like(kind)
@@ -27,7 +29,7 @@ def measure(part: PartResults) -> None:
     cost = fit_launch_seconds(bound or timings)
     part.add({
         "launch_seconds": cost, "fitted_to": len(bound or timings),
-        "known_device": device.name if device else None,
+        "device": kind, "known_device": device.name if device else None,
         "assumed_launch_seconds": device.launch_seconds if device else None,
     })  # fmt: skip
     for one in timings:
@@ -98,10 +100,12 @@ def describe(results: Sequence[Found]) -> list[str]:
     for one in results:
         if "launch_seconds" in one:
             cost = 1e6 * one["launch_seconds"]
-            lines.append(f"a launch costs {cost:.2f} us, fitted to {one['fitted_to']} timings")
+            fitted = count_of(one["fitted_to"], "timing")
+            cpu = "; of a CPU, which launches nothing, it says little" * (one["device"] == "cpu")
+            lines.append(f"a launch costs {cost:.2f} us, fitted to {fitted}{cpu}")
         else:
             lines.append(
-                f"{one['case']}, {one['precision']}, {one['runs']:,} runs: "
+                f"{one['case']}, {one['precision']}, {count_of(one['runs'], 'run')}: "
                 f"{one['kernels'] + one['copies']:.1f} launches a step, measured "
                 f"{1e6 * one['measured']:.1f} us, predicted {1e6 * one['predicted']:.1f} us "
                 f"({one['bound']}): {one['measured_over_predicted']:.2f}x"

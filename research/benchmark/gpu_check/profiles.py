@@ -13,6 +13,7 @@ from research.benchmark.gpu_check.processes import Found, attempt
 from research.benchmark.gpu_check.rates import without_evaluation
 from research.benchmark.gpu_check.results import PartResults
 from research.benchmark.profiling import profile_case
+from research.plain_text import count_of
 
 KEPT = "--xla_enable_command_buffers_during_profiling=true"
 MOST_KERNELS = 60
@@ -58,5 +59,7 @@ def describe(results: Sequence[Found]) -> list[str]:
         kinds = one["by_kind"] | {"none": one["idle"]}
         shares = ", ".join(f"{kind} {seconds / whole:.0%}" for kind, seconds in kinds.items())
         step = 1e6 * one["seconds"] / one["steps"]
-        lines.append(f"{one['case']}, {one['runs']:,} runs, {step:.1f} us a step: {shares}")
+        lines.append(
+            f"{one['case']}, {count_of(one['runs'], 'run')}, {step:.1f} us a step: {shares}"
+        )
     return lines

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from research.accelerators.launches import count_launches
+from research.accelerators.launches import Launches, count_launches
 from research.benchmark.cases import CASES
 from research.benchmark.gpu_check import rejax
 from research.benchmark.gpu_check.plan import Point
@@ -78,8 +78,7 @@ def _training(case: Case, runs: int, repeats: int) -> Found:
     steps = max(LEAST_STEPS, case.first_steps)
     ready = Ready(without_evaluation(case), runs, steps, cold=False)
     timing = time_ready(ready, repeats)
-    program: Any = next(iter(ready.program.train.values()))
-    launches = count_launches(program.as_text())
+    launches = _launches(next(iter(ready.program.train.values())))
     work, blocks = case.problem.task.work_per_step, timing.blocks
     return {
         "unit": case.problem.task.work_unit,
@@ -90,9 +89,9 @@ def _training(case: Case, runs: int, repeats: int) -> Found:
         "compile_seconds": ready.program.cost.compile_seconds,
         "first_call_seconds": timing.first_call,
         "steps_in_a_call": steps,
-        "kernels": blocks * launches.kernels / steps,
-        "copies": blocks * launches.copies / steps,
-        "waits": launches.waits,
+        "kernels": launches and blocks * launches.kernels / steps,
+        "copies": launches and blocks * launches.copies / steps,
+        "waits": launches and launches.waits,
         "flops_per_step": runs * work * (timing.flops_per_unit or 0),
         "bytes_per_step": runs * work * timing.bytes_per_unit,
         "peak_bytes": timing.peak_bytes,
@@ -102,14 +101,22 @@ def _training(case: Case, runs: int, repeats: int) -> Found:
 
 def _evaluation(case: Case, runs: int, repeats: int) -> Found:
     ready = Ready(case, runs, max(LEAST_STEPS, case.first_steps), cold=False, one_call=True)
-    program: Any = ready.program.evaluate
+    launches = _launches(ready.program.evaluate)
     return {
         "first_call_seconds": ready.evaluate(),
         "evaluation_seconds": statistics.median(ready.evaluate() for _ in range(repeats)),
         "compile_seconds": ready.program.cost.compile_seconds,
-        "waits": count_launches(program.as_text()).waits,
+        "waits": launches and launches.waits,
         "peak_bytes": ready.program.cost.peak_bytes,
     }
+
+
+def _launches(program: Any) -> Launches | None:
+    """What a program launches; None if its text is not known, as some backends do not keep it."""
+    try:
+        return count_launches(program.as_text())
+    except Exception:
+        return None
 
 
 def _too_large(case: Case, runs: int, bytes_per_run: float) -> str:

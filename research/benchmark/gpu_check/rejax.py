@@ -16,7 +16,7 @@ from research.benchmark.cases import HAS_GYMNAX
 from research.benchmark.gpu_check.processes import Found
 from research.benchmark.gpu_check.results import PartResults
 from research.benchmark.timing import Case
-from research.plain_text import human
+from research.plain_text import count_of, human
 from research.task import always_zero
 
 NAME = "rejax-breakout"
@@ -52,7 +52,7 @@ def describe(results: Sequence[Found]) -> list[str]:
     theirs = f"published: {PUBLISHED['units_per_second']:,} env steps/s for {PUBLISHED['agents']} "
     theirs += f"agents on an {PUBLISHED['device']}"
     return [
-        f"{one['runs']} agents: {human(one['units_per_second'])} env steps/s of all together, "
-        f"{human(one['units_per_second'] / one['runs'])} of each ({theirs})"
+        f"{count_of(one['runs'], 'agent')}: {human(one['units_per_second'])} env steps/s of all "
+        f"together, {human(one['units_per_second'] / one['runs'])} of each ({theirs})"
         for one in results
     ]

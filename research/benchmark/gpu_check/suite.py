@@ -17,7 +17,8 @@ FILES = (
 )  # fmt: skip
 CHOSEN = "pytorch or place_of or resuming or seeds_give or chunk_length or traced_once"
 OPTIONS = ("-v", "--tb=line", "--noconftest", "-o", "filterwarnings=", "-p", "no:cacheprovider",
-           "-p", "no:xdist", "-p", "tests.lm.conftest", "-m", "not slow", "-k", CHOSEN)  # fmt: skip
+           "-p", "tests.lm.conftest", "-m", "not slow", "-k", CHOSEN,
+           "--continue-on-collection-errors")  # fmt: skip
 SETTINGS = {
     "XLA_FLAGS": "",
     "JAX_DEFAULT_MATMUL_PRECISION": "highest",
@@ -25,6 +26,7 @@ SETTINGS = {
     "JAX_NUMPY_RANK_PROMOTION": "raise",
     "JAX_DEBUG_KEY_REUSE": "1",
     "PYTEST_ADDOPTS": "",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
 _RESULT = re.compile(r"^(\S+::.+?) (PASSED|FAILED|ERROR)\b")
 
@@ -36,15 +38,17 @@ def run_suite(seconds: float, has_gymnax: bool) -> Iterator[Found]:
         yield {"skipped": "goldens and contract tests: pytest and a checkout are needed"}
         return
     call = [sys.executable, "-m", "pytest", *OPTIONS, *files]
-    process, said = Process(call, SETTINGS, seconds, ROOT), []
+    process, said, count = Process(call, SETTINGS, seconds, ROOT), [], 0
     for line in process.lines():
         said.append(line.rstrip())
         if found := _RESULT.match(line):
+            count += 1
             yield {"test": found[1], "right": found[2] == "PASSED"}
     if process.over:
         yield {"skipped": f"the rest of the tests: their {seconds:.0f} s were over"}
-    elif process.status == 1:  # tests failed; the last lines say why
+    elif process.status == 1 and count:  # tests failed; the last lines say why
         yield {"reasons": [line for line in said if line.startswith(("FAILED ", "ERROR "))]}
     elif process.status:
-        yield {"what": "pytest", "error": f"status {process.status}: {said[-1] if said else ''}",
-               "traceback": "\n".join(said[-30:])}  # fmt: skip
+        reason = said[-1] if said else process.reason
+        yield {"what": "pytest", "error": f"status {process.status}: {reason}",
+               "traceback": "\n".join([*said[-30:], process.errors])}  # fmt: skip

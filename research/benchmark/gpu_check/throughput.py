@@ -28,5 +28,7 @@ def describe(results: Sequence[Found]) -> list[str]:
 
 def _value(one: Found) -> str:
     if one["what"] == "evaluation":
-        return f"{one['evaluation_seconds']:.3g} ({count_of(one['waits'], 'waiting loop')})"
+        waits = one["waits"]
+        loops = "unknown loops" if waits is None else count_of(waits, "waiting loop")
+        return f"{one['evaluation_seconds']:.3g} ({loops})"
     return human(one["units_per_second"])

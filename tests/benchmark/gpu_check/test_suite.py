@@ -17,6 +17,8 @@ FAILED tests/a.py::test_that[x y-1] - AssertionError: 1e-3"""
 class Ended:
     """A process that has ended."""
 
+    errors = "warning: slow"
+
     def __init__(self, status=1, over=False):
         self.status, self.over = status, over
 
@@ -45,7 +47,7 @@ def test_the_outcome_of_each_test_and_the_reasons_of_failures_are_told(monkeypat
     ("ended", "says"),
     [(Ended(over=True), {"skipped": "the rest of the tests: their 10 s were over"}),
      (Ended(status=4), {"what": "pytest", "error": f"status 4: {LINES.splitlines()[-1]}",
-                        "traceback": LINES})],
+                        "traceback": f"{LINES}\nwarning: slow"})],
 )  # fmt: skip
 def test_tests_that_do_not_end_or_begin_are_named(ended, says, monkeypatch):
     monkeypatch.setattr(suite, "Process", ended)
