@@ -11,6 +11,7 @@ import numpy as np
 
 from research.engine import Cadence, compile_program, make_runs, plan_chunks, start_blocks
 from research.engine.blocks import Block
+from research.engine.cadence import Chunk
 from research.engine.compiling import forget_programs
 from research.engine.one_run import forget_traces
 from research.engine.program import Program
@@ -114,9 +115,9 @@ class Ready:
           one_call: whether a repeat is a single call, however short.
         """
         all_runs = make_runs(case.hparams, {}, range(runs))
-        (self._chunk,) = chunks = plan_chunks(steps, Cadence(steps, steps, steps))
+        (self._chunk,) = _one_chunk(steps)
         self.case, self.runs = case, runs
-        make = lambda: compile_program(case.problem, all_runs, chunks)
+        make = lambda: make_program(case, runs, steps)
         self.program, self.making = _make(make) if cold else (make(), Making(0, 0, 0, 0))
         self._blocks = jax.block_until_ready(start_blocks(self.program, all_runs))
         self._called, self._calls = 0, 1
@@ -157,6 +158,17 @@ class Ready:
         state = self._blocks[0].states
         leaves = jax.tree.leaves([getattr(state, name, ()) for name in ("params", "opt_state")])
         return sum(leaf.nbytes / len(leaf) for leaf in leaves)
+
+
+def make_program(case: Case, runs: int, steps: int) -> Program:
+    """Compiles the programs of R runs, with `steps` in a call; those that JAX still has in memory
+    it does not compile again."""
+    all_runs = make_runs(case.hparams, {}, range(runs))
+    return compile_program(case.problem, all_runs, _one_chunk(steps))
+
+
+def _one_chunk(steps: int) -> list[Chunk]:
+    return plan_chunks(steps, Cadence(steps, steps, steps))
 
 
 def time_case(case: Case, runs: int, steps: int, repeats: int = REPEATS) -> Timing:

@@ -1,9 +1,11 @@
 """Times training and evaluation of cases at given numbers of runs: a worker of several parts."""
 
+import contextlib
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,40 +15,102 @@ from research.benchmark.cases import CASES
 from research.benchmark.gpu_check import rejax
 from research.benchmark.gpu_check.plan import Point
 from research.benchmark.gpu_check.processes import Found, failure
-from research.benchmark.timing import Case, Ready, time_ready
+from research.benchmark.timing import Case, Ready, make_program, time_ready
 from research.engine import make_runs
 from research.engine.memory import byte_count, is_out_of_memory
 from research.engine.one_run import trace_one_run
 from research.plain_text import count_of, human
 from research.runs.memory_limit import device_limit
+from research.runs.session import usable_cores
 
 LEAST_STEPS = 4  # in a call
+MOST_AT_ONCE, CORES_EACH = 4, 4  # programs that are compiled at once, and cores for each
+
+
+class _Prepared(NamedTuple):
+    """A point whose programs are being compiled."""
+
+    label: str
+    name: str
+    case: Case
+    runs: int
+    what: str
+    compiled: "Future[float]"
 
 
 def work(points: Sequence[Point], repeats: int, seconds: float) -> Iterator[Found]:
     """Yields the timing of each point, or why it is left out.
+
+    A few are compiled at once, which takes most of the time, and then timed one after the other.
 
     Args:
       points: what to time, in this order.
       repeats: how often each is repeated.
       seconds: for all; a point is begun while as much is left as the last of its case took.
     """
-    end, took, memory = time.monotonic() + seconds, {}, {}
-    for name, precision, runs, what in points:
+    timer = _Timer(repeats, time.monotonic() + seconds)
+    at_once = max(1, min(MOST_AT_ONCE, usable_cores() // CORES_EACH))
+    with ThreadPoolExecutor(at_once) as pool:
+        for first in range(0, len(points), at_once):
+            batch = []
+            for point in points[first : first + at_once]:
+                prepared = timer.prepare(point, pool)
+                if isinstance(prepared, _Prepared):
+                    batch.append(prepared)
+                else:
+                    yield prepared
+            yield from timer.time(batch)
+
+
+class _Timer:
+    """Times points until a moment; knows how long cases took and how much memory they needed."""
+
+    def __init__(self, repeats: int, end: float):
+        self._repeats, self._end = repeats, end
+        self._took: dict[str, float] = {}
+        self._bytes: dict[str, float] = {}  # of a run
+
+    def prepare(self, point: Point, pool: ThreadPoolExecutor) -> _Prepared | Found:
+        """Begins to compile a point, or returns why it is left out."""
+        name, precision, runs, what = point
         label = f"{name}, {precision}, {count_of(runs, 'run')}, {what}"
-        began = time.monotonic()
-        expected = took.get(name, statistics.median(took.values()) if took else 0.0)
-        if began + expected > end:
-            yield {"skipped": f"{label}: it takes {expected:.0f} s, and {end - began:.0f} are left"}
-            continue
+        usual = statistics.median(self._took.values()) if self._took else 0.0
+        left, expected = self._end - time.monotonic(), self._took.get(name, usual)
+        if expected > left:
+            return {"skipped": f"{label}: it takes {expected:.0f} s, and {left:.0f} are left"}
         case = case_of(name, precision)
-        if full := _too_large(case, runs, memory.get(name, 0)):
-            yield {"skipped": f"{label}: {full}"}
-            continue
-        found = time_point(case, runs, what, repeats, label)
-        memory[name] = found.get("peak_bytes", 0) / runs or memory.get(name, 0)
-        took[name] = time.monotonic() - began
-        yield found | {"took": took[name]}
+        if full := _too_large(case, runs, self._bytes.get(name, 0)):
+            return {"skipped": f"{label}: {full}"}
+        case = case if what == "evaluation" else without_evaluation(case)
+        return _Prepared(label, name, case, runs, what, pool.submit(_compile, case, runs))
+
+    def time(self, batch: Sequence[_Prepared]) -> Iterator[Found]:
+        """Yields the timings of points, once all are compiled. Where one takes half of what is
+        left, the others are timed meanwhile, and say beside how many."""
+        wait([one.compiled for one in batch], max(0.0, self._end - time.monotonic()) / 2)
+        for one in sorted(batch, key=lambda one: not one.compiled.done()):
+            compiling = one.compiled.result()
+            began = time.monotonic()
+            beside = sum(not other.compiled.done() for other in batch)
+            found = time_point(one.case, one.runs, one.what, self._repeats, one.label)
+            if "peak_bytes" in found:
+                self._bytes[one.name] = found["peak_bytes"] / one.runs
+            self._took[one.name] = compiling + time.monotonic() - began
+            yield found | {"compile_seconds": compiling, "compiled_beside": beside}
+
+
+def _compile(case: Case, runs: int) -> float:
+    """Compiles the programs of a point, which JAX keeps, and returns how long that took. Where it
+    fails, it fails again when the point is timed."""
+    began = time.monotonic()
+    with contextlib.suppress(Exception):
+        make_program(case, runs, steps_of(case))
+    return time.monotonic() - began
+
+
+def steps_of(case: Case) -> int:
+    """Returns the steps of a call."""
+    return max(LEAST_STEPS, case.first_steps)
 
 
 def case_of(name: str, precision: str) -> Case:
@@ -75,8 +139,8 @@ def time_point(case: Case, runs: int, what: str, repeats: int, label: str) -> Fo
 
 
 def _training(case: Case, runs: int, repeats: int) -> Found:
-    steps = max(LEAST_STEPS, case.first_steps)
-    ready = Ready(without_evaluation(case), runs, steps, cold=False)
+    steps = steps_of(case)
+    ready = Ready(case, runs, steps, cold=False)
     timing = time_ready(ready, repeats)
     launches = _launches(next(iter(ready.program.train.values())))
     work, blocks = case.problem.task.work_per_step, timing.blocks
@@ -86,7 +150,6 @@ def _training(case: Case, runs: int, repeats: int) -> Found:
         "low": timing.low,
         "high": timing.high,
         "seconds_per_step": runs * work / timing.units_per_second,
-        "compile_seconds": ready.program.cost.compile_seconds,
         "first_call_seconds": timing.first_call,
         "steps_in_a_call": steps,
         "kernels": launches and blocks * launches.kernels / steps,
@@ -100,12 +163,11 @@ def _training(case: Case, runs: int, repeats: int) -> Found:
 
 
 def _evaluation(case: Case, runs: int, repeats: int) -> Found:
-    ready = Ready(case, runs, max(LEAST_STEPS, case.first_steps), cold=False, one_call=True)
+    ready = Ready(case, runs, steps_of(case), cold=False, one_call=True)
     launches = _launches(ready.program.evaluate)
     return {
         "first_call_seconds": ready.evaluate(),
         "evaluation_seconds": statistics.median(ready.evaluate() for _ in range(repeats)),
-        "compile_seconds": ready.program.cost.compile_seconds,
         "waits": launches and launches.waits,
         "peak_bytes": ready.program.cost.peak_bytes,
     }

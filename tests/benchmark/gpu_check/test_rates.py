@@ -38,7 +38,7 @@ def test_points_that_would_take_longer_than_is_left_are_skipped(quickly, now, mo
 
     monkeypatch.setattr(rates, "time_point", timed)
     first, *others = rates.work(POINTS, repeats=1, seconds=70)
-    assert first == {"runs": 1, "took": 40}
+    assert first["runs"] == 1
     assert others[0] == {
         "skipped": "mlp-small, float32, 2 runs, training: it takes 40 s, and 30 are left"
     }
@@ -75,3 +75,28 @@ def test_a_point_that_fails_does_not_end_the_others(quickly, monkeypatch):
     monkeypatch.setattr(rates, "Ready", lambda *args, **options: (_ for _ in ()).throw(error))
     (full,) = rates.work(POINTS[:1], repeats=1, seconds=600)
     assert full["skipped"] == "mlp-small, float32, 1 run, training: the device ran out of memory"
+
+
+def test_points_are_compiled_together_and_timed_apart(quickly, monkeypatch):
+    """A point that does not compile fails alone, and after those that do."""
+    compiled, timing = [], []
+    make_program = rates.make_program
+
+    def watched(case, runs, steps):
+        if runs == 1:
+            raise ValueError("no such kernel")
+        assert not timing
+        compiled.append(runs)
+        return make_program(case, runs, steps)
+
+    def timed(case, runs, what, repeats, label):
+        timing.append(runs)
+        return {"runs": runs}
+
+    monkeypatch.setattr(rates, "usable_cores", lambda: 16)
+    monkeypatch.setattr(rates, "make_program", watched)
+    monkeypatch.setattr(rates, "time_point", timed)
+    found = list(rates.work(POINTS, repeats=1, seconds=600))
+    assert sorted(compiled) == [2, 4]
+    assert [one["runs"] for one in found] == timing == [1, 2, 4]
+    assert all(one["compiled_beside"] == 0 for one in found)
