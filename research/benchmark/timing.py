@@ -146,6 +146,7 @@ class Ready:
         end = np.int32(self._called * self._chunk.end)
         for hparams, keys, states, diverged in self._blocks:
             args = hparams, states, diverged, keys.evaluate, end
+            assert self.program.evaluate is not None  # its one chunk ends with an evaluation
             jax.block_until_ready(self.program.evaluate(self.program.shared, *args))
         return time.perf_counter() - began
 

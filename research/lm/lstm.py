@@ -126,8 +126,8 @@ def _forward_apart(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
         h_before = _masked(carry.h, mask_BxH)
         z_BxG = einsum("bh,hg->bg", h_before, rounded_HxG) + z_BxG
         carry, cell = _step(coupled, z_BxG + bias_G[None, :], carry)
-        cell = cell._replace(i=None) if coupled else cell
-        return carry, _cast((carry.h, h_before, cell), dtype)
+        kept = (carry.h, h_before, cell._replace(i=None) if coupled else cell)
+        return carry, _cast(kept, dtype)
 
     last, (h_TxBxH, h_before_TxBxH, cells) = scan(one_step, carry, z_TxBxG)
     return (h_TxBxH, last), (kernel_HxG, mask_BxH, h_before_TxBxH, cells)
@@ -204,7 +204,7 @@ def _backward_packed(coupled, kept, cotangents):
         dh, dc = carry
         dh_out, packed, c_before = _cast(inputs, sums)
         *i, f, g, o, c, _ = jnp.split(packed, packed.shape[-1] // units, axis=-1)
-        cell = _Cell(None if coupled else i[0], f, g, o, jnp.tanh(c), c_before)
+        cell = _Cell(1 - f if coupled else i[0], f, g, o, jnp.tanh(c), c_before)
         dz, dc = _step_gradient(coupled, cell, dh + dh_out, dc)
         dz_KxBxH = jnp.stack(_cast(dz, dtype))
         dh = _masked(einsum("kbh,jkh->bj", dz_KxBxH, rounded_HxKxH), mask_BxH)
