@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
 from jax.flatten_util import ravel_pytree
+
+from research.by_platform import by_platform
 
 
 def adamw(
@@ -86,7 +87,7 @@ def _clip(max_norm: Any) -> optax.GradientTransformation:
 
     def update(updates, state, params=None):
         del params
-        norm = lax.platform_dependent(updates, cpu=optax.tree.norm, default=_flat_norm)
+        norm = by_platform(updates, gpu=_flat_norm, other=optax.tree.norm)
         scale = jnp.where(max_norm > 0, jnp.minimum(1.0, max_norm / jnp.maximum(norm, 1e-12)), 1.0)
         return jax.tree.map(lambda leaf: scale * leaf, updates), state
 
@@ -94,7 +95,7 @@ def _clip(max_norm: Any) -> optax.GradientTransformation:
 
 
 def _flat_norm(tree: Any) -> jax.Array:
-    """The global norm, summed over one array: on accelerators each reduction is a kernel or two."""
+    """The global norm, summed over one array: on a GPU each reduction is a kernel or two."""
     flat, _ = ravel_pytree(tree)
     return jnp.sqrt(jnp.sum(flat * flat))
 

@@ -161,9 +161,9 @@ def _only(states: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[0], states)
 
 
-def check_layouts_of_accelerators(case: Case, monkeypatch: Any, steps: int = 3) -> None:
-    """The program for accelerators, which differs from that for CPUs in layouts and in the order of
-    sums, gives the same params and metrics after some updates, computed here."""
+def check_program_of_gpus(case: Case, monkeypatch: Any, steps: int = 3) -> None:
+    """The program for GPUs, which differs from that for CPUs in layouts and in the order of sums,
+    gives the same params and metrics after some updates, computed here."""
 
     def train(hparams, keys):
         task, shared = case.problem.task, case.problem.shared
@@ -178,11 +178,11 @@ def check_layouts_of_accelerators(case: Case, monkeypatch: Any, steps: int = 3) 
 
     here, taken = trained(), []
 
-    def as_elsewhere(*args, cpu, default):
-        taken.append(cpu)
-        return default(*args)
+    def as_on_a_gpu(*args, default, **by_platform):
+        taken.append(by_platform)
+        return by_platform.get("cuda", default)(*args)
 
-    monkeypatch.setattr(lax, "platform_dependent", as_elsewhere)
+    monkeypatch.setattr(lax, "platform_dependent", as_on_a_gpu)
     there = trained()
     assert taken
     chex.assert_trees_all_close(there, here, rtol=1e-4, atol=1e-5)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from research.by_platform import by_platform
 from research.dqn.rollout import TERMINATED, TRUNCATED
 
 
@@ -99,7 +100,7 @@ LOSSES = {
 def largest(values: jax.Array) -> jax.Array:
     """The largest of action values [A]."""
     by_pairs = lambda values: functools.reduce(jnp.maximum, list(values))
-    return lax.platform_dependent(values, cpu=jnp.max, default=by_pairs)
+    return by_platform(values, gpu=by_pairs, other=jnp.max)
 
 
 def select(values: jax.Array, action: jax.Array | int) -> jax.Array:
@@ -108,15 +109,15 @@ def select(values: jax.Array, action: jax.Array | int) -> jax.Array:
     It is taken by masking: a gather under `vmap` is slower.
     """
     action = jnp.asarray(action, jnp.int32)
-    return lax.platform_dependent(values, action, cpu=_select_on_cpu, default=_select_by_rows)
+    return by_platform(values, action, gpu=_select_by_rows, other=_select_by_mask)
 
 
-def _select_on_cpu(values, action):
+def _select_by_mask(values, action):
     chosen = jnp.arange(values.shape[0], dtype=jnp.int32) == action
     return jnp.sum(jnp.where(chosen.reshape((-1,) + (1,) * (values.ndim - 1)), values, 0), axis=0)
 
 
 def _select_by_rows(values, action):
-    """`select` without a reduction, which on an accelerator is a kernel of its own."""
+    """`select` without a reduction, which on a GPU is a kernel of its own."""
     rows = [jnp.where(action == one, row, 0) for one, row in enumerate(values)]
     return functools.reduce(jnp.add, rows)

@@ -29,9 +29,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from research.by_platform import by_platform
 from research.matmul import einsum, scan, sum_type, summed_outer
 
-UNROLLED = 8  # steps in one turn of a loop on an accelerator
+UNROLLED = 8  # steps in one turn of a loop on a GPU
 
 
 class Carry(NamedTuple):
@@ -79,10 +80,8 @@ def lstm(
     """
     chex.assert_axis_dimension(kernel_HxG, 1, (3 if coupled else 4) * carry.h.shape[-1])
     chex.assert_type([z_TxBxG, bias_G, carry.c], sum_type(carry.h))
-    return lax.platform_dependent(
-        z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH,
-        cpu=partial(_lstm_apart, coupled), default=partial(_lstm_packed, coupled),
-    )  # fmt: skip
+    apart, packed = partial(_lstm_apart, coupled), partial(_lstm_packed, coupled)
+    return by_platform(z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH, gpu=packed, other=apart)
 
 
 def _step(coupled, z_BxG, carry):
@@ -166,8 +165,8 @@ def _lstm_packed(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
 def _forward_packed(coupled, z_TxBxG, kernel_HxG, bias_G, carry, mask_BxH):
     """The outputs, and what the gradient needs as one array, [T, B, 6 H].
 
-    On an accelerator each array that a step writes is a kernel to launch, as is each turn of a
-    loop; tanh is computed again, since that is free.
+    On a GPU each array that a step writes is a kernel to launch, as is each turn of a loop; tanh is
+    computed again, since that is free.
     """
 
     def pack(after, cell):

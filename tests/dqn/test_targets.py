@@ -25,9 +25,9 @@ def test_q_learning_by_hand():
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 2)])
-def test_an_action_is_selected_alike_for_cpus_and_accelerators(shape):
+def test_an_action_is_selected_alike_by_mask_and_by_rows(shape):
     values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    for form in (targets._select_on_cpu, targets._select_by_rows):
+    for form in (targets._select_by_mask, targets._select_by_rows):
         for action in range(3):
             chosen = jax.jit(form)(values, np.int32(action))
             np.testing.assert_array_equal(chosen, values[action])

@@ -116,8 +116,8 @@ def test_each_program_is_traced_once():
 
 
 @pytest.mark.parametrize("variant", ["rainbow", slow("plain"), slow("quantile"), slow("image")])
-def test_the_layouts_of_accelerators_train_as_those_of_cpus(variant, monkeypatch):
-    contract.check_layouts_of_accelerators(case(variant), monkeypatch)
+def test_the_program_for_gpus_trains_as_that_for_cpus(variant, monkeypatch):
+    contract.check_program_of_gpus(case(variant), monkeypatch)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

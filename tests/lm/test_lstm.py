@@ -11,15 +11,15 @@ from jax.test_util import check_grads
 
 from research.lm.lstm import Carry, _lstm_packed, lstm
 
-T, B, H = 11, 3, 5  # as many steps as no whole number of turns of an accelerator's loop has
+T, B, H = 11, 3, 5  # as many steps as no whole number of turns of a GPU's loop has
 
 
 def packed(coupled, z, kernel, bias, carry, mask=None):
-    """The LSTM as programs for accelerators have it; on a CPU, `lstm` is the other form."""
+    """The LSTM as programs for GPUs have it; on a CPU, `lstm` is the other form."""
     return _lstm_packed(coupled, z, kernel, bias, carry, mask)
 
 
-FORMS = pytest.mark.parametrize("lstm", [lstm, packed], ids=["cpu", "accelerator"])
+FORMS = pytest.mark.parametrize("lstm", [lstm, packed], ids=["cpu", "gpu"])
 
 
 @pytest.fixture(autouse=True)

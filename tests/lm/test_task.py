@@ -59,8 +59,8 @@ def test_each_program_is_traced_once(corpus, variant):
     contract.check_traced_once(case(corpus, variant))
 
 
-def test_the_layouts_of_accelerators_train_as_those_of_cpus(corpus, monkeypatch):
-    contract.check_layouts_of_accelerators(case(corpus), monkeypatch)
+def test_the_program_for_gpus_trains_as_that_for_cpus(corpus, monkeypatch):
+    contract.check_program_of_gpus(case(corpus), monkeypatch)
 
 
 @pytest.mark.parametrize("variant", ["plain", "everything", "sgd", slow("low")])

@@ -84,8 +84,8 @@ def test_each_program_is_traced_once():
     contract.check_traced_once(case())
 
 
-def test_the_layouts_of_accelerators_train_as_those_of_cpus(monkeypatch):
-    contract.check_layouts_of_accelerators(case(), monkeypatch)
+def test_the_program_for_gpus_trains_as_that_for_cpus(monkeypatch):
+    contract.check_program_of_gpus(case(), monkeypatch)
 
 
 @pytest.mark.parametrize(
