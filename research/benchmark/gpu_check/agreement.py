@@ -25,7 +25,9 @@ from research.engine.blocks import gather_states
 from research.engine.metrics import Record, value
 
 STEPS, RUNS = 10, 4  # fewer steps of what takes long: a CPU takes part
-TOLERANCE = {"highest": 0.02, "default": 0.5}  # precision of products -> of the way trained
+# Precision of products -> of the way trained. With bfloat16 instead of float32, on a CPU, the quick
+# cases and dqn-breakout end 0.09 apart at most; TF32 has three bits more.
+TOLERANCE = {"highest": 0.01, "default": 0.2}
 MOST_PARTED = 0.25  # share of the runs that may lie beyond it
 
 

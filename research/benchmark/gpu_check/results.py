@@ -38,7 +38,8 @@ class PartResults:
 
     Attributes:
       name: of the part.
-      plan: what the check measures.
+      plan, machine: what the check measures, and on what.
+      seconds: that the part has taken.
       earlier: the results of the parts before it, by name.
       results: what has been found.
       skipped: what was left out, and why.

@@ -30,7 +30,7 @@ def after(*runs, by):
     ("runs", "by", "right", "parted"),
     [
         ((), 0, True, 0),
-        (range(RUNS), 0.01, True, 0),  # within the tolerance
+        (range(RUNS), 0.005, True, 0),  # within the tolerance
         (range(RUNS), 0.1, False, 1),
         ((2,), 5.0, True, 0.25),  # a single run may part for good
         ((1, 2), 5.0, False, 0.5),
