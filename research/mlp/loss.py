@@ -25,7 +25,7 @@ def cross_entropy(
     if logits_BxK.shape[1] == 1:
         targets_B = labels_B.astype(logits_BxK.dtype)
         return _mean(optax.sigmoid_binary_cross_entropy(logits_BxK[:, 0], targets_B), weights_B)
-    wanted_BxK = jax.nn.one_hot(labels_B, logits_BxK.shape[1])
+    wanted_BxK = jax.nn.one_hot(labels_B, logits_BxK.shape[1], dtype=logits_BxK.dtype)
     losses_B = optax.softmax_cross_entropy(logits_BxK, wanted_BxK)
     return _mean(losses_B, weights_B)
 

@@ -10,6 +10,7 @@ from research.atomic import write_bytes
 from research.benchmark.gpu_check.plan import CheckPlan, Clock
 from research.benchmark.gpu_check.processes import Found, failure, results_of
 from research.errors import UserError
+from research.folders import files_in
 from research.plain_text import count_of
 
 LEAST_SECONDS = 1.0  # with less, nothing is begun
@@ -24,7 +25,7 @@ def open_folder(path: Path) -> Path:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if files_in(path):
             raise UserError(f"--out {path}: it is not empty; give a folder that is new")
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"--out {path}: it is a file; give a folder that is new") from None
@@ -173,9 +174,9 @@ class CheckResults:
             "parts": parts,
         }
         _write_json(self.folder / "summary.json", content)
-        write_bytes(self.folder / "summary.txt", ("\n".join(self.text()) + "\n").encode())
+        write_bytes(self.folder / "summary.txt", ("\n".join(self.summary()) + "\n").encode())
 
-    def text(self) -> Iterator[str]:
+    def summary(self) -> Iterator[str]:
         """Yields the lines of the summary."""
         device, versions = self.machine["device"], self.machine["versions"]
         count = count_of(device["count"], "device")
