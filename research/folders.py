@@ -1,6 +1,8 @@
-"""Files in a folder, what folders and files are called, and the format of run folders."""
+"""Files in a folder, what folders and files are called, and what a run folder may contain."""
 
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,50 @@ def file_name(text: str) -> str:
     """Text from a run folder as the name of a file: letters, figures, dots and hyphens; short, and
     no path."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:MOST_LETTERS]
+
+
+def check_is_run_folder(path: Path) -> None:
+    """Raises a `UserError` for a path that is no run folder."""
+    if not (path / "manifest.json").is_file():
+        raise UserError(f"{path} is no run folder: it has no manifest.json")
+
+
+def check_contents(folder: Path) -> None:
+    """Checks that a run folder holds files and folders only, so that what is read and written in it
+    stays in it. The folder itself may be a link.
+
+    Raises:
+      UserError: for a link, a pipe or a device, wherever in the folder, or a folder that cannot be
+        listed.
+    """
+    waiting = [folder]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+                    elif not entry.is_file(follow_symlinks=False) and not _is_gone(entry):
+                        raise UserError(
+                            f"{entry.path} is {_kind(entry)}: a run folder holds files and folders "
+                            "only, and nothing outside it is read or written; remove it, or put a "
+                            "copy in its place"
+                        )
+        except FileNotFoundError:
+            continue  # removed meanwhile by whoever trains
+        except OSError as error:
+            raise UserError(f"{error.filename}: {error.strerror}") from None
+
+
+def _is_gone(entry: os.DirEntry[str]) -> bool:
+    return not os.path.lexists(entry.path)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return "a link"
+    mode = entry.stat(follow_symlinks=False).st_mode
+    return "a pipe" if stat.S_ISFIFO(mode) else "a socket or a device"
 
 
 def check_format(path: Path, manifest: Any) -> None:

@@ -12,6 +12,9 @@ from research.runs.run_folder import RunFolder
 MANIFEST = {
     "status": "finished",
     "experiment": "toy",
+    "config": {},
+    "hparams": {"rate": 0.1},
+    "seeds": [0, 1, 2, 3],
     "config_axes": {},
     "hparams_axes": {"rate": [0.1, 0.2]},
     "key_metric": "validation_score",

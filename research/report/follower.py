@@ -3,7 +3,6 @@
 Shape letters: N rows, S seeds of a setting, T steps, M metrics.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from research.errors import UserError
 from research.folders import files_in
-from research.report.read import swept
+from research.report.read import read_manifest, swept
 from research.report.settings import show
 from research.report.statistics import interquartile_mean
 
@@ -103,10 +101,7 @@ class Follower:
           UserError: if it is no run folder.
         """
         self._metrics, self._sinks = folder / "metrics", sinks
-        try:
-            self._manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{folder} is no run folder: {error}") from None
+        self._manifest = read_manifest(folder)
         self._seeds = len(self._manifest["seeds"])
         runs = sum(group["runs"] for group in self._manifest["groups"])
         self._read_files: dict[str, tuple[int, int]] = {}  # name -> when it was made, its bytes

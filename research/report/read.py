@@ -1,6 +1,5 @@
 """Reading a run folder: its manifest and metrics."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from research.errors import UserError
-from research.folders import check_format, files_in, named
+from research.folders import check_contents, check_format, check_is_run_folder, files_in, named
+from research.recorded import RecordedManifest, check, read_json
 
 
 class RunFolderData(NamedTuple):
@@ -35,12 +35,8 @@ def read_run_folder(path: str | Path) -> RunFolderData:
       UserError: if it is no run folder, or a file in it is damaged or holds nothing yet.
     """
     path = named(Path(path))
-    manifest_file = path / "manifest.json"
-    if not manifest_file.is_file():
-        raise UserError(f"{path} is no run folder: it has no manifest.json")
+    manifest = read_manifest(path)
     try:
-        manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
-        check_format(path, manifest)
         parts = files_in(path / "metrics", "*.parquet")
         table = ds.dataset([str(part) for part in parts]).to_table() if parts else None
     except (ValueError, OSError, pa.ArrowException) as error:
@@ -48,6 +44,20 @@ def read_run_folder(path: str | Path) -> RunFolderData:
     if table is None:
         raise UserError(f"{path} has no metrics yet")
     return RunFolderData(path, manifest, table.to_pandas(types_mapper=_nullable))
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Reads the manifest of a run folder, after checking what the folder contains.
+
+    Raises:
+      UserError: as `read_run_folder`.
+    """
+    check_is_run_folder(path)
+    check_contents(path)
+    manifest = read_json(path / "manifest.json")
+    check_format(path, manifest)
+    check(manifest, RecordedManifest, path / "manifest.json")
+    return manifest
 
 
 def workload_of(manifest: Mapping[str, Any]) -> str:

@@ -49,8 +49,15 @@ class Checkpoints:
     """The checkpoints of one job, for the process that trains it. A context manager, which waits
     for what is being written."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, seal: Any = None):
+        """
+        Args:
+          folder: of the job.
+          seal: JSON types that say whose states these are. It is written into each checkpoint, and
+            one that has another is not read.
+        """
         self.folder = folder.absolute()  # as orbax wants it
+        self._seal = seal
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
         self._writing: concurrent.futures.Future[None] | None = None
 
@@ -93,8 +100,9 @@ class Checkpoints:
           template: a pytree of arrays or `jax.ShapeDtypeStruct`.
 
         Raises:
-          UserError: if it is damaged, or a name, shape or dtype differs. Nothing is removed: once
-            the user moves a damaged one away, the one before it is the last.
+          UserError: if it is damaged, sealed for another experiment, or a name, shape or dtype
+            differs. Nothing is removed: once the user moves a damaged one away, the one before it
+            is the last.
         """
         steps = self.steps()
         return self.load(steps[-1], template) if steps else None
@@ -103,6 +111,11 @@ class Checkpoints:
         """Returns the checkpoint of a certain step; else as `latest`."""
         path = self.folder / f"{step:09}"
         facts = _checked_facts(path)
+        if facts.get("step") != step or facts.get("seal") != self._seal:
+            raise UserError(
+                f"the checkpoint {path} is of another experiment, of other runs or of another step "
+                "than its folder: move it away, and put the one back that belongs there"
+            )
         check_like(facts["leaves"], template, path)
         with _orbax().PyTreeCheckpointer() as reader:
             found = reader.restore(path / "state")
@@ -125,7 +138,10 @@ class Checkpoints:
             _clear(self.folder, staging)
             _write_state(staging / "state", list(leaves.values()))
             described = {name: [str(leaf.dtype), list(leaf.shape)] for name, leaf in leaves.items()}
-            content = {"facts": facts, "leaves": described, "digests": _digests(staging)}
+            content = {
+                "step": step, "seal": self._seal, "facts": facts, "leaves": described,
+                "digests": _digests(staging),
+            }  # fmt: skip
             sealed = {"content": content, "digest": _digest_of(content)}
             write_bytes(staging / "facts.json", json.dumps(sealed).encode())
             sync_folder(staging)

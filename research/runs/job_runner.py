@@ -61,6 +61,7 @@ class JobRunner:
     ):
         self.experiment, self.parts, self.folder = experiment, parts, folder
         self.schema, self.options, self.observer = schema, options, observer
+        self.recorded = folder.manifest()
 
     def run(self, job: Job) -> None:
         """Trains a job to its end; or cuts it smaller, if it does not fit the memory.
@@ -69,7 +70,7 @@ class JobRunner:
           UserError: if a checkpoint is damaged, or not even one run fits the memory.
           Stopped: if a signal asked to stop; a checkpoint is written before.
         """
-        with Checkpoints(self.folder.checkpoints(job.name)) as checkpoints:
+        with self.checkpoints(job) as checkpoints:
             try:
                 _Training(self, job, checkpoints).run()
             except jax.errors.JaxRuntimeError as error:
@@ -91,6 +92,11 @@ class JobRunner:
         self.folder.change_plan(lambda plan: split(plan, job, pieces, step, reason))
         parts = f"{pieces} parts, one after the other, from step {step:,} on"
         self.observer.say(f"{self.label(job)}: {reason}; {len(job.runs)} runs continue in {parts}")
+
+    def checkpoints(self, job: Job) -> Checkpoints:
+        """The checkpoints of a job."""
+        seal = manifest.seal_of(self.recorded, job.runs)
+        return Checkpoints(self.folder.checkpoints(job.name), seal)
 
     def part(self, job: Job) -> Part:
         """The group that a job belongs to."""
@@ -166,6 +172,8 @@ class _Training:
     def _make_writer(self, saved: Checkpoint | None) -> MetricsWriter:
         """A writer of this job's metrics; what is beyond the checkpoint is written again."""
         name, before = self.job.name, saved.facts["position"] if saved else None
+        if saved:
+            self._check_metrics(saved)
         self.folder.cut_metrics(name, before["files"] if before else 0)
         labels = row_labels(self.runs, np.array(self.job.runs), self.part.labels)
 
@@ -173,6 +181,20 @@ class _Training:
             self.folder.append_metrics(name, number, table)
 
         return MetricsWriter(write, labels, self.runner.schema, self.part.problem.task, before)
+
+    def _check_metrics(self, saved: Checkpoint) -> None:
+        """Raises a `UserError` for a file of metrics that was there before a checkpoint and is gone
+        or changed: these rows would not be written again."""
+        before = saved.facts["metrics"]
+        for number, size in enumerate(self.folder.metrics_sizes(self.job.name, len(before))):
+            if size != before[number]:
+                path = self.folder.metrics_file(self.job.name, number)
+                is_now = "missing" if size is None else f"{size:,} bytes long"
+                raise UserError(
+                    f"{path} is {is_now}, and had {before[number]:,} bytes at the checkpoint of "
+                    f"step {saved.step:,}: put it back, or remove {self.checkpoints.folder} to "
+                    "train these runs from the beginning"
+                )
 
     def _say_where(self, saved: Checkpoint, program: Program) -> None:
         line = f"{self.label}: resuming from step {saved.step:,} of {self.job.stop:,}"
@@ -193,7 +215,7 @@ class _Training:
         for name in self.job.sources:
             source = jobs[name]
             template = state_shapes(self.part.problem, self.runner.runs(source))
-            with Checkpoints(self.folder.checkpoints(name)) as checkpoints:
+            with self.runner.checkpoints(source) as checkpoints:
                 ended = checkpoints.load(source.stop, template)
             states.append(ended.states)
             statuses.append(as_status(ended.facts["position"]["diverged"], len(source.runs)))
@@ -252,10 +274,11 @@ class _Training:
         self.saved_at = time.perf_counter()
 
     def _facts(self, program: Program) -> dict[str, Any]:
+        position = self.writer.position()
         return {
-            "runs": list(self.job.runs),
             "layout": program.layout,
-            "position": self.writer.position(),
+            "position": position,
+            "metrics": self.folder.metrics_sizes(self.job.name, position["files"]),
         }
 
     def _stopped(self, where: str) -> Stopped:
@@ -277,7 +300,9 @@ class _Training:
             self.checkpoints.save(self.job.stop, states, self._facts(program))
             self.checkpoints.wait()
         self.folder.save_params(self.job, states.params)
-        result = manifest.describe_result(self.part, self.job, program, self.writer, self.saves)
+        result = manifest.describe_result(
+            self.part, self.job, program, self.writer, self.saves, self.options.keep_states
+        )
         self.folder.save_result(self.job, result)
         if not keep:
             self.checkpoints.remove()

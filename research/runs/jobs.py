@@ -5,6 +5,7 @@ them. A job that has ended is never run again; one that was cut off resumes from
 whoever takes it next.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -55,12 +56,41 @@ class Plan(NamedTuple):
 
     @classmethod
     def from_json(cls, recorded: dict[str, Any]) -> "Plan":
-        """Undoes `to_json`."""
+        """Undoes `to_json`.
+
+        Args:
+          recorded: of the types of `RecordedPlan`.
+
+        Raises:
+          ValueError: for jobs that no sweep has, such as one that continues from none of the jobs.
+        """
+        names = Job._fields
         jobs = [
-            Job(**job | {"runs": tuple(job["runs"]), "sources": tuple(job["sources"])})
+            Job(**{name: job[name] for name in names})._replace(
+                runs=tuple(job["runs"]), sources=tuple(job["sources"])
+            )
             for job in recorded["jobs"]
         ]
+        _check_jobs(jobs)
         return cls(tuple(jobs), tuple(recorded["rungs"]), tuple(recorded["splits"]))
+
+
+def _check_jobs(jobs: Sequence[Job]) -> None:
+    """Raises a `ValueError` for the first job that no sweep has."""
+    known = {job.name: job for job in jobs}
+    if len(known) < len(jobs):
+        raise ValueError("two jobs begin with the same run and step")
+    for job in jobs:
+        if any(run >= later for run, later in itertools.pairwise(job.runs)):
+            raise ValueError(f"the runs of job {job.name} are not in increasing order")
+        if job.start >= job.stop:
+            raise ValueError(f"job {job.name} ends at step {job.stop}, before it begins")
+        for source in job.sources:
+            if source not in known or known[source].stop != job.start:
+                raise ValueError(f"job {job.name} continues from {source}, which ends elsewhere")
+        before = {run for source in job.sources for run in known[source].runs}
+        if job.sources and not before.issuperset(job.runs):
+            raise ValueError(f"job {job.name} has runs that none of its sources has")
 
 
 def cut_jobs(

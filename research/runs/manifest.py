@@ -1,6 +1,7 @@
 """Writes and compares manifest.json: what was run, on what, how long it took, what diverged."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,6 +69,14 @@ IDENTITY = (
 )  # fmt: skip
 
 
+def seal_of(recorded: Mapping[str, Any], runs: Sequence[int]) -> dict[str, Any]:
+    """Returns what checkpoints of some runs are sealed with, in JSON types: the runs, and a digest
+    of what their folder was made for."""
+    identity = {name: recorded[name] for name in IDENTITY if name in recorded}
+    text = json.dumps(identity, sort_keys=True)
+    return {"experiment": hashlib.sha256(text.encode()).hexdigest(), "runs": list(runs)}
+
+
 def check_same(recorded: Mapping[str, Any], asked: Mapping[str, Any], path: Path) -> None:
     """Raises a `UserError` that names the first difference between what a folder was made for and
     what is asked for. What an older version did not record is no difference."""
@@ -130,7 +139,12 @@ def _describe_part(part: Part) -> dict[str, Any]:
 
 
 def describe_result(
-    part: Part, job: Job, program: Program | None, writer: MetricsWriter, checkpoints: int
+    part: Part,
+    job: Job,
+    program: Program | None,
+    writer: MetricsWriter,
+    checkpoints: int,
+    keeps_states: bool = False,
 ) -> dict[str, Any]:
     """Returns the result of one job, in JSON types.
 
@@ -140,6 +154,7 @@ def describe_result(
       program: that trained it; None if its last session had nothing left to train.
       writer: of its metrics.
       checkpoints: how many its last session wrote on the way.
+      keeps_states: whether its last checkpoint is kept for the user.
     """
     runs, work = len(job.runs), part.problem.task.work_per_step
     flops = program and program.cost.flops_per_step
@@ -153,6 +168,7 @@ def describe_result(
         "cost": program and program.cost._asdict(),
         "train_seconds": writer.seconds,
         "checkpoints": checkpoints,
+        "keeps_states": keeps_states,
         "throughput": throughput(writer.clock, runs, job.stop - job.start, work, flops),
         "clock": writer.clock,
         "diverged": [_name(part, job, diverged) for diverged in diverged_runs(writer.status)],

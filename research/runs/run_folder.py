@@ -27,8 +27,16 @@ import pyarrow.parquet as pq
 
 from research.atomic import new_folder, write_bytes
 from research.errors import UserError
-from research.folders import FORMAT, check_format, files_in, named
+from research.folders import (
+    FORMAT,
+    check_contents,
+    check_format,
+    check_is_run_folder,
+    files_in,
+    named,
+)
 from research.plain_text import one_line, shortened
+from research.recorded import RecordedManifest, RecordedPlan, RecordedResult, check, read_json
 from research.runs.jobs import Job, Plan
 from research.runs.locks import Lock, is_marked, locked
 from research.runs.tensors import load_facts, load_nested, save_tree
@@ -84,10 +92,16 @@ class RunFolder:
         """Opens an existing run folder.
 
         Raises:
-          UserError: if it is no run folder, is damaged, or was written by another version.
+          UserError: if it is no run folder, is damaged, was written by another version, or holds
+            what leads out of it.
         """
         folder = cls(named(Path(path)))
-        check_format(folder.path, folder.manifest())
+        check_is_run_folder(folder.path)
+        check_contents(folder.path)
+        manifest = folder.manifest()
+        check_format(folder.path, manifest)
+        check(manifest, RecordedManifest, folder.path / "manifest.json")
+        folder.plan()
         return folder
 
     def manifest(self) -> dict[str, Any]:
@@ -96,9 +110,8 @@ class RunFolder:
         Raises:
           UserError: if it is missing or damaged.
         """
-        if not (self.path / "manifest.json").is_file():
-            raise UserError(f"{self.path} is no run folder: it has no manifest.json")
-        return _read_json(self.path / "manifest.json")
+        check_is_run_folder(self.path)
+        return read_json(self.path / "manifest.json")
 
     def plan(self) -> Plan:
         """Reads the jobs from plan.json.
@@ -108,9 +121,9 @@ class RunFolder:
         """
         path = self.path / "plan.json"
         try:
-            return Plan.from_json(_read_json(path))
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged: {error!r}") from None
+            return Plan.from_json(read_json(path, RecordedPlan))
+        except ValueError as error:
+            raise UserError(f"{path} is damaged: {error}") from None
 
     def lock(self, name: str, **how: bool) -> contextlib.AbstractContextManager[Lock]:
         """The lock of a job, or of the folder; see `locked`."""
@@ -143,7 +156,7 @@ class RunFolder:
     def results(self) -> dict[str, dict[str, Any]]:
         """Returns the result of every job that has ended, by its name."""
         paths = files_in(self.path / "results", "*.json")
-        return {path.stem: _read_json(path) for path in paths}
+        return {path.stem: read_json(path, RecordedResult) for path in paths}
 
     def ended_jobs(self, *, fresh: bool = False) -> set[str]:
         """The names of the jobs that have ended.
@@ -190,8 +203,17 @@ class RunFolder:
         """Writes rows of metrics as file `number` of a job."""
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
-        name = f"{job}-{number:06}.parquet"
-        write_bytes(self.path / "metrics" / name, sink.getvalue().to_pybytes())
+        write_bytes(self.metrics_file(job, number), sink.getvalue().to_pybytes())
+
+    def metrics_sizes(self, job: str, files: int) -> list[int | None]:
+        """Returns the bytes of each of the first `files` files of metrics of a job; None where one
+        is missing."""
+        paths = [self.metrics_file(job, number) for number in range(files)]
+        return [path.stat().st_size if path.is_file() else None for path in paths]
+
+    def metrics_file(self, job: str, number: int) -> Path:
+        """Returns the path of file `number` of the metrics of a job."""
+        return self.path / "metrics" / f"{job}-{number:06}.parquet"
 
     def cut_metrics(self, job: str, files: int) -> None:
         """Removes the metrics of a job after its first `files` files; it will write them again."""
@@ -199,6 +221,11 @@ class RunFolder:
         for path in files_in(self.path / "metrics", numbered):
             if int(path.stem.rpartition("-")[2]) >= files:
                 path.unlink()
+
+    def remove_partial_files(self) -> None:
+        """Removes incomplete files that a kill has left; only while no other process is at work."""
+        for path in self.path.rglob(".*.partial"):
+            path.unlink(missing_ok=True)
 
     def save_params(self, job: Job, params: Any) -> None:
         """Writes the final params of a job, every leaf [runs, ...]."""
@@ -228,7 +255,7 @@ def load_file(folder: str | os.PathLike[str], group: int, name: str) -> Any:
     path = Path(folder) / f"{name}-{group}.json"
     if not path.is_file():
         raise UserError(f"no file {path}: is the folder one of another workload?")
-    return _read_json(path)
+    return read_json(path)
 
 
 def load_params(folder: str | os.PathLike[str], run: int) -> Any:
@@ -269,10 +296,3 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _compact_json(content: Any) -> bytes:
     return json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None

@@ -21,7 +21,7 @@ from research.runs.experiment import (
 )
 from research.runs.halving import advance
 from research.runs.job_runner import JobRunner, TrainOptions
-from research.runs.jobs import Job, Plan, cut_jobs
+from research.runs.jobs import Job, Plan, cut_jobs, unneeded_states
 from research.runs.locks import Lock, Taken
 from research.runs.observer import Observer
 from research.runs.run_folder import RunFolder, run_path
@@ -91,6 +91,7 @@ def run_experiment(
         observer.say(f"{experiment.name}: prepared {folder.path}")
         return None
     with _sharing(folder, options):
+        _remove_leftovers(parts, folder, alone=not _is_one_of_several(options))
         folder.record(status="running")
         try:
             with options.meanwhile(folder.path):
@@ -154,8 +155,7 @@ def _resume(
     folder = RunFolder.open(path)
     recorded = folder.manifest()
     manifest.check_same(recorded, facts, path)
-    together = options.worker or options.process is not None  # the others may have been faster
-    if recorded["status"] == "finished" and not together:
+    if recorded["status"] == "finished" and not _is_one_of_several(options):  # others were faster
         raise UserError(
             f"{path} is finished and is not overwritten: scripts/show {path} shows it; give "
             "another --name to run it again"
@@ -174,15 +174,34 @@ def _sharing(folder: RunFolder, options: RunOptions) -> Iterator[None]:
     Raises:
       UserError: if that cannot be.
     """
-    together = options.worker or options.process is not None
     try:
-        with folder.lock("folder", shared=together):
+        with folder.lock("folder", shared=_is_one_of_several(options)):
             yield
     except Taken as taken:
         holder = f"process {taken}" if str(taken) else "other processes"
         raise UserError(
             f"{folder.path} is being trained by {holder}: wait for it, or give another --name"
         ) from None
+
+
+def _is_one_of_several(options: RunOptions) -> bool:
+    return options.worker or options.process is not None
+
+
+def _remove_leftovers(parts: Sequence[Part], folder: RunFolder, alone: bool) -> None:
+    """Removes what a kill has left: incomplete files, and checkpoints of jobs that have ended."""
+    if alone:
+        folder.remove_partial_files()
+    plan, results = folder.plan(), folder.results()
+    unneeded = unneeded_states(plan, results)
+    for job in plan.jobs:
+        others = [other for other in plan.jobs if other.group == job.group]
+        over = job.stop == parts[job.group].steps or job.name in unneeded
+        stopped = not any(job.name in other.sources for other in others)
+        decided = any(other.start >= job.stop for other in others)  # the next rung has begun
+        kept = results.get(job.name, {}).get("keeps_states", True)  # older results do not say
+        if not kept and (over or (stopped and decided)):
+            Checkpoints(folder.checkpoints(job.name)).remove()
 
 
 def _train_jobs(

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from research.runs.jobs import Plan
 from research.runs.run_folder import RunFolder
+from tests.run_folders import MANIFEST
 
 NAN = float("nan")
 
@@ -18,12 +19,13 @@ class GrowingFolder:
     the step from which a run counts as diverged, whatever its loss."""
 
     def __init__(self, parent, rates=(0.1, 0.2), seeds=5, steps=8, **changes):
-        manifest = {
+        manifest = MANIFEST | {
+            "results": [],
             "seeds": list(range(seeds)),
             "config": {"hidden": [8, 4], "data": "digits", "none": None},
             "config_axes": {},
             "hparams_axes": {"rate": list(rates)},
-            "groups": [{"runs": len(rates) * seeds}],
+            "groups": [{"first_run": 0, "runs": len(rates) * seeds}],
             "key_metric": "score",
             "in_work": False,
         }

@@ -17,6 +17,7 @@ from research.cli.terminal import TerminalObserver
 from research.engine.one_run import state_shapes
 from research.errors import Stopped, UserError
 from research.report.read import named_divergences
+from research.runs import manifest as manifests
 from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import make_parts
 from research.runs.job_runner import TrainOptions
@@ -135,10 +136,11 @@ def test_resumed_states_equal_uninterrupted_ones(tmp_path, at):
     for part in make_parts(experiment()):
         template = state_shapes(part.problem, part.group.runs)
         name = f"{part.number}-{part.first_run:06}"
-        found = [
-            Checkpoints(tmp_path / folder / "checkpoints" / name).latest(template)
-            for folder in ("whole", "run")
-        ]
+        numbers = range(part.first_run, part.first_run + len(part.group.runs))
+        found = []
+        for folder in (RunFolder.open(tmp_path / name) for name in ("whole", "run")):
+            seal = manifests.seal_of(folder.manifest(), numbers)
+            found.append(Checkpoints(folder.checkpoints(name), seal).latest(template))
         jax.tree.map(np.testing.assert_array_equal, found[0].states, found[1].states)
         assert found[1].step == 6
 

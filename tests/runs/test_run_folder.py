@@ -13,12 +13,18 @@ from research.errors import UserError
 from research.runs.jobs import Job, Plan
 from research.runs.run_folder import RunFolder, load_file, load_params
 from research.runs.tensors import load_tensors
+from tests.run_folders import MANIFEST
 
 JOB = Job(group=0, runs=(5, 6), start=0, stop=8, width=2)
 
 
-def create(parent, name):
-    return RunFolder.create(parent, name, {}, Plan((JOB,)))
+def create(parent, name, jobs=(JOB,)):
+    return RunFolder.create(parent, name, MANIFEST, Plan(jobs))
+
+
+def result(job):
+    facts = {"job": job.name, "group": 0, "runs": list(job.runs), "start": 0, "stop": 8}
+    return facts | {"diverged": []}
 
 
 def test_an_existing_folder_is_refused_and_untouched(tmp_path):
@@ -106,9 +112,9 @@ def test_cut_metrics_removes_only_later_files_of_the_job(tmp_path):
 
 def test_results_are_merged_in_the_order_of_the_plan(tmp_path):
     jobs = [JOB._replace(runs=(run,)) for run in (10, 2, 7)]
-    folder = RunFolder.create(tmp_path, "run", {"results": []}, Plan(tuple(jobs)))
+    folder = create(tmp_path, "run", tuple(jobs))
     for job in reversed(jobs[:2]):
-        folder.save_result(job, {"job": job.name})
+        folder.save_result(job, result(job))
     folder.merge_results(status="running")
     assert [result["job"] for result in folder.manifest()["results"]] == ["0-000010", "0-000002"]
     assert folder.ended_jobs() == {"0-000010", "0-000002"}
@@ -143,11 +149,11 @@ def test_files_that_macos_adds_are_ignored(tmp_path):
     folder = create(tmp_path, "run")
     folder.append_metrics(JOB.name, 0, pa.table({"run": [5]}))
     folder.save_params(JOB, {"w": np.float32([5, 6])})
-    folder.save_result(JOB, {"job": JOB.name})
+    folder.save_result(JOB, result(JOB))
     for path in [path for path in folder.path.rglob("*") if path.is_file()]:
         (path.parent / f"._{path.name}").write_bytes(b"\x00\x05\x16\x07 Mac OS X")
     assert folder.ended_jobs() == {JOB.name}
-    assert folder.results() == {JOB.name: {"job": JOB.name}}
+    assert folder.results() == {JOB.name: result(JOB)}
     assert load_params(folder.path, 6)["w"] == 6
     folder.cut_metrics(JOB.name, 0)
     assert [path.name for path in (folder.path / "metrics").iterdir()] == [

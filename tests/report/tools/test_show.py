@@ -46,7 +46,7 @@ def test_the_table_shows_scores_and_diverged_runs(make_run):
 
 
 def test_a_goal_counts_the_runs_that_reached_it(make_run):
-    text = printed(make_run(groups=[{"goal": 32.0}]))
+    text = printed(make_run(groups=[{"first_run": 0, "runs": 8, "goal": 32.0}]))
     assert "reached" in text
     assert "2 of 4" in text  # rate 0.1: 32 and 33
 
