@@ -64,6 +64,13 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
         os.close(handle)
 
 
+def remove_partial(folder: Path) -> None:
+    """Removes the incomplete files that kills have left in a folder and below; only while nobody
+    else writes there."""
+    for path in folder.rglob(".*.partial"):
+        path.unlink(missing_ok=True)
+
+
 def _beside(path: Path) -> Path:
     """An unused hidden path in the same folder, of fixed length, however long `path` is."""
     return path.with_name(f".{secrets.token_hex(8)}.partial")

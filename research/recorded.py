@@ -61,8 +61,8 @@ class RecordedDivergence(Recorded):
     step: Count | None = None
 
 
-class RecordedEnd(Recorded):
-    """How a job went, as in the manifest's results."""
+class RecordedResult(Recorded):
+    """results/JOB.json, and how a job went in the manifest."""
 
     job: JobName | None = None
     runs: list[Count] | None = None
@@ -72,16 +72,6 @@ class RecordedEnd(Recorded):
     scores: list[Number | None] | None = None
     cost: Object | None = None
     throughput: dict[str, Number] | None = None
-
-
-class RecordedResult(RecordedEnd):
-    """results/JOB.json."""
-
-    job: JobName
-    group: Count
-    runs: list[Count]
-    start: Count
-    stop: Count
 
 
 class RecordedGroup(Recorded):
@@ -113,7 +103,7 @@ class RecordedManifest(Recorded):
     versions: Object | None = None
     device: Object | None = None
     sessions: list[Object] | None = None
-    results: list[RecordedEnd] | None = None
+    results: list[RecordedResult] | None = None
     rungs: list[RecordedRung] | None = None
 
 

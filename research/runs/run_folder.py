@@ -156,7 +156,12 @@ class RunFolder:
     def results(self) -> dict[str, dict[str, Any]]:
         """Returns the result of every job that has ended, by its name."""
         paths = files_in(self.path / "results", "*.json")
-        return {path.stem: read_json(path, RecordedResult) for path in paths}
+        results = {path.stem: read_json(path, RecordedResult) for path in paths}
+        for name, result in results.items():
+            if result.get("job") != name:
+                path = self.path / "results" / f"{name}.json"
+                raise UserError(f"{path} is damaged: it is of job {result.get('job')}")
+        return results
 
     def ended_jobs(self, *, fresh: bool = False) -> set[str]:
         """The names of the jobs that have ended.
@@ -221,11 +226,6 @@ class RunFolder:
         for path in files_in(self.path / "metrics", numbered):
             if int(path.stem.rpartition("-")[2]) >= files:
                 path.unlink()
-
-    def remove_partial_files(self) -> None:
-        """Removes incomplete files that a kill has left; only while no other process is at work."""
-        for path in self.path.rglob(".*.partial"):
-            path.unlink(missing_ok=True)
 
     def save_params(self, job: Job, params: Any) -> None:
         """Writes the final params of a job, every leaf [runs, ...]."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from research.atomic import remove_partial
 from research.errors import UserError
 from research.runs import manifest
 from research.runs.checkpoints import Checkpoints
@@ -191,7 +192,7 @@ def _is_one_of_several(options: RunOptions) -> bool:
 def _remove_leftovers(parts: Sequence[Part], folder: RunFolder, alone: bool) -> None:
     """Removes what a kill has left: incomplete files, and checkpoints of jobs that have ended."""
     if alone:
-        folder.remove_partial_files()
+        remove_partial(folder.path)
     plan, results = folder.plan(), folder.results()
     unneeded = unneeded_states(plan, results)
     for job in plan.jobs:

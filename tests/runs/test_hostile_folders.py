@@ -109,6 +109,12 @@ def test_a_file_that_is_no_json_is_named(folder, text, says):
     refuses(folder, rf"plan\.json is damaged: .*{says}")
 
 
+def test_a_result_of_another_job_is_refused(folder):
+    (folder / "results" / f"{JOB.name}.json").write_text('{"job": "0-000007", "diverged": []}')
+    with pytest.raises(UserError, match=r"0-000000\.json is damaged: it is of job 0-000007"):
+        RunFolder.open(folder).results()
+
+
 LINKS = [
     "manifest.json", "plan.json", "metrics", "params", "results", "checkpoints", ".locks",
     ".locks/folder", "report.html", "validation_score.png", "evaluation", "run-0.gif",
