@@ -1,8 +1,10 @@
 """Sets JAX up for a sweep: devices, memory, the compilation cache, other processes."""
 
 import ctypes
+import grp
 import os
 import platform
+import pwd
 import stat
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import jax
 from research.console import print_text
 from research.errors import UserError
 from research.folders import files_in
+from research.plain_text import one_line
 from research.runs.session import usable_cores
 
 NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")  # where the driver lists them
@@ -45,12 +48,24 @@ def configure_jax(deterministic: bool = False, distributed: str | None = None) -
     keep_freed_memory()
     if "XLA_FLAGS" not in os.environ or "device_count" not in os.environ["XLA_FLAGS"]:
         jax.config.update("jax_num_cpu_devices", usable_cores())
-    if (folder := _cache_folder()) and (private := private_folder(folder)):
-        jax.config.update("jax_compilation_cache_dir", str(private))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    if folder := _cache_folder():
+        _keep_programs(folder)
     if distributed is not None:
         join_world(distributed)
     check_devices()
+
+
+def _keep_programs(folder: Path) -> None:
+    """Has JAX keep compiled programs in a folder, unless others could put theirs there."""
+    if private := private_folder(folder):
+        jax.config.update("jax_compilation_cache_dir", str(private))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    else:
+        print_text(
+            f"compiled programs are not kept: {one_line(folder)} or a folder above it is open to "
+            "others, or cannot be made; SEEDBED_CACHE=FOLDER names another, SEEDBED_CACHE=off none",
+            error=True,
+        )
 
 
 def check_devices() -> None:
@@ -145,16 +160,48 @@ def _cache_folder() -> Path | None:
 
 
 def private_folder(folder: Path) -> Path | None:
-    """Returns `folder`, made if need be, if nobody else can write to it; None otherwise.
+    """Returns `folder`, made if need be, if nobody else can put anything into it; None otherwise.
 
-    What lies in it is executable code: whoever can write there runs code in this process.
+    What lies in it is executable code: whoever can write there, or in a folder above, runs code in
+    this process. A folder that others can write to is refused as it is: what they have put there
+    would stay if its mode were changed.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            return None
-        folder.chmod(0o700)
+        _make_private(folder)
+        here = folder.lstat()
+        mine = stat.S_ISDIR(here.st_mode) and here.st_uid == os.getuid()
+        above = [parent.stat() for parent in folder.resolve().parents]
+        strangers = any(entry.lstat().st_uid != os.getuid() for entry in files_in(folder))
     except OSError:
         return None
-    return folder
+    if not mine or strangers or _others_can_write(here):
+        return None
+    # In a folder such as /tmp, others cannot rename what is not theirs (its sticky bit).
+    open_above = any(_others_can_write(one) and not one.st_mode & stat.S_ISVTX for one in above)
+    owned = all(one.st_uid in (0, os.getuid()) for one in above)
+    return folder if owned and not open_above else None
+
+
+def _make_private(folder: Path) -> None:
+    """Makes a folder, and those above it that are missing, for this user alone."""
+    missing = [folder, *(parent for parent in folder.parents if not os.path.lexists(parent))]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _others_can_write(found: os.stat_result) -> bool:
+    """Whether anybody but the owner can write to a folder. A group that has the user's name and no
+    other members, as many systems make one for each user, is nobody else."""
+    if found.st_mode & stat.S_IWOTH:
+        return True
+    return bool(found.st_mode & stat.S_IWGRP) and not _is_own_group(found.st_gid)
+
+
+def _is_own_group(group: int) -> bool:
+    if group != os.getgid():
+        return False
+    try:
+        known, user = grp.getgrgid(group), pwd.getpwuid(os.getuid())
+    except KeyError:
+        return False
+    return known.gr_name == user.pw_name and set(known.gr_mem) <= {user.pw_name}

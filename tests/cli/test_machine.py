@@ -1,7 +1,9 @@
 """Tests of setting up the machine: a private compilation cache, devices, and kept freed memory."""
 
+import grp
 import os
 import platform
+import pwd
 import subprocess
 import sys
 
@@ -19,10 +21,47 @@ def test_a_new_cache_folder_is_private(tmp_path):
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_cache_folder_that_others_can_write_to_is_made_private(tmp_path):
-    tmp_path.chmod(0o777)
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
+def test_a_cache_folder_that_others_can_write_to_is_refused_as_it_is(tmp_path, mode):
+    tmp_path.chmod(mode)
+    assert machine.private_folder(tmp_path) is None
+    assert tmp_path.stat().st_mode & 0o7777 == mode
+
+
+def test_a_cache_folder_in_one_that_others_can_write_to_is_refused(tmp_path):
+    """They could rename it and put their own in its place, unless the sticky bit forbids that."""
+    (tmp_path / "open" / "cache").mkdir(parents=True)
+    (tmp_path / "open").chmod(0o777)
+    assert machine.private_folder(tmp_path / "open" / "cache") is None
+    (tmp_path / "open").chmod(0o1777)
+    assert machine.private_folder(tmp_path / "open" / "cache") == tmp_path / "open" / "cache"
+
+
+def test_folders_that_are_there_keep_their_mode(tmp_path):
+    tmp_path.chmod(0o755)
     assert machine.private_folder(tmp_path) == tmp_path
-    assert tmp_path.stat().st_mode & 0o777 == 0o700
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+GROUPS = [([], "me", False), (["me"], "me", False), (["you"], "me", True), ([], "lab", True)]
+
+
+@pytest.mark.parametrize(("members", "name", "refused"), GROUPS)
+def test_a_group_of_the_user_alone_may_write(tmp_path, monkeypatch, members, name, refused):
+    tmp_path.chmod(0o770)
+    group = grp.struct_group((name, "x", os.getgid(), members))
+    monkeypatch.setattr(grp, "getgrgid", lambda _: group)
+    user = pwd.struct_passwd(("me", "x", os.getuid(), os.getgid(), "", "", ""))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: user)
+    assert (machine.private_folder(tmp_path) is None) == refused
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_cache_with_an_entry_of_another_user_is_refused(tmp_path):
+    (tmp_path / "jit_train-cache").write_bytes(b"code")
+    assert machine.private_folder(tmp_path) == tmp_path
+    os.chown(tmp_path / "jit_train-cache", 12345, -1)
+    assert machine.private_folder(tmp_path) is None
 
 
 def test_a_symbolic_link_is_not_used_as_cache(tmp_path):
