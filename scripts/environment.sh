@@ -142,6 +142,9 @@ run_as_it_is() {
 # install   installs what set_up has found: $level, $extra, $python and $also.
 install() {
     interpreter=$(find_python "${python#auto}") || exit
+    # A shim, as pyenv has, names another Python elsewhere, for which uv would rebuild what is there.
+    real=$("$interpreter" -c 'import os, sys; print(os.path.realpath(sys.executable))') || real=''
+    interpreter=${real:-$interpreter}
     uv=$(find_uv "$interpreter") || exit
     echo "setting up: ${extra#auto-}, from uv.lock (once; about a minute)" >&2
     set -- sync --locked --inexact --quiet --project "$root" --python "$interpreter"

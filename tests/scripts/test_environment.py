@@ -155,6 +155,12 @@ def test_choices_are_remembered(machine):
     assert f"--python {machine.bin}/python3.12" in again
 
 
+def test_uv_is_given_the_python_behind_a_shim(machine):
+    machine.command("python3", 'case "$*" in *realpath*) echo /real/bin/python3.11 ;; esac')
+    machine.run("experiments/mlp.py")
+    assert "--python /real/bin/python3.11" in machine.uv_calls()[0]
+
+
 def test_packages_of_the_user_are_kept(machine):
     machine.run("experiments/mlp.py")
     assert "--inexact" in machine.uv_calls()[0]
