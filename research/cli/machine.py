@@ -128,7 +128,10 @@ def join_world(which: str) -> None:
         if which == "auto":
             jax.distributed.initialize()
         elif ":" in address and place.isdecimal() and count.isdecimal() and int(place) < int(count):
-            jax.distributed.initialize(address, int(count), int(place), initialization_timeout=60)
+            jax.distributed.initialize(
+                address, int(count), int(place), initialization_timeout=60,
+                coordinator_bind_address=address,  # JAX's own choice is every address there is
+            )  # fmt: skip
         else:
             raise UserError(
                 f"--distributed {which}: give auto, or HOST:PORT,I/N such as 10.0.0.1:1234,0/4"

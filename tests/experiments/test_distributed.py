@@ -3,6 +3,8 @@
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -61,6 +63,32 @@ def test_two_processes_of_four_devices_equal_one_process(tmp_path, address, scri
     for run in range(8):
         params = [load_params(tmp_path / "runs" / name, run) for name in ("one", "two")]
         same(*params)
+
+
+def listening(port):
+    """The addresses, as the kernel writes them, at which something listens on a port."""
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            (address, _, number), state = line.split()[1].partition(":"), line.split()[3]
+            if int(number, 16) == port and state == "0A":
+                found.append(address)
+    return found
+
+
+@pytest.mark.slow
+def test_process_0_listens_at_the_address_that_is_given_and_at_no_other(tmp_path, address):
+    port, words = int(address.rpartition(":")[2]), f"--name x --distributed {address},0/2"
+    waiting = start("mlp.py", f"{SWEEPS['mlp.py']} {words}", tmp_path, 1)
+    try:
+        end = time.monotonic() + 60
+        while not listening(port) and waiting.poll() is None and time.monotonic() < end:
+            time.sleep(0.1)
+        (place,) = listening(port)
+        assert place in ("0100007F", "0000000000000000FFFF00000100007F")  # 127.0.0.1, also as IPv6
+    finally:
+        waiting.kill()
+        waiting.communicate()
 
 
 def same(one, other):
