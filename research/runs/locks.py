@@ -58,9 +58,16 @@ def locked(path: Path, *, wait: bool = False, shared: bool = False) -> Iterator[
 
     Raises:
       Taken: with the number of the process that took it, as far as it is known.
-      UserError: if the file system has no locks.
+      UserError: if the file cannot be opened, or the file system has no locks.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{path} cannot be locked ({reason}): the run folder must be writable, with a folder "
+            ".locks in it"
+        ) from None
     try:
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:

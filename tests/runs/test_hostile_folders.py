@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -149,3 +150,17 @@ def test_a_run_folder_may_itself_be_a_link(folder, tmp_path):
     (tmp_path / "latest").symlink_to(folder)
     assert RunFolder.open(tmp_path / "latest").plan() == Plan((JOB, NEXT))
     check_contents(folder)
+
+
+def test_a_folder_without_locks_is_named_and_nothing_is_made(folder):
+    shutil.rmtree(folder / ".locks")
+    with pytest.raises(UserError, match=r"\.locks/folder cannot be locked \(No such file"):
+        RunFolder.open(folder).lock("folder").__enter__()
+    assert not (folder / ".locks").exists()
+
+
+def test_a_lock_that_is_a_folder_is_named(folder):
+    (folder / ".locks" / "folder").unlink()
+    (folder / ".locks" / "folder").mkdir()
+    with pytest.raises(UserError, match=r"\.locks/folder cannot be locked \(Is a directory\)"):
+        RunFolder.open(folder).lock("folder").__enter__()
