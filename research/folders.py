@@ -10,6 +10,7 @@ from research.errors import UserError
 
 FORMAT = 2  # of run folders
 MOST_LETTERS = 80  # of the name of a file
+OF_OTHERS = {"wandb"}  # folders whose own program puts links into them; nothing here follows these
 
 
 def files_in(folder: Path, pattern: str = "*") -> list[Path]:
@@ -52,7 +53,8 @@ def check_contents(folder: Path) -> None:
             with os.scandir(waiting.pop()) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append(Path(entry.path))
+                        if entry.name not in OF_OTHERS or Path(entry.path).parent != folder:
+                            waiting.append(Path(entry.path))
                     elif not entry.is_file(follow_symlinks=False) and not _is_gone(entry):
                         raise UserError(
                             f"{entry.path} is {_kind(entry)}: a run folder holds files and folders "

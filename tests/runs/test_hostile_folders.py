@@ -120,7 +120,7 @@ LINKS = [
     "manifest.json", "plan.json", "metrics", "params", "results", "checkpoints", ".locks",
     ".locks/folder", "report.html", "validation_score.png", "evaluation", "run-0.gif",
     "metrics/0-000000-000009.parquet", "params/0-000009.safetensors", "results/0-000009.json",
-    "checkpoints/0-000000", "evaluation/samples.json",
+    "checkpoints/0-000000", "evaluation/samples.json", "wandb",
 ]  # fmt: skip
 
 
@@ -144,6 +144,15 @@ def test_a_folder_with_a_link_is_refused_and_nothing_behind_it_changes(folder, v
 def test_a_pipe_is_refused_and_nobody_waits_for_it(folder, name):
     os.mkfifo(folder / name)
     refuses(folder, "is a pipe")
+
+
+def test_links_that_wandb_makes_in_its_own_folder_are_no_harm(folder, victim):
+    (folder / "wandb" / "offline-run-1").mkdir(parents=True)
+    (folder / "wandb" / "latest-run").symlink_to(folder / "wandb" / "offline-run-1")
+    RunFolder.open(folder)
+    (folder / "metrics" / "wandb").mkdir()
+    (folder / "metrics" / "wandb" / "x").symlink_to(victim)
+    refuses(folder, "is a link")
 
 
 def test_a_run_folder_may_itself_be_a_link(folder, tmp_path):
