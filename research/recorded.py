@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from research.errors import UserError
+from research.folders import check_contents, check_format, check_is_run_folder
 from research.plain_text import shortened
 
 MOST_BYTES = 256 * 2**20  # of a JSON file
@@ -105,6 +106,21 @@ class RecordedManifest(Recorded):
     sessions: list[Object] | None = None
     results: list[RecordedResult] | None = None
     rungs: list[RecordedRung] | None = None
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Reads the manifest of a run folder, after checking what the folder contains.
+
+    Raises:
+      UserError: if it is no run folder, is damaged, was written by another version, or holds what
+        leads out of it.
+    """
+    check_is_run_folder(path)
+    check_contents(path)
+    manifest = read_json(path / "manifest.json")
+    check_format(path, manifest)
+    check(manifest, RecordedManifest, path / "manifest.json")
+    return manifest
 
 
 def read_json(path: Path, schema: type[Recorded] | None = None) -> Any:

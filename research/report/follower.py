@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from research.folders import files_in
-from research.report.read import read_manifest, swept
+from research.recorded import read_manifest
+from research.report.read import swept
 from research.report.settings import show
 from research.report.statistics import interquartile_mean
 

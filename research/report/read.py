@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from research.errors import UserError
-from research.folders import check_contents, check_format, check_is_run_folder, files_in, named
-from research.recorded import RecordedManifest, check, read_json
+from research.folders import files_in, named
+from research.recorded import read_manifest
 
 
 class RunFolderData(NamedTuple):
@@ -44,20 +44,6 @@ def read_run_folder(path: str | Path) -> RunFolderData:
     if table is None:
         raise UserError(f"{path} has no metrics yet")
     return RunFolderData(path, manifest, table.to_pandas(types_mapper=_nullable))
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Reads the manifest of a run folder, after checking what the folder contains.
-
-    Raises:
-      UserError: as `read_run_folder`.
-    """
-    check_is_run_folder(path)
-    check_contents(path)
-    manifest = read_json(path / "manifest.json")
-    check_format(path, manifest)
-    check(manifest, RecordedManifest, path / "manifest.json")
-    return manifest
 
 
 def workload_of(manifest: Mapping[str, Any]) -> str:

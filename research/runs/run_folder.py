@@ -27,16 +27,9 @@ import pyarrow.parquet as pq
 
 from research.atomic import new_folder, write_bytes
 from research.errors import UserError
-from research.folders import (
-    FORMAT,
-    check_contents,
-    check_format,
-    check_is_run_folder,
-    files_in,
-    named,
-)
+from research.folders import FORMAT, check_is_run_folder, files_in, named
 from research.plain_text import one_line, shortened
-from research.recorded import RecordedManifest, RecordedPlan, RecordedResult, check, read_json
+from research.recorded import RecordedPlan, RecordedResult, read_json, read_manifest
 from research.runs.jobs import Job, Plan
 from research.runs.locks import Lock, is_marked, locked
 from research.runs.tensors import load_facts, load_nested, save_tree
@@ -96,11 +89,7 @@ class RunFolder:
             what leads out of it.
         """
         folder = cls(named(Path(path)))
-        check_is_run_folder(folder.path)
-        check_contents(folder.path)
-        manifest = folder.manifest()
-        check_format(folder.path, manifest)
-        check(manifest, RecordedManifest, folder.path / "manifest.json")
+        read_manifest(folder.path)
         folder.plan()
         return folder
 
