@@ -10,6 +10,12 @@
 #
 # Choices are remembered: the next call needs no variable. Packages that the user installed into the
 # environment, such as Jupyter, are kept. Removing the folder starts afresh.
+#
+# Two files beside the environment are locked, each through a descriptor that stays open:
+#
+#   8  $venv.set-up   by one script at a time, while it looks whether there is anything to set up
+#   9  $venv.in-use   shared by all programs that run in the environment, until they have ended; a
+#                     script that changes the environment has it alone
 
 fail() {
     printf 'error: %s\n' "$1" >&2
@@ -90,6 +96,58 @@ keep_bytecode() {
     export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-$venv-bytecode}"
 }
 
+# lock DESCRIPTOR=HOW...   locks each descriptor; HOW is EX (alone) or SH (shared), and NB after it if
+# another holder is not waited for. The status is 3 if there is one. Where a file system has no locks,
+# nothing is locked. Python does it: `flock` is not on every machine.
+lock() {
+    code='
+import fcntl, sys
+for word in sys.argv[1:]:
+    descriptor, how = word.split("=")
+    flags = getattr(fcntl, "LOCK_" + how[:2]) | (fcntl.LOCK_NB if how[2:] else 0)
+    try:
+        fcntl.flock(int(descriptor), flags)
+    except BlockingIOError:
+        sys.exit(3)
+    except OSError:
+        pass
+'
+    locked_by=0
+    "$venv/bin/python" -I -S -c "$code" "$@" >/dev/null 2>&1 || locked_by=$?
+    case $locked_by in
+        0 | 3) return "$locked_by" ;;
+    esac
+    one=$(find_python) || exit # the environment is not there, or half made
+    "$one" -I -S -c "$code" "$@" >/dev/null 2>&1
+}
+
+# open_locks   opens descriptors 8 and 9. The status is 1 where the files cannot be made, as beside
+# an environment of another user.
+open_locks() {
+    mkdir -p "$(dirname "$venv")" 2>/dev/null || return 1
+    for one in set-up in-use; do
+        [ -w "$venv.$one" ] || (: >"$venv.$one") 2>/dev/null || return 1
+    done
+    exec 8<>"$venv.set-up" 9<>"$venv.in-use"
+}
+
+# hold_environment   waits while another script sets up, and keeps others from changing the
+# environment from now until this process, or the one it turns into, has ended.
+hold_environment() {
+    locks=yes
+    open_locks || {
+        locks=''
+        return 0
+    }
+    status=0
+    lock 8=EXNB || status=$?
+    if [ "$status" = 3 ]; then
+        echo "waiting for another script that is setting up $venv" >&2
+        lock 8=EX || true
+    fi
+    lock 9=SH || true
+}
+
 # set_up LEVEL: "run" for what experiments need, "dev" for lint, types and tests too.
 set_up() {
     venv=${SEEDBED_VENV:-$root/.venv}
@@ -104,6 +162,7 @@ set_up() {
             *) fail "SEEDBED_ALSO=$SEEDBED_ALSO: there are tensorboard and wandb" ;;
         esac
     done
+    hold_environment
     read_stamp
     stamped="$level $locked $extra $python${also:+ $also}"
     installed=${extra#auto-}
@@ -118,9 +177,21 @@ set_up() {
         esac
     done
     wanted="$level $locked $extra $python${also:+ $also}"
-    [ "$wanted" != "$stamped" ] || return 0
+    if [ "$wanted" != "$stamped" ]; then
+        change_environment
+    fi
+    [ -z "$locks" ] || exec 8<&-
+}
+
+# change_environment   installs what set_up has found, unless a program runs in the environment.
+change_environment() {
+    status=0
+    [ -z "$locks" ] || lock 9=EXNB || status=$?
+    [ "$status" != 3 ] ||
+        fail "a program is running in $venv, which would be changed under it: wait until it has ended, or set up another environment with SEEDBED_VENV=FOLDER"
     install
     echo "$wanted" >"$venv/seedbed-stamp"
+    [ -z "$locks" ] || lock 9=SH || true
 }
 
 # run_as_it_is -m MODULE ARGS...   runs a module in the project's own environment, as scripts/run sets

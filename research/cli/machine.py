@@ -1,6 +1,9 @@
 """Sets JAX up for a sweep: devices, memory, the compilation cache, other processes."""
 
+import contextlib
 import ctypes
+import fcntl
+import functools
 import grp
 import os
 import platform
@@ -45,6 +48,7 @@ def configure_jax(deterministic: bool = False, distributed: str | None = None) -
     """
     if deterministic:
         os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *DETERMINISTIC])
+    hold_environment()
     keep_freed_memory()
     if "XLA_FLAGS" not in os.environ or "device_count" not in os.environ["XLA_FLAGS"]:
         jax.config.update("jax_num_cpu_devices", usable_cores())
@@ -53,6 +57,19 @@ def configure_jax(deterministic: bool = False, distributed: str | None = None) -
     if distributed is not None:
         join_world(distributed)
     check_devices()
+
+
+@functools.cache
+def hold_environment() -> None:
+    """Keeps `scripts/environment.sh` from changing the environment until this process has ended, by
+    its lock, which it takes alone before it installs anything.
+
+    What `scripts/run` starts holds the lock already; a process on another machine, or one that was
+    started by the environment's own Python, does not.
+    """
+    with contextlib.suppress(OSError):  # no environment of the scripts, or no locks
+        descriptor = os.open(f"{sys.prefix}.in-use", os.O_RDONLY)  # open as long as the process is
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _keep_programs(folder: Path) -> None:

@@ -3,11 +3,17 @@
 A copy of scripts/ runs with stand-ins for uv, Python and nvidia-smi: no network, no waiting.
 """
 
+import contextlib
+import fcntl
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from research.cli.machine import hold_environment
 
 ROOT = Path(__file__).parents[2]
 GOOD_UV = """
@@ -41,9 +47,15 @@ class Machine:
         path.chmod(0o755)
 
     def run(self, *words, script="run", **variables):
+        with self.start(*words, script=script, **variables) as process:
+            output, errors = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def start(self, *words, script="run", **variables):
         env = {"PATH": str(self.bin), "CALLS": str(self.calls), **variables}
         command = [str(self.root / "scripts" / script), *words]
-        return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=self.root, env=env, **pipes)
 
     def uv_calls(self):
         return self.calls.read_text().splitlines() if self.calls.exists() else []
@@ -287,3 +299,100 @@ def test_bench_sets_up_if_jax_is_missing(machine):
 def test_bench_uses_an_existing_environment(machine):
     machine.run("experiments/mlp.py")
     assert machine.run(script="bench").stdout.startswith("ran ")
+
+
+@pytest.fixture
+def locking(machine):
+    """The machine with Pythons that really lock, a uv that takes as long as `calls.wait` is there,
+    and programs that run as long as `busy` is there."""
+    locks = f'case "$4" in *fcntl*) exec {sys.executable} "$@" ;; esac'
+    while_there = "while [ -e {} ]; do sleep 0.05; done".format
+    machine.command("python3", locks)
+    machine.command("python", f'{locks}\necho ran "$@"\n{while_there(machine.root / "busy")}')
+    made = '"$UV_PROJECT_ENVIRONMENT/bin/python"'
+    machine.command(
+        "uv",
+        f'echo "$@" >>"$CALLS"\n{while_there("$CALLS.wait")}\nmkdir -p "${{UV_PROJECT_ENVIRONMENT}}/bin"\n'
+        f"cat {machine.bin}/python >{made}\nchmod +x {made}",
+    )
+    (machine.bin / "sleep").symlink_to(shutil.which("sleep") or "sleep")
+    return machine
+
+
+@contextlib.contextmanager
+def a_file(path):
+    """While open, the file is there: for what a stand-in waits for."""
+    path.touch()
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
+def wait_until(is_so):
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail("it never was")
+
+
+def test_two_first_calls_at_once_set_up_once(locking):
+    with a_file(Path(f"{locking.calls}.wait")):
+        first = locking.start("experiments/mlp.py", "first")
+        wait_until(locking.uv_calls)
+        second = locking.start("experiments/mlp.py", "second")
+        assert "waiting for another script that is setting up" in second.stderr.readline()
+        assert len(locking.uv_calls()) == 1
+    assert first.communicate()[0] == "ran experiments/mlp.py first\n"
+    assert second.communicate()[0] == "ran experiments/mlp.py second\n"
+    assert len(locking.uv_calls()) == 1
+
+
+def test_an_environment_is_not_changed_under_a_running_program(locking):
+    locking.run("experiments/mlp.py")
+    before = locking.uv_calls()
+    with a_file(locking.root / "busy"):
+        running = locking.start("experiments/mlp.py", "long")
+        assert running.stdout.readline() == "ran experiments/mlp.py long\n"
+        asked = locking.start("experiments/mlp.py", SEEDBED_ALSO="wandb")
+        assert asked.wait() == 2
+        line = asked.stderr.read()
+        assert line.startswith("error: a program is running in ")
+        assert "SEEDBED_VENV=FOLDER" in line
+        assert locking.uv_calls() == before
+        again = locking.start("experiments/mlp.py", "beside")  # needs no change
+        assert again.stdout.readline() == "ran experiments/mlp.py beside\n"
+    assert (running.wait(), again.wait()) == (0, 0)
+    assert locking.run("experiments/mlp.py", SEEDBED_ALSO="wandb").returncode == 0
+    assert len(locking.uv_calls()) == 1 + len(before)
+
+
+def test_a_killed_set_up_leaves_no_lock(locking):
+    with a_file(Path(f"{locking.calls}.wait")):
+        first = locking.start("experiments/mlp.py")
+        wait_until(locking.uv_calls)
+        first.kill()
+        first.wait()
+    assert locking.run("experiments/mlp.py", "next").stdout == "ran experiments/mlp.py next\n"
+
+
+def test_where_no_lock_can_be_made_nothing_is_locked(locking):
+    environment = locking.root / "other" / "venv"
+    environment.parent.mkdir()
+    for name in ("set-up", "in-use"):
+        Path(f"{environment}.{name}").mkdir()
+    done = locking.run("experiments/mlp.py", SEEDBED_VENV=str(environment))
+    assert (done.returncode, done.stdout) == (0, "ran experiments/mlp.py\n"), done.stderr
+
+
+def test_a_process_holds_the_environment_that_it_runs_in(tmp_path, monkeypatch):
+    in_use = tmp_path / "venv.in-use"
+    in_use.touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    hold_environment.__wrapped__()
+    with in_use.open("r+") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "elsewhere"))
+    hold_environment.__wrapped__()  # not one that the scripts set up
+    assert not (tmp_path / "elsewhere.in-use").exists()

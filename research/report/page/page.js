@@ -283,7 +283,8 @@
         await build();
         version = news.version;
       }
-      said.textContent = `live, as of ${new Date().toLocaleTimeString()}`;
+      const told = answer.ok ? "live" : "the run folder cannot be read at the moment";
+      said.textContent = `${told}, as of ${new Date().toLocaleTimeString()}`;
     } catch {
       said.textContent = "the server has gone; this is the last state it told";
     }
