@@ -4,6 +4,7 @@ benchmarks in `experiments/results/bench/`."""
 from collections.abc import Callable
 from pathlib import Path
 
+from research.benchmark.cases import CASES
 from research.benchmark.record import Benchmark, load
 from research.benchmark.tables import Rows, markdown, same_form_table, summary_table
 from research.errors import UserError
@@ -24,13 +25,19 @@ def all_tables(results: Path) -> str:
 
 
 def short_table(results: Path) -> str:
-    """Returns `same_form_table` of the benchmark that compares most cases: what the README shows.
+    """Returns `same_form_table` of every case, each as it was last measured beside a baseline: what
+    the README shows.
 
     Raises:
       UserError: if there is no file.
     """
-    tables = {one.name: (one, same_form_table(one)) for one in _benchmarks(results)}
-    return _titled(*max(tables.values(), key=lambda both: len(both[1].rows)))
+    latest: dict[str, tuple[str, ...]] = {}
+    names: tuple[str, ...] = ()
+    for one in sorted(_benchmarks(results), key=lambda one: one.machine["started"]):
+        table, measured = same_form_table(one), f"{one.name}, {one.machine['started'][:10]}"
+        names = (*table.names, "measured on")
+        latest |= {row[0].split()[0]: (*row, measured) for row in table.rows}
+    return markdown(Rows("", names, [latest[case] for case in CASES if case in latest]))
 
 
 README_FILES: dict[Path, Callable[[Path], str]] = {

@@ -24,6 +24,7 @@ from research.benchmark.baselines import (
 from research.benchmark.growth import Growth
 from research.benchmark.record import BaselineResult
 from research.benchmark.timing import Case, Ready
+from research.errors import UserError
 from research.runs.session import usable_cores
 
 APART, TOGETHER = "one process a core", "all threads"
@@ -96,7 +97,12 @@ def measure_baselines(
             for one, theirs in installed(found, python, processes, tell):
                 rate = partial(run_baseline, theirs, one, case, processes, effort.seconds)
                 count = processes * one.runs
-                yield turns(one.name, how, count, describe_work(one, case), rate)
+                try:
+                    result = turns(one.name, how, count, describe_work(one, case), rate)
+                except UserError as error:  # an hour of other measurements is not thrown away
+                    tell(f"{one.name} is left out: {error}")
+                    continue
+                yield result
                 if effort.strongest:
                     break
 

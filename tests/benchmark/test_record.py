@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from research.benchmark import tables
+from research.benchmark import readme, tables
 from research.benchmark.readme import BEGIN, END, README_FILES, RESULTS, all_tables, write_readme
 from research.benchmark.record import BaselineResult, common, load, save, to_json
 from research.errors import UserError
@@ -64,16 +64,16 @@ def test_a_change_within_the_spread_is_not_reported(benchmark):
 
 def test_a_readme_gets_its_tables_between_the_marks(benchmark, tmp_path):
     save(benchmark, tmp_path / "results" / "one.json")
-    readme, made = tmp_path / "README.md", all_tables(tmp_path / "results")
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_readme(readme, made)
-    text = readme.read_text()
+    guide, made = tmp_path / "README.md", all_tables(tmp_path / "results")
+    guide.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_readme(guide, made)
+    text = guide.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
     assert "| product | float32 | 1k rows/s | 4.1k with 8 |" in text
-    write_readme(readme, made)
-    assert readme.read_text() == text
+    write_readme(guide, made)
+    assert guide.read_text() == text
     with pytest.raises(UserError, match="no benchmark in"):
         all_tables(tmp_path)
     (tmp_path / "plain.md").write_text("nothing")
@@ -109,6 +109,24 @@ def test_without_a_process_a_core_the_short_table_has_one_process_of_each(benchm
     (row,) = tables.same_form_table(benchmark).rows
     assert row == ("product (same)", "4.1k rows/s", "2k rows/s, other", "2.05x", "2.05x, other")
     assert tables.same_form_table(benchmark._replace(baselines=[])).rows == []
+
+
+def test_the_readme_shows_each_case_as_it_was_last_measured(benchmark, tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "CASES", ("other", "product"))
+    earlier = benchmark._replace(machine=benchmark.machine | {"started": "2020-01-01T00:00:00"})
+    (growth,) = benchmark.growths
+    other = growth._replace(case="other")
+    results = [one._replace(case="other") for one in benchmark.baselines]
+    save(earlier._replace(growths=[growth, other], baselines=[*results]), tmp_path / "b.json")
+    save(benchmark, tmp_path / "a.json")
+    *_, first, second = readme.short_table(tmp_path).splitlines()
+    assert first.startswith("| other (same) |")
+    assert "2020-01-01" in first
+    assert second.startswith("| product (same) |")
+    assert benchmark.machine["started"][:10] in second
+    twice = earlier._replace(machine=benchmark.machine | {"started": "2099-01-01T00:00:00"})
+    save(twice, tmp_path / "c.json")
+    assert "2099-01-01" in readme.short_table(tmp_path).splitlines()[-1]
 
 
 def test_json_has_plain_types(benchmark):

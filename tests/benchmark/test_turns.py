@@ -7,6 +7,7 @@ import pytest
 from research.benchmark import turns
 from research.benchmark.baselines import Baseline
 from research.benchmark.growth import Growth
+from research.errors import UserError
 from tests.benchmark.conftest import timing
 
 STRONG = Baseline("strong", "json", (), 64, runs=8, on_gpu=True, compiler="no-such-compiler")
@@ -66,3 +67,15 @@ def test_a_gpu_is_not_shared_by_several_processes_of_a_baseline(monkeypatch):
     ]
     assert names(16) == ["weak"]
     assert names(1) == ["strong", "weak"]
+
+
+def test_a_baseline_that_fails_is_told_and_the_others_are_timed(measure, monkeypatch):
+    def rate(python, baseline, *_):
+        if baseline.name == "strong":
+            raise UserError("strong failed: ModuleNotFoundError")
+        return 1e3
+
+    monkeypatch.setattr(turns, "run_baseline", rate)
+    found, _, said = measure(turns.QUICK_EFFORT)
+    assert [one.baseline for one in found] == ["weak"]
+    assert "product: strong is left out: strong failed: ModuleNotFoundError" in said
