@@ -126,7 +126,7 @@ for word in sys.argv[1:]:
 open_locks() {
     mkdir -p "$(dirname "$venv")" 2>/dev/null || return 1
     for one in set-up in-use; do
-        [ -w "$venv.$one" ] || (: >"$venv.$one") 2>/dev/null || return 1
+        { [ -f "$venv.$one" ] && [ -w "$venv.$one" ]; } || (: >"$venv.$one") 2>/dev/null || return 1
     done
     exec 8<>"$venv.set-up" 9<>"$venv.in-use"
 }

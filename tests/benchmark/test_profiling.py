@@ -31,7 +31,7 @@ def test_the_matrix_product_of_the_task_is_profiled(profile):
     assert products[0].kernel.source.endswith("dot_general")
     by_kind = profile.by_kind()
     assert sum(by_kind.values()) == pytest.approx(sum(one.seconds for one in profile.spent))
-    assert 0 <= profile.idle < profile.devices * profile.seconds
+    assert 0 <= profile.idle <= profile.devices * profile.seconds
 
 
 def test_its_tables_add_up(profile):

@@ -355,25 +355,22 @@ def test_an_environment_is_not_changed_under_a_running_program(locking):
     with a_file(locking.root / "busy"):
         running = locking.start("experiments/mlp.py", "long")
         assert running.stdout.readline() == "ran experiments/mlp.py long\n"
-        asked = locking.start("experiments/mlp.py", SEEDBED_ALSO="wandb")
-        assert asked.wait() == 2
-        line = asked.stderr.read()
-        assert line.startswith("error: a program is running in ")
-        assert "SEEDBED_VENV=FOLDER" in line
+        asked = locking.run("experiments/mlp.py", SEEDBED_ALSO="wandb")
+        fails_with(asked, "error: a program is running in ")
+        assert "SEEDBED_VENV=FOLDER" in asked.stderr
         assert locking.uv_calls() == before
         again = locking.start("experiments/mlp.py", "beside")  # needs no change
         assert again.stdout.readline() == "ran experiments/mlp.py beside\n"
-    assert (running.wait(), again.wait()) == (0, 0)
+    assert [one.communicate() for one in (running, again)] == [("", "")] * 2
     assert locking.run("experiments/mlp.py", SEEDBED_ALSO="wandb").returncode == 0
     assert len(locking.uv_calls()) == 1 + len(before)
 
 
 def test_a_killed_set_up_leaves_no_lock(locking):
     with a_file(Path(f"{locking.calls}.wait")):
-        first = locking.start("experiments/mlp.py")
-        wait_until(locking.uv_calls)
-        first.kill()
-        first.wait()
+        with locking.start("experiments/mlp.py") as first:
+            wait_until(locking.uv_calls)
+            first.kill()
     assert locking.run("experiments/mlp.py", "next").stdout == "ran experiments/mlp.py next\n"
 
 
