@@ -26,7 +26,8 @@ CODE = {
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 }
 SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
-RECIPE = CODE.pop("research/README.md:1")  # it goes below WORKLOAD
+CORRIDOR = CODE.pop("research/README.md:1")
+RECIPE = CODE.pop("research/README.md:2")  # it goes below WORKLOAD
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -50,6 +51,19 @@ def test_the_recipe_of_the_guide_trains_the_task_above_it(tmp_path, monkeypatch,
         exec(task_alone + RECIPE, {"__name__": "__main__"})
     assert "bandit: 18 runs = 6 settings x 3 seeds, 20 steps each" in capsys.readouterr().out
     assert list(tmp_path.glob("bandit-*/regret.png"))
+
+
+def test_the_environment_of_the_guide_is_trained_and_watched(
+    tmp_path, monkeypatch, run_script, capsys
+):
+    assert len(CORRIDOR.splitlines()) < 40
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    Path("corridor.py").write_text(CORRIDOR)
+    words = "--env corridor.py:Corridor --env-param wind=0,0.3 --hidden 8 --env-steps 200 --seeds 1"
+    run_script("dqn.py", f"{words} --learning-starts 40 --out . --name trained")
+    watch.main(watch.Arguments("trained", steps=10))
+    assert Path("trained/run-0.gif").exists() or Path("trained/run-1.gif").exists()
 
 
 def test_the_readme_is_short_and_begins_with_commands():

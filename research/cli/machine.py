@@ -14,7 +14,7 @@ import jax
 from research.console import print_text
 from research.errors import UserError
 from research.folders import files_in
-from research.plain_text import one_line
+from research.plain_text import count_of, one_line
 from research.runs.session import usable_cores
 
 NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")  # where the driver lists them
@@ -47,12 +47,27 @@ def configure_jax(deterministic: bool = False, distributed: str | None = None) -
         os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *DETERMINISTIC])
     keep_freed_memory()
     if "XLA_FLAGS" not in os.environ or "device_count" not in os.environ["XLA_FLAGS"]:
-        jax.config.update("jax_num_cpu_devices", usable_cores())
+        _divide_cpu(usable_cores())
     if folder := _cache_folder():
         _keep_programs(folder)
     if distributed is not None:
         join_world(distributed)
     check_devices()
+
+
+def _divide_cpu(cores: int) -> None:
+    """Has JAX see one device per core, unless it has computed something already: then its devices
+    are what they are."""
+    try:
+        jax.config.update("jax_num_cpu_devices", cores)
+    except RuntimeError:
+        if (devices := jax.local_device_count("cpu")) < cores:
+            print_text(
+                f"JAX was used before the sweep was set up, so that it has {count_of(devices, 'CPU '
+                'device')} for {cores} cores, and training is slower: make arrays later, or call "
+                "research.cli.machine.configure_jax() first",
+                error=True,
+            )
 
 
 def _keep_programs(folder: Path) -> None:
