@@ -42,6 +42,8 @@ TOOLS: Mapping[str, Sequence[Tool]] = {
     "Any run folder": (
         Tool("report RUN...", "research.report.tools.report",
              "compares the settings of run folders, with intervals, on a page of figures"),
+        Tool("runs [FOLDER]", "research.report.tools.runs",
+             "lists run folders: what each swept, how far it is, and how good"),
         Tool("show RUN", "research.report.tools.show",
              "prints the result table of a run folder and draws its learning curve"),
     ),
