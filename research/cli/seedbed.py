@@ -34,6 +34,8 @@ TOOLS: Mapping[str, Sequence[Tool]] = {
     "Training": (
         Tool("launch FILE.py FLAGS", "research.cli.launch",
              "trains a sweep in several processes, here or through SLURM"),
+        Tool("new-experiment NAME", "research.cli.new_experiment",
+             "writes an experiment to begin with: a task, its recipe and tests that pass"),
         Tool("bench", "research.benchmark.bench",
              "measures how fast this machine trains, and how fast it could"),
         Tool("gpu_check", "research.benchmark.gpu_check.check",
