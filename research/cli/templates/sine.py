@@ -1,4 +1,4 @@
-"""Trains small networks on a sine: every seed under every setting, in one program.
+"""Trains small networks on y = sin(x): every seed under every setting, in one program.
 
     scripts/run experiments/sine.py
     scripts/run experiments/sine.py --learning-rate 1e-3 1e-2 --hidden 16 64 --seeds 32

@@ -28,7 +28,14 @@ from research.report.page.page import write_page
 from research.report.problems import problems
 from research.report.read import RunFolderData, read_run_folder
 from research.report.summary import Summary, summarize
-from research.report.table import TableColumn, columns_as_rows, full_columns
+from research.report.table import (
+    TOP,
+    TOP_HELP,
+    TableColumn,
+    columns_as_rows,
+    first_rows,
+    full_columns,
+)
 from research.report.views import find_views
 
 
@@ -53,6 +60,7 @@ class Arguments:
             metavar="NAME", help="the only environment, or data set, to report; all if not given"
         ),
     ] = None
+    top: Annotated[int, tyro.conf.arg(metavar="N", help=TOP_HELP)] = TOP
     examples: Annotated[
         bool, tyro.conf.arg(help="have trained runs play, write or predict for the page")
     ] = True
@@ -73,7 +81,8 @@ def main(arguments: Arguments) -> list[Path]:
     if arguments.examples:
         for path in arguments.runs:
             make_examples(read_run_folder(path))
-    return report(arguments.runs, arguments.out, arguments.metric, arguments.problem)
+    top = as_int("--top", arguments.top, low=0)
+    return report(arguments.runs, arguments.out, arguments.metric, arguments.problem, top=top)
 
 
 def serve(arguments: Arguments) -> None:
@@ -105,6 +114,7 @@ def report(
     metric: str | None = None,
     problem: str | None = None,
     console: Console | None = None,
+    top: int = TOP,
 ) -> list[Path]:
     """Prints the table of one run folder, or of several together, and writes the page; of settings
     of several problems, such as environments, one of each.
@@ -116,6 +126,7 @@ def report(
       metric: to compare by; the key metric if not given.
       problem: the only one to look at.
       console: to print to.
+      top: how many settings to print, the best; 0 prints all. The page has all of them.
 
     Returns:
       The paths of the pages.
@@ -133,18 +144,20 @@ def report(
         if len(several) > 1:
             print_paragraph(console, f"\n{name}", "bold")
             path = path.with_stem(f"{path.stem}-{file_name(name)}")
-        print_summary(summary, console)
+        print_summary(summary, console, top)
         pages.append(write_page(summary, path))
         say(console, f"page: {path}")
     return pages
 
 
-def print_summary(summary: Summary, console: Console) -> None:
-    """Prints the table of settings, and the findings in sentences."""
-    columns = full_columns(summary)
+def print_summary(summary: Summary, console: Console, top: int = TOP) -> None:
+    """Prints the table of the best settings, and the findings in sentences."""
+    columns, note = first_rows(full_columns(summary), top)
     first = next(place for place, column in enumerate(columns) if column.name == "seeds")
     for some in _fitting(columns[:first], columns[first:], console.width):
         print_table(console, list(map(_heading, some)), columns_as_rows(some), padding=LOOSE)
+    if note:
+        print_paragraph(console, note)
     for sentence in findings(summary):
         print_paragraph(console, f"- {sentence}")
 
