@@ -4,7 +4,8 @@
     scripts/report RUN OTHER          both together, and one against the other
     scripts/report RUN --live         while it trains: the page renews itself
 
-The page is RUN/report.html: one file that needs no network. Where a finished run folder lacks
+The page is RUN/report.html, or RUN/report-with-OTHER.html of several folders: one file that needs
+no network. Where a finished run folder lacks
 examples of what was trained, such as an episode of its best agent, a text of its best model or the
 predictions of its best setting, they are made first, for the page to show.
 """
@@ -48,7 +49,7 @@ class Arguments:
     ]
     out: Annotated[
         str | None,
-        tyro.conf.arg(metavar="FILE", help="the page; report.html in the first RUN if not given"),
+        tyro.conf.arg(metavar="FILE", help="the page; in the first RUN if not given"),
     ] = None
     metric: Annotated[
         str | None,
@@ -121,7 +122,8 @@ def report(
 
     Args:
       paths: of the run folders.
-      out: of the page; `report.html` in the first folder if not given. Of several problems, the
+      out: of the page; `report.html` in the folder if not given, and `report-with-OTHER.html` in
+        the first folder of several, whose own page stays. Of several problems, the
         name of each is added.
       metric: to compare by; the key metric if not given.
       problem: the only one to look at.
@@ -140,7 +142,7 @@ def report(
     pages = []
     for name in several if problem is None else [problem]:
         summary = summarize(runs, metric, name)
-        path = Path(out) if out else Path(paths[0]) / "report.html"
+        path = Path(out) if out else runs[0].path / page_name(runs)
         if len(several) > 1:
             print_paragraph(console, f"\n{name}", "bold")
             path = path.with_stem(f"{path.stem}-{file_name(name)}")
@@ -148,6 +150,12 @@ def report(
         pages.append(write_page(summary, path))
         say(console, f"page: {path}")
     return pages
+
+
+def page_name(runs: Sequence[RunFolderData]) -> str:
+    """The name of the page of one run folder, or of several."""
+    others = "-".join(run.path.name for run in runs[1:])
+    return f"report-with-{file_name(others)}.html" if others else "report.html"
 
 
 def print_summary(summary: Summary, console: Console, top: int = TOP) -> None:
