@@ -46,6 +46,8 @@ TOOLS: Mapping[str, Sequence[Tool]] = {
              "compares the settings of run folders, with intervals, on a page of figures"),
         Tool("runs [FOLDER]", "research.report.tools.runs",
              "lists run folders: what each swept, how far it is, and how good"),
+        Tool("figure RUN...", "research.report.tools.figure",
+             "draws learning curves for a paper, and writes tables as LaTeX, Markdown or CSV"),
         Tool("show RUN", "research.report.tools.show",
              "prints the result table of a run folder and draws its learning curve"),
     ),

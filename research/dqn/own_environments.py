@@ -85,7 +85,7 @@ def load_own(where: str, make_known: Callable[[str], Any]) -> Own:
     _check_result(where, raw, start, result)
     _check_pure(where, raw, start[1], params)
     five = len(result) == 5
-    facts: dict[str, Any] = {"source": _digest(where)} if _file(where) else {}
+    facts: dict[str, Any] = {"source_sha256": _digest(where)} if _file(where) else {}
     if five:
         facts["notes"] = [_note_of(result[4])]
     return Own(_FiveValues(raw) if five else raw, () if params is None else params, facts)

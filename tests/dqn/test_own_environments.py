@@ -98,7 +98,7 @@ def test_six_values_are_taken_as_they_are(write):
     assert stay.truncated.tolist() == [False] * 4 + [True] + [False] * 2
     assert right.final_observation[2].tolist() == [3, 3]
     assert right.observation[2].tolist() == [0, 0]
-    assert set(env.facts) == {"source"}
+    assert set(env.facts) == {"source_sha256"}
 
 
 def test_of_five_values_an_end_is_a_terminal_state_and_that_is_told(write):
