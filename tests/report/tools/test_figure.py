@@ -68,11 +68,12 @@ def test_all_formats_are_written_and_the_same_figure_has_the_same_bytes(three, t
 
 
 def test_settings_are_called_what_the_user_calls_them(three):
-    names = ("double False=DQN", "double True=double=yes")
-    (csv_one, *_) = main(Arguments((str(three),), format=(), table=("csv",), label=names))
-    with pytest.raises(UserError, match="--label double True=double=yes: the settings are"):
-        main(Arguments((str(three),), label=("double True=double=yes",)))
-    del csv_one
+    panels = figure.make_panels([read_run_folder(three)], None)
+    names = figure.read_labels(("double False=DQN", "double True=double DQN"))
+    drawn = figure.draw_figure(panels, "validation_score", names=names)
+    assert {text.get_text() for text in drawn.legends[0].get_texts()} == {"DQN", "double DQN"}
+    for summary in panels.values():
+        assert table_text(summary, "csv", names=names).count("DQN") == 2
 
 
 def test_a_table_has_a_line_for_each_setting_the_best_on_top(make_sweep):
