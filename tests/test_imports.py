@@ -29,7 +29,9 @@ PRINTING = {"research.console", "research.streams"}
 
 
 def modules(folder):
-    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+    """Its modules; templates are to be copied, and are none."""
+    elsewhere = {"__pycache__", "templates"}
+    return sorted(path for path in folder.rglob("*.py") if not elsewhere & {*path.parts})
 
 
 def imported(path):

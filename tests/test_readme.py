@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from research.cli import machine
+from research.dqn.tools import watch
 
 ROOT = Path(__file__).parents[1]
 GUIDES = {
@@ -53,15 +54,16 @@ def test_the_recipe_of_the_guide_trains_the_task_above_it(tmp_path, monkeypatch,
     assert list(tmp_path.glob("bandit-*/regret.png"))
 
 
-def test_the_environment_of_the_guide_is_trained_and_watched(
-    tmp_path, monkeypatch, run_script, capsys
-):
+def test_the_environment_of_the_guide_is_trained_and_watched(tmp_path, monkeypatch, load_script):
     assert len(CORRIDOR.splitlines()) < 40
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     Path("corridor.py").write_text(CORRIDOR)
     words = "--env corridor.py:Corridor --env-param wind=0,0.3 --hidden 8 --env-steps 200 --seeds 1"
-    run_script("dqn.py", f"{words} --learning-starts 40 --out . --name trained")
+    words = f"{words} --learning-starts 40 --out . --name trained"
+    script = load_script("dqn.py")
+    monkeypatch.setattr(sys, "argv", ["dqn.py"])
+    script.run_main(script.main, script.RECIPES, "", words.split())
     watch.main(watch.Arguments("trained", steps=10))
     assert Path("trained/run-0.gif").exists() or Path("trained/run-1.gif").exists()
 

@@ -259,7 +259,6 @@ def profile_tables(profile: Profile) -> list[Rows]:
     ]
 
 
-
 def _shortened(source: str) -> str:
     return source if len(source) <= SOURCE_WIDTH else "..." + source[3 - SOURCE_WIDTH :]
 

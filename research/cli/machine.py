@@ -14,7 +14,7 @@ import jax
 from research.console import print_text
 from research.errors import UserError
 from research.folders import files_in
-from research.plain_text import count_of, one_line
+from research.plain_text import one_line
 from research.runs.session import usable_cores
 
 NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")  # where the driver lists them
@@ -61,11 +61,11 @@ def _divide_cpu(cores: int) -> None:
     try:
         jax.config.update("jax_num_cpu_devices", cores)
     except RuntimeError:
-        if (devices := jax.local_device_count("cpu")) < cores:
+        if jax.local_device_count("cpu") < cores:
             print_text(
-                f"JAX was used before the sweep was set up, so that it has {count_of(devices, 'CPU '
-                'device')} for {cores} cores, and training is slower: make arrays later, or call "
-                "research.cli.machine.configure_jax() first",
+                f"JAX was used before the sweep was set up, so that training does not use all "
+                f"{cores} cores: make arrays later, or call research.cli.machine.configure_jax() "
+                "first",
                 error=True,
             )
 

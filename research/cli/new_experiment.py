@@ -4,8 +4,8 @@
     scripts/run experiments/maze.py
     scripts/test tests/experiments/test_maze.py
 
-It trains small networks on y = sin(x) until its functions are replaced. It sweeps, resumes and reports
-as every other experiment does, and its tests hold whatever task is put in.
+It trains small networks on y = sin(x) until its functions are replaced. It sweeps, resumes and
+reports as every other experiment does, and its tests hold whatever task is put in.
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 """Which code of their own the user has named on a command line: a run folder alone names none.
 
 A run folder records which environment it was trained on, and that may be a file of Python. Whoever
-made the folder wrote that name. So code is run for a run folder only if the user of this machine has
-named the same file or module before, or does so now.
+made the folder wrote that name. So code is run for a run folder only if the user of this machine
+has named the same file or module before, or does so now.
 """
 
 import contextlib

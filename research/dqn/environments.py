@@ -97,8 +97,6 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
       UserError: for an unknown name or protocol, an environment whose actions are continuous, or
         one that downloads data.
     """
-    from gymnax.environments import spaces
-
     with _as_gymnax_expects(), jax.ensure_compile_time_eval():  # it may be made inside a trace
         raw, params, facts = _make_raw(name, protocol)
         actions = number_of_actions(raw, params)
@@ -117,7 +115,7 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
         num_actions=actions,
         observation_shape=observation.shape,
         observation_dtype=observation.dtype,
-        categories=int(space.n) if isinstance(space, spaces.Discrete) else 0,
+        categories=_categories(space, observation),
         bounds=_bounds(space, observation),
         params=params,
         reset=reset,
@@ -172,10 +170,18 @@ def _observation_space(raw: Any, params: Any) -> Any:
         return None
 
 
+def _categories(space: Any, observation: Any) -> int:
+    from gymnax.environments import spaces
+
+    one_number = isinstance(space, spaces.Discrete) and observation.shape == ()
+    return int(space.n) if one_number else 0
+
+
 def _bounds(space: Any, observation: Any) -> tuple[tuple[float, float], ...]:
-    box = hasattr(space, "low") and hasattr(space, "high")
-    if observation.ndim != 1 or observation.dtype != jnp.float32 or not box:
+    if observation.ndim != 1 or observation.dtype != jnp.float32 or not hasattr(space, "low"):
         return ()
+    if space.shape != observation.shape:
+        return ()  # a wrapper that shows something else, but has the space of what it wraps
     ends = [np.broadcast_to(np.asarray(end, np.float64), observation.shape)
             for end in (space.low, space.high)]  # fmt: skip
     # The largest float32 stands for an infinite bound.

@@ -166,7 +166,7 @@ def _load(where: str, place: str) -> ModuleType:
     """Imports a file or a module. Modules beside the file, or in the current folder, are found as
     Python itself would find them."""
     file = _file(where)
-    folder = str(Path(file).resolve().parent) if file else os.getcwd()
+    folder = str(Path(file).resolve().parent) if file else str(Path.cwd())
     if folder not in sys.path:
         sys.path.append(folder)
     if file and not Path(file).is_file():
@@ -219,8 +219,10 @@ def _told(where: str, what: str):
 
 def _is_users(file: str) -> bool:
     here = str(Path(__file__).parents[2])
-    return "site-packages" not in file and not file.startswith((here, "<")) and (
-        os.sep + "lib" + os.sep + "python" not in file
+    return (
+        "site-packages" not in file
+        and not file.startswith((here, "<"))
+        and (os.sep + "lib" + os.sep + "python" not in file)
     )
 
 
@@ -281,8 +283,8 @@ def _check_result(where: str, raw: Any, start: Any, result: Any) -> None:
     ours = len(ends) == 1 and _has_own_step_env(raw)  # then episodes are restarted here
     if told and not ours and not any(name in info for name in _LAST_SEEN):
         raise UserError(
-            f"--env {where}: info has no final_observation: what the last action led to, from which "
-            "the value of an episode goes on that a time limit cut short"
+            f"--env {where}: info has no final_observation: what the last action led to, from "
+            "which the value of an episode goes on that a time limit cut short"
         )
 
 

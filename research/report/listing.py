@@ -41,7 +41,7 @@ class Listed(NamedTuple):
     started: datetime | None
 
 
-class Column(NamedTuple):
+class ListedColumn(NamedTuple):
     """A column of a listing, and how to sort by it."""
 
     name: str
@@ -50,12 +50,12 @@ class Column(NamedTuple):
 
 
 COLUMNS = (
-    Column("name", lambda one: one.path.name, lambda one: one.path.name),
-    Column("workload", lambda one: one.workload, lambda one: one.workload),
-    Column("settings", lambda one: one.settings, lambda one: one.settings),
-    Column("state", lambda one: one.state, lambda one: one.state),
-    Column("score", lambda one: one.score, lambda one: (one.workload, one.merit)),
-    Column("when", lambda one: _when(one), lambda one: one.started or datetime.min),
+    ListedColumn("name", lambda one: one.path.name, lambda one: one.path.name),
+    ListedColumn("workload", lambda one: one.workload, lambda one: one.workload),
+    ListedColumn("settings", lambda one: one.settings, lambda one: one.settings),
+    ListedColumn("state", lambda one: one.state, lambda one: one.state),
+    ListedColumn("score", lambda one: one.score, lambda one: (one.workload, one.merit)),
+    ListedColumn("when", lambda one: _when(one), lambda one: one.started or datetime.min),
 )
 
 

@@ -58,8 +58,8 @@ def test_the_recipe_trains(clone, load_script, monkeypatch, capsys):
     monkeypatch.chdir(clone)
     monkeypatch.setattr(sys, "argv", ["maze.py"])
     script = load_script("maze.py")
-    words = "--seeds 2 --steps 20 --learning-rate 0.01 0.03 --hidden 4 8 --name it".split()
-    script.run_main(script.main, script.RECIPES, "", words)
+    words = "--seeds 2 --steps 20 --learning-rate 0.01 0.03 --hidden 4 8 --name it"
+    script.run_main(script.main, script.RECIPES, "", words.split())
     assert "maze: 8 runs = 4 settings x 2 seeds, 20 steps each" in capsys.readouterr().out
     assert (clone / "runs" / "it" / "error.png").is_file()
 

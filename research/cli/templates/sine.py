@@ -22,6 +22,7 @@ from flax import struct
 from research.cli.arguments import arguments_type, make_experiment, preset_arguments
 from research.cli.command_line import run_main
 from research.cli.train_and_show import train_and_show
+from research.optimizer import adam
 from research.task import Problem, Task, bind, field
 
 
@@ -67,7 +68,7 @@ class Network(nn.Module):
 def init(config: Config, data: Data, hparams: HParams, key: jax.Array) -> State:
     """Returns the state of a run before its first step."""
     params = Network(config.hidden).init(key, data.x[:1])
-    return State(params, optax.adam(hparams.learning_rate).init(params))
+    return State(params, optimizer(hparams).init(params))
 
 
 def step(config: Config, data: Data, hparams: HParams, state: State, key: jax.Array, t: Any) -> Any:
@@ -76,9 +77,13 @@ def step(config: Config, data: Data, hparams: HParams, state: State, key: jax.Ar
     rows = jax.random.randint(key, (config.batch_size,), 0, len(data.x))
     batch = Data(data.x[rows], data.y[rows])
     loss, grads = jax.value_and_grad(partial(error, config))(state.params, batch)
-    adam = optax.adam(hparams.learning_rate)
-    updates, opt_state = adam.update(grads, state.opt_state)
+    updates, opt_state = optimizer(hparams).update(grads, state.opt_state)
     return State(optax.apply_updates(state.params, updates), opt_state), {"loss": loss}
+
+
+def optimizer(hparams: HParams) -> optax.GradientTransformation:
+    """Adam, made anew in every step: a learning rate is a traced number, as in optax itself."""
+    return adam(hparams.learning_rate, eps=1e-8, max_grad_norm=None)
 
 
 def evaluate(config: Config, data: Data, hparams: HParams, state: State, key: jax.Array) -> Any:

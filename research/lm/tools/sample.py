@@ -52,7 +52,8 @@ class Arguments:
     ] = 1.0
     seed: Annotated[int, tyro.conf.arg(help="seed of the draws")] = 0
     unknown: Annotated[
-        bool, tyro.conf.arg(help=f"let a model of words write {UNKNOWN}, for words it does not know")
+        bool,
+        tyro.conf.arg(help=f"let a model of words write {UNKNOWN}, for words it does not know"),
     ] = False
 
 

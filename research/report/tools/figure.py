@@ -5,8 +5,8 @@
     scripts/figure RUN --label "double False=DQN" "double True=double DQN"
     scripts/figure RUN --table latex csv                   also RUN/figure.tex and RUN/figure.csv
 
-Each environment or data set has a panel of its own, and a table. Curves are interquartile means over
-seeds with 95% bootstrap intervals; the legend is above the panels and names only what differs.
+Each environment or data set has a panel of its own, and a table. Curves are interquartile means
+over seeds with 95% bootstrap intervals; the legend is above the panels and names only what differs.
 """
 
 import dataclasses
@@ -48,7 +48,9 @@ class Arguments:
     ] = ("pdf",)
     size: Annotated[
         str | None,
-        tyro.conf.arg(metavar="WxH", help="inches of the whole figure; 3.25x2.4 a panel if not given"),
+        tyro.conf.arg(
+            metavar="WxH", help="inches of the whole figure; 3.25x2.4 a panel if not given"
+        ),
     ] = None
     metric: Annotated[
         str | None, tyro.conf.arg(metavar="NAME", help="what to draw; the key metric if not given")

@@ -1,9 +1,9 @@
 """Lists run folders: what each swept, how far it is, its best setting, and when it was started.
 
-    scripts/runs                              all in runs/, the latest first
-    scripts/runs FOLDER --sort score          the best first, workload by workload
-    scripts/runs --workload dqn --unfinished
-    scripts/runs --page                       also FOLDER/index.html, with links to the reports
+scripts/runs                              all in runs/, the latest first
+scripts/runs FOLDER --sort score          the best first, workload by workload
+scripts/runs --workload dqn --unfinished
+scripts/runs --page                       also FOLDER/index.html, with links to the reports
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ class Arguments:
         str, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER", help="where the run folders are")
     ] = "runs"
     workload: Annotated[
-        str | None, tyro.conf.arg(metavar="NAME", help="those of one workload only, such as dqn")
+        str | None, tyro.conf.arg(metavar="NAME", help="those of one workload only")
     ] = None
     unfinished: Annotated[bool, tyro.conf.arg(help="only those that are not finished")] = False
     sort: Annotated[

@@ -22,6 +22,9 @@ GROUPS = [
 ]
 
 
+SIZES = ("3", "0x2", "nanx1", "1.2.3x1", "99x2")
+
+
 @pytest.fixture
 def three(make_sweep):
     """A folder of two settings on three environments."""
@@ -104,7 +107,7 @@ def test_names_are_literal_in_every_kind_of_table(make_sweep):
     [
         ({"format": ("gif",)}, "--format gif: there are pdf, svg, png"),
         ({"table": ("html",)}, "--table html: there are latex"),
-        *(({"size": one}, f"--size {one}: give inches") for one in ("3", "0x2", "nanx1", "1.2.3x1", "99x2")),
+        *(({"size": one}, f"--size {one}: give inches") for one in SIZES),
         ({"metric": "lost"}, "--metric lost: .* has loss"),
         ({"top": -1}, "--top -1"),
         ({"label": ("fast",)}, "--label fast: give SETTING=NAME"),
