@@ -26,6 +26,11 @@ CODE = {
     for path, text in GUIDES.items()
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 }
+SMALL = (
+    "--n-step 1 --hidden 8 --num-envs 4 --env-steps 200 --log-every 40 --train-every 8 "
+    "--learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8 "
+    "--eval-episodes 1 --seeds 1"
+)
 SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
 CORRIDOR = CODE.pop("research/README.md:1")
 RECIPE = CODE.pop("research/README.md:2")  # it goes below WORKLOAD
@@ -59,8 +64,7 @@ def test_the_environment_of_the_guide_is_trained_and_watched(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     Path("corridor.py").write_text(CORRIDOR)
-    words = "--env corridor.py:Corridor --env-param wind=0,0.3 --hidden 8 --env-steps 200 --seeds 1"
-    words = f"{words} --learning-starts 40 --out . --name trained"
+    words = f"--env corridor.py:Corridor --env-param wind=0,0.3 {SMALL} --out . --name trained"
     script = load_script("dqn.py")
     monkeypatch.setattr(sys, "argv", ["dqn.py"])
     script.run_main(script.main, script.RECIPES, "", words.split())
@@ -107,7 +111,7 @@ def test_links_in_guides_resolve(path):
 @pytest.mark.parametrize("path", GUIDES)
 def test_commands_in_guides_name_existing_scripts(path):
     for script, file in re.findall(
-        r"^(?:\| `)?scripts/(\w+)(?: (\w+/\S+\.py))?", GUIDES[path], re.MULTILINE
+        r"^(?:\| `)?scripts/([\w-]+)(?: (\w+/\S+\.py))?", GUIDES[path], re.MULTILINE
     ):
         assert (ROOT / "scripts" / script).exists(), script
         assert not file or (ROOT / file).is_file(), file

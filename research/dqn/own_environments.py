@@ -94,8 +94,9 @@ def load_own(where: str, make_known: Callable[[str], Any]) -> Own:
 def number_of_actions(raw: Any, params: Any) -> int | None:
     """Returns how many actions there are; None if they are not a choice of one among some."""
     space = raw.action_space(params) if hasattr(raw, "action_space") else None
-    number = getattr(space, "n", None) if space is not None else getattr(raw, "num_actions", None)
-    return int(number) if isinstance(number, int) or getattr(number, "shape", None) == () else None
+    number: Any = getattr(raw, "num_actions", None) if space is None else getattr(space, "n", None)
+    one = isinstance(number, int) or getattr(number, "shape", None) == ()
+    return int(number) if one else None
 
 
 class _FiveValues:

@@ -129,7 +129,7 @@ def _best(run: RunFolderData) -> tuple[str, float]:
     best = min(settings(run), key=lambda one: order(one, final_scores(one, metric), higher, goal))
     if (found := final_score(best, metric)) is None:
         return "", float("-inf")
-    middle, low, high = found.iqm
+    middle, low, high = map(float, found.iqm)
     return (
         f"{one_line(metric)} {middle:.4g} [{low:.4g}, {high:.4g}]",
         middle if higher else -middle,

@@ -24,7 +24,7 @@ PANEL = 3.25, 2.4  # inches of one panel: the column of a paper
 MOST_COLUMNS = 3  # of panels
 FONT = 8  # points
 DASHES = {"solid": "-", "dash": "--", "dot": ":"}
-_STYLE = {
+_STYLE: Any = {
     "pdf.fonttype": 42,  # whole outlines of the letters used, as journals ask for
     "svg.fonttype": "path",
     "svg.hashsalt": "seedbed",  # so that the same figure has the same bytes

@@ -81,7 +81,11 @@ class Still:
     def step(self, key, state, action, params):
         return jnp.zeros(1), state, jnp.float32(action), jnp.bool_(True), {{}}
 """
-SMALL = "--hidden 8 --env-steps 200 --learning-starts 40 --seeds 1 --eval-episodes 1"
+SMALL = (
+    "--n-step 1 --hidden 8 --num-envs 4 --env-steps 200 --log-every 40 --train-every 8 "
+    "--learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8 "
+    "--eval-episodes 1 --seeds 1"
+)
 
 
 def test_a_run_folder_cannot_name_code_that_the_user_has_not_named(
@@ -93,8 +97,11 @@ def test_a_run_folder_cannot_name_code_that_the_user_has_not_named(
     bad = "Path('executed').touch()"
     (tmp_path / "theirs.py").write_text(ENVIRONMENT.format(when_imported=bad))
     script = load_script("dqn.py")
-    run = lambda words: script.run_main(script.main, script.RECIPES, "", words.split())
-    monkeypatch.setattr("sys.argv", ["dqn.py"])
+
+    def run(words):
+        monkeypatch.setattr("sys.argv", ["dqn.py", *words.split()])
+        script.run_main(script.main, script.RECIPES, "", words.split())
+
     run(f"--env mine.py:Still {SMALL} --prepare --name it")
     assert "a time limit counts as an end" in capsys.readouterr().out
     manifest = tmp_path / "runs" / "it" / "manifest.json"

@@ -2,7 +2,7 @@
 
     scripts/figure RUN                                     RUN/figure.pdf, as wide as a column
     scripts/figure RUN OTHER --format pdf svg --size 6.5x2.4 --top 4 --out figures/curves
-    scripts/figure RUN --label "double False=DQN" "double True=double DQN"
+    scripts/figure RUN --label "double False=one network" "double True=two networks"
     scripts/figure RUN --table latex csv                   also RUN/figure.tex and RUN/figure.csv
 
 Each environment or data set has a panel of its own, and a table. Curves are interquartile means
@@ -147,7 +147,9 @@ def read_labels(words: tuple[str, ...]) -> dict[str, str]:
     for word in words:
         setting, equals, name = word.rpartition("=")
         if not (setting and equals and name):
-            raise UserError(f"--label {word}: give SETTING=NAME, such as 'double True=double DQN'")
+            raise UserError(
+                f"--label {word}: give SETTING=NAME, such as 'double True=with two networks'"
+            )
         if setting in names:
             raise UserError(f"--label {word}: {setting} has the name {names[setting]} already")
         names[setting] = name
