@@ -64,3 +64,11 @@ def human(number: float) -> str:
     while abs(number) >= 999.5 and scale < len(units) - 1:
         number, scale = number / 1000, scale + 1
     return f"{number:.3g}{units[scale]}"
+
+
+def duration(seconds: float) -> str:
+    """Returns a time with three digits, in the unit that suits it: 850 ms, 12.3 s, 5.1 h."""
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{human(seconds / size)} {unit}"
+    return f"{human(seconds * 1e6)} us"

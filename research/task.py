@@ -142,6 +142,7 @@ def field(
     log: bool = False,
     zero_is_off: bool = False,
     words: str = "",
+    code_in: Callable[[str], list[str]] | None = None,
 ) -> Any:
     """A field of a config or hparams dataclass, with its help text and legal range.
 
@@ -157,10 +158,11 @@ def field(
       log: whether a random search draws the logarithm uniformly, as suits a learning rate.
       zero_is_off: whether the hyper-parameter costs time even at 0; see `always_zero`.
       words: for a field that is a tuple of strings: the command line's name of one of them.
+      code_in: for a field that may name code of the user: value -> the files and modules in it.
     """
     metadata = {
         "help": help, "low": low, "high": high, "above": above, "below": below, "log": log,
-        "zero_is_off": zero_is_off, "words": words,
+        "zero_is_off": zero_is_off, "words": words, "code_in": code_in,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from research.plain_text import human, labels, one_line, shortened, visible
+from research.plain_text import duration, human, labels, one_line, shortened, visible
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,18 @@ def test_labels_that_look_the_same_still_differ():
 )  # fmt: skip
 def test_numbers_have_three_digits_and_a_letter(number, text):
     assert human(number) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (3.5e-6, "3.5 us"),
+        (0.0123, "12.3 ms"),
+        (1.5, "1.5 s"),
+        (90, "1.5 min"),
+        (7_200, "2 h"),
+        (1e6, "11.6 days"),
+    ],
+)
+def test_a_time_has_three_digits_and_a_unit_that_suits_it(seconds, text):
+    assert duration(seconds) == text

@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from research.cli import machine
+from research.dqn.tools import watch
 
 ROOT = Path(__file__).parents[1]
 GUIDES = {
@@ -25,8 +26,14 @@ CODE = {
     for path, text in GUIDES.items()
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 }
+SMALL = (
+    "--n-step 1 --hidden 8 --num-envs 4 --env-steps 200 --log-every 40 --train-every 8 "
+    "--learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8 "
+    "--eval-episodes 1 --seeds 1"
+)
 SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
-RECIPE = CODE.pop("research/README.md:1")  # it goes below WORKLOAD
+CORRIDOR = CODE.pop("research/README.md:1")
+RECIPE = CODE.pop("research/README.md:2")  # it goes below WORKLOAD
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -50,6 +57,19 @@ def test_the_recipe_of_the_guide_trains_the_task_above_it(tmp_path, monkeypatch,
         exec(task_alone + RECIPE, {"__name__": "__main__"})
     assert "bandit: 18 runs = 6 settings x 3 seeds, 20 steps each" in capsys.readouterr().out
     assert list(tmp_path.glob("bandit-*/regret.png"))
+
+
+def test_the_environment_of_the_guide_is_trained_and_watched(tmp_path, monkeypatch, load_script):
+    assert len(CORRIDOR.splitlines()) < 40
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    Path("corridor.py").write_text(CORRIDOR)
+    words = f"--env corridor.py:Corridor --env-param wind=0,0.3 {SMALL} --out . --name trained"
+    script = load_script("dqn.py")
+    monkeypatch.setattr(sys, "argv", ["dqn.py"])
+    script.run_main(script.main, script.RECIPES, "", words.split())
+    watch.main(watch.Arguments("trained", steps=10))
+    assert Path("trained/run-0.gif").exists() or Path("trained/run-1.gif").exists()
 
 
 def test_the_readme_is_short_and_begins_with_commands():
@@ -91,7 +111,7 @@ def test_links_in_guides_resolve(path):
 @pytest.mark.parametrize("path", GUIDES)
 def test_commands_in_guides_name_existing_scripts(path):
     for script, file in re.findall(
-        r"^(?:\| `)?scripts/(\w+)(?: (\w+/\S+\.py))?", GUIDES[path], re.MULTILINE
+        r"^(?:\| `)?scripts/([\w-]+)(?: (\w+/\S+\.py))?", GUIDES[path], re.MULTILINE
     ):
         assert (ROOT / "scripts" / script).exists(), script
         assert not file or (ROOT / file).is_file(), file

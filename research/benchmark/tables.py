@@ -10,7 +10,7 @@ from research.benchmark.growth import Growth, log_log_slopes
 from research.benchmark.profiling import Profile
 from research.benchmark.record import BaselineResult, Benchmark, common
 from research.benchmark.roofline import share_of_ceiling
-from research.plain_text import human
+from research.plain_text import duration, human
 
 OURS = "Seedbed"  # as `BaselineResult` names it and the forms
 PROCESS_A_CORE, ONE_PROCESS = "one process a core", "all threads"
@@ -233,12 +233,12 @@ def profile_tables(profile: Profile) -> list[Rows]:
     whole = profile.devices * profile.seconds
     kinds = profile.by_kind() | {"none of its own": profile.idle}
     shares = [
-        (kind, f"{seconds / whole:.1%}", _microseconds(seconds / profile.devices / profile.steps))
+        (kind, f"{seconds / whole:.1%}", duration(seconds / profile.devices / profile.steps))
         for kind, seconds in kinds.items()
     ]
     title = (
         f"{profile.case}, {profile.precision}, {profile.runs:,} runs, {profile.steps:,} steps on "
-        f"{profile.devices} devices; the {_microseconds(profile.recording)} that recording a "
+        f"{profile.devices} devices; the {duration(profile.recording)} that recording a "
         "kernel takes are subtracted"
     )
     longest = [
@@ -246,7 +246,7 @@ def profile_tables(profile: Profile) -> list[Rows]:
             f"{one.seconds / whole:.1%}",
             one.kernel.kind,
             f"{one.calls / profile.steps / profile.devices:.3g}",
-            _microseconds(one.seconds / one.calls),
+            duration(one.seconds / one.calls),
             one.kernel.shape,
             _shortened(one.kernel.source or one.name),
         )
@@ -257,10 +257,6 @@ def profile_tables(profile: Profile) -> list[Rows]:
         Rows(title, ("kernels", "share of the time", "a step"), shares),
         Rows(f"The {len(longest)} kernels that take longest", names, longest),
     ]
-
-
-def _microseconds(seconds: float) -> str:
-    return f"{1e6 * seconds:.3g} us"
 
 
 def _shortened(source: str) -> str:

@@ -20,7 +20,7 @@ from research.runs.search import check_halving, check_search
 from research.task import HParams, Problem, always_zero
 
 FlagGroups = Mapping[str, Sequence[str]]  # the heading of a group in `--help` -> names of its flags
-_Flag = tuple[str, Any, Any, str]  # name, type, default, heading
+_Flag = tuple[str, Any, Any, str, Any]  # name, type, default, heading, `code_in` of the field
 
 
 def arguments_type(
@@ -47,8 +47,8 @@ def arguments_type(
         raise ValueError(f"groups have no such flags: {sorted(unknown)}")
     flags.sort(key=lambda flag: place.get(flag[0], len(place)))
     fields = []
-    for name, kind, default, heading in flags:
-        metadata = {"group": heading_of.get(name, heading)}
+    for name, kind, default, heading, code_in in flags:
+        metadata = {"group": heading_of.get(name, heading), "code_in": code_in}
         fields.append((name, kind, dataclasses.field(default=default, metadata=metadata)))
     return dataclasses.make_dataclass("Arguments", fields, frozen=True)
 
@@ -57,12 +57,13 @@ def _flags(config: Any, hparams: Any, unit: str, more: type | None) -> Iterator[
     """Yields all flags, each with the group that it is in unless the workload says otherwise."""
     for part, heading in ((config, "config"), (hparams, "hyper-parameter")):
         for field in given_fields(part):
-            yield field.name, *axis_flag(field, getattr(part, field.name)), heading
+            kind, default = axis_flag(field, getattr(part, field.name))
+            yield field.name, kind, default, heading, field.metadata.get("code_in")
     in_config = unit != "steps" or hasattr(config, "steps")
     for heading, some in {**SWEEP_FLAGS, "further": more}.items():
         for field in dataclasses.fields(some) if some else ():
             if field.name != "steps" or not in_config:
-                yield field.name, *plain_flag(field, unit), heading
+                yield field.name, *plain_flag(field, unit), heading, None
 
 
 def given_fields(part: Any) -> list[dataclasses.Field]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from research.cli import machine
+from research.cli import machine, own_code
 from research.errors import UserError, plain_exit
 from research.runs.run_folder import RunFolder
 
@@ -33,9 +33,36 @@ def run_main(
         words = sys.argv[1:] if argv is None else argv
         arguments = parse_arguments(presets, description, words)
         if arguments.resume is not None:
-            arguments = _resume(presets, description, words, Path(arguments.resume))
+            named, folder = arguments, Path(arguments.resume)
+            arguments = _resume(presets, description, words, folder)
+            _check_code(arguments, named, folder)
+        _remember_code(arguments)
         machine.configure_jax(arguments.deterministic, arguments.distributed)
         main(arguments)
+
+
+def _check_code(arguments: Any, named: Any, folder: Path) -> None:
+    """Checks that the user has named all code that is to be run: those who made the folder may not.
+
+    Raises:
+      UserError: if not.
+    """
+    for field, code_in in _fields_of_code(arguments):
+        given = own_code.code_flags(code_in, getattr(named, field))
+        for value in getattr(arguments, field):
+            asked = [place for place in code_in(value) if place not in given]
+            own_code.check_known(asked, folder, f"--{field.replace('_', '-')} {value}")
+
+
+def _remember_code(arguments: Any) -> None:
+    for field, code_in in _fields_of_code(arguments):
+        own_code.remember(own_code.code_flags(code_in, getattr(arguments, field)))
+
+
+def _fields_of_code(arguments: Any) -> list[tuple[str, Callable[[str], list[str]]]]:
+    """The names of the flags that may name code of the user, and what finds it in a value."""
+    found = [(one.name, one.metadata.get("code_in")) for one in dataclasses.fields(arguments)]
+    return [(name, code_in) for name, code_in in found if code_in]
 
 
 def parse_arguments(presets: Mapping[str, Any], description: str, argv: Sequence[str]) -> Any:

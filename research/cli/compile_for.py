@@ -21,7 +21,7 @@ from research.engine.memory import Cost, byte_count, is_out_of_memory, pieces_th
 from research.engine.one_run import trace_one_run
 from research.errors import UserError
 from research.matmul import PRECISIONS
-from research.plain_text import human
+from research.plain_text import duration, human
 from research.runs.experiment import Experiment, Part, make_parts
 from research.runs.memory_limit import USABLE
 from research.runs.runner import RunOptions
@@ -207,11 +207,3 @@ def _too_large(one: GroupNeeds, device: Device) -> str:
         f"{human(one.peak_bytes)}B or more, and {human(one.limit_bytes)}B can be used; make the "
         "net, the batch or the buffer smaller"
     )
-
-
-def duration(seconds: float) -> str:
-    """Returns a time with three digits, in the unit that suits it: 850 ms, 12.3 s, 5.1 h."""
-    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{human(seconds / size)} {unit}"
-    return f"{human(seconds * 1e6)} us"

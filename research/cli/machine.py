@@ -51,7 +51,7 @@ def configure_jax(deterministic: bool = False, distributed: str | None = None) -
     hold_environment()
     keep_freed_memory()
     if "XLA_FLAGS" not in os.environ or "device_count" not in os.environ["XLA_FLAGS"]:
-        jax.config.update("jax_num_cpu_devices", usable_cores())
+        _divide_cpu(usable_cores())
     if folder := _cache_folder():
         _keep_programs(folder)
     if distributed is not None:
@@ -70,6 +70,21 @@ def hold_environment() -> None:
     with contextlib.suppress(OSError):  # no environment of the scripts, or no locks
         descriptor = os.open(f"{sys.prefix}.in-use", os.O_RDONLY)  # open as long as the process is
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _divide_cpu(cores: int) -> None:
+    """Has JAX see one device per core, unless it has computed something already: then its devices
+    are what they are."""
+    try:
+        jax.config.update("jax_num_cpu_devices", cores)
+    except RuntimeError:
+        if jax.local_device_count("cpu") < cores:
+            print_text(
+                f"JAX was used before the sweep was set up, so that training does not use all "
+                f"{cores} cores: make arrays later, or call research.cli.machine.configure_jax() "
+                "first",
+                error=True,
+            )
 
 
 def _keep_programs(folder: Path) -> None:

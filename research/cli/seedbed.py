@@ -34,6 +34,8 @@ TOOLS: Mapping[str, Sequence[Tool]] = {
     "Training": (
         Tool("launch FILE.py FLAGS", "research.cli.launch",
              "trains a sweep in several processes, here or through SLURM"),
+        Tool("new-experiment NAME", "research.cli.new_experiment",
+             "writes an experiment to begin with: a task, its recipe and tests that pass"),
         Tool("bench", "research.benchmark.bench",
              "measures how fast this machine trains, and how fast it could"),
         Tool("gpu_check", "research.benchmark.gpu_check.check",
@@ -42,6 +44,10 @@ TOOLS: Mapping[str, Sequence[Tool]] = {
     "Any run folder": (
         Tool("report RUN...", "research.report.tools.report",
              "compares the settings of run folders, with intervals, on a page of figures"),
+        Tool("runs [FOLDER]", "research.report.tools.runs",
+             "lists run folders: what each swept, how far it is, and how good"),
+        Tool("figure RUN...", "research.report.tools.figure",
+             "draws learning curves for a paper, and writes tables as LaTeX, Markdown or CSV"),
         Tool("show RUN", "research.report.tools.show",
              "prints the result table of a run folder and draws its learning curve"),
     ),

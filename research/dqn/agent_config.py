@@ -9,6 +9,7 @@ from typing import Any
 
 from research.dqn.environments import PROTOCOLS
 from research.dqn.networks import TORSOS
+from research.dqn.own_environments import code_in
 from research.errors import UserError, shortlist
 from research.matmul import PRECISION_HELP, PRECISIONS
 from research.task import field, off_field
@@ -24,7 +25,9 @@ class EnvironmentPart:
 
     env: str = field(
         "CartPole-v1",
-        "a gymnax environment with discrete actions, such as CartPole-v1 or Breakout-MinAtar",
+        "a gymnax environment with discrete actions, such as Breakout-MinAtar, or your own: "
+        "FILE.py:NAME or package.module:NAME",
+        code_in=code_in,
     )
     protocol: str = field(
         "gymnax",

@@ -73,4 +73,5 @@ def agent_problem(task: Task, config: Any, algorithm: str) -> Problem:
     """
     env = make_environment(config.env, config.protocol)
     facts = {"algorithm": algorithm, "environment": config.env, "protocol": config.protocol}
-    return Problem(task, env.params, facts, workload="dqn")
+    notes = env.facts.get("notes", ())
+    return Problem(task, env.params, facts | env.facts, notes=notes, workload="dqn")

@@ -69,9 +69,11 @@ def with_env_params(params: Any, hparams: Any) -> Any:
 
 def _scalar_param(env: Environment, name: str) -> Any:
     """The default of a parameter as a Python number."""
-    scalars = {name: value for name, value in vars(env.params).items() if np.ndim(value) == 0}
+    fields = vars(env.params) if hasattr(env.params, "replace") else {}
+    scalars = {name: value for name, value in fields.items() if np.ndim(value) == 0}
     if name not in scalars:
-        raise UserError(f"--env-param {name}: {env.name} has {shortlist(sorted(scalars), 20)}")
+        known = shortlist(sorted(scalars), 20) or "no parameters that can be replaced"
+        raise UserError(f"--env-param {name}: {env.name} has {known}")
     return scalars[name].item()
 
 

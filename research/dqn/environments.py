@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from research.dqn.own_environments import is_own, load_own, number_of_actions
 from research.errors import UserError, shortlist
 from research.task import make_key
 
@@ -55,7 +56,7 @@ class Environment(NamedTuple):
     """One environment, not yet vectorized; its parameters are passed in and may be traced.
 
     Attributes:
-      name: as gymnax knows it.
+      name: as gymnax knows it, or the place of its code.
       num_actions: A; actions are int32 from 0 to A - 1.
       observation_shape: of what `reset` and `step` give.
       observation_dtype: bool where every number is 0 or 1.
@@ -65,6 +66,7 @@ class Environment(NamedTuple):
       reset: `(params, key) -> (state, observation)`.
       step: `(params, key, state, action) -> (state, Outcome)`; an episode that ended is reset.
       raw: the gymnax environment.
+      facts: what a run folder records of an environment that gymnax does not know; JSON types.
     """
 
     name: str
@@ -77,14 +79,16 @@ class Environment(NamedTuple):
     reset: Callable[[Any, jax.Array], tuple[Any, jax.Array]]
     step: Callable[[Any, jax.Array, Any, jax.Array], tuple[Any, Outcome]]
     raw: Any
+    facts: Any
 
 
 @cache
 def make_environment(name: str, protocol: str = "gymnax") -> Environment:
-    """Makes an environment by its gymnax name.
+    """Makes an environment by its gymnax name, or by the place of its code.
 
     Args:
-      name: any that is registered with gymnax, such as CartPole-v1 or Breakout-MinAtar.
+      name: any that is registered with gymnax, such as CartPole-v1 or Breakout-MinAtar, or
+        `FILE.py:NAME` and the like, see `own_environments`.
       protocol: `gymnax` leaves the environment as it is. For MinAtar there is also `original`
         (Young and Tian, 2019): with probability 0.1 the last action is repeated, all six actions
         are available, and only Freeway has a short time limit.
@@ -93,12 +97,11 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
       UserError: for an unknown name or protocol, an environment whose actions are continuous, or
         one that downloads data.
     """
-    from gymnax.environments import spaces
-
     with _as_gymnax_expects(), jax.ensure_compile_time_eval():  # it may be made inside a trace
-        raw, params = _make_raw(name, protocol)
-        action_space, space = raw.action_space(params), raw.observation_space(params)
-    if not isinstance(action_space, spaces.Discrete):
+        raw, params, facts = _make_raw(name, protocol)
+        actions = number_of_actions(raw, params)
+        space = _observation_space(raw, params)
+    if actions is None:
         raise UserError(
             f"--env {name}: its actions are continuous; Q-learning needs a discrete choice, "
             "as in CartPole-v1"
@@ -109,38 +112,43 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
     _, observation = jax.eval_shape(reset, params, jax.eval_shape(lambda: make_key(0)))
     return Environment(
         name=name,
-        num_actions=action_space.n,
+        num_actions=actions,
         observation_shape=observation.shape,
         observation_dtype=observation.dtype,
-        categories=space.n if isinstance(space, spaces.Discrete) else 0,
+        categories=_categories(space, observation),
         bounds=_bounds(space, observation),
         params=params,
         reset=reset,
         step=step,
         raw=raw,
+        facts=facts,
     )
 
 
-def _make_raw(name: str, protocol: str) -> tuple[Any, Any]:
-    """The gymnax environment and its parameters under a protocol."""
+def _make_raw(name: str, protocol: str) -> tuple[Any, Any, dict[str, Any]]:
+    """The environment and its parameters under a protocol, and what is recorded of it."""
     import gymnax
     from gymnax.registration import registered_envs
     from gymnax.wrappers.purerl import StickyActionWrapper
 
+    if protocol not in PROTOCOLS:
+        raise UserError(f"--protocol {protocol}: there are {shortlist(PROTOCOLS)}")
+    if is_own(name):
+        if protocol != "gymnax":
+            raise UserError(f"--protocol {protocol}: it is MinAtar's, and {name} is your own")
+        return load_own(name, lambda inner: _make_raw(inner, protocol)[0])
     if name not in registered_envs:
         raise UserError(f"--env {name}: no such environment; {_nearest(name, registered_envs)}")
     if name in _DOWNLOADS:
         raise UserError(f"--env {name}: it downloads data when made, which is not supported")
-    if protocol not in PROTOCOLS:
-        raise UserError(f"--protocol {protocol}: there are {shortlist(PROTOCOLS)}")
     if protocol == "gymnax":
-        return gymnax.make(name)
+        return *gymnax.make(name), {}
     if not is_minatar(name):
         raise UserError(f"--protocol original: it is MinAtar's, and {name} is none of its games")
     raw, params = gymnax.make(name, use_minimal_action_set=False)
     if name != "Freeway-MinAtar":
         params = params.replace(max_steps_in_episode=LONG_LIMIT)
-    return StickyActionWrapper(raw, STICKY_ACTIONS), params
+    return StickyActionWrapper(raw, STICKY_ACTIONS), params, {}
 
 
 @contextmanager
@@ -154,9 +162,26 @@ def _as_gymnax_expects() -> Iterator[None]:
         yield
 
 
+def _observation_space(raw: Any, params: Any) -> Any:
+    """The space of the observations; None of an environment that does not say."""
+    try:
+        return raw.observation_space(params)
+    except (AttributeError, NotImplementedError):
+        return None
+
+
+def _categories(space: Any, observation: Any) -> int:
+    from gymnax.environments import spaces
+
+    one_number = isinstance(space, spaces.Discrete) and observation.shape == ()
+    return int(space.n) if one_number else 0
+
+
 def _bounds(space: Any, observation: Any) -> tuple[tuple[float, float], ...]:
-    if observation.ndim != 1 or observation.dtype != jnp.float32:
+    if observation.ndim != 1 or observation.dtype != jnp.float32 or not hasattr(space, "low"):
         return ()
+    if space.shape != observation.shape:
+        return ()  # a wrapper that shows something else, but has the space of what it wraps
     ends = [np.broadcast_to(np.asarray(end, np.float64), observation.shape)
             for end in (space.low, space.high)]  # fmt: skip
     # The largest float32 stands for an infinite bound.

@@ -1,4 +1,4 @@
-"""One episode of a trained agent, drawn by gymnax's visualizer."""
+"""One episode of a trained agent, drawn by gymnax's visualizer, or by the environment itself."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from jax import lax
 from PIL import Image
 
 from research.dqn.environments import Environment
+from research.dqn.own_environments import is_own
 from research.dqn.rollout import epsilon_greedy
 from research.errors import UserError, shortlist
 
@@ -71,13 +72,23 @@ def play_one(
 
 
 def check_drawn(env: Environment) -> None:
-    """Checks that gymnax can draw the environment.
+    """Checks that gymnax, or the environment's own `draw`, can draw the environment.
 
     Raises:
-      UserError: if it cannot.
+      UserError: if not.
     """
-    if env.name not in DRAWN:
-        raise UserError(f"{env.name} cannot be drawn; gymnax draws {shortlist(DRAWN, 20)}")
+    if env.name in DRAWN or _draws_itself(env):
+        return
+    if is_own(env.name):
+        raise UserError(
+            f"{env.name} cannot be drawn: it has no draw(state, params) that returns a picture, "
+            "uint8 [H, W, 3]"
+        )
+    raise UserError(f"{env.name} cannot be drawn; gymnax draws {shortlist(DRAWN, 20)}")
+
+
+def _draws_itself(env: Environment) -> bool:
+    return is_own(env.name) and callable(getattr(env.raw, "draw", None))
 
 
 def draw(env: Environment, params: Any, episode: Episode, path: Path) -> None:
@@ -87,6 +98,9 @@ def draw(env: Environment, params: Any, episode: Episode, path: Path) -> None:
       UserError: if the environment cannot be drawn.
     """
     check_drawn(env)
+    if _draws_itself(env):
+        _save_gif(_own_frames(env, params, episode), 100, path)
+        return
     import matplotlib
 
     matplotlib.use("Agg")  # neither a screen nor a loudspeaker is needed
@@ -116,6 +130,26 @@ def _write_gif(drawn: Any, length: int, path: Path) -> None:
             drawn.fig.canvas.draw()
             yield Image.fromarray(np.array(drawn.fig.canvas.buffer_rgba())).convert("RGB")
 
-    rest = frames()
-    first = next(rest)
-    first.save(path, save_all=True, append_images=rest, duration=drawn.interval, loop=0)
+    _save_gif(frames(), drawn.interval, path)
+
+
+def _own_frames(env: Environment, params: Any, episode: Episode) -> Iterator[Image.Image]:
+    """Yields the frames that an environment draws itself.
+
+    Raises:
+      UserError: if they are no pictures.
+    """
+    for state in episode.states:
+        picture = np.asarray(env.raw.draw(state, params))
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            shape = list(picture.shape)
+            raise UserError(
+                f"{env.name}: its draw gives {picture.dtype} {shape}, not a picture, uint8 "
+                "[H, W, 3]"
+            )
+        yield Image.fromarray(picture)
+
+
+def _save_gif(frames: Iterator[Image.Image], milliseconds: int, path: Path) -> None:
+    first = next(frames)
+    first.save(path, save_all=True, append_images=frames, duration=milliseconds, loop=0)

@@ -29,11 +29,14 @@ class SamplingRule(NamedTuple):
       top_k: how many of the most probable tokens to sample from; 0 for all.
       top_p: sample from the fewest tokens whose total probability is at least this (Holtzman et
         al., 2020); 1 for all.
+      never: a token that is not written, such as the one that stands for unknown words; None where
+        all are.
     """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    never: int | None = None
 
     def check(self) -> None:
         """Checks the ranges of all fields.
@@ -79,6 +82,8 @@ def generate(
 
 def choose(logits_V: jax.Array, key: jax.Array, choice: SamplingRule) -> jax.Array:
     """A token sampled by the rule `choice`: int32 []."""
+    if choice.never is not None:
+        logits_V = logits_V.at[choice.never].set(-jnp.inf)
     if choice.temperature == 0:
         return jnp.argmax(logits_V).astype(jnp.int32)
     allowed_V = restrict(logits_V / choice.temperature, choice)

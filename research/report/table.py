@@ -22,6 +22,9 @@ class TableColumn(NamedTuple):
     cells: list[str]
 
 
+TOP = 10  # settings in a table on a terminal
+TOP_HELP = "print the best N settings; 0 prints all"
+
 _SEEDS, _STEPS = "finite runs", "how far the runs have come"
 _REACHED = "runs that are at the goal or beyond"
 _IQM = "interquartile mean over seeds, and its 95% bootstrap interval"
@@ -110,6 +113,16 @@ def pair_columns(summary: Summary) -> list[TableColumn]:
 def columns_as_rows(columns: Sequence[TableColumn]) -> list[tuple[str, ...]]:
     """The cells, line by line."""
     return list(zip(*(column.cells for column in columns), strict=True))
+
+
+def first_rows(columns: Sequence[TableColumn], top: int) -> tuple[list[TableColumn], str]:
+    """The first `top` lines of a table, and a note that says how many there are; all lines, and no
+    note, if `top` is 0 or there are no more."""
+    count = len(columns[0].cells)
+    if not 0 < top < count:
+        return list(columns), ""
+    some = [column._replace(cells=column.cells[:top]) for column in columns]
+    return some, f"The best {top} of {count} settings; all of them: --top 0."
 
 
 def headline_metrics(run: RunFolderData) -> Sequence[str]:

@@ -10,7 +10,7 @@ import pytest
 from research.accelerators import elsewhere
 from research.accelerators.devices import read_device
 from research.cli import compile_for
-from research.cli.compile_for import GroupNeeds, compile_sweep, duration, group_needs
+from research.cli.compile_for import GroupNeeds, compile_sweep, group_needs
 from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.runs.experiment import Experiment, make_parts
@@ -140,18 +140,3 @@ def test_the_process_elsewhere_sends_what_this_one_reads(capsys, monkeypatch, tm
     assert sent.limit_bytes == int(0.9 * read_device("h100").memory_bytes)
     assert (sent.parts, sent.waits) == (1, 0)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (3.5e-6, "3.5 us"),
-        (0.0123, "12.3 ms"),
-        (1.5, "1.5 s"),
-        (90, "1.5 min"),
-        (7_200, "2 h"),
-        (1e6, "11.6 days"),
-    ],
-)
-def test_a_time_has_three_digits_and_a_unit_that_suits_it(seconds, text):
-    assert duration(seconds) == text

@@ -68,3 +68,50 @@ def test_bad_input_gives_a_one_line_error_and_status_2(old, refused, words, says
 )
 def test_bad_input_of_pqn_gives_a_one_line_error_and_status_2(old, refused, words, says):
     assert says in refused("pqn.py", words, old)
+
+
+ENVIRONMENT = """
+from pathlib import Path
+import jax.numpy as jnp
+{when_imported}
+class Still:
+    num_actions = 2
+    def reset(self, key, params):
+        return jnp.zeros(1), jnp.int32(0)
+    def step(self, key, state, action, params):
+        return jnp.zeros(1), state, jnp.float32(action), jnp.bool_(True), {{}}
+"""
+SMALL = (
+    "--n-step 1 --hidden 8 --num-envs 4 --env-steps 200 --log-every 40 --train-every 8 "
+    "--learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8 "
+    "--eval-episodes 1 --seeds 1"
+)
+
+
+def test_a_run_folder_cannot_name_code_that_the_user_has_not_named(
+    load_script, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "mine.py").write_text(ENVIRONMENT.format(when_imported=""))
+    bad = "Path('executed').touch()"
+    (tmp_path / "theirs.py").write_text(ENVIRONMENT.format(when_imported=bad))
+    script = load_script("dqn.py")
+
+    def run(words):
+        monkeypatch.setattr("sys.argv", ["dqn.py", *words.split()])
+        script.run_main(script.main, script.RECIPES, "", words.split())
+
+    run(f"--env mine.py:Still {SMALL} --prepare --name it")
+    assert "a time limit counts as an end" in capsys.readouterr().out
+    manifest = tmp_path / "runs" / "it" / "manifest.json"
+    own = manifest.read_text()
+    manifest.write_text(own.replace("mine.py", "theirs.py"))
+    with pytest.raises(SystemExit) as left:
+        run("--resume runs/it")
+    assert left.value.code == 2
+    assert "was trained with the code in theirs.py" in capsys.readouterr().err
+    assert not (tmp_path / "executed").exists()
+    manifest.write_text(own)
+    run("--resume runs/it")  # the user has named this one
+    assert "finished" in manifest.read_text()

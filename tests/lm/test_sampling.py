@@ -41,6 +41,9 @@ def test_top_k_and_top_p_keep_the_most_probable_tokens(choice, allowed):
         (SamplingRule(temperature=0.5), PROBABILITIES**2 / (PROBABILITIES**2).sum()),
         (SamplingRule(top_k=2), np.array([0, 0.5, 0, 0.35]) / 0.85),
         (SamplingRule(temperature=0.0), np.array([0, 1, 0, 0])),
+        (SamplingRule(never=1), np.array([0.1, 0, 0.05, 0.35]) / 0.5),
+        (SamplingRule(temperature=0.0, never=1), np.array([0, 0, 0, 1])),
+        (SamplingRule(top_k=1, never=1), np.array([0, 0, 0, 1])),
     ],
 )
 def test_tokens_are_sampled_with_their_probabilities(choice, expected):

@@ -312,7 +312,8 @@ def locking(machine):
     made = '"$UV_PROJECT_ENVIRONMENT/bin/python"'
     machine.command(
         "uv",
-        f'echo "$@" >>"$CALLS"\n{while_there("$CALLS.wait")}\nmkdir -p "${{UV_PROJECT_ENVIRONMENT}}/bin"\n'
+        f'echo "$@" >>"$CALLS"\n{while_there("$CALLS.wait")}\n'
+        'mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"\n'
         f"cat {machine.bin}/python >{made}\nchmod +x {made}",
     )
     (machine.bin / "sleep").symlink_to(shutil.which("sleep") or "sleep")
@@ -367,10 +368,9 @@ def test_an_environment_is_not_changed_under_a_running_program(locking):
 
 
 def test_a_killed_set_up_leaves_no_lock(locking):
-    with a_file(Path(f"{locking.calls}.wait")):
-        with locking.start("experiments/mlp.py") as first:
-            wait_until(locking.uv_calls)
-            first.kill()
+    with a_file(Path(f"{locking.calls}.wait")), locking.start("experiments/mlp.py") as first:
+        wait_until(locking.uv_calls)
+        first.kill()
     assert locking.run("experiments/mlp.py", "next").stdout == "ran experiments/mlp.py next\n"
 
 

@@ -12,10 +12,12 @@ from typing import Annotated
 
 import tyro
 
+from research.cli import own_code
 from research.cli.tool import run_tool
 from research.console import print_text
 from research.dqn import algorithm_of, make_environment
 from research.dqn.env_params import PREFIX, add_env_params, with_env_params
+from research.dqn.own_environments import code_in
 from research.dqn.watching import check_drawn, draw, play_one
 from research.errors import UserError
 from research.limits import as_int, as_seed
@@ -40,6 +42,12 @@ class Arguments:
         500
     )
     seed: Annotated[int, tyro.conf.arg(help="seed of the episode")] = 0
+    env: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="FILE.py:NAME", help="the code of its environment, if it is not where it was"
+        ),
+    ] = None
 
 
 def main(arguments: Arguments) -> Path:
@@ -54,6 +62,10 @@ def main(arguments: Arguments) -> Path:
     run = one_run(data, arguments.run)
     like, hparams = next(iter(algorithm.presets.values()))
     config = restore_config(run.config, like)
+    if arguments.env is not None:
+        config = dataclasses.replace(config, env=arguments.env)
+        own_code.remember(code_in(config.env))
+    own_code.check_known(code_in(config.env), data.path, f"--env {config.env}")
     env = make_environment(config.env, config.protocol)
     check_drawn(env)
     algorithm.make_problem(config)  # checks what a changed file may hold

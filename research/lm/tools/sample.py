@@ -51,6 +51,10 @@ class Arguments:
         float, tyro.conf.arg(help="draw from the fewest tokens that have this probability together")
     ] = 1.0
     seed: Annotated[int, tyro.conf.arg(help="seed of the draws")] = 0
+    unknown: Annotated[
+        bool,
+        tyro.conf.arg(help=f"let a model of words write {UNKNOWN}, for words it does not know"),
+    ] = False
 
 
 def main(arguments: Arguments) -> str:
@@ -67,6 +71,8 @@ def main(arguments: Arguments) -> str:
     score = f"{data.manifest['key_metric']} {run.score:.4g}"
     print_text(f"run {run.number}, seed {run.seed}: {score}\n")
     model = make_model(config, len(tokenizer))
+    if isinstance(tokenizer, Words) and not arguments.unknown:
+        choice = choice._replace(never=_unknown_token(tokenizer))
     tokens = generate(model, params, prompt, make_key(seed), choice)
     text = write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
     given = {name: value for name, value in vars(arguments).items() if name != "folder"}
@@ -78,6 +84,12 @@ def restore(data: RunFolderData, run: OneRun) -> tuple[Config, Tokenizer]:
     """Returns the config and the tokenizer that a run was trained with."""
     config = restore_config(run.config, PRESETS["topics"].config)
     return config, load_tokenizer(load_file(data.path, run.group, "vocabulary"))
+
+
+def _unknown_token(tokenizer: Words) -> int | None:
+    """Returns the token that stands for all unknown words; None where there is none."""
+    symbols = list(tokenizer.symbols)
+    return symbols.index(UNKNOWN) if UNKNOWN in symbols else None
 
 
 def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:

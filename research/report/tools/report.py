@@ -4,7 +4,8 @@
     scripts/report RUN OTHER          both together, and one against the other
     scripts/report RUN --live         while it trains: the page renews itself
 
-The page is RUN/report.html: one file that needs no network. Where a finished run folder lacks
+The page is RUN/report.html, or RUN/report-with-OTHER.html of several folders: one file that needs
+no network. Where a finished run folder lacks
 examples of what was trained, such as an episode of its best agent, a text of its best model or the
 predictions of its best setting, they are made first, for the page to show.
 """
@@ -28,7 +29,14 @@ from research.report.page.page import write_page
 from research.report.problems import problems
 from research.report.read import RunFolderData, read_run_folder
 from research.report.summary import Summary, summarize
-from research.report.table import TableColumn, columns_as_rows, full_columns
+from research.report.table import (
+    TOP,
+    TOP_HELP,
+    TableColumn,
+    columns_as_rows,
+    first_rows,
+    full_columns,
+)
 from research.report.views import find_views
 
 
@@ -41,7 +49,7 @@ class Arguments:
     ]
     out: Annotated[
         str | None,
-        tyro.conf.arg(metavar="FILE", help="the page; report.html in the first RUN if not given"),
+        tyro.conf.arg(metavar="FILE", help="the page; in the first RUN if not given"),
     ] = None
     metric: Annotated[
         str | None,
@@ -53,6 +61,7 @@ class Arguments:
             metavar="NAME", help="the only environment, or data set, to report; all if not given"
         ),
     ] = None
+    top: Annotated[int, tyro.conf.arg(metavar="N", help=TOP_HELP)] = TOP
     examples: Annotated[
         bool, tyro.conf.arg(help="have trained runs play, write or predict for the page")
     ] = True
@@ -73,7 +82,8 @@ def main(arguments: Arguments) -> list[Path]:
     if arguments.examples:
         for path in arguments.runs:
             make_examples(read_run_folder(path))
-    return report(arguments.runs, arguments.out, arguments.metric, arguments.problem)
+    top = as_int("--top", arguments.top, low=0)
+    return report(arguments.runs, arguments.out, arguments.metric, arguments.problem, top=top)
 
 
 def serve(arguments: Arguments) -> None:
@@ -105,17 +115,20 @@ def report(
     metric: str | None = None,
     problem: str | None = None,
     console: Console | None = None,
+    top: int = TOP,
 ) -> list[Path]:
     """Prints the table of one run folder, or of several together, and writes the page; of settings
     of several problems, such as environments, one of each.
 
     Args:
       paths: of the run folders.
-      out: of the page; `report.html` in the first folder if not given. Of several problems, the
+      out: of the page; `report.html` in the folder if not given, and `report-with-OTHER.html` in
+        the first folder of several, whose own page stays. Of several problems, the
         name of each is added.
       metric: to compare by; the key metric if not given.
       problem: the only one to look at.
       console: to print to.
+      top: how many settings to print, the best; 0 prints all. The page has all of them.
 
     Returns:
       The paths of the pages.
@@ -129,22 +142,30 @@ def report(
     pages = []
     for name in several if problem is None else [problem]:
         summary = summarize(runs, metric, name)
-        path = Path(out) if out else Path(paths[0]) / "report.html"
+        path = Path(out) if out else runs[0].path / page_name(runs)
         if len(several) > 1:
             print_paragraph(console, f"\n{name}", "bold")
             path = path.with_stem(f"{path.stem}-{file_name(name)}")
-        print_summary(summary, console)
+        print_summary(summary, console, top)
         pages.append(write_page(summary, path))
         say(console, f"page: {path}")
     return pages
 
 
-def print_summary(summary: Summary, console: Console) -> None:
-    """Prints the table of settings, and the findings in sentences."""
-    columns = full_columns(summary)
+def page_name(runs: Sequence[RunFolderData]) -> str:
+    """The name of the page of one run folder, or of several."""
+    others = "-".join(run.path.name for run in runs[1:])
+    return f"report-with-{file_name(others)}.html" if others else "report.html"
+
+
+def print_summary(summary: Summary, console: Console, top: int = TOP) -> None:
+    """Prints the table of the best settings, and the findings in sentences."""
+    columns, note = first_rows(full_columns(summary), top)
     first = next(place for place, column in enumerate(columns) if column.name == "seeds")
     for some in _fitting(columns[:first], columns[first:], console.width):
         print_table(console, list(map(_heading, some)), columns_as_rows(some), padding=LOOSE)
+    if note:
+        print_paragraph(console, note)
     for sentence in findings(summary):
         print_paragraph(console, f"- {sentence}")
 

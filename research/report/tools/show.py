@@ -2,6 +2,7 @@
 
     scripts/show RUN
     scripts/show RUN --metric test_accuracy     draws another metric
+    scripts/show RUN --top 0                    every setting, not the best ten alone
 
 The learning curve is a PNG in the run folder, named after the metric.
 """
@@ -15,10 +16,11 @@ from rich.console import Console
 
 from research.console import print_paragraph, print_table, say
 from research.errors import UserError, plain_exit, shortlist
+from research.limits import as_int
 from research.report.curves_png import draw_curves
 from research.report.read import RunFolderData, metric_names, read_run_folder
 from research.report.settings import settings
-from research.report.table import brief_columns, columns_as_rows
+from research.report.table import TOP, TOP_HELP, brief_columns, columns_as_rows, first_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,20 +32,28 @@ class Arguments:
         str | None,
         tyro.conf.arg(metavar="NAME", help="what to draw; the key metric if not given"),
     ] = None
+    top: Annotated[int, tyro.conf.arg(metavar="N", help=TOP_HELP)] = TOP
 
 
 def main(arguments: Arguments) -> Path:
     """Prints the table, draws the learning curve, and returns the path of the figure."""
-    return show_run(arguments.run, arguments.metric)
+    top = as_int("--top", arguments.top, low=0)
+    return show_run(arguments.run, arguments.metric, top=top)
 
 
-def show_run(path: str | Path, metric: str | None = None, console: Console | None = None) -> Path:
+def show_run(
+    path: str | Path,
+    metric: str | None = None,
+    console: Console | None = None,
+    top: int = TOP,
+) -> Path:
     """Prints the table of a run folder and draws its learning curve.
 
     Args:
       path: of the run folder.
       metric: to draw; the key metric if not given.
       console: to print to.
+      top: how many settings to print, the best; 0 prints all.
 
     Returns:
       The path of the figure.
@@ -56,21 +66,21 @@ def show_run(path: str | Path, metric: str | None = None, console: Console | Non
     metrics = metric_names(run)
     if metric is not None and metric not in metrics:
         raise UserError(f"--metric {metric}: {path} has {shortlist(metrics, 20)}")
-    print_settings(run, console)
+    print_settings(run, console, top)
     figure = draw_curves(run, metric)
     say(console, f"learning curve: {figure}")
     say(console, f"all of it: scripts/report {path}")
     return figure
 
 
-def print_settings(run: RunFolderData, console: Console) -> None:
-    """Prints a line for each setting, the best by the key metric on top, and notes below."""
-    columns = brief_columns(run)
+def print_settings(run: RunFolderData, console: Console, top: int = TOP) -> None:
+    """Prints a line for each of the best settings by the key metric, and notes below."""
+    columns, note = first_rows(brief_columns(run), top)
     title = f"{run.path.name} at the last step"
     names = [column.name for column in columns]
     print_table(console, names, columns_as_rows(columns), title=title)
-    for note in _notes(run):
-        print_paragraph(console, note)
+    for line in filter(None, [note, *_notes(run)]):
+        print_paragraph(console, line)
 
 
 def _notes(run: RunFolderData) -> list[str]:

@@ -50,6 +50,16 @@ def test_sampled_words_are_separated_from_the_prompt(trained):
     assert set(text.split()) <= known
 
 
+def test_the_unknown_word_is_written_only_if_asked_for(trained):
+    """At a temperature where all words are about equally probable."""
+    folder = str(trained(**WORDS))
+    write = lambda **changes: sample.main(
+        sample.Arguments(folder, tokens=200, temperature=1e3, **changes)
+    )
+    assert "<unk>" not in write()
+    assert "<unk>" in write(unknown=True)
+
+
 @pytest.mark.parametrize(
     ("level", "changes", "says"),
     [

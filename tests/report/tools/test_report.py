@@ -80,3 +80,12 @@ def test_scores_on_different_environments_are_not_compared(make_sweep):
         report([path], problem="D")
     with pytest.raises(UserError, match="--problem: settings are of"):
         summarize([read_run_folder(path)])
+
+
+def test_a_report_of_two_folders_leaves_the_page_of_the_first_as_it_is(make_sweep):
+    first, second = make_sweep(SCORES, "one"), make_sweep(SCORES, "an/other".replace("/", " "))
+    alone, _ = printed(first)
+    before = alone.read_bytes()
+    both, _ = printed(first, second)
+    assert both == first / "report-with-an-other.html"
+    assert alone.read_bytes() == before

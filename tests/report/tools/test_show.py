@@ -2,12 +2,13 @@
 
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from research.errors import UserError
 from research.report.read import read_run_folder
-from research.report.tools.show import print_settings, show_run
+from research.report.tools.show import Arguments, main, print_settings, show_run
 
 
 def test_it_prints_the_table_and_draws_the_curve(make_run):
@@ -73,3 +74,21 @@ def test_a_setting_without_measurements_yet_is_not_called_diverged(make_run):
 
 def test_a_run_that_has_not_finished_says_so(make_run):
     assert "This run is stopped" in printed(make_run(status="stopped"))
+
+
+@pytest.mark.parametrize(("top", "shown"), [(10, 10), (3, 3), (0, 30), (40, 30)])
+def test_of_many_settings_the_best_are_printed(make_sweep, top, shown):
+    scores = np.arange(30.0)[:, None, None] + np.zeros((30, 2, 3))
+    rates = [place / 100 for place in range(30)]
+    path = make_sweep(scores, axes={"rate": rates}, results=[])
+    file = io.StringIO()
+    print_settings(read_run_folder(path), Console(file=file, width=100), top)
+    text = file.getvalue()
+    assert sum(line.strip().startswith("0") for line in text.splitlines()) == shown
+    assert " 0.29 " in text  # the best
+    assert (f"The best {top} of 30 settings; all of them: --top 0." in text) == (shown < 30)
+
+
+def test_a_negative_number_of_settings_is_refused(make_run):
+    with pytest.raises(UserError, match="--top -1"):
+        main(Arguments(str(make_run()), top=-1))
