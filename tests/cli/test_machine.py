@@ -142,3 +142,20 @@ def test_freed_memory_is_kept_unless_the_user_chose_otherwise(variables, kept):
     said, pages = done.stdout.split()
     assert said == str(kept)
     assert (int(pages) < 100) == kept, pages  # of 16,384
+
+
+@pytest.mark.skipif(usable_cores() < 2, reason="one core is one device in any case")
+def test_jax_that_was_used_before_is_taken_as_it_is():
+    """As in a script whose environment has arrays at its top."""
+    code = (
+        "import jax.numpy as jnp; jnp.zeros(1)\n"
+        "from research.cli.machine import configure_jax\n"
+        "configure_jax(); print(int(jnp.arange(3).sum()))"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env | {"SEEDBED_CACHE": "off", "JAX_PLATFORMS": "cpu"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
+    assert "JAX was used before the sweep was set up" in done.stderr
