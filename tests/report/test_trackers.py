@@ -144,7 +144,8 @@ def test_unsafe_labels_become_short_distinct_names():
 def test_unsafe_labels_never_leave_the_folder(tmp_path):
     data = UNSAFE[:4]
     axes = {"config_axes": {"data": data}, "hparams_axes": {}}
-    folder = GrowingFolder(tmp_path, rates=(0.1,) * 4, **axes)
+    groups = [{"first_run": 5 * n, "runs": 5, "data": name} for n, name in enumerate(data)]
+    folder = GrowingFolder(tmp_path, rates=(0.1,) * 4, groups=groups, **axes)
     folder.append(JOB, range(20), [1], data=data)
     before = {path for path in tmp_path.rglob("*") if "tensorboard" not in path.parts}
     track(folder, TensorBoard)
