@@ -42,10 +42,10 @@ def file_name(text: str) -> str:
     that no two texts have the same.
     """
     name = readable_name(text)
-    if name == text and not re.search(r"-[0-9a-f]{10}$", text):
+    if name and name == text and not re.search(r"-[0-9a-f]{10}$", text):
         return name
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
-    return f"{name}-{digest}"
+    return f"{name or 'name'}-{digest}"
 
 
 def read_file(path: Path, most: int | None = None) -> bytes:
@@ -66,13 +66,16 @@ def read_file(path: Path, most: int | None = None) -> bytes:
         if error.errno == errno.ELOOP:
             raise _refused(path, "a link") from None
         raise
-    with os.fdopen(handle, "rb") as file:
+    try:
         found = os.fstat(handle)
         if kind := _kind(found.st_mode):
             raise _refused(path, kind)
         if most is not None and found.st_size > most:
             raise UserError(f"{path} is damaged: {found.st_size:,} bytes; {most:,} are the most")
-        return file.read()
+        with open(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def check_is_file(path: Path) -> None:

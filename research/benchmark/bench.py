@@ -200,8 +200,8 @@ def check_runs(runs: int, flag: str = "--runs") -> None:
 def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Console) -> None:
     """Times a case with more and more runs, then its baselines beside its best number of runs."""
     limits = QUICK_LIMITS if args.quick else Limits(runs=args.runs)
-    with console.status(f"{case.name}, {case.precision}") as status:
-        tell = lambda timing: status.update(
+    with waiting(console, f"{case.name}, {case.precision}") as change:
+        tell = lambda timing: change(
             f"{case.name}, {case.precision}: {timing.runs} runs, {timing.units_per_second:,.0f} "
             f"{case.problem.task.work_unit}/s"
         )

@@ -1,6 +1,7 @@
 """The texts that the models of a run folder wrote, in its `evaluation/samples.json`."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def read_samples(folder: Path) -> list[dict[str, Any]]:
       UserError: if the file is damaged.
     """
     path = samples_path(folder)
-    if not path.is_file():
+    if not os.path.lexists(path):
         return []
     samples = read_json(path)
     if not isinstance(samples, list):

@@ -1,13 +1,9 @@
 """Run folders that are damaged or that somebody else has made, under all tools: each ends with
 status 2 and one line, in moments; nothing is written or removed, in the folder or beside it."""
 
-import contextlib
-import importlib
 import json
 import os
 import re
-import shutil
-import signal
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +12,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from research.errors import plain_exit
+from tests.looking import rewrite, status_of
 
 READERS = ("report.tools.report", "report.tools.show")
 TOOLS = {
@@ -24,58 +20,6 @@ TOOLS = {
     "dqn": ("dqn.tools.watch",),
     "lm": ("lm.tools.sample", "lm.tools.perplexity"),
 }
-MOST_SECONDS = 60
-
-
-@pytest.fixture
-def snapshot(tmp_path):
-    """A function that returns all there is in the folder of the test, and what it holds."""
-    return lambda: {
-        path: path.read_bytes() if path.is_file() else None for path in tmp_path.rglob("*")
-    }
-
-
-@pytest.fixture
-def copy(small_sweep, tmp_path):
-    """A function that copies the finished run folder of a small sweep."""
-    (tmp_path / "victim").mkdir()
-    (tmp_path / "victim" / "thesis").write_text("years of work")
-    return lambda sweep: shutil.copytree(small_sweep(sweep).folder, tmp_path / "it")
-
-
-@contextlib.contextmanager
-def in_time():
-    """Ends what waits, such as for a pipe."""
-
-    def give_up(*_):
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(MOST_SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def status_of(tool, folder, **given):
-    """The exit status of a tool that looks at a folder."""
-    module = importlib.import_module(f"research.{tool}")
-    path = (str(folder),) if tool.endswith("report") else str(folder)
-    try:
-        with in_time(), plain_exit():
-            module.main(module.Arguments(path, **given))
-    except SystemExit as left:
-        return left.code
-    return 0
-
-
-def rewrite(path, change):
-    """Changes the content of a JSON file, in place or to what is returned."""
-    content = json.loads(path.read_text())
-    changed = change(content)
-    path.write_text(json.dumps(content if changed is None else changed))
 
 
 def manifest(**changes):
@@ -211,7 +155,7 @@ EVERYONE = [
     ("other columns", table(lambda _: pa.table({"x": [1]})), "column run is missing"),
     ("no rows", table(lambda whole: whole.slice(0, 0)), "has no metrics yet"),
     ("rows twice", table(lambda whole: pa.concat_tables([whole, whole])), "same run and step"),
-    ("columns twice", table(lambda whole: whole.append_column("run", whole["run"])), "duplicate field names"),
+    ("columns twice", table(lambda whole: whole.append_column("run", whole["run"])), "duplicate"),
     ("runs of nobody", column("run", lambda values: first(values, 99)), "a row is of run 99"),
     ("runs of words", column("run", lambda values: list(map(str, values))), "run holds string"),
     ("a step that is missing", column("step", lambda values: first(values, None)), "lacks a value"),
