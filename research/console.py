@@ -1,13 +1,13 @@
 """All printing: lines, paragraphs and tables.
 
 Rich interprets `[red]` and `:smile:`, and a terminal interprets control characters. So text from
-data is escaped by `visible`, and given to Rich as `Text`, which is shown literally.
+data is escaped by `one_line`, and given to Rich as `Text`, which is shown literally. A line stays a
+line: a newline in a name is escaped, too.
 """
 
 import contextlib
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -22,17 +22,25 @@ TIGHT, LOOSE = (0, 0, 0, 0), (0, 1, 0, 0)  # padding of a table's cells
 
 def say(console: Console, line: str) -> None:
     """Prints one line literally: not wrapped, no markup."""
-    console.out(visible(line), highlight=False)
+    console.out(one_line(line), highlight=False)
+
+
+def print_line(line: str, *, error: bool = False) -> None:
+    """Prints one line literally to the standard output, or the standard error, and flushes."""
+    print_text(one_line(line), error=error)
 
 
 def print_text(text: str, end: str = "\n", *, error: bool = False) -> None:
-    """Prints text literally to the standard output, or the standard error, and flushes."""
+    """Prints text that has lines of its own, such as what a model wrote, and flushes."""
     print(visible(text), end=end, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def print_paragraph(console: Console, text: str, style: str = "") -> None:
-    """Prints text, wrapped at the width of the terminal."""
-    console.print(Text(_encodable(console, visible(text)), style))
+    """Prints text, wrapped at the width of the terminal; newlines at its ends are empty lines."""
+    body = text.strip("\n")
+    above, _, below = text.partition(body) if body else (text, "", "")
+    shown = f"{above}{one_line(body)}{below}"
+    console.print(Text(_encodable(console, shown), style))
 
 
 def print_table(
@@ -53,7 +61,7 @@ def print_table(
       padding: of each cell: top, right, bottom, left.
     """
     if title:  # a title of the Table would be wrapped at the width of the table
-        print_paragraph(console, f"\n{one_line(title)}", "table.title")
+        print_paragraph(console, f"\n{title}", "table.title")
     table = Table(box=box.SIMPLE_HEAD, padding=padding)
     for name in names:
         shown = Text(_encodable(console, visible(name)))
@@ -68,10 +76,16 @@ def width(cell: str) -> int:
     return max(cell_len(line) for line in visible(cell).split("\n"))
 
 
-def waiting(console: Console, text: str) -> contextlib.AbstractContextManager[Any]:
-    """Shows a spinner beside `text` while open, if the console is a terminal."""
-    shown = Text(_encodable(console, one_line(text)))
-    return console.status(shown) if console.is_terminal else contextlib.nullcontext()
+@contextlib.contextmanager
+def waiting(console: Console, text: str) -> Iterator[Callable[[str], None]]:
+    """Shows a spinner beside `text` while open, if the console is a terminal. It yields a function
+    that changes the text."""
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    shown = lambda text: Text(_encodable(console, one_line(text)))
+    with console.status(shown(text)) as status:
+        yield lambda text: status.update(shown(text))
 
 
 def _encodable(console: Console, text: str) -> str:

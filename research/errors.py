@@ -5,9 +5,11 @@ import errno
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from research.console import print_text
-from research.plain_text import shortened
+from research.console import print_line
+from research.plain_text import one_line, shortened
 from research.streams import OutputLost, lasting_streams
+
+MOST_OF_LINE = 4_000  # letters of an error
 
 
 class UserError(Exception):
@@ -33,7 +35,7 @@ def plain_exit() -> Iterator[None]:
         with lasting_streams(), _one_line_errors():
             yield
     except OutputLost as lost:
-        print_text(f"error: {lost}", error=True)
+        print_line(f"error: {lost}", error=True)
         raise SystemExit(1) from None
 
 
@@ -50,15 +52,16 @@ def _one_line_errors() -> Iterator[None]:
         _say_error(f"{shortened(str(error.filename))}: the name is too long for the file system")
         raise SystemExit(2) from None
     except Stopped as stopped:
-        print_text(str(stopped), error=True)
+        print_line(str(stopped), error=True)
         raise SystemExit(128 + stopped.signum) from None
     except KeyboardInterrupt:
-        print_text("interrupted", error=True)
+        print_line("interrupted", error=True)
         raise SystemExit(130) from None
 
 
 def _say_error(text: str) -> None:
-    print_text("error: " + " ".join(text.split()), error=True)
+    line = one_line(" ".join(text.split()))
+    print_line(f"error: {shortened(line, MOST_OF_LINE)}", error=True)
 
 
 def shortlist(names: Iterable[Any], limit: int = 8) -> str:

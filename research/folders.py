@@ -1,5 +1,7 @@
 """Files in a folder, what folders and files are called, and what a run folder may contain."""
 
+import errno
+import hashlib
 import os
 import re
 import stat
@@ -10,7 +12,7 @@ from research.errors import UserError
 
 FORMAT = 2  # of run folders
 MOST_LETTERS = 80  # of the name of a file
-OF_OTHERS = {"wandb"}  # folders whose own program puts links into them; nothing here follows these
+OF_OTHERS = {"wandb"}  # folders whose own program puts links into them, which stay in them
 
 
 def files_in(folder: Path, pattern: str = "*") -> list[Path]:
@@ -27,10 +29,64 @@ def named(path: Path) -> Path:
     return path if path.name not in ("", "..") else path.resolve()
 
 
+def readable_name(text: str) -> str:
+    """Text from a run folder with hyphens for all but letters, figures, dots and underscores: short
+    and no path. Two texts may have the same."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")[:MOST_LETTERS]
+
+
 def file_name(text: str) -> str:
-    """Text from a run folder as the name of a file: letters, figures, dots and hyphens; short, and
-    no path."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:MOST_LETTERS]
+    """The name of a file for text from a run folder, such as the name of a metric.
+
+    It is the text itself where that is a plain name, and else has a digest of it at its end, so
+    that no two texts have the same.
+    """
+    name = readable_name(text)
+    if name and name == text and not re.search(r"-[0-9a-f]{10}$", text):
+        return name
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return f"{name or 'name'}-{digest}"
+
+
+def read_file(path: Path, most: int | None = None) -> bytes:
+    """The content of a file in a run folder, which is neither read through a link nor waited for.
+
+    Args:
+      path: of the file.
+      most: bytes that it may have, if there is a limit.
+
+    Raises:
+      UserError: if it is a link, a pipe, a folder or a device, or too large.
+      OSError: if it cannot be read.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _refused(path, "a link") from None
+        raise
+    try:
+        found = os.fstat(handle)
+        if kind := _kind(found.st_mode):
+            raise _refused(path, kind)
+        if most is not None and found.st_size > most:
+            raise UserError(f"{path} is damaged: {found.st_size:,} bytes; {most:,} are the most")
+        with open(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
+
+
+def check_is_file(path: Path) -> None:
+    """Checks that a path is a file, which a library may open, and no link to one.
+
+    Raises:
+      UserError: if it is anything else.
+      OSError: if there is none.
+    """
+    if kind := _kind(path.lstat().st_mode):
+        raise _refused(path, kind)
 
 
 def check_is_run_folder(path: Path) -> None:
@@ -53,29 +109,46 @@ def check_contents(folder: Path) -> None:
             with os.scandir(waiting.pop()) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in OF_OTHERS or Path(entry.path).parent != folder:
-                            waiting.append(Path(entry.path))
-                    elif not entry.is_file(follow_symlinks=False) and not _is_gone(entry):
-                        raise UserError(
-                            f"{entry.path} is {_kind(entry)}: a run folder holds files and folders "
-                            "only, and nothing outside it is read or written; remove it, or put a "
-                            "copy in its place"
-                        )
+                        waiting.append(Path(entry.path))
+                    elif not entry.is_file(follow_symlinks=False):
+                        _check_entry(folder, Path(entry.path))
         except FileNotFoundError:
             continue  # removed meanwhile by whoever trains
         except OSError as error:
             raise UserError(f"{error.filename}: {error.strerror}") from None
 
 
-def _is_gone(entry: os.DirEntry[str]) -> bool:
-    return not os.path.lexists(entry.path)
+def _check_entry(folder: Path, path: Path) -> None:
+    """Checks what is neither a file nor a folder; what is gone by now is no harm."""
+    try:
+        kind = _kind(path.lstat().st_mode)
+    except FileNotFoundError:
+        return
+    top = path.relative_to(folder).parts[0]
+    if kind == "a link" and top in OF_OTHERS and _stays_in(path, folder / top):
+        return
+    if kind:
+        raise _refused(path, kind)
 
 
-def _kind(entry: os.DirEntry[str]) -> str:
-    if entry.is_symlink():
-        return "a link"
-    mode = entry.stat(follow_symlinks=False).st_mode
-    return "a pipe" if stat.S_ISFIFO(mode) else "a socket or a device"
+def _stays_in(link: Path, folder: Path) -> bool:
+    """Whether what a link leads to, if it leads anywhere, is in a folder that is none itself."""
+    return link != folder and Path(os.path.realpath(link)).is_relative_to(os.path.realpath(folder))
+
+
+def _kind(mode: int) -> str:
+    """What a path is that is no file, in words; empty for a file."""
+    if stat.S_ISREG(mode):
+        return ""
+    kinds = {stat.S_ISLNK: "a link", stat.S_ISFIFO: "a pipe", stat.S_ISDIR: "a folder"}
+    return next((word for is_one, word in kinds.items() if is_one(mode)), "a socket or a device")
+
+
+def _refused(path: Path, kind: str) -> UserError:
+    return UserError(
+        f"{path} is {kind}: a run folder holds files and folders only, and nothing outside it is "
+        "read or written; remove it, or put a copy in its place"
+    )
 
 
 def check_format(path: Path, manifest: Any) -> None:

@@ -15,6 +15,7 @@ from research.errors import UserError
 MOST_INT = 2**31 - 1  # of int32
 MOST_SEED = 2**32 - 1  # of uint32
 MOST_RUNS = 2**24  # in an experiment; the host keeps a record of each
+MOST_ITEMS = 1_000  # of a list of numbers, such as the widths of layers
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
 
@@ -98,12 +99,23 @@ def as_field(flag: str, value: Any, field: dataclasses.Field) -> Any:
         value = as_bool(flag, value)
     elif kind == "tuple":
         items = value if isinstance(value, tuple | list) else (value,)
-        value = tuple(item if isinstance(item, str) else as_int(flag, item) for item in items)
+        value = tuple(_as_item(flag, item, field) for item in items)
+        if len(value) > MOST_ITEMS and not field.metadata.get("words"):
+            raise UserError(f"{flag}: {len(value)} of them; give at most {MOST_ITEMS}")
     elif kind == "str" and not isinstance(value, str):
         raise UserError(f"{flag} {value}: must be a word")
     if kind in ("float", "int"):
         check_range(flag, value, field.metadata)
     return value
+
+
+def _as_item(flag: str, item: Any, field: dataclasses.Field) -> Any:
+    """An item of a tuple: a word or an int, as the field has them."""
+    if not field.metadata.get("words"):
+        return as_int(flag, item)
+    if not isinstance(item, str):
+        raise UserError(f"{flag} {item}: must be a word")
+    return item
 
 
 def fitted(dataclass: Any) -> dict[str, Any]:

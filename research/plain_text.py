@@ -10,17 +10,20 @@ from collections.abc import Iterable, Sequence
 
 MOST_LETTERS = 40  # characters of a label
 
-# Control characters except newline and tab; marks that change the direction of writing; line
-# separators; byte-order marks; and lone surrogates, which stand for bytes that are not UTF-8 in the
-# names of files.
+# Control characters except newline and tab; marks that change the direction of writing, and others
+# without width but those that join letters; line separators; byte-order marks; and lone surrogates,
+# which stand for bytes that are not UTF-8 in the names of files.
 _HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
+# Colours and the cursor, with which lines of progress are drawn.
+_HIDDEN_OR_COMMAND = re.compile(rf"(\x1b\[[0-9;?]*[A-Za-z]|\r)|{_HIDDEN.pattern}")
 
 
 def visible(text: object) -> str:
     """`text` with escapes, such as `\\x1b`, for invisible characters except newline and tab."""
-    return _HIDDEN.sub(lambda found: escaped(found[0]), str(text).replace("\r\n", "\n"))
+    return _HIDDEN.sub(_escape, str(text).replace("\r\n", "\n"))
 
 
 def one_line(text: object) -> str:
@@ -28,9 +31,18 @@ def one_line(text: object) -> str:
     return visible(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
+def visible_but_commands(text: str) -> str:
+    """`visible(text)`, in which commands for colours and the cursor stay."""
+    return _HIDDEN_OR_COMMAND.sub(lambda found: found[0] if found[1] else _escape(found), text)
+
+
 def escaped(text: str) -> str:
     """`text` in ASCII: all other characters become escapes, such as `\\u4e2d`."""
     return text.encode("unicode_escape").decode("ascii")
+
+
+def _escape(found: re.Match[str]) -> str:
+    return escaped(found[0])
 
 
 def shortened(text: str, most: int = MOST_LETTERS) -> str:

@@ -9,19 +9,32 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from research.errors import UserError
-from research.folders import check_contents, check_format, check_is_run_folder
+from research.folders import check_contents, check_format, check_is_run_folder, read_file
+from research.limits import MOST_RUNS
 from research.plain_text import shortened
 
 MOST_BYTES = 256 * 2**20  # of a JSON file
 JOB_NAME = r"^\d{1,9}-\d{6,12}(-from-\d{1,10})?$"
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
+Small = Annotated[int, Field(ge=0, lt=2**31)]
 Number = Annotated[float, Field(allow_inf_nan=False)]  # an integer, too
+Pair = Annotated[list[Number], Field(min_length=2, max_length=2)]
 JobName = Annotated[str, Field(pattern=JOB_NAME)]
 Object = dict[str, Any]
+
+
+def _as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("should be text")
+    return value
+
+
+# Also with lone surrogates, which stand for bytes that are not UTF-8.
+Text = Annotated[Any, AfterValidator(_as_text)]
 
 
 class Recorded(BaseModel):
@@ -62,24 +75,40 @@ class RecordedDivergence(Recorded):
     step: Count | None = None
 
 
+class RecordedCost(Recorded):
+    """What a program takes, as in a result."""
+
+    compile_seconds: Number
+
+
+class RecordedThroughput(Recorded):
+    """How fast a job was, as in a result."""
+
+    steps_per_second: Number
+    work_per_second: Number
+    flops_per_second: Number | None = None
+
+
 class RecordedResult(Recorded):
     """results/JOB.json, and how a job went in the manifest."""
 
     job: JobName | None = None
-    runs: list[Count] | None = None
+    runs: list[Count] = []
+    start: Count = 0
     diverged: list[RecordedDivergence]
     train_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    clock: list[Annotated[list[Number], Field(min_length=2, max_length=2)]] | None = None
+    clock: list[Pair] = []
     scores: list[Number | None] | None = None
-    cost: Object | None = None
-    throughput: dict[str, Number] | None = None
+    cost: RecordedCost | None = None
+    throughput: RecordedThroughput | None = None
 
 
 class RecordedGroup(Recorded):
-    """A group of runs of one structure, as in the manifest."""
+    """A group of runs of one structure, as in the manifest, with its values of the swept config
+    fields."""
 
     first_run: Count
-    runs: Annotated[int, Field(gt=0, lt=2**53)]
+    runs: Annotated[int, Field(gt=0, le=MOST_RUNS)]
     steps: Count | None = None
     goal: Number | None = None
 
@@ -95,21 +124,57 @@ class RecordedManifest(Recorded):
     hparams: dict[str, Any]
     config_axes: dict[str, list[Any]]
     hparams_axes: dict[str, list[Any]]
-    seeds: list[int]
+    seeds: Annotated[list[int], Field(min_length=1)]
     key_metric: str
     higher_is_better: bool
     work_unit: str
+    in_work: bool = False
     groups: Annotated[list[RecordedGroup], Field(min_length=1)]
-    data: list[Object] | None = None
-    versions: Object | None = None
-    device: Object | None = None
-    sessions: list[Object] | None = None
-    results: list[RecordedResult] | None = None
-    rungs: list[RecordedRung] | None = None
+    data: list[Object] = []
+    versions: Object = {}
+    device: Object = {}
+    sessions: list[Object] = []
+    results: list[RecordedResult] = []
+    rungs: list[RecordedRung] = []
+
+
+class RecordedParams(Recorded):
+    """The metadata of params/JOB.safetensors."""
+
+    group: Count
+    runs: Annotated[list[Count], Field(min_length=1)]
+    step: Count
+
+
+class RecordedCheckpoint(Recorded):
+    """facts.json of a checkpoint, without the digest of it."""
+
+    step: Count
+    facts: Object
+    leaves: dict[str, Annotated[list[str | list[Count]], Field(min_length=2, max_length=2)]]
+    digests: dict[str, str]
+
+
+class RecordedPosition(Recorded):
+    """How far the metrics of a job had come."""
+
+    files: Annotated[int, Field(ge=0, lt=10**6)]
+    clock: list[Pair]
+    diverged: list[Annotated[list[Small], Field(min_length=2, max_length=2)]]
+    scores: list[Number | None] | None = None
+
+
+class RecordedProgress(Recorded):
+    """What is saved of a job beside its states, as in facts.json of a checkpoint."""
+
+    layout: list[Any]
+    position: RecordedPosition
+    metrics: list[Count | None]
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Reads the manifest of a run folder, after checking what the folder contains.
+    """Reads the manifest of a run folder, after checking what the folder contains, and adds what
+    older versions did not record.
 
     Raises:
       UserError: if it is no run folder, is damaged, was written by another version, or holds what
@@ -117,10 +182,26 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """
     check_is_run_folder(path)
     check_contents(path)
-    manifest = read_json(path / "manifest.json")
+    file = path / "manifest.json"
+    manifest = read_json(file)
     check_format(path, manifest)
-    check(manifest, RecordedManifest, path / "manifest.json")
+    manifest = checked(manifest, RecordedManifest, file)
+    _check_groups(manifest, file)
     return manifest
+
+
+def _check_groups(manifest: dict[str, Any], file: Path) -> None:
+    """Checks that groups follow each other and say what the swept config fields are in them."""
+    runs = 0
+    for place, group in enumerate(manifest["groups"]):
+        where = f"{file} is damaged: groups.{place}"
+        if group["first_run"] != runs:
+            raise UserError(f"{where}.first_run: should be {runs}, not {group['first_run']}")
+        if missing := [name for name in manifest["config_axes"] if name not in group]:
+            raise UserError(f"{where}.{missing[0]}: field required")
+        runs += group["runs"]
+    if runs > MOST_RUNS:
+        raise UserError(f"{file} is damaged: groups: {runs} runs, and {MOST_RUNS} are the most")
 
 
 def read_json(path: Path, schema: type[Recorded] | None = None) -> Any:
@@ -135,32 +216,31 @@ def read_json(path: Path, schema: type[Recorded] | None = None) -> Any:
         not fit the schema.
     """
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise UserError(f"{path} is damaged: {size:,} bytes, and {MOST_BYTES:,} are the most")
-        content = json.loads(path.read_text("utf-8"), parse_constant=_refuse)
+        text = read_file(path, MOST_BYTES).decode("utf-8")
+        content = json.loads(text, parse_constant=_refuse)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
     except RecursionError:
         raise UserError(f"{path} is damaged: it is nested too deeply") from None
     if schema is not None:
-        check(content, schema, path)
+        checked(content, schema, path)
     return content
 
 
-def check(content: Any, schema: type[Recorded], path: Path) -> None:
-    """Checks what a file holds.
+def checked(content: Any, schema: type[Recorded], path: Path) -> dict[str, Any]:
+    """Returns what a file holds, after checking it, with the default of each field that it lacks.
 
     Raises:
       UserError: naming the file, the first field that is wrong, and what is wrong with it.
     """
     try:
-        schema.model_validate(content)
+        return schema.model_validate(content).model_dump()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "all of it"
         given = "" if first["type"] == "missing" else f", not {shortened(repr(first['input']))}"
         reason = first["msg"][:1].lower() + first["msg"][1:]
-        raise UserError(f"{path} is damaged: {field}: {reason}{given}") from None
+        raise UserError(f"{path} is damaged: {shortened(field, 120)}: {reason}{given}") from None
 
 
 def _refuse(constant: str) -> Any:

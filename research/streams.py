@@ -3,10 +3,14 @@
 import contextlib
 import errno
 import io
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from research.plain_text import visible, visible_but_commands
+
+COLOURED = ("FORCE_COLOR", "TTY_COMPATIBLE")  # ask for colours where there is no terminal
 GONE = (errno.EPIPE, errno.EIO)  # the reader has closed the pipe; the terminal is closed
 
 
@@ -28,6 +32,16 @@ class _Lasting(io.FileIO):
             if error.errno not in GONE:
                 self.error = self.error or error
             return len(data)
+
+
+class _Escaping(io.TextIOWrapper):
+    """A text stream with escapes for all that a terminal would obey, whoever prints it: the parser
+    of flags and warnings show words from files, too. Colours and progress are for terminals."""
+
+    def write(self, text: str, /) -> int:
+        drawn = self.isatty() or any(os.environ.get(name) for name in COLOURED)
+        super().write(visible_but_commands(text) if drawn else visible(text))
+        return len(text)
 
 
 @contextlib.contextmanager
@@ -67,7 +81,7 @@ def _lasting(stream: TextIO | None) -> io.TextIOWrapper | None:
     except (OSError, ValueError):
         return None
     buffer = io.BufferedWriter(file)
-    return io.TextIOWrapper(buffer, stream.encoding, "backslashreplace", line_buffering=True)
+    return _Escaping(buffer, stream.encoding, "backslashreplace", line_buffering=True)
 
 
 def _raw(stream: io.TextIOWrapper) -> _Lasting:

@@ -32,7 +32,12 @@ def make_run(tmp_path):
     1 and 3 is run + 10 x step, except that run 7 diverges."""
 
     def make(**changes):
-        folder = RunFolder.create(tmp_path, "run", {**MANIFEST, **changes}, Plan(()))
+        manifest = {**MANIFEST, **changes}
+        folder = RunFolder.create(tmp_path, "run", manifest, Plan(()))
+        labels = {
+            name: [group[name] for group in manifest["groups"] for _ in range(group["runs"])]
+            for name in manifest["config_axes"]
+        }
         for step in (1, 2, 3):
             runs = list(range(8))
             score = [float(run + 10 * step) for run in runs]
@@ -42,6 +47,7 @@ def make_run(tmp_path):
                 "run": runs,
                 "seed": [run % 4 for run in runs],
                 "rate": [0.1] * 4 + [0.2] * 4,
+                **labels,
                 "step": [step] * 8,
                 "diverged": pa.array([None] * 7 + [0], pa.int64()),
                 "work": [step * 5] * 8,

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from research import console
-from research.console import print_paragraph, print_table, print_text, say
+from research.console import print_line, print_paragraph, print_table, print_text, say, waiting
 
 ROOT = Path(__file__).parents[1]
 NAMES = ["[/b]", "[red]x", ":smile:", "$", "a\x1b[31mb", "{x}", "[link=http://a]b"]
@@ -65,6 +65,27 @@ def test_text_is_printed_unchanged(capsys):
     assert capsys.readouterr() == ("a[b]\\x1b\n", "c\n")
 
 
+def test_a_newline_in_a_name_begins_no_line(capsys):
+    name = "a\nerror: b"
+    print_line(name)
+    print_line(name, error=True)
+    assert capsys.readouterr() == ("a\\nerror: b\n",) * 2
+    assert printed(say, name) == "a\\nerror: b\n"
+    assert printed(print_paragraph, f"\n{name}\n") == "\na\\nerror: b\n\n"
+    assert "\n error: b" not in printed(print_table, ["n"], [[name]], title=name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_text_beside_a_spinner_is_literal(name):
+    def wait(console):
+        with waiting(console, name) as tell:
+            tell(f"still {name}")
+
+    shown = printed(wait)
+    assert f"still {name}".replace("\x1b", r"\x1b") in shown
+    assert "\x1b[31m" not in shown
+
+
 PLACES = {"research/console.py", "research/figures.py", "research/streams.py"}
 ALONE = {"research/mlp/exported_predict.py"}  # is copied to where this package is not
 PRINTING = {"print", "pprint"}
@@ -75,7 +96,7 @@ METHODS = {
     "supylabel", "bar_label", "add_column", "add_row",
 }  # fmt: skip
 RICH = {"rich", "rich.table", "rich.markup", "rich.panel", "rich.columns"}
-OF_CONSOLES = {"print", "out", "log", "rule", "print_json"}
+OF_CONSOLES = {"print", "out", "log", "rule", "print_json", "status"}
 DRAWING = {"plot", "fill_between", "errorbar", "scatter", "bar", "hist"}
 OWNERS = {"figures", "jnp", "np"}  # modules with functions of these names
 
@@ -107,7 +128,7 @@ def is_bypass(call):
     "source",
     [
         "print(x)", "console.print(x)", "Console().out(x)", "from rich.table import Table",
-        "sys.stdout.write(x)",
+        "sys.stdout.write(x)", "console.status(x)",
         "axes.set_title(x)", "axes.legend()", "axes.plot(x, label=y)", "axes.text(0, 0, x)",
         "TextColumn('{task.description}')", "table.add_row(x)", "plt.title(x)",
     ],

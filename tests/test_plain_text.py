@@ -2,7 +2,15 @@
 
 import pytest
 
-from research.plain_text import duration, human, labels, one_line, shortened, visible
+from research.plain_text import (
+    duration,
+    human,
+    labels,
+    one_line,
+    shortened,
+    visible,
+    visible_but_commands,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,11 +24,18 @@ from research.plain_text import duration, human, labels, one_line, shortened, vi
         ("caf\udce9", r"caf\udce9"),  # as a file name that is not UTF-8
         ("a\u2028b\ufeff", r"a\u2028b\ufeff"),
         ("שלום 中文 é 👩\u200d🔬", "שלום 中文 é 👩\u200d🔬"),
+        ("no\u200bwidth\xad", r"no\u200bwidth\xad"),
         ("two\nlines\tand\r\na third", "two\nlines\tand\na third"),
     ],
 )
 def test_invisible_characters_are_escaped_and_others_kept(text, shown):
     assert visible(text) == shown
+
+
+def test_commands_of_progress_can_be_left():
+    drawn = "\r\x1b[2K\x1b[1;31mred\x1b[0m"
+    assert visible_but_commands(drawn) == drawn
+    assert visible_but_commands("\x1b]0;x\x07\u202e\n") == "\\x1b]0;x\\x07\\u202e\n"
 
 
 def test_one_line_escapes_line_breaks():

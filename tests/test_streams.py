@@ -101,3 +101,32 @@ def test_a_closed_stream_stays_closed(monkeypatch):
     with lasting_streams():
         print("nowhere")
     assert sys.stdout is None
+
+
+TITLE = "\x1b]0;owned\x07\x9b31m\u202e"
+
+
+def test_whoever_prints_a_terminal_is_not_commanded(tmp_path):
+    """Neither are readers of a file, which a terminal may show later."""
+    made = os.O_WRONLY | os.O_CREAT
+    handles = [os.open(tmp_path / name, made) for name in ("out", "err")]
+    with streams_to(*handles), lasting_streams():
+        print(f"{TITLE}\x1b[31m\ttext")
+        print(TITLE, file=sys.stderr)
+    assert (tmp_path / "out").read_text() == r"\x1b]0;owned\x07\x9b31m\u202e\x1b[31m" + "\ttext\n"
+    assert (tmp_path / "err").read_text() == r"\x1b]0;owned\x07\x9b31m\u202e" + "\n"
+
+
+@pytest.mark.parametrize("asked", ["terminal", "FORCE_COLOR"])
+def test_colours_and_progress_are_left_where_they_are_drawn(tmp_path, monkeypatch, asked):
+    terminal, out = os.openpty()
+    if asked == "FORCE_COLOR":
+        os.close(out)
+        os.close(terminal)
+        terminal, out = os.pipe()
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    with streams_to(os.dup(out), os.open(os.devnull, os.O_WRONLY)), lasting_streams():
+        print(f"\r\x1b[2K\x1b[31mred\x1b[0m{TITLE}")
+    assert os.read(terminal, 1000).startswith(b"\r\x1b[2K\x1b[31mred\x1b[0m\\x1b]0;owned\\x07")
+    os.close(out)
+    os.close(terminal)

@@ -50,7 +50,7 @@ from research.benchmark.target import time_to_target
 from research.benchmark.timing import Case
 from research.benchmark.turns import QUICK_EFFORT, Effort, measure_baselines
 from research.cli.machine import configure_jax
-from research.console import LOOSE, print_table, say
+from research.console import LOOSE, print_table, say, waiting
 from research.errors import UserError, plain_exit, shortlist
 from research.matmul import PRECISIONS
 from research.runs.session import describe_session
@@ -200,8 +200,8 @@ def check_runs(runs: int, flag: str = "--runs") -> None:
 def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Console) -> None:
     """Times a case with more and more runs, then its baselines beside its best number of runs."""
     limits = QUICK_LIMITS if args.quick else Limits(runs=args.runs)
-    with console.status(f"{case.name}, {case.precision}") as status:
-        tell = lambda timing: status.update(
+    with waiting(console, f"{case.name}, {case.precision}") as change:
+        tell = lambda timing: change(
             f"{case.name}, {case.precision}: {timing.runs} runs, {timing.units_per_second:,.0f} "
             f"{case.problem.task.work_unit}/s"
         )
@@ -276,9 +276,9 @@ def compile_cases(words: Sequence[str], prog: str = "scripts/bench compile") -> 
     for device in devices:
         say(console, assumptions(device))
         names, some = list(args.cases) or known_cases(), []
-        with console.status(f"compiling for {device.name}") as status:
+        with waiting(console, f"compiling for {device.name}") as tell:
             for one in compile_for.compile_elsewhere(names, args.precision, args.runs, device):
-                status.update(f"compiling for {device.name}: {one.case}, {one.runs} runs done")
+                tell(f"compiling for {device.name}: {one.case}, {one.runs} runs done")
                 some.append(one)
         show(tables.compiled_table(some, device), console)
         found += some

@@ -1,6 +1,8 @@
 """Parses the command line of a recipe, on top of a preset or of the run folder that it resumes."""
 
+import contextlib
 import dataclasses
+import io
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +13,7 @@ import tyro
 
 from research.cli import machine, own_code
 from research.errors import UserError, plain_exit
+from research.plain_text import shortened
 from research.runs.run_folder import RunFolder
 
 
@@ -128,14 +131,38 @@ def _resume(
     Only flags are taken from the folder; it cannot name what is run.
     """
     run_folder = RunFolder.open(folder)
-    folder, recorded = run_folder.path, run_folder.manifest()
-    script, made_by = Path(sys.argv[0]).name, Path(shlex.split(recorded["command"])[0]).name
+    folder = run_folder.path
+    command, given = _recorded_words(run_folder.manifest(), folder / "manifest.json")
+    script, made_by = Path(sys.argv[0]).name, Path(command).name
     if script != made_by:
         raise UserError(f"--resume {folder}: it was made by {made_by}, not by {script}")
     # Whatever made the folder, one process resumes it unless said otherwise.
     alone = ["--no-prepare", "--distributed", "None"]
-    merged = [*recorded["arguments"], *alone, *words]
+    merged = [*given, *alone, *words]
     if _names_preset(words):
         raise UserError(f"--resume {folder}: it has the preset that it was made with")
-    arguments = parse_arguments(presets, description, merged)
+    said = io.StringIO()  # what the words of the folder have the parser say is of no use here
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            arguments = parse_arguments(presets, description, merged)
+    except SystemExit:
+        line = shortened(shlex.join(given), 200)
+        raise UserError(f"{folder}: this version cannot read its arguments: {line}") from None
     return dataclasses.replace(arguments, out=str(folder.parent), name=folder.name)
+
+
+def _recorded_words(recorded: Mapping[str, Any], path: Path) -> tuple[str, list[str]]:
+    """The script that made a run folder, and the words that it was given.
+
+    Raises:
+      UserError: if the manifest holds something else.
+    """
+    command, given = recorded.get("command"), recorded.get("arguments")
+    if not isinstance(given, list) or not all(isinstance(word, str) for word in given):
+        raise UserError(f"{path} is damaged: arguments: should be a list of words")
+    if any(word.replace("_", "-").startswith("--tyro") for word in given):  # it writes a file
+        raise UserError(f"{path} is damaged: arguments: a flag of the parser, not of a recipe")
+    try:
+        return shlex.split(command if isinstance(command, str) else "")[0], given
+    except (ValueError, IndexError):
+        raise UserError(f"{path} is damaged: command: should be that of a recipe") from None

@@ -19,7 +19,7 @@ from typing import NoReturn
 from research.cli import local_workers, slurm_workers
 from research.cli.local_workers import LocalWorker, Place, keep_to
 from research.cli.worker_process import IN_UTF8, worker_command
-from research.console import print_text
+from research.console import print_line, print_text
 from research.errors import UserError, plain_exit
 from research.runs.run_folder import RunFolder
 
@@ -183,8 +183,8 @@ def submit(given: argparse.Namespace, folder: Path, command: Sequence[str], prog
     )
     job = slurm_workers.submit_workers(folder, command, given.workers, given.retries, request)
     logs = slurm_workers.log_folder(folder)
-    print_text(f"submitted as job {job}, workers: {given.workers}; their output: {logs}")
-    print_text(f"to look: squeue -j {job}; {prog.removesuffix('launch')}show {folder}")
+    print_line(f"submitted as job {job}, workers: {given.workers}; their output: {logs}")
+    print_line(f"to look: squeue -j {job}; {prog.removesuffix('launch')}show {folder}")
     if given.wait:
         slurm_workers.wait_for(job)
     return bool(given.wait)
@@ -201,7 +201,7 @@ def show(folder: Path, resume: str) -> None:
         command = [sys.executable, "-m", "research.report.tools.show", str(folder)]
         raise SystemExit(subprocess.run(command).returncode)
     missing = {job.name for job in run.plan().jobs} - run.ended_jobs()
-    print_text(f"{len(missing)} jobs have not ended; to resume: {resume}", error=True)
+    print_line(f"{len(missing)} jobs have not ended; to resume: {resume}", error=True)
     raise SystemExit(1)
 
 

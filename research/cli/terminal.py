@@ -34,7 +34,8 @@ class TerminalObserver(Observer):
         self, experiment: Experiment, parts: Sequence[Part], folder: Path, resumed: bool
     ) -> None:
         where = "resumed in" if resumed else "recorded in"
-        self.say(experiment_line(experiment, parts, folder, where))
+        for line in experiment_lines(experiment, parts, folder, where):
+            self.say(line)
 
     def compiled(self, label: str, program: Program) -> None:
         self.say(f"{label}: {cost_line(program)}")
@@ -57,7 +58,9 @@ class TerminalObserver(Observer):
         return stop_request()
 
 
-def experiment_line(experiment: Experiment, parts: Sequence[Part], folder: Path, where: str) -> str:
+def experiment_lines(
+    experiment: Experiment, parts: Sequence[Part], folder: Path, where: str
+) -> Sequence[str]:
     """Returns how many runs there are, of what, and where they are recorded; `where` is the
     verb."""
     runs, seeds = sum(len(part.group.runs) for part in parts), len(experiment.seeds)
@@ -69,8 +72,8 @@ def experiment_line(experiment: Experiment, parts: Sequence[Part], folder: Path,
     return (
         f"{experiment.name}: {count_of(runs, 'run')} = {count_of(runs // seeds, 'setting')} x "
         f"{count_of(seeds, 'seed')}, "
-        f"{length} {unit} each, on {facts['count']} x {facts['platform']} ({kind})\n"
-        f"{experiment.name}: {where} {folder}"
+        f"{length} {unit} each, on {facts['count']} x {facts['platform']} ({kind})",
+        f"{experiment.name}: {where} {folder}",
     )
 
 

@@ -16,7 +16,7 @@ def show(summary: Summary, run: int) -> Shown:
 
 def animations(run: RunFolderData) -> list[Image]:
     """The latest animations of a run folder, the last one made at the end."""
-    paths = sorted(files_in(run.path, "run-*.gif"), key=lambda path: path.stat().st_mtime)
+    paths = sorted(files_in(run.path, "run-*.gif"), key=lambda path: path.lstat().st_mtime)
     return [
         image(path, path.name, f"An episode of a trained agent: {path.name}")
         for path in paths[-MOST_ANIMATIONS:]

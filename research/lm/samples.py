@@ -1,15 +1,26 @@
 """The texts that the models of a run folder wrote, in its `evaluation/samples.json`."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from research.atomic import write_bytes
 from research.errors import UserError
+from research.recorded import Count, Number, Recorded, Text, checked, read_json
 
 MOST_KEPT = 20
-FACTS = {"run", "of_seed", "prompt", "temperature", "text"}  # of every sample, at least
+
+
+class RecordedSample(Recorded):
+    """A text, as in samples.json."""
+
+    run: Count
+    of_seed: Count
+    prompt: Text
+    temperature: Number
+    text: Text
 
 
 def keep_sample(folder: Path, sample: Mapping[str, Any]) -> None:
@@ -27,7 +38,8 @@ def keep_sample(folder: Path, sample: Mapping[str, Any]) -> None:
     path = samples_path(folder)
     try:
         path.parent.mkdir(exist_ok=True)
-        write_bytes(path, json.dumps(kept, ensure_ascii=False, indent=1).encode())
+        text = json.dumps(kept, ensure_ascii=False, indent=1)
+        write_bytes(path, text.encode("utf-8", "backslashreplace"))  # which JSON reads back
     except OSError as error:
         raise UserError(f"cannot write to {path}: {error.strerror}") from error
 
@@ -39,16 +51,12 @@ def read_samples(folder: Path) -> list[dict[str, Any]]:
       UserError: if the file is damaged.
     """
     path = samples_path(folder)
-    if not path.is_file():
+    if not os.path.lexists(path):
         return []
-    try:
-        samples = json.loads(path.read_text("utf-8"))
-        complete = all(set(sample) >= FACTS for sample in samples)
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error}; remove it") from None
-    if not complete:
-        raise UserError(f"{path} is damaged: a text lacks one of {', '.join(sorted(FACTS))}")
-    return samples
+    samples = read_json(path)
+    if not isinstance(samples, list):
+        raise UserError(f"{path} is damaged: it holds no list; remove it")
+    return [checked(sample, RecordedSample, path) for sample in samples]
 
 
 def samples_path(folder: Path) -> Path:

@@ -32,7 +32,7 @@ from research.lm.schedules import Plateau, check_plateau, rate_factor, start_pla
 from research.lm.softmax import total_nll
 from research.lm.text import PER_CHARACTER, Words
 from research.optimizer import adamw, sgd
-from research.task import Metrics, Problem, Task, bind, in_use
+from research.task import Metrics, Problem, Task, bind, in_use, make_key
 
 
 class State(NamedTuple):
@@ -174,6 +174,12 @@ def make_model(config: Config, symbols: int) -> LanguageModel:
         forget_bias=config.forget_bias,
         dtype=jnp.dtype(config.compute),
     )
+
+
+def param_shapes(config: Config, symbols: int) -> Any:
+    """The params of a model as `jax.ShapeDtypeStruct`."""
+    model, token = make_model(config, symbols), jnp.zeros((1, 1), jnp.int32)
+    return jax.eval_shape(lambda: model.init(make_key(0), token, model.start(1)))["params"]
 
 
 def make_noise(config: Config, hparams: HParams, key: jax.Array) -> Noise | None:

@@ -21,6 +21,10 @@ END = "<eos>"
 UNKNOWN = "<unk>"
 UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 BPE_SIZE = 4_096
+PARTS_OF_BPE = {
+    "model": "BPE", "pre_tokenizer": "ByteLevel", "decoder": "ByteLevel", "normalizer": None,
+    "post_processor": None,
+}  # fmt: skip
 PER_CHARACTER = ("character", "byte")  # levels with bits per character as their key metric
 
 
@@ -214,11 +218,27 @@ class BytePairs:
         return cls(inner)
 
     @classmethod
-    def loaded(cls, text: str) -> "BytePairs":
-        """The tokenizer in the JSON text of `dump`."""
+    def loaded(cls, dumped: Any) -> "BytePairs":
+        """The tokenizer that `dump` returned.
+
+        Raises:
+          ValueError: if it is none that `of` makes; others may take for ever.
+        """
         from tokenizers import Tokenizer
 
-        return cls(Tokenizer.from_str(text))
+        parts = dumped if isinstance(dumped, dict) else {}
+        found = {name: _kind(parts.get(name)) for name in PARTS_OF_BPE}
+        if found != PARTS_OF_BPE:
+            raise ValueError(f"tokenizer: should be of {PARTS_OF_BPE}, not {found}")
+        try:
+            inner = Tokenizer.from_str(json.dumps(dumped))
+        except Exception as error:  # it raises no other kind
+            raise ValueError(f"tokenizer: {error}") from None
+        if sorted(inner.get_vocab().values()) != list(range(inner.get_vocab_size())):
+            raise ValueError("tokenizer: its symbols are not numbered from 0 on")
+        if not inner.encode("\n").ids:
+            raise ValueError("tokenizer: it has no symbol for the end of a line")
+        return cls(inner)
 
     def __len__(self) -> int:
         return self._inner.get_vocab_size()
@@ -237,6 +257,11 @@ class BytePairs:
 
     def dump(self) -> dict[str, Any]:
         return {"level": self.level, "tokenizer": json.loads(self._inner.to_str())}
+
+
+def _kind(part: Any) -> Any:
+    """The type of a part of a tokenizer; None where there is no such part."""
+    return part.get("type") if isinstance(part, dict) else part
 
 
 LEVELS = {"word": Words, "character": Characters, "byte": Bytes, "bpe": BytePairs}
@@ -266,13 +291,29 @@ def make_tokenizer(level: str, train: str, size: int = 0, heldout: Iterable[str]
 
 
 def load_tokenizer(dumped: dict[str, Any]) -> Tokenizer:
-    """The tokenizer that `Tokenizer.dump` returned."""
-    level = dumped["level"]
-    if level == "bpe":
-        return BytePairs.loaded(json.dumps(dumped["tokenizer"]))
+    """The tokenizer that `Tokenizer.dump` returned.
+
+    Raises:
+      ValueError: if no tokenizer has such a vocabulary.
+    """
+    level, symbols = dumped.get("level"), dumped.get("symbols", ())
     if level == "byte":
         return Bytes()
-    return {"word": Words, "character": Characters}[level](dumped["symbols"])
+    if level == "bpe":
+        return BytePairs.loaded(dumped.get("tokenizer"))
+    if not isinstance(level, str) or level not in LEVELS:
+        raise ValueError(f"level: should be one of {shortlist(LEVELS)}, not {level!r}")
+    if not isinstance(symbols, list | str) or not all(isinstance(one, str) for one in symbols):
+        raise ValueError("symbols: should be words or characters")
+    if len(set(symbols)) < len(symbols):
+        raise ValueError("symbols: one is there twice")
+    if level == "character":
+        if not symbols or any(len(symbol) != 1 for symbol in symbols):
+            raise ValueError("symbols: should be characters")
+        return Characters(symbols)
+    if missing := {END, UNKNOWN}.difference(symbols):
+        raise ValueError(f"symbols: {min(missing)} is missing")
+    return Words(symbols)
 
 
 def split_words(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """What the report shows of language models: the latest texts that they wrote."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,7 @@ def _text(sample: Mapping[str, Any]) -> Text:
 
 def make_examples(run: RunFolderData) -> None:
     """Has the best model write a text, unless one of the run folder has."""
-    if samples_path(run.path).is_file():
+    if os.path.lexists(samples_path(run.path)):
         return
     from research.cli.machine import configure_jax  # here: a page of what is there writes nothing
     from research.lm.tools import sample

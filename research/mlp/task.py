@@ -23,7 +23,7 @@ from research.mlp.label_noise import draw_noise, noisy_labels, noisy_targets
 from research.mlp.model import MLP, Dropout
 from research.optimizer import adamw, sgd
 from research.shuffle import at_positions, draw_orders, order_of
-from research.task import Mean, Metrics, Problem, Task, bind
+from research.task import Mean, Metrics, Problem, Task, bind, make_key
 
 ROWS_AT_ONCE = 2_048  # batch size of an evaluation, which bounds its memory
 IMAGES_AT_ONCE = 128  # the same with convolutions, which copy each image nine times
@@ -178,6 +178,12 @@ def make_model(config: Config, shared: Dataset) -> MLP:
     structure = (config.activation, config.layer_norm, config.residual)
     dtype = jnp.dtype(config.compute)
     return MLP(config.hidden, outputs, *structure, config.channels, shared.image, dtype)
+
+
+def param_shapes(config: Config, shared: Dataset) -> Any:
+    """The params of a net as `jax.ShapeDtypeStruct`."""
+    model, x_1xF = make_model(config, shared), shared.standardized(shared.train.x[:1])
+    return jax.eval_shape(lambda: model.init(make_key(0), x_1xF))["params"]
 
 
 def make_box(shared: Dataset) -> Box:

@@ -68,7 +68,8 @@ def spread_out(count: int, most: int) -> np.ndarray:
 def seconds_at(manifest: dict[str, Any], run: int, steps: np.ndarray) -> np.ndarray | None:
     """How long the job of a run had trained by each step, all its runs together; None before it
     has ended. A job that resumes where another stopped counts that one's time, too."""
-    jobs = [result for result in manifest.get("results", []) if run in result["runs"]]
+    results = manifest.get("results", [])
+    jobs = [result for result in results if run in result["runs"] and result["clock"]]
     at, seconds, before = [0.0], [0.0], 0.0
     for job in sorted(jobs, key=lambda job: job["start"]):
         at += [float(step) for step, _ in job["clock"]]

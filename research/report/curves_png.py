@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from research import figures
+from research.folders import file_name
 from research.plain_text import shortened
 from research.report.curves import learning_curve
 from research.report.ranking import final_scores, order
@@ -46,7 +47,7 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     figures.set_title(axes, f"{name}: interquartile mean, 95% bootstrap interval{note}")
     axes.grid(alpha=0.3)
     figures.set_legend(axes, entries)
-    path = run.path / f"{metric}.png"
+    path = run.path / f"{file_name(metric)}.png"
     figure.savefig(path)
     return path
 

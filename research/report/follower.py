@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from research.folders import files_in
+from research.errors import UserError
+from research.folders import check_is_file, files_in
 from research.recorded import read_manifest
+from research.report.metrics_table import check_columns
 from research.report.read import swept
 from research.report.settings import show
 from research.report.statistics import interquartile_mean
@@ -105,6 +107,8 @@ class Follower:
         self._manifest = read_manifest(folder)
         self._seeds = len(self._manifest["seeds"])
         runs = sum(group["runs"] for group in self._manifest["groups"])
+        if runs % self._seeds:
+            raise UserError(f"{folder} is damaged: {runs} runs of {self._seeds} seeds")
         self._read_files: dict[str, tuple[int, int]] = {}  # name -> when it was made, its bytes
         self._known: dict[int, TrackedSetting] = {}
         self._names: list[str] = []  # of the metrics
@@ -143,7 +147,7 @@ class Follower:
         expected = Counter[str]()
         for path in files_in(self._metrics, "*.parquet"):
             job, _, number = path.stem.rpartition("-")
-            if int(number) != expected[job]:
+            if not number.isdecimal() or int(number) != expected[job]:
                 continue  # the one before was missed in this listing, and is there in the next
             expected[job] += 1
             try:
@@ -157,12 +161,16 @@ class Follower:
     def _read(self, path: Path, stamp: tuple[int, int]) -> Iterator[_Rows]:
         """The rows of a file; no rows if it no longer exists."""
         try:
+            check_is_file(path)
             table = pq.ParquetFile(path).read(use_threads=False)
         except FileNotFoundError:
             return
+        check_columns(table.schema, self._manifest, path)
         self._read_files[path.name] = stamp
         self._names = table.column_names[table.column_names.index("work") + 1 :]
         run, step = (table[name].to_numpy().astype(np.int64) for name in ("run", "step"))
+        if len(run) and not 0 <= run.min() <= run.max() < len(self._reached):
+            raise UserError(f"{path} is damaged: runs {run.min()} to {run.max()}")
         shown = table["work" if self._manifest["in_work"] else "step"].to_numpy()
         columns = [table[name].to_numpy().astype(np.float64) for name in self._names]
         values = np.stack(columns, 1)

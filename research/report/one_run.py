@@ -51,6 +51,8 @@ def one_run(data: RunFolderData, number: int | None = None) -> OneRun:
             f"{runs.min()} to {runs.max()}"
         )
     row, manifest = finite.loc[number], data.manifest
+    if missing := [name for name in manifest["hparams"] if name not in row]:
+        raise UserError(f"{data.path} is damaged: its metrics lack the column {missing[0]}")
     group = max(i for i, part in enumerate(manifest["groups"]) if part["first_run"] <= number)
     labels = manifest["groups"][group]
     return OneRun(

@@ -9,8 +9,11 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from research.errors import UserError
-from research.folders import files_in, named
+from research.folders import check_is_file, files_in, named
 from research.recorded import read_manifest
+from research.report.metrics_table import check_columns, check_rows
+
+MOST_CELLS = 2**32  # of the metrics; a file of a few bytes can claim any number of them
 
 
 class RunFolderData(NamedTuple):
@@ -36,14 +39,28 @@ def read_run_folder(path: str | Path) -> RunFolderData:
     """
     path = named(Path(path))
     manifest = read_manifest(path)
-    try:
-        parts = files_in(path / "metrics", "*.parquet")
-        table = ds.dataset([str(part) for part in parts]).to_table() if parts else None
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-    if table is None:
+    table = _read_metrics(path / "metrics", manifest)
+    if table is None or not len(table):
         raise UserError(f"{path} has no metrics yet")
-    return RunFolderData(path, manifest, table.to_pandas(types_mapper=_nullable))
+    check_rows(table, manifest, path / "metrics")
+    return RunFolderData(path, manifest, table)
+
+
+def _read_metrics(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame | None:
+    """The metrics of a run folder, of columns that a sweep has; None where there are none."""
+    try:
+        parts = files_in(folder, "*.parquet")
+        for part in parts:
+            check_is_file(part)
+        if not parts:
+            return None
+        data = ds.dataset([str(part) for part in parts])
+        check_columns(data.schema, manifest, folder)
+        if data.count_rows() * len(data.schema) > MOST_CELLS:
+            raise UserError(f"{folder} is damaged: {data.count_rows():,} rows are too many")
+        return data.to_table().to_pandas(types_mapper=_nullable)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise UserError(f"{folder} is damaged: {error}") from error
 
 
 def workload_of(manifest: Mapping[str, Any]) -> str:

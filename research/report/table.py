@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from research.plain_text import one_line
 from research.report.comparison import Comparison
 from research.report.metrics import on_test_part
 from research.report.ranking import final_scores, order
@@ -52,7 +53,7 @@ def brief_columns(run: RunFolderData) -> list[TableColumn]:
         settings(run), key=lambda one: order(one, final_scores(one, metric), higher, goal)
     )
     columns = [
-        *(TableColumn(name, "swept", [show(one.values[name]) for one in found])
+        *(TableColumn(one_line(name), "swept", [show(one.values[name]) for one in found])
           for name in swept(manifest)),
         TableColumn("seeds", _SEEDS, list(map(_seeds, found))),
     ]  # fmt: skip
@@ -60,7 +61,7 @@ def brief_columns(run: RunFolderData) -> list[TableColumn]:
         columns.append(TableColumn("steps", _STEPS, list(map(_steps, found))))
     for name in headline_metrics(run):
         cells = [_median_and_iqm(one, name) for one in found]
-        columns.append(TableColumn(f"{name}\nmedian IQM [95%]", _IQM, cells))
+        columns.append(TableColumn(f"{one_line(name)}\nmedian IQM [95%]", _IQM, cells))
     if goal is not None:
         counts = [reached(one, metric, goal, higher) for one in found]
         columns.append(TableColumn(f"reached\n{show(goal)}", _REACHED, _of_seeds(found, counts)))
@@ -75,13 +76,13 @@ def full_columns(summary: Summary) -> list[TableColumn]:
     if len({setting.last_step for setting in found}) > 1:
         columns.append(TableColumn("steps", _STEPS, list(map(_steps, found))))
     columns += [
-        TableColumn(f"{metric} IQM [95%]", _IQM, [_interval(line.iqm, line) for line in lines]),
+        TableColumn(f"{one_line(metric)} IQM [95%]", _IQM, [_interval(o.iqm, o) for o in lines]),
         TableColumn("median [95%]", "over seeds", [_interval(line.median, line) for line in lines]),
         TableColumn("mean [95%]", "over seeds", [_interval(line.mean, line) for line in lines]),
     ]
     if summary.shown != metric:
         cells = [_interval(line.test_iqm, line) for line in lines]
-        columns.append(TableColumn(f"{summary.shown} IQM [95%]", _IQM, cells))
+        columns.append(TableColumn(f"{one_line(summary.shown)} IQM [95%]", _IQM, cells))
     if any(line.gap for line in lines):
         columns.append(TableColumn("gap", _GAP, [_interval(line.gap, line) for line in lines]))
         cells = _of_seeds(found, [line.reached for line in lines])
@@ -167,7 +168,7 @@ def _fields(summary: Summary) -> list[TableColumn]:
     every = dict.fromkeys(name for run in summary.runs for name in swept(run.manifest))
     for name in every:
         cells = [_value(summary, line, name) for line in summary.lines]
-        columns.append(TableColumn(name, "swept", cells))
+        columns.append(TableColumn(one_line(name), "swept", cells))
     return columns
 
 

@@ -11,17 +11,40 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from research.atomic import write_bytes
 from research.errors import UserError
-from research.folders import file_name
+from research.folders import readable_name
+from research.plain_text import one_line
+from research.recorded import Count, Recorded, checked, read_json
 from research.report.follower import SeedSummary, TrackedSetting
 
 MEMORY = "written.json"
 EVENTS = "events.out.tfevents.sweep"  # TensorBoard reads files with "tfevents" in their name
+SAFE_NAME = r"^\d{3,9}(-[A-Za-z0-9._-]{1,80})?$"  # of a folder
+
+
+class Written(Recorded):
+    """What was written of a setting, as a tracker remembers it."""
+
+    step: Count
+
+
+class WrittenEvents(Written):
+    """What TensorBoard has of a setting: its folder, and how long its file is."""
+
+    folder: Annotated[str, Field(pattern=SAFE_NAME)]
+    bytes: Count
+
+
+class WrittenRun(Written):
+    """What W&B has of a setting: the number of its run."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-z_-]{1,64}$")]
 
 
 class Tracker(ABC):
@@ -30,10 +53,12 @@ class Tracker(ABC):
     Attributes:
       flag: its command-line flag; also its folder, and the extra that installs its package.
       package: the package that it imports.
+      remembered: what it must remember of a setting.
     """
 
     flag: str
     package: str
+    remembered: type[Written]
 
     def __init__(self, run_folder: Path):
         """Opens the folder `flag` of a run folder.
@@ -43,8 +68,8 @@ class Tracker(ABC):
           OSError: if the folder cannot be made.
         """
         self.run_folder, self.folder = run_folder, run_folder / self.flag
-        self.folder.mkdir(exist_ok=True)
-        self._memory = _read_memory(self.folder / MEMORY)
+        _make_folder(self.folder)
+        self._memory = _read_memory(self.folder / MEMORY, self.remembered)
 
     def last_step(self, setting: int) -> int:
         """The last step that was written for a setting; 0 if none was."""
@@ -77,7 +102,7 @@ class TensorBoard(Tracker):
     alone, it overwrites what it wrote in the same second, by which its files are named.
     """
 
-    flag, package = "tensorboard", "tensorboardX"
+    flag, package, remembered = "tensorboard", "tensorboardX", WrittenEvents
 
     def __init__(self, run_folder: Path):
         super().__init__(run_folder)
@@ -93,8 +118,9 @@ class TensorBoard(Tracker):
         records = [_scalars(values, shown) for shown, values in _points(summary)]
         if not length:
             records = [_header(), *_hparams(setting), *records]
-        (self.folder / name).mkdir(exist_ok=True)
-        handle = os.open(self.folder / name / EVENTS, os.O_WRONLY | os.O_CREAT, 0o666)
+        _make_folder(self.folder / name)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        handle = os.open(self.folder / name / EVENTS, flags, 0o666)
         with os.fdopen(handle, "wb") as file:
             file.truncate(length)
             file.seek(length)
@@ -108,7 +134,7 @@ class WandB(Tracker):
     A resumed sweep writes to runs with the same ids, whose parts `wandb sync` joins.
     """
 
-    flag, package = "wandb", "wandb"
+    flag, package, remembered = "wandb", "wandb", WrittenRun
 
     def __init__(self, run_folder: Path):
         super().__init__(run_folder)
@@ -139,7 +165,7 @@ class WandB(Tracker):
             group=self.run_folder.name[:100],
             name=safe_name(setting),
             id=name,
-            config=setting.config,
+            config=_shown(setting.config),
             reinit="create_new",
             settings=settings,
         )
@@ -184,12 +210,24 @@ def import_package(kind: type[Tracker], chosen: Sequence[type[Tracker]] = ()) ->
 
 def safe_name(setting: TrackedSetting) -> str:
     """A short, unique name of a setting that is safe as the name of a folder."""
-    return f"{setting.number:03}-{file_name(setting.label)}".rstrip("-")
+    label = readable_name(setting.label).replace("_", "-")
+    return f"{setting.number:03}-{label}".rstrip("-")
+
+
+def _shown(config: dict[str, Any]) -> dict[str, Any]:
+    """The values of a setting, with escapes in names and words for what is not visible."""
+    return {
+        one_line(name): one_line(value) if isinstance(value, str) else value
+        for name, value in config.items()
+    }
 
 
 def _points(summary: SeedSummary) -> list[tuple[int, dict[str, float]]]:
     """(step, tag -> value) of every step, without undefined values."""
-    tags, values_TxK = list(summary.values), np.stack(list(summary.values.values()), 1)
+    tags, values_TxK = (
+        list(map(one_line, summary.values)),
+        np.stack(list(summary.values.values()), 1),
+    )
     return [
         (int(shown), {tag: float(v) for tag, v in zip(tags, row, strict=True) if v == v})
         for shown, row in zip(summary.shown, values_TxK, strict=True)
@@ -211,7 +249,7 @@ def _hparams(setting: TrackedSetting) -> list[bytes]:
     """The events that show a setting in TensorBoard's table of hyper-parameters."""
     plain = {
         name: value if isinstance(value, bool | int | float) else str(value)
-        for name, value in setting.config.items()
+        for name, value in _shown(setting.config).items()
     }
     make = importlib.import_module("tensorboardX.summary").hparams
     experiment, started, _ = make(plain, {f"{setting.key_metric}/iqm": 0.0})
@@ -228,13 +266,23 @@ def _record(**fields: Any) -> bytes:
     return length + sums[0] + data + sums[1]
 
 
-def _read_memory(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+def _read_memory(path: Path, schema: type[Written]) -> dict[str, dict[str, Any]]:
+    if not os.path.lexists(path):
         return {}
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}; remove {path.parent}") from None
+    try:
+        content = read_json(path)
+        if not isinstance(content, dict):
+            raise UserError(f"{path} is damaged: it holds no object")
+        return {number: checked(one, schema, path) for number, one in content.items()}
+    except UserError as error:
+        raise UserError(f"{error}; remove {path.parent}") from None
+
+
+def _make_folder(path: Path) -> None:
+    """Makes a folder, unless it is there; a link to one is none."""
+    path.mkdir(exist_ok=True)
+    if path.is_symlink():
+        raise UserError(f"{path} is a link, and nothing is written through one: remove it")
 
 
 def _size(path: Path) -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from research.errors import UserError
-from research.folders import files_in
+from research.folders import files_in, read_file
 from research.report.page.chart import Chart
 from research.report.read import RunFolderData, workload_of
 from research.report.summary import Summary
@@ -107,10 +107,17 @@ def find_views(manifest: Mapping[str, Any]) -> Views | None:
 
 
 def image(path: Path, title: str, description: str) -> Image:
-    """An image file, such as a GIF or PNG; without its source where the file is too large."""
-    data, (kind, _) = path.read_bytes(), mimetypes.guess_type(path.name)
-    if len(data) > MOST_BYTES:
-        return Image(title, description, "")
+    """An image file, such as a GIF or PNG; without its source where the file is too large.
+
+    Raises:
+      UserError: if it is no file, such as a link to one, or cannot be read.
+    """
+    try:
+        if path.lstat().st_size > MOST_BYTES:
+            return Image(title, description, "")
+        data, (kind, _) = read_file(path), mimetypes.guess_type(path.name)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
     return Image(title, description, f"data:{kind};base64,{base64.b64encode(data).decode()}")
 
 

@@ -24,7 +24,9 @@ import numpy as np
 
 from research.atomic import sync_folder, write_bytes
 from research.errors import UserError
-from research.folders import files_in
+from research.folders import check_is_file, files_in
+from research.plain_text import shortened
+from research.recorded import RecordedCheckpoint, checked, read_json
 from research.runs.tensors import check_like, named_leaves
 
 KEPT = 2
@@ -117,15 +119,9 @@ class Checkpoints:
                 "than its folder: move it away, and put the one back that belongs there"
             )
         check_like(facts["leaves"], template, path)
-        with _orbax().PyTreeCheckpointer() as reader:
-            found = reader.restore(path / "state")
-        leaves = [
-            np.asarray(found[_key(index)]) if leaf.size else np.zeros(leaf.shape, leaf.dtype)
-            for index, leaf in enumerate(jax.tree.leaves(template))
-        ]
-        return Checkpoint(
-            step, jax.tree.unflatten(jax.tree.structure(template), leaves), facts["facts"]
-        )
+        leaves = _read_state(path / "state", jax.tree.leaves(template))
+        states = jax.tree.unflatten(jax.tree.structure(template), leaves)
+        return Checkpoint(step, states, facts["facts"])
 
     def remove(self) -> None:
         """Removes all checkpoints of the job."""
@@ -177,6 +173,25 @@ def _write_state(path: Path, leaves: list[Any]) -> None:
         raise
 
 
+def _read_state(path: Path, expected: list[Any]) -> list[np.ndarray]:
+    """The leaves of a state, of the shapes and dtypes that are expected."""
+    try:
+        with _orbax().PyTreeCheckpointer() as reader:
+            found = reader.restore(path)
+    except Exception as error:  # of any kind: orbax and what it reads with have many
+        reason = shortened(" ".join(str(error).split()), 200)
+        raise UserError(f"the checkpoint {path.parent} is damaged: {reason}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"the checkpoint {path.parent} is damaged: it holds no leaves")
+    leaves = []
+    for index, leaf in enumerate(expected):
+        one = found.get(_key(index)) if leaf.size else np.zeros(leaf.shape, leaf.dtype)
+        leaves.append(np.asarray(one))
+        if leaves[-1].shape != leaf.shape or leaves[-1].dtype != leaf.dtype:
+            raise UserError(f"the checkpoint {path.parent} is damaged: leaf {index} is another")
+    return leaves
+
+
 def _orbax() -> Any:
     """Imports orbax, which few sweeps need, and silences its log, since it also raises errors."""
     logging.getLogger("absl").setLevel(logging.CRITICAL)
@@ -193,6 +208,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str:
+    check_is_file(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -204,14 +220,16 @@ def _digest_of(content: Any) -> str:
 def _checked_facts(path: Path) -> dict[str, Any]:
     """The facts saved with a checkpoint, after checking that all its files are as written."""
     try:
-        sealed = json.loads((path / "facts.json").read_text("utf-8"))
+        sealed = read_json(path / "facts.json")
         content, digest = sealed["content"], sealed["digest"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, KeyError, TypeError):
         raise UserError(_damaged(path, "facts.json")) from None
     if _digest_of(content) != digest:
         raise UserError(_damaged(path, "facts.json"))
+    content = checked(content, RecordedCheckpoint, path / "facts.json")
+    there = _digests(path)  # these files, and none that the facts may name elsewhere
     for name, digest in content["digests"].items():
-        if not (path / name).is_file() or _digest(path / name) != digest:
+        if there.get(name) != digest:
             raise UserError(_damaged(path, name))
     return content
 

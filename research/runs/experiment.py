@@ -19,7 +19,7 @@ from research.engine.cadence import Cadence, Intervals
 from research.engine.one_run import metric_names
 from research.engine.rows import table_schema
 from research.errors import UserError
-from research.limits import MOST_INT, as_int
+from research.limits import MOST_INT, as_int, plain
 from research.runs.search import Halving, Search
 from research.task import HParams, Problem, Task
 
@@ -199,22 +199,61 @@ def cell(value: Any) -> Any:
 
 
 def uncell(value: Any, like: Any) -> Any:
-    """Undoes `cell`, also after a round trip through JSON, for a field whose default is `like`."""
+    """Undoes `cell`, also after a round trip through JSON, for a field whose default is `like`.
+
+    Raises:
+      ValueError: if the value is none of such a field.
+    """
     if not isinstance(like, tuple):
-        return type(like)(value)
+        return value
     if isinstance(value, str):
         value = () if value == "none" else [int(part) for part in value.split("x")]
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"should be a list, not {value!r}")
     return tuple(value)
 
 
 def restore_config(recorded: Mapping[str, Any], like: Any) -> Any:
     """Returns the config that a manifest, or a row of its groups, records; fields that are newer
-    than the record keep their values in `like`."""
-    fields = {}
-    for field in dataclasses.fields(like):
-        value = recorded.get(field.name)
-        if field.metadata.get("words") and isinstance(value, str):  # it was one word once
-            fields[field.name] = (value,) if value else ()
-        elif field.name in recorded:
-            fields[field.name] = uncell(value, getattr(like, field.name))
-    return dataclasses.replace(like, **fields)
+    than the record keep their values in `like`.
+
+    Raises:
+      UserError: for a field that this version does not have, or a value that it does not take.
+    """
+    fields = {field.name: field for field in dataclasses.fields(like)}
+    if unknown := sorted(set(recorded) - set(fields)):
+        raise UserError(f"the recorded config has a field {unknown[0]}, which this version has not")
+    values: dict[str, Any] = {}
+    for name in recorded:
+        try:
+            values[name] = _restore(recorded[name], fields[name], getattr(like, name))
+        except ValueError as error:
+            raise UserError(f"the recorded config has no valid {name}: {error}") from None
+    try:
+        return dataclasses.replace(like, **values)
+    except UserError as error:
+        raise UserError(f"the recorded config is not valid: {error}") from None
+
+
+def _restore(value: Any, field: dataclasses.Field[Any], like: Any) -> Any:
+    if field.metadata.get("words") and isinstance(value, str):  # it was one word once
+        return (value,) if value else ()
+    restored = uncell(value, like)
+    if field.metadata.get("derived") and not all(isinstance(one, str) for one in restored):
+        raise ValueError(f"should be a list of words, not {value!r}")
+    return restored
+
+
+def restore_hparams(recorded: Mapping[str, Any], like: HParams) -> HParams:
+    """Returns the hyper-parameters of a run that its metrics record; else as `restore_config`.
+
+    Raises:
+      UserError: for a field that this version does not have, or a value that is no number.
+    """
+    fields = {field.name for field in dataclasses.fields(like)}
+    if unknown := sorted(set(recorded) - fields):
+        raise UserError(f"the recorded run has a field {unknown[0]}, which this version has not")
+    values = {name: plain(value) for name, value in recorded.items()}  # float32, as trained with
+    if words := [name for name, value in values.items() if not isinstance(value, int | float)]:
+        raise UserError(f"the recorded {words[0]} of a run is {values[words[0]]!r}, not a number")
+    return dataclasses.replace(like, **values)

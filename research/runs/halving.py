@@ -4,7 +4,7 @@ Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparamet
 2016; the rungs are those of a bracket of Hyperband (Li et al., 2018).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from research.runs.experiment import Part
@@ -33,11 +33,7 @@ def advance(
         return plan
     stops = [_stops(halving, part)[rung - 1] for part in parts]
     ended = [job for job in plan.jobs if job.stop == stops[job.group]]
-    scores = {
-        run: score
-        for job in ended
-        for run, score in zip(job.runs, results[job.name]["scores"], strict=True)
-    }
+    scores = {run: score for job in ended for run, score in _scores(job, results[job.name])}
     diverged = {one["run"] for job in ended for one in results[job.name]["diverged"]}
     jobs, note = next_rung(parts, halving, rung, ended, scores, diverged)
     return plan._replace(jobs=(*plan.jobs, *jobs), rungs=(*plan.rungs, note))
@@ -93,6 +89,11 @@ def next_rung(
         ],
     }
     return began, note
+
+
+def _scores(job: Job, result: Mapping[str, Any]) -> Iterator[tuple[int, float | None]]:
+    """The runs of a job and their scores; None where there are none."""
+    return zip(job.runs, result.get("scores") or [None] * len(job.runs), strict=True)
 
 
 def _stops(halving: Halving, part: Part) -> list[int]:

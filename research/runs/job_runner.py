@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +22,7 @@ from research.engine.one_run import state_shapes
 from research.engine.program import Program, compile_program
 from research.engine.rows import row_labels
 from research.errors import Stopped, UserError
+from research.recorded import RecordedProgress, checked
 from research.runs import manifest
 from research.runs.checkpoints import Checkpoint, Checkpoints
 from research.runs.experiment import Experiment, Part
@@ -171,9 +173,9 @@ class _Training:
 
     def _make_writer(self, saved: Checkpoint | None) -> MetricsWriter:
         """A writer of this job's metrics; what is beyond the checkpoint is written again."""
-        name, before = self.job.name, saved.facts["position"] if saved else None
         if saved:
-            self._check_metrics(saved)
+            self._check_progress(saved)
+        name, before = self.job.name, saved.facts["position"] if saved else None
         self.folder.cut_metrics(name, before["files"] if before else 0)
         labels = row_labels(self.runs, np.array(self.job.runs), self.part.labels)
 
@@ -182,17 +184,18 @@ class _Training:
 
         return MetricsWriter(write, labels, self.runner.schema, self.part.problem.task, before)
 
-    def _check_metrics(self, saved: Checkpoint) -> None:
-        """Raises a `UserError` for a file of metrics that was there before a checkpoint and is gone
-        or changed: these rows would not be written again."""
+    def _check_progress(self, saved: Checkpoint) -> None:
+        """Raises a `UserError` for what no job saves, and for a file of metrics that was there at a
+        checkpoint and is gone or changed: these rows would not be written again."""
+        _check_saved(saved.facts, len(self.runs), self.checkpoints.folder)
         before = saved.facts["metrics"]
         for number, size in enumerate(self.folder.metrics_sizes(self.job.name, len(before))):
             if size != before[number]:
                 path = self.folder.metrics_file(self.job.name, number)
                 is_now = "missing" if size is None else f"{size:,} bytes long"
                 raise UserError(
-                    f"{path} is {is_now}, and had {before[number]:,} bytes at the checkpoint of "
-                    f"step {saved.step:,}: put it back, or remove {self.checkpoints.folder} to "
+                    f"{path} is {is_now}, and had {before[number] or 0:,} bytes at the checkpoint "
+                    f"of step {saved.step:,}: put it back, or remove {self.checkpoints.folder} to "
                     "train these runs from the beginning"
                 )
 
@@ -217,6 +220,7 @@ class _Training:
             template = state_shapes(self.part.problem, self.runner.runs(source))
             with self.runner.checkpoints(source) as checkpoints:
                 ended = checkpoints.load(source.stop, template)
+            _check_saved(ended.facts, len(source.runs), checkpoints.folder)
             states.append(ended.states)
             statuses.append(as_status(ended.facts["position"]["diverged"], len(source.runs)))
             places |= {run: len(places) + place for place, run in enumerate(source.runs)}
@@ -320,3 +324,17 @@ class _Training:
             reason = error.strerror or " ".join(str(error).split())[:200]
             line = f"{self.label}: {what} could not be written: {reason}; training continues"
             self.observer.say(line)
+
+
+def _check_saved(facts: dict[str, Any], runs: int, folder: Path) -> None:
+    """Checks what is saved of a job beside its states.
+
+    Raises:
+      UserError: if it is of other types, or of other runs.
+    """
+    position = checked(facts, RecordedProgress, folder)["position"]
+    scores, diverged = position["scores"], [run for run, _ in position["diverged"]]
+    if len(scores or [None] * runs) != runs or max(diverged, default=0) >= runs:
+        raise UserError(f"{folder} is damaged: its checkpoint is of other runs")
+    if len(facts["metrics"]) != position["files"]:
+        raise UserError(f"{folder} is damaged: metrics: should be of {position['files']} files")

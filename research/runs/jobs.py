@@ -142,3 +142,27 @@ def unneeded_states(plan: Plan, ended: Iterable[str]) -> set[str]:
     sources = {name for job in plan.jobs for name in job.sources}
     needed = {name for job in plan.jobs if job.name not in ended for name in job.sources}
     return sources - needed
+
+
+def check_plan(plan: Plan, parts: Sequence[Part]) -> None:
+    """Checks that the jobs of a plan are of the runs of an experiment.
+
+    Raises:
+      ValueError: for a job that is of none of its groups, or takes more than their runs or steps;
+        and for runs that no job begins.
+    """
+    for job in plan.jobs:
+        if job.group >= len(parts):
+            raise ValueError(f"job {job.name} is of group {job.group}, and there are {len(parts)}")
+        part = parts[job.group]
+        first, last = part.first_run, part.first_run + len(part.group.runs) - 1
+        if job.runs[0] < first or job.runs[-1] > last:
+            raise ValueError(f"job {job.name} has others than runs {first} to {last}")
+        if job.stop > part.steps:
+            raise ValueError(f"job {job.name} ends after step {part.steps}")
+        if job.width > len(part.group.runs):
+            raise ValueError(f"job {job.name} is {job.width} runs wide")
+    begun = {run for job in plan.jobs if not job.start for run in job.runs}
+    runs = sum(len(part.group.runs) for part in parts)
+    if len(begun) < runs:
+        raise ValueError(f"{runs - len(begun)} of {runs} runs are begun by no job")

@@ -29,10 +29,17 @@ from research.atomic import new_folder, write_bytes
 from research.errors import UserError
 from research.folders import FORMAT, check_is_run_folder, files_in, named
 from research.plain_text import one_line, shortened
-from research.recorded import RecordedPlan, RecordedResult, read_json, read_manifest
+from research.recorded import (
+    Recorded,
+    RecordedParams,
+    RecordedPlan,
+    RecordedResult,
+    read_json,
+    read_manifest,
+)
 from research.runs.jobs import Job, Plan
 from research.runs.locks import Lock, is_marked, locked
-from research.runs.tensors import load_facts, load_nested, save_tree
+from research.runs.tensors import check_like, load_facts, load_tensors, nested, save_tree
 
 MOST_BYTES = 200  # of the name of a run folder: file systems allow 143 to 255
 
@@ -139,17 +146,18 @@ class RunFolder:
     def append_session(self, session: Mapping[str, Any]) -> None:
         """Records in the manifest that a process resumes the sweep."""
         with self.planning():
-            sessions = [*self.manifest()["sessions"], dict(session)]
+            sessions = [*self.manifest().get("sessions", []), dict(session)]
             self._add_to_manifest({"sessions": sessions})
 
     def results(self) -> dict[str, dict[str, Any]]:
         """Returns the result of every job that has ended, by its name."""
         paths = files_in(self.path / "results", "*.json")
         results = {path.stem: read_json(path, RecordedResult) for path in paths}
+        jobs = {job.name: job for job in self.plan().jobs}
         for name, result in results.items():
-            if result.get("job") != name:
+            if reason := _is_not_of(jobs.get(name), name, result):
                 path = self.path / "results" / f"{name}.json"
-                raise UserError(f"{path} is damaged: it is of job {result.get('job')}")
+                raise UserError(f"{path} is damaged: {reason}")
         return results
 
     def ended_jobs(self, *, fresh: bool = False) -> set[str]:
@@ -222,6 +230,18 @@ class RunFolder:
         save_tree(self.path / "params" / f"{job.name}.safetensors", params, facts)
 
 
+def _is_not_of(job: Job | None, name: str, result: Mapping[str, Any]) -> str:
+    """Why a result is not that of the job it is named for; empty if it is."""
+    if result.get("job") != name:
+        return f"it is of job {result.get('job')}"
+    if job is None or "runs" not in result:  # which older versions did not record
+        return ""
+    if result["runs"] != list(job.runs):
+        return "it is of other runs than its job"
+    scores = result.get("scores")
+    return "it has scores of other runs" if scores and len(scores) != len(job.runs) else ""
+
+
 def run_path(parent: str | os.PathLike[str], name: str) -> Path:
     """Returns `parent/name`, checked.
 
@@ -235,8 +255,10 @@ def run_path(parent: str | os.PathLike[str], name: str) -> Path:
     return Path(parent) / name
 
 
-def load_file(folder: str | os.PathLike[str], group: int, name: str) -> Any:
-    """Returns a file that the workload keeps for a group.
+def load_file(
+    folder: str | os.PathLike[str], group: int, name: str, schema: type[Recorded] | None = None
+) -> Any:
+    """Returns a file that the workload keeps for a group, of which `schema` says what it holds.
 
     Raises:
       UserError: if it is not there or damaged.
@@ -244,34 +266,55 @@ def load_file(folder: str | os.PathLike[str], group: int, name: str) -> Any:
     path = Path(folder) / f"{name}-{group}.json"
     if not path.is_file():
         raise UserError(f"no file {path}: is the folder one of another workload?")
-    return read_json(path)
+    return read_json(path, schema)
 
 
-def load_params(folder: str | os.PathLike[str], run: int) -> Any:
+def load_params(folder: str | os.PathLike[str], run: int, template: Any = None) -> Any:
     """Returns the last params of a run that are kept, as nested dicts of arrays.
 
+    Args:
+      folder: of the sweep.
+      run: its number.
+      template: params of the same names, shapes and dtypes, or these as `jax.ShapeDtypeStruct`, if
+        they are known.
+
     Raises:
-      UserError: if there are none, as before its job has ended, or they are damaged.
+      UserError: if there are none, as before its job has ended, or they are damaged or of another
+        config.
     """
-    return jax.tree.map(lambda leaf: leaf[0], load_all_params(folder, [run]))
+    return jax.tree.map(lambda leaf: leaf[0], load_all_params(folder, [run], template))
 
 
-def load_all_params(folder: str | os.PathLike[str], runs: Sequence[int]) -> Any:
+def load_all_params(
+    folder: str | os.PathLike[str], runs: Sequence[int], template: Any = None
+) -> Any:
     """Returns the params of several runs of one config, every leaf [runs, ...]; else as
     `load_params`."""
     last: dict[int, tuple[int, Path, int]] = {}
     for path in files_in(Path(folder) / "params", "*.safetensors"):
-        facts = load_facts(path)
+        facts = load_facts(path, RecordedParams)
         for place, run in enumerate(facts["runs"]):
             last[run] = max(last.get(run, (-1, path, 0)), (facts["step"], path, place))
     if missing := [run for run in runs if run not in last]:
         raise UserError(
             f"{folder} has no params of run {missing[0]}: they are written when it has ended"
         )
-    files = {path: load_nested(path) for path in {last[run][1] for run in runs}}
+    files = {path: _load_rows(path, template) for path in {last[run][1] for run in runs}}
     rows = [(files[path], place) for _, path, place in (last[run] for run in runs)]
     trees = [jax.tree.map(lambda leaf: leaf[place], tree) for tree, place in rows]  # noqa: B023
     return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def _load_rows(path: Path, template: Any) -> Any:
+    """Returns the params of all runs in a file, after comparing them with those of one run."""
+    rows, tensors = len(load_facts(path, RecordedParams)["runs"]), load_tensors(path)
+    for name, leaf in tensors.items():
+        if not leaf.ndim or len(leaf) != rows:
+            raise UserError(f"{path} is damaged: {name} is {list(leaf.shape)} of {rows} runs")
+    if template is not None:
+        found = {name: (str(leaf.dtype), leaf.shape[1:]) for name, leaf in tensors.items()}
+        check_like(found, template, path)
+    return nested(tensors)
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:

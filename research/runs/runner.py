@@ -22,7 +22,7 @@ from research.runs.experiment import (
 )
 from research.runs.halving import advance
 from research.runs.job_runner import JobRunner, TrainOptions
-from research.runs.jobs import Job, Plan, cut_jobs, unneeded_states
+from research.runs.jobs import Job, Plan, check_plan, cut_jobs, unneeded_states
 from research.runs.locks import Lock, Taken
 from research.runs.observer import Observer
 from research.runs.run_folder import RunFolder, run_path
@@ -156,6 +156,10 @@ def _resume(
     folder = RunFolder.open(path)
     recorded = folder.manifest()
     manifest.check_same(recorded, facts, path)
+    try:
+        check_plan(folder.plan(), parts)
+    except ValueError as error:
+        raise UserError(f"{path}/plan.json is damaged: {error}") from None
     if recorded["status"] == "finished" and not _is_one_of_several(options):  # others were faster
         raise UserError(
             f"{path} is finished and is not overwritten: scripts/show {path} shows it; give "

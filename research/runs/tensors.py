@@ -16,6 +16,8 @@ from safetensors.numpy import save
 
 from research.atomic import write_bytes
 from research.errors import UserError
+from research.folders import check_is_file
+from research.recorded import Recorded, checked
 
 
 def save_tree(path: str | os.PathLike[str], tree: Any, facts: dict[str, Any] | None = None) -> None:
@@ -74,24 +76,22 @@ def check_like(
             )
 
 
-def load_nested(path: str | os.PathLike[str]) -> Any:
-    """Returns what `save_tree` wrote of nested dicts.
-
-    Raises:
-      UserError: if the file is missing or damaged.
-    """
-    parts = {tuple(name.split("/")): leaf for name, leaf in load_tensors(path).items()}
-    return traverse_util.unflatten_dict(parts)
+def nested(tensors: Mapping[str, np.ndarray]) -> Any:
+    """Returns nested dicts of arrays from their paths, as `load_tensors` returns them."""
+    return traverse_util.unflatten_dict(
+        {tuple(name.split("/")): leaf for name, leaf in tensors.items()}
+    )
 
 
-def load_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
+def load_facts(path: str | os.PathLike[str], schema: type[Recorded]) -> dict[str, Any]:
     """Returns the facts that `save_tree` was given, without reading any tensor.
 
     Raises:
-      UserError: if the file is missing, cut short or altered.
+      UserError: if the file is missing, cut short or altered, or they do not fit the schema.
     """
     with _opened(path) as file:
-        return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+        facts = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+    return checked(facts, schema, Path(path))
 
 
 def load_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -106,12 +106,13 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
-    if not Path(path).is_file():
-        raise UserError(f"no file {path}")
     try:
+        check_is_file(Path(path))
         with safe_open(path, framework="numpy") as file:
             yield file
-    except (SafetensorError, ValueError) as error:
+    except FileNotFoundError:
+        raise UserError(f"no file {path}") from None
+    except (SafetensorError, ValueError, TypeError, RecursionError, OSError) as error:
         raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
 
 

@@ -1,5 +1,6 @@
 """Fixtures that call recipes as a user does, in a process of their own or in this one."""
 
+import shutil
 import subprocess
 import sys
 
@@ -57,3 +58,25 @@ def refused(load_script, capsys, monkeypatch):
         return err
 
     return run
+
+
+@pytest.fixture
+def snapshot(tmp_path):
+    """A function that returns all there is in the folder of the test, and what it holds."""
+    return lambda: {
+        path: path.read_bytes() if path.is_file() else None for path in tmp_path.rglob("*")
+    }
+
+
+@pytest.fixture
+def victim(tmp_path):
+    """A folder beside run folders, which is nobody's business."""
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "thesis").write_text("years of work")
+    return tmp_path / "victim"
+
+
+@pytest.fixture
+def copy(small_sweep, tmp_path, victim):
+    """A function that copies the finished run folder of a small sweep."""
+    return lambda sweep: shutil.copytree(small_sweep(sweep).folder, tmp_path / "it")

@@ -69,8 +69,9 @@ def test_runs_that_reached_a_goal_are_counted(make_run, higher, expected):
     assert reached(second, "validation_score", 32, higher) == expected[1]  # 34 to 36, and NaN
 
 
-def test_without_an_axis_there_is_one_setting(make_run):
-    (only,) = settings(read_run_folder(make_run(hparams_axes={})))
+def test_without_an_axis_there_is_one_setting(make_sweep):
+    path = make_sweep(np.zeros((1, 8, 2)), axes={"rate": [0.1]}, hparams_axes={})
+    (only,) = settings(read_run_folder(path))
     assert (only.label, only.seeds) == ("all", 8)
 
 

@@ -200,7 +200,8 @@ def test_the_interval_of_the_gap_is_never_negative(make_sweep):
 
 def test_accuracies_have_intervals_between_0_and_1(make_sweep):
     made = np.array([[0.97, 0.99, 1.0], [0.2, 0.99, 1.0]])[:, :, None]
-    run = read_run_folder(make_sweep(made, key_metric="validation_accuracy"))
+    run = read_run_folder(make_sweep(made))
+    run.manifest["key_metric"] = "validation_accuracy"
     names = {"validation_score": "validation_accuracy", "test_score": "test_accuracy"}
     summary = summarize([run._replace(metrics=run.metrics.rename(columns=names))])
     for line in summary.lines:

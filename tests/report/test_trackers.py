@@ -1,6 +1,7 @@
 """Tests of trackers: TensorBoard's files and W&B's runs, read back from the disk."""
 
 import json
+import os
 import socket
 import sys
 import threading
@@ -128,6 +129,54 @@ def test_a_damaged_tracker_state_is_named(folder):
         TensorBoard(folder.path)
 
 
+MEMORIES = [
+    ("[]", "it holds no object"),
+    ('{"0": {"step": 1}}', "folder: field required"),
+    ('{"0": {"step": "1", "folder": "000", "bytes": 1}}', "step: input should be a valid integer"),
+    ('{"0": {"step": 1, "folder": "../../victim", "bytes": 0}}', "folder: string should match"),
+    ('{"0": {"step": 1, "folder": "/victim", "bytes": 0}}', "folder: string should match"),
+    ('{"0": {"step": 1, "folder": "000-../x", "bytes": 0}}', "folder: string should match"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), MEMORIES)
+def test_a_tracker_writes_to_no_folder_that_its_memory_names_elsewhere(folder, text, says):
+    (folder.path / "tensorboard").mkdir()
+    (folder.path / "tensorboard" / "written.json").write_text(text)
+    with pytest.raises(UserError, match=f"{says}.*; remove .*tensorboard"):
+        TensorBoard(folder.path)
+
+
+@pytest.mark.parametrize("kind", [TensorBoard, WandB])
+def test_a_tracker_reads_and_writes_nothing_through_a_link(folder, tmp_path, kind):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "thesis").write_text("{}")
+    own = folder.path / kind.flag
+    own.symlink_to(victim)
+    with pytest.raises(UserError, match="is a link"):
+        kind(folder.path)
+    own.unlink()
+    own.mkdir()
+    (own / "written.json").symlink_to(victim / "thesis")
+    with pytest.raises(UserError, match="is a link"):
+        kind(folder.path)
+    (own / "written.json").unlink()
+    os.mkfifo(own / "written.json")
+    with pytest.raises(UserError, match="is a pipe"):
+        kind(folder.path)
+
+
+def test_events_are_not_written_through_a_link(folder, tmp_path):
+    (tmp_path / "thesis").write_text("years of work")
+    (folder.path / "tensorboard" / "000-rate-0.1").mkdir(parents=True)
+    (folder.path / "tensorboard" / "000-rate-0.1" / EVENTS).symlink_to(tmp_path / "thesis")
+    folder.append(JOB, range(10), [1])
+    with closing(TensorBoard(folder.path)) as tracker, pytest.raises((UserError, OSError)):
+        Follower(folder.path, [tracker]).update()
+    assert (tmp_path / "thesis").read_text() == "years of work"
+
+
 UNSAFE = ["../../etc/passwd", "/etc/passwd", "..", "a/b", "a b", "ä\n\0", "x" * 500, "X" * 500]
 
 
@@ -144,7 +193,8 @@ def test_unsafe_labels_become_short_distinct_names():
 def test_unsafe_labels_never_leave_the_folder(tmp_path):
     data = UNSAFE[:4]
     axes = {"config_axes": {"data": data}, "hparams_axes": {}}
-    folder = GrowingFolder(tmp_path, rates=(0.1,) * 4, **axes)
+    groups = [{"first_run": 5 * n, "runs": 5, "data": name} for n, name in enumerate(data)]
+    folder = GrowingFolder(tmp_path, rates=(0.1,) * 4, groups=groups, **axes)
     folder.append(JOB, range(20), [1], data=data)
     before = {path for path in tmp_path.rglob("*") if "tensorboard" not in path.parts}
     track(folder, TensorBoard)

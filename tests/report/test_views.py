@@ -1,6 +1,7 @@
 """Tests of how the report finds the views of a workload."""
 
 import importlib
+import os
 import sys
 
 import numpy as np
@@ -11,7 +12,7 @@ from research.report.page.page import make_page
 from research.report.read import read_run_folder
 from research.report.summary import summarize
 from research.report.tools.report import make_examples
-from research.report.views import find_views
+from research.report.views import find_views, image
 
 PACKAGE = """
 from research.report.page.chart import Chart, Variant
@@ -108,3 +109,16 @@ def test_views_that_fail_to_load_are_named(installed, value, why):
     installed("mine", value)
     with pytest.raises(UserError, match=f"views of mine, {value}, {why}"):
         find_views({"experiment": "mine"})
+
+
+def test_an_image_is_not_read_through_a_link_and_no_pipe_is_waited_for(tmp_path):
+    (tmp_path / "private").write_bytes(b"secret")
+    (tmp_path / "run-0.gif").symlink_to(tmp_path / "private")
+    os.mkfifo(tmp_path / "run-1.gif")
+    for name, says in (("run-0.gif", "is a link"), ("run-1.gif", "is a pipe")):
+        with pytest.raises(UserError, match=says):
+            image(tmp_path / name, "title", "")
+    assert image(tmp_path / "private", "title", "").source.endswith("base64,c2VjcmV0")
+    with (tmp_path / "large.gif").open("wb") as file:
+        file.truncate(10**12)  # of which nothing is read
+    assert image(tmp_path / "large.gif", "title", "").source == ""

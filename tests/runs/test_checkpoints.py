@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import json
 import resource
 import shutil
 import time
@@ -311,3 +312,54 @@ def test_facts_are_copied_at_the_moment_of_saving(tmp_path, monkeypatch):
         saving.save(1, make_states(), {"clock": clock})
         saving.wait()
         assert saving.latest(make_states()).facts == {"clock": [1.0]}
+
+
+def reseal(path, **changes):
+    """Writes other facts of a checkpoint, and a digest that fits them, as anybody can."""
+    content = json.loads((path / "facts.json").read_text())["content"] | changes
+    sealed = {"content": content, "digest": checkpoints._digest_of(content)}
+    (path / "facts.json").write_text(json.dumps(sealed))
+
+
+def forged(folder, **changes):
+    states = {"w": np.zeros(3, np.float32)}
+    with Checkpoints(folder) as saving:
+        saving.save(1, states, {})
+        saving.wait()
+        reseal(folder / "000000001", **changes)
+        return saving.latest({"w": np.zeros(3, np.float32)} | changes.get("template", {}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"digests": {"/etc/passwd": "0"}}, "/etc/passwd is not what was written"),
+        ({"digests": {"../../../etc/passwd": "0"}}, "etc/passwd is not what was written"),
+        ({"digests": 3}, "digests: input should be a valid dictionary"),
+        ({"leaves": {"w": 3}}, r"leaves\.w: input should be a valid list"),
+        ({"leaves": {"w": ["float32", "3"]}}, "it belongs to another configuration"),
+        ({"facts": []}, "facts: input should be a valid dictionary"),
+        ({"step": "1"}, "step: input should be a valid integer"),
+    ],
+)
+def test_forged_facts_are_refused_and_no_file_elsewhere_is_read(
+    tmp_path, monkeypatch, changes, says
+):
+    read, digest = [], checkpoints._digest
+    monkeypatch.setattr(checkpoints, "_digest", lambda path: read.append(path) or digest(path))
+    with pytest.raises(UserError, match=says):
+        forged(tmp_path / "job", **changes)
+    assert all(path.is_relative_to(tmp_path) for path in read)
+
+
+@pytest.mark.parametrize(
+    ("leaves", "other"),
+    [
+        ({"w": ["float32", [4]]}, {"w": np.zeros(4, np.float32)}),
+        ({"w": ["int32", [3]]}, {"w": np.zeros(3, np.int32)}),
+        ({"v": ["float32", [3]], "w": ["float32", [3]]}, {"v": np.ones(3, np.float32)}),
+    ],
+)
+def test_states_that_are_not_what_their_facts_say_are_refused(tmp_path, leaves, other):
+    with pytest.raises(UserError, match=r"is damaged: leaf \d is another"):
+        forged(tmp_path / "job", leaves=leaves, template=other)

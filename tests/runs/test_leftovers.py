@@ -1,5 +1,6 @@
 """Tests of resuming a folder in which something was swapped, is missing or was left by a kill."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import pytest
 from research.errors import Stopped, UserError
 from research.runs.checkpoints import Checkpoints
 from research.runs.run_folder import RunFolder
+from tests.runs.test_checkpoints import reseal
 from tests.runs.test_resume import ALWAYS, assert_same, at, run, whole  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("default_hangup")
@@ -85,3 +87,21 @@ def test_states_that_the_user_kept_are_no_leftovers(tmp_path):
     RunFolder.open(tmp_path / "run").record(status="stopped")
     run(tmp_path)
     assert list((tmp_path / "run" / "checkpoints" / JOB).rglob("facts.json"))
+
+
+PROGRESS = [
+    ({"layout": [], "metrics": []}, "position: field required"),
+    ({"position": {"files": 0, "clock": [], "diverged": [[9, 1]]}}, "is of other runs"),
+    ({"position": {"files": 0, "clock": [], "diverged": [[0, 2**40]]}}, r"diverged\.0\.1: input"),
+    ({"position": {"files": 7, "clock": [], "diverged": []}}, "metrics: should be of 7 files"),
+    ({"position": {"files": 10**9, "clock": [], "diverged": []}}, r"position\.files: input"),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), PROGRESS)
+def test_progress_that_no_job_saves_is_refused(stopped, changes, says):
+    place = stopped / "checkpoints" / JOB / "000000004"
+    facts = json.loads((place / "facts.json").read_text())["content"]["facts"]
+    changed = changes if "layout" in changes else facts | changes
+    reseal(place, facts=changed)
+    refuses(stopped, says)

@@ -7,7 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from research.errors import UserError
-from research.runs.tensors import load_nested, load_tree, named_leaves, save_tree
+from research.runs.tensors import load_tensors, load_tree, named_leaves, nested, save_tree
 
 TREE = {
     "params": {"kernel": np.float32([[1.5, np.nan], [-0.0, np.inf]]), "bias": np.zeros(0, np.int8)},
@@ -62,4 +62,4 @@ def test_a_missing_file_is_named(tmp_path):
 def test_nested_dicts_need_no_template(tmp_path):
     params = {"Dense_0": {"kernel": np.arange(12.0).reshape(3, 2, 2), "bias": np.arange(6.0)}}
     save_tree(tmp_path / "params", params)
-    chex.assert_trees_all_equal(load_nested(tmp_path / "params"), params)
+    chex.assert_trees_all_equal(nested(load_tensors(tmp_path / "params")), params)

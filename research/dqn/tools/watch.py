@@ -10,11 +10,12 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import tyro
 
 from research.cli import own_code
 from research.cli.tool import run_tool
-from research.console import print_text
+from research.console import print_line
 from research.dqn import algorithm_of, make_environment
 from research.dqn.env_params import PREFIX, add_env_params, with_env_params
 from research.dqn.own_environments import code_in
@@ -23,7 +24,7 @@ from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.report.one_run import one_run
 from research.report.read import read_run_folder, workload_of
-from research.runs.experiment import restore_config
+from research.runs.experiment import restore_config, restore_hparams
 from research.runs.run_folder import load_params
 from research.task import make_key
 
@@ -68,24 +69,25 @@ def main(arguments: Arguments) -> Path:
     own_code.check_known(code_in(config.env), data.path, f"--env {config.env}")
     env = make_environment(config.env, config.protocol)
     check_drawn(env)
-    algorithm.make_problem(config)  # checks what a changed file may hold
+    problem = algorithm.make_problem(config)  # checks what a changed file may hold
     given = [name.removeprefix(PREFIX) for name in run.hparams if name.startswith(PREFIX)]
-    hparams = add_env_params(hparams, env, given).replace(**run.hparams)
-    params = load_params(data.path, run.number)
+    hparams = restore_hparams(run.hparams, add_env_params(hparams, env, given))
+    init = lambda: problem.task.init(problem.shared, hparams, make_key(0))
+    params = load_params(data.path, run.number, jax.eval_shape(init).params)
     env_params = with_env_params(env.params, hparams)
     policy = algorithm.policy_values(config, env, hparams, params)
     key = make_key(seed)
     episode = play_one(env, env_params, policy, hparams.eval_epsilon, key, arguments.steps)
     path = data.path / f"run-{run.number}.gif"
     end = "" if episode.ended else ", the most that are drawn"
-    print_text(
+    print_line(
         f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}; "
         f"this episode has a return of {episode.returns[-1]:.4g} "
         f"after {len(episode.states)} steps{end}"
     )
-    print_text(f"drawing {len(episode.states)} frames")
+    print_line(f"drawing {len(episode.states)} frames")
     draw(env, env_params, episode, path)
-    print_text(f"animation: {path}")
+    print_line(f"animation: {path}")
     return path
 
 

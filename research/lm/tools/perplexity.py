@@ -19,7 +19,7 @@ import tyro
 from rich.console import Console
 
 from research.cli.tool import run_tool
-from research.console import print_table, print_text
+from research.console import print_line, print_table
 from research.errors import UserError
 from research.limits import as_float, as_int
 from research.lm import Config
@@ -27,7 +27,7 @@ from research.lm.corpora import load_corpus
 from research.lm.data import Heldout, TextLayout, lay_out_heldout, lay_out_train
 from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.evaluation import ensemble_nll, token_nlls
-from research.lm.task import make_model
+from research.lm.task import make_model, param_shapes
 from research.lm.text import PER_CHARACTER, Tokenizer
 from research.lm.tools.sample import restore
 from research.report.one_run import OneRun, one_run
@@ -99,7 +99,7 @@ def main(args: Arguments) -> None:
         rows.append((setting.label, str(len(runs)), measure, cell, f"{together:.4g}"))
     names = ("setting", "runs", "measure", "each alone\nmedian IQM [95%]", "ensemble")
     print_table(Console(), names, rows, title=f"{data.path.name}: {args.part}")
-    print_text("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
+    print_line("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
 
 
 def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> Any:
@@ -109,7 +109,8 @@ def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> A
     heldout, train = read_text(config, tokenizer, args)
     judge = make_judge(config, len(tokenizer), args)
     predicted = heldout.counts > 0
-    params = (load_params(data.path, run.number) for run in runs)
+    shapes = param_shapes(config, len(tokenizer))
+    params = (load_params(data.path, run.number, shapes) for run in runs)
     nll_RxN = np.stack([np.asarray(judge(some, heldout, train))[predicted] for some in params])
     totals = np.array([*nll_RxN.sum(axis=1, dtype=np.float64), ensemble_nll(nll_RxN).sum()])
     if config.level in PER_CHARACTER:

@@ -15,15 +15,16 @@ import numpy as np
 import tyro
 
 from research.cli.tool import run_tool
-from research.console import print_text
+from research.console import print_line, print_text
 from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.lm import PRESETS, Config
 from research.lm.corpora import plain_text
 from research.lm.samples import keep_sample
 from research.lm.sampling import SamplingRule, generate
-from research.lm.task import make_model
+from research.lm.task import make_model, param_shapes
 from research.lm.text import UNKNOWN, Bytes, Tokenizer, Words, load_tokenizer
+from research.recorded import Recorded
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
 from research.runs.experiment import restore_config
@@ -66,10 +67,11 @@ def main(arguments: Arguments) -> str:
     data = read_run_of(arguments.folder, "lm", "lstm_lm")
     run = one_run(data, arguments.run)
     config, tokenizer = restore(data, run)
-    params = load_params(data.path, run.number)
+    params = load_params(data.path, run.number, param_shapes(config, len(tokenizer)))
     prompt = read_prompt(tokenizer, arguments.prompt)
     score = f"{data.manifest['key_metric']} {run.score:.4g}"
-    print_text(f"run {run.number}, seed {run.seed}: {score}\n")
+    print_line(f"run {run.number}, seed {run.seed}: {score}")
+    print_text("")
     model = make_model(config, len(tokenizer))
     if isinstance(tokenizer, Words) and not arguments.unknown:
         choice = choice._replace(never=_unknown_token(tokenizer))
@@ -81,9 +83,21 @@ def main(arguments: Arguments) -> str:
 
 
 def restore(data: RunFolderData, run: OneRun) -> tuple[Config, Tokenizer]:
-    """Returns the config and the tokenizer that a run was trained with."""
+    """Returns the config and the tokenizer that a run was trained with.
+
+    Raises:
+      UserError: if either is damaged, or they do not fit together.
+    """
     config = restore_config(run.config, PRESETS["topics"].config)
-    return config, load_tokenizer(load_file(data.path, run.group, "vocabulary"))
+    dumped = load_file(data.path, run.group, "vocabulary", Recorded)
+    try:
+        tokenizer = load_tokenizer(dumped)
+        if tokenizer.level != config.level:
+            raise ValueError(f"level: should be {config.level}, not {tokenizer.level}")
+    except ValueError as error:
+        file = data.path / f"vocabulary-{run.group}.json"
+        raise UserError(f"{file} is damaged: {error}") from None
+    return config, tokenizer
 
 
 def _unknown_token(tokenizer: Words) -> int | None:

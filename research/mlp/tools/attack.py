@@ -25,7 +25,7 @@ from jax import lax
 from rich.console import Console
 
 from research.cli.tool import run_tool
-from research.console import print_table, print_text
+from research.console import print_line, print_table
 from research.errors import UserError
 from research.limits import as_float
 from research.mlp.robustness import robustness
@@ -84,7 +84,7 @@ def main(args: Arguments) -> Path:
     score = "accuracy" if nets[0].class_names else "rmse"
     for trained, scores in found:
         print_setting(trained, scores, radii, score, args)
-    print_text("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
+    print_line("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
     lines = {}
     for trained, (fast_RxM, pgd_RxM) in found[:MOST_LINES]:
         label = trained.setting.label
@@ -95,7 +95,8 @@ def main(args: Arguments) -> Path:
     plots.draw_lines(path, radii.tolist(), lines, "radius of the attack", f"{args.part} {score}")
     table = pd.concat(numbers_table(trained, radii, *scores) for trained, scores in found)
     numbers = write_table(data.path, "attacks", table)
-    print_text(f"figure: {path}\nnumbers: {numbers}")
+    print_line(f"figure: {path}")
+    print_line(f"numbers: {numbers}")
     return numbers
 
 

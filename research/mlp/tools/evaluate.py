@@ -21,7 +21,7 @@ from jax import lax
 from rich.console import Console
 
 from research.cli.tool import run_tool
-from research.console import print_paragraph, print_table, print_text
+from research.console import print_line, print_paragraph, print_table
 from research.errors import UserError
 from research.mlp.ensembles import average, by_size, gains
 from research.mlp.scores import score
@@ -95,8 +95,8 @@ def main(args: Arguments) -> Path:
     sizes = ensembles_table(found[0], args.part)
     write_table(data.path, "ensembles", sizes)
     figures = draw(found[0], sizes, data.path, args.part)
-    print_text(f"figures of {found[0].trained.setting.label}: {', '.join(map(str, figures))}")
-    print_text(f"numbers: {folder}")
+    print_line(f"figures of {found[0].trained.setting.label}: {', '.join(map(str, figures))}")
+    print_line(f"numbers: {folder}")
     return folder
 
 

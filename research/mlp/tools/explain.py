@@ -24,7 +24,7 @@ from jax import lax
 from rich.console import Console
 
 from research.cli.tool import run_tool
-from research.console import print_table, print_text
+from research.console import print_line, print_table, print_text
 from research.errors import shortlist
 from research.mlp.attribution import explain, in_top, permutation_importance, rank_correlation
 from research.mlp.dataset import Split
@@ -91,7 +91,8 @@ def main(args: Arguments) -> Path:
         print_measure(trained, names, measure, values, top)
     figure = draw(trained, names, by_run, data.path)
     numbers = write_table(data.path, "importance", numbers_table(trained, names, by_run))
-    print_text(f"figure: {figure}\nnumbers: {numbers}")
+    print_line(f"figure: {figure}")
+    print_line(f"numbers: {numbers}")
     return numbers
 
 
@@ -127,7 +128,7 @@ def integrate(
     while True:
         found, gaps = map(np.asarray, all_runs(*given, steps))
         if gaps.max() <= COMPLETE or steps == args.steps:
-            print_text(
+            print_line(
                 f"integrated gradients: {steps} steps; completeness holds to {gaps.max():.1e}"
             )
             return found
@@ -163,10 +164,11 @@ def print_measure(
     headings = ("column", "median [least, most]", f"in the top {top} of")
     print_table(Console(), headings, rows, title=title)
     agreed = [names[column] for column in order if counts[column] == runs]
-    print_text(
+    print_line(
         f"in the top {top} of all {runs} runs: {shortlist(agreed, 20) or 'none'}; mean rank "
-        f"correlation of two runs: {rank_correlation(values):.2f}\n"
+        f"correlation of two runs: {rank_correlation(values):.2f}"
     )
+    print_text("")
 
 
 def most_important(by_run: dict[str, np.ndarray]) -> np.ndarray:

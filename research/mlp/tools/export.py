@@ -24,7 +24,7 @@ import tyro
 
 from research.atomic import new_folder, write_bytes
 from research.cli.tool import run_tool
-from research.console import print_text
+from research.console import print_line
 from research.errors import UserError
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
@@ -69,7 +69,7 @@ def main(args: Arguments) -> Path:
     trained = choose(data, args)
     rows, gap = _write(target, trained)
     who = f"{len(trained.runs)} runs" if args.ensemble else f"run {trained.runs[0]}"
-    print_text(
+    print_line(
         f"{who} of {data.path}, {trained.setting.label}: exported to {target}; its predictions of "
         f"{rows} rows of the table differ from the net's by {gap:.1e} at most"
     )

@@ -12,7 +12,7 @@ from research.limits import as_int, as_seed
 from research.mlp import Config
 from research.mlp.data import load
 from research.mlp.dataset import Dataset, Split
-from research.mlp.task import fit_to
+from research.mlp.task import fit_to, param_shapes
 from research.report.one_run import one_run
 from research.report.problems import goal_of
 from research.report.ranking import final_scores, order
@@ -80,10 +80,12 @@ def load_trained(data: RunFolderData, setting: Setting) -> Trained:
     first = one_run(data, int(runs[0]))
     config = restore_config(first.config, Config())
     shared, facts = load(config.choice)
-    if facts["sha256"] != data.manifest["data"][first.group]["sha256"]:
+    recorded = data.manifest["data"][first.group : first.group + 1]
+    if [one.get("sha256") for one in recorded] != [facts["sha256"]]:
         raise UserError(f"--data {config.data} is not what the runs of {data.path} were trained on")
     config = fit_to(config, shared)
-    return Trained(setting, config, shared, facts, runs, seeds, load_all_params(data.path, runs))
+    params = load_all_params(data.path, runs, param_shapes(config, shared))
+    return Trained(setting, config, shared, facts, runs, seeds, params)
 
 
 def first_rows(trained: Trained, part: str, most: int) -> Split:

@@ -3,13 +3,11 @@
 Shape letters: R runs, N rows, K classes.
 """
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
-from safetensors import SafetensorError, safe_open
 
 from research.errors import UserError
 from research.folders import files_in
@@ -22,10 +20,20 @@ from research.mlp.views.class_curves import (
     confusion,
 )
 from research.plain_text import labels, shortened
+from research.recorded import Recorded
 from research.report.page.chart import COLOURS, Chart, Trace, Variant, band, plain
 from research.report.summary import Summary
+from research.runs.tensors import load_facts, load_tensors
 
+PARTS = ("test", "validation")
 DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+class RecordedPredictions(Recorded):
+    """The metadata of evaluation/predictions-RUN.safetensors; there are no classes of numbers."""
+
+    setting: str
+    classes: list[str] | None
 
 
 class Predictions(NamedTuple):
@@ -77,19 +85,42 @@ def read_predictions(summary: Summary, run: int) -> list[Predictions]:
                 tensors, facts = files[int(number)]
                 return [
                     Predictions(part, facts["setting"], facts["classes"] or [],
-                                tensors[f"{part}_target"], tensors[part])
-                    for part in ("test", "validation")
+                                tensors[_target(part)], tensors[part])
+                    for part in PARTS
                 ]  # fmt: skip
     return []
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            facts = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
-    except (SafetensorError, ValueError, OSError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
+    """The tensors and facts of a file of predictions, checked."""
+    tensors, facts = load_tensors(path), load_facts(path, RecordedPredictions)
+    if not (missing := {"runs", *PARTS, *map(_target, PARTS)} - set(tensors)):
+        reason = _problem(tensors, facts["classes"])
+    else:
+        reason = f"{min(missing)} is missing"
+    if reason:
+        raise UserError(f"{path} is damaged: {reason}")
+    return tensors, facts
+
+
+def _problem(tensors: dict[str, np.ndarray], classes: list[str] | None) -> str:
+    """What is wrong with predictions, in words; empty if nothing is."""
+    runs, outputs = tensors["runs"], len(classes or "1")
+    if runs.ndim != 1 or not len(runs) or runs.dtype.kind not in "iu":
+        return "runs should be numbers of runs"
+    for part in PARTS:
+        given, y_N = tensors[part], tensors[_target(part)]
+        if y_N.ndim != 1 or not len(y_N) or given.shape != (len(runs), len(y_N), outputs):
+            return f"{part} is of the shape {list(given.shape)}, which does not fit the others"
+        if given.dtype.kind != "f" or not np.isfinite(given).all():
+            return f"{part} should be finite numbers"
+        if classes and not (y_N.dtype.kind in "iu" and 0 <= y_N.min() <= y_N.max() < outputs):
+            return f"{_target(part)} should be numbers of classes"
+    return ""
+
+
+def _target(part: str) -> str:
+    return f"{part}_target"
 
 
 def _roc_chart(run: int, found: list[Predictions]) -> Chart:

@@ -128,11 +128,11 @@ def _variant_json(variant: Variant) -> dict[str, Any]:
         {
             "drawn": drawn,
             "setting": trace.setting,
-            "along": {name: packed(x) for name, x in trace.along.items()},
+            "along": {one_line(name): packed(x) for name, x in trace.along.items()},
         }
         for drawn, trace in zip(figure["data"], variant.traces, strict=True)
     ]
-    return {"name": variant.name, "traces": traces, "layout": layout, "log": variant.log}
+    return {"name": one_line(variant.name), "traces": traces, "layout": layout, "log": variant.log}
 
 
 def packed(values: np.ndarray) -> dict[str, str]:

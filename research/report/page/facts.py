@@ -57,7 +57,7 @@ def diverged(run: RunFolderData) -> list[list[str]]:
     each; nothing where there are none."""
     named = named_divergences(run.manifest)
     names = ["run", "seed", "step", *swept(run.manifest)]
-    rows = [[show(one.get(name, "")) for name in names] for one in named[:MOST_DIVERGED]]
+    rows = [[_shown(one.get(name)) for name in names] for one in named[:MOST_DIVERGED]]
     return [names, *rows] if rows else []
 
 
@@ -88,8 +88,9 @@ def _speed(speed: Mapping[str, float], manifest: Mapping[str, Any]) -> str:
 def _device(device: Mapping[str, Any]) -> str:
     if not device:
         return ""
-    kind = device["processor"] if device["platform"] == "cpu" else device["kind"]
-    return f"{device['count']} x {device['platform']} ({kind})"
+    platform = device.get("platform", "")
+    kind = device.get("processor" if platform == "cpu" else "kind", "")
+    return f"{device.get('count', 1)} x {platform} ({kind})"
 
 
 def _commit(commit: Any) -> str:
@@ -104,6 +105,10 @@ def _data(data: list[Mapping[str, Any]]) -> str:
             if isinstance(value, str | int | float) and value not in ("", None):
                 short[f"{name} {show(value)[:40]}"] = None
     return ", ".join(short)
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else show(value)
 
 
 def _value(value: Any) -> str:

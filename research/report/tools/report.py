@@ -19,7 +19,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from research.console import LOOSE, print_paragraph, print_table, print_text, say, width
+from research.console import LOOSE, print_line, print_paragraph, print_table, say, width
 from research.errors import UserError, plain_exit
 from research.folders import file_name
 from research.limits import as_int
@@ -93,7 +93,7 @@ def serve(arguments: Arguments) -> None:
         if not Path(path).is_dir():
             raise UserError(f"no folder {path}")
     with serving(live, as_int("--port", arguments.port, 0, 65_535)) as address:
-        print_text(f"live: {address} (Ctrl-C ends it, not the sweep)")
+        print_line(f"live: {address} (Ctrl-C ends it, not the sweep)")
         threading.Event().wait()
 
 
@@ -106,7 +106,7 @@ def make_examples(run: RunFolderData) -> None:
         try:
             views.make_examples(run)
         except UserError as error:
-            print_text(f"nothing to show of {run.path}: {error}")
+            print_line(f"nothing to show of {run.path}: {error}")
 
 
 def report(

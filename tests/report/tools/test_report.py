@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from research.errors import UserError
+from research.folders import file_name
 from research.report.read import read_run_folder
 from research.report.summary import summarize
 from research.report.tools.report import report
@@ -72,7 +73,7 @@ def test_scores_on_different_environments_are_not_compared(make_sweep):
     )  # fmt: skip
     file = io.StringIO()
     pages = report([path], console=Console(file=file, width=80))
-    assert [page.name for page in pages] == ["report-A-B.html", "report-C.html"]
+    assert [page.name for page in pages] == [f"report-{file_name('A/B')}.html", "report-C.html"]
     assert file.getvalue().count("Best of 2 settings") == 2
     (page,) = report([path], problem="C", console=Console(file=io.StringIO()))
     assert page.name == "report-C.html"
