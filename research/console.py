@@ -6,12 +6,13 @@ data is escaped by `visible`, and given to Rich as `Text`, which is shown litera
 
 import contextlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -72,6 +73,23 @@ def waiting(console: Console, text: str) -> contextlib.AbstractContextManager[An
     """Shows a spinner beside `text` while open, if the console is a terminal."""
     shown = Text(_encodable(console, one_line(text)))
     return console.status(shown) if console.is_terminal else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def showing_bytes(text: str) -> Iterator[Callable[[int, int | None], object]]:
+    """While open, shows how many bytes have come, on the standard error if that is a terminal.
+
+    Yields:
+      What is told of it: (bytes that have come, bytes in all if they are known).
+    """
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), DownloadColumn(),
+        TimeRemainingColumn(), console=console, disable=not console.is_terminal,
+    )  # fmt: skip
+    with bar:
+        line = bar.add_task(_encodable(console, one_line(text)), total=None)
+        yield lambda count, total: bar.update(line, completed=count, total=total)
 
 
 def _encodable(console: Console, text: str) -> str:
