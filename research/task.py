@@ -132,6 +132,20 @@ class Problem(NamedTuple):
     workload: str = ""
 
 
+class OnlyWith(NamedTuple):
+    """When a field has an effect.
+
+    Attributes:
+      fields: the names of other flags.
+      holds: of their values, whether it has one.
+      words: what they have to be, as on the command line, for the user.
+    """
+
+    fields: tuple[str, ...]
+    holds: Callable[..., Any]
+    words: str
+
+
 def field(
     default: Any,
     help: str,
@@ -142,6 +156,8 @@ def field(
     log: bool = False,
     zero_is_off: bool = False,
     words: str = "",
+    usual: int | None = None,
+    only_with: OnlyWith | None = None,
 ) -> Any:
     """A field of a config or hparams dataclass, with its help text and legal range.
 
@@ -157,10 +173,13 @@ def field(
       log: whether a random search draws the logarithm uniformly, as suits a learning rate.
       zero_is_off: whether the hyper-parameter costs time even at 0; see `always_zero`.
       words: for a field that is a tuple of strings: the command line's name of one of them.
+      usual: the most of a count that does not take very long; the command line asks for
+        `--unbounded` beyond.
+      only_with: when the field has an effect, if not always.
     """
     metadata = {
         "help": help, "low": low, "high": high, "above": above, "below": below, "log": log,
-        "zero_is_off": zero_is_off, "words": words,
+        "zero_is_off": zero_is_off, "words": words, "usual": usual, "only_with": only_with,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -13,6 +13,10 @@ from research.folders import files_in, named
 from research.recorded import read_manifest
 
 
+class NothingYet(UserError):
+    """A run folder that has no metrics yet."""
+
+
 class RunFolderData(NamedTuple):
     """A run folder in memory.
 
@@ -32,7 +36,8 @@ def read_run_folder(path: str | Path) -> RunFolderData:
     """Reads the manifest and the metrics of a run folder.
 
     Raises:
-      UserError: if it is no run folder, or a file in it is damaged or holds nothing yet.
+      UserError: if it is no run folder, or a file in it is damaged.
+      NothingYet: if it holds no metrics yet.
     """
     path = named(Path(path))
     manifest = read_manifest(path)
@@ -42,7 +47,7 @@ def read_run_folder(path: str | Path) -> RunFolderData:
     except (ValueError, OSError, pa.ArrowException) as error:
         raise UserError(f"{path} is damaged: {error}") from error
     if table is None:
-        raise UserError(f"{path} has no metrics yet")
+        raise NothingYet(f"{path} has no metrics yet")
     return RunFolderData(path, manifest, table.to_pandas(types_mapper=_nullable))
 
 
