@@ -21,6 +21,7 @@ import tyro
 from research.cli.arguments import arguments_type, make_experiment, preset_arguments
 from research.cli.command_line import run_main
 from research.cli.train_and_show import train_and_show
+from research.effects import flag_field
 from research.errors import UserError
 from research.limits import as_int
 from research.lm import PRESETS, make_problem
@@ -34,7 +35,9 @@ _DEFAULT = PRESETS["topics"]
 class SampleFlags:
     """What is written in the end."""
 
-    sample: Annotated[int, tyro.conf.arg(help="tokens that the best model writes; or 0")] = 300
+    sample: Annotated[int, tyro.conf.arg(help="tokens that the best model writes; or 0")] = (
+        flag_field(300, usual=sample.USUAL_TOKENS)
+    )
 
 
 Arguments: Any = arguments_type(*_DEFAULT, more=SampleFlags, groups=FLAG_GROUPS)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -86,6 +87,23 @@ def waiting(console: Console, text: str) -> Iterator[Callable[[str], None]]:
     shown = lambda text: Text(_encodable(console, one_line(text)))
     with console.status(shown(text)) as status:
         yield lambda text: status.update(shown(text))
+
+
+@contextlib.contextmanager
+def showing_bytes(text: str) -> Iterator[Callable[[int, int | None], object]]:
+    """While open, shows how many bytes have come, on the standard error if that is a terminal.
+
+    Yields:
+      What is told of it: (bytes that have come, bytes in all if they are known).
+    """
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), DownloadColumn(),
+        TimeRemainingColumn(), console=console, disable=not console.is_terminal,
+    )  # fmt: skip
+    with bar:
+        line = bar.add_task(_encodable(console, one_line(text)), total=None)
+        yield lambda count, total: bar.update(line, completed=count, total=total)
 
 
 def _encodable(console: Console, text: str) -> str:

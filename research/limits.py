@@ -16,6 +16,7 @@ MOST_INT = 2**31 - 1  # of int32
 MOST_SEED = 2**32 - 1  # of uint32
 MOST_RUNS = 2**24  # in an experiment; the host keeps a record of each
 MOST_ITEMS = 1_000  # of a list of numbers, such as the widths of layers
+USUAL_RUNS = 2**18  # beyond, minutes pass before anything is trained
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
 
@@ -155,6 +156,24 @@ def _kind(field: dataclasses.Field, value: Any) -> str:
         return declared
     example = value if field.default is dataclasses.MISSING else field.default
     return type(plain(example)).__name__
+
+
+def check_usual(given: str, value: int, usual: int, unbounded: bool) -> None:
+    """Checks a count that would take very long if it were larger than is usual.
+
+    Args:
+      given: what the user gave, in words.
+      value: the count in it.
+      usual: the most of it.
+      unbounded: whether the user has lifted the bound by `--unbounded`.
+
+    Raises:
+      UserError: if it is.
+    """
+    if value > usual and not unbounded:
+        raise UserError(
+            f"{given}: more than {usual:,} would take very long; --unbounded lifts this bound"
+        )
 
 
 def as_stored(value: Any) -> Any:

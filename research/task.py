@@ -132,6 +132,20 @@ class Problem(NamedTuple):
     workload: str = ""
 
 
+class OnlyWith(NamedTuple):
+    """When a field has an effect.
+
+    Attributes:
+      fields: the names of other flags.
+      holds: of their values, whether it has one.
+      words: what they have to be, as on the command line, for the user.
+    """
+
+    fields: tuple[str, ...]
+    holds: Callable[..., Any]
+    words: str
+
+
 def field(
     default: Any,
     help: str,
@@ -143,6 +157,8 @@ def field(
     zero_is_off: bool = False,
     words: str = "",
     code_in: Callable[[str], list[str]] | None = None,
+    usual: int | None = None,
+    only_with: OnlyWith | None = None,
 ) -> Any:
     """A field of a config or hparams dataclass, with its help text and legal range.
 
@@ -159,10 +175,14 @@ def field(
       zero_is_off: whether the hyper-parameter costs time even at 0; see `always_zero`.
       words: for a field that is a tuple of strings: the command line's name of one of them.
       code_in: for a field that may name code of the user: value -> the files and modules in it.
+      usual: the most of a count that does not take very long; the command line asks for
+        `--unbounded` beyond.
+      only_with: when the field has an effect, if not always.
     """
     metadata = {
         "help": help, "low": low, "high": high, "above": above, "below": below, "log": log,
-        "zero_is_off": zero_is_off, "words": words, "code_in": code_in,
+        "zero_is_off": zero_is_off, "words": words, "code_in": code_in, "usual": usual,
+        "only_with": only_with,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 

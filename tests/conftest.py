@@ -41,7 +41,13 @@ jax.config.update("jax_debug_key_reuse", True)
 # Fixtures that several folders share: small sweeps that recipes train, and run folders by hand.
 pytest_plugins = ["tests.sweeps", "tests.run_folders"]
 
-ALONE = ("kills", "distributed", "flags", "defaults")  # tests of recipes that share no sweep
+ALONE = (
+    "kills",
+    "distributed",
+    "flags",
+    "bad_flags",
+    "defaults",
+)  # tests of recipes that share no sweep
 
 
 class _ByFile(LoadScopeScheduling):

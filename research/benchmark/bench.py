@@ -25,8 +25,8 @@ JAX, Flax, Optax and Chex are enough: where the project is not set up and the Py
 are measured as they are. Without gymnax there are no DQNs, without matplotlib there is no figure.
 """
 
-import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -52,7 +52,10 @@ from research.benchmark.turns import QUICK_EFFORT, Effort, measure_baselines
 from research.cli.machine import configure_jax
 from research.console import LOOSE, print_table, say, waiting
 from research.errors import UserError, plain_exit, shortlist
+from research.flags import PlainParser, check_path, number_after
+from research.limits import MOST_RUNS, as_float, as_int
 from research.matmul import PRECISIONS
+from research.plain_text import one_line
 from research.runs.session import describe_session
 
 QUICK_LIMITS = Limits(runs=32, factor=32)
@@ -78,10 +81,10 @@ class Arguments:
     targets: bool = True
 
 
-def read_arguments(words: Sequence[str], prog: str = "scripts/bench") -> Arguments:
-    """Returns the arguments that a command line gives. Parsed by the standard library, since tyro
-    may not be installed."""
-    parser = make_parser(prog, (__doc__ or "").replace("scripts/bench", prog))
+def bench_parser(prog: str = "scripts/bench") -> PlainParser:
+    """Returns the parser of the benchmark: of the standard library, since tyro may not be
+    installed."""
+    parser = PlainParser(prog, (__doc__ or "").replace("scripts/bench", prog))
     add, default = parser.add_argument, Arguments()
     add("--quick", action="store_true",
         help="three cases at two sizes; with --peers, the strongest baseline of each in one form, "
@@ -110,23 +113,20 @@ def read_arguments(words: Sequence[str], prog: str = "scripts/bench") -> Argumen
     add(
         "--runs",
         metavar="N",
-        type=int,
+        type=number_after("--runs"),
         default=default.runs,
         help="most runs at once (default: %(default)s)",
     )
-    add("--seconds", type=float,
+    add("--seconds", type=number_after("--seconds", float),
         help=f"how long a turn of a baseline is timed (default: {Effort().seconds:g}, with --quick "
         f"{QUICK_EFFORT.seconds:g})")  # fmt: skip
     add("--no-targets", dest="targets", action="store_false", help="leave out the time to a score")
-    return Arguments(**vars(parser.parse_args(words)))
+    return parser
 
 
-def make_parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """Returns a parser that takes no abbreviated flags and prints the description as it is."""
-    return argparse.ArgumentParser(
-        name, description=description, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+def read_arguments(words: Sequence[str], prog: str = "scripts/bench") -> Arguments:
+    """Returns the arguments that a command line gives."""
+    return Arguments(**vars(bench_parser(prog).parse_args(words)))
 
 
 def main(args: Arguments) -> Path:
@@ -171,30 +171,50 @@ def check(args: Arguments) -> list[str]:
     """
     check_known("--cases", args.cases, known_cases())
     check_known("--precisions", args.precisions, PRECISIONS)
-    check_runs(args.runs)
+    check_runs([args.runs])
     if args.purejaxrl is not None:
         if args.peers is None:
             raise UserError("--purejaxrl: give --peers, an interpreter that has what it needs")
         if not (Path(args.purejaxrl) / "purejaxrl" / "dqn.py").is_file():
             raise UserError(f"--purejaxrl {args.purejaxrl}: holds no purejaxrl/dqn.py")
-    if args.seconds is not None and not args.seconds > 0:
+    if args.seconds is not None and not as_float("--seconds", args.seconds) > 0:
         raise UserError(f"--seconds {args.seconds:g}: must be above 0")
+    check_out(args.out)
     return list(args.cases) or known_cases(args.quick)
 
 
 def check_known(flag: str, given: Sequence[str], known: Sequence[str]) -> None:
-    """Raises a `UserError` for a name that is not among the known ones."""
+    """Raises a `UserError` for a name that is not among the known ones, or is given twice."""
     for name in given:
         if name in CASES and name not in known:
             raise UserError(f"{flag} {name}: gymnax is not installed")
         if name not in known:
-            raise UserError(f"{flag} {name}: there are {shortlist(known)}")
+            raise UserError(f"{flag} {one_line(name)}: there are {shortlist(known)}")
+    check_distinct(flag, given)
 
 
-def check_runs(runs: int, flag: str = "--runs") -> None:
-    """Raises a `UserError` unless there is at least one run."""
-    if runs < 1:
-        raise UserError(f"{flag} {runs}: must be at least 1")
+def check_out(out: str) -> None:
+    """Raises a `UserError` unless results can be written to a folder; makes it if need be."""
+    check_path("--out", out)
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: {error.strerror}; give another folder") from None
+    if not os.access(out, os.W_OK):
+        raise UserError(f"--out {out}: it is read-only; give another folder")
+
+
+def check_runs(counts: Sequence[int], flag: str = "--runs") -> None:
+    """Raises a `UserError` unless there is at least one run each time, and not too many."""
+    for runs in counts:
+        as_int(flag, runs, low=1, high=MOST_RUNS)
+    check_distinct(flag, counts)
+
+
+def check_distinct(flag: str, given: Sequence[object]) -> None:
+    """Raises a `UserError` for a value that is given twice."""
+    if repeated := [value for value in given if list(given).count(value) > 1]:
+        raise UserError(f"{flag} {repeated[0]} {repeated[0]}: a value is given twice")
 
 
 def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Console) -> None:
@@ -239,39 +259,53 @@ def compare(words: Sequence[str]) -> None:
     show(rows, Console())
 
 
-def profile(words: Sequence[str], prog: str = "scripts/bench profile") -> None:
-    """Prints which kernels a case spends its time in: `profile CASE`."""
+def profile_parser(prog: str = "scripts/bench profile") -> PlainParser:
+    """Returns the parser of `profile CASE`."""
     description = "Prints where the time of a case goes: kinds of kernels, and the longest kernels."
-    parser = make_parser(prog, description)
+    parser = PlainParser(prog, description)
     parser.add_argument("case", help=f"one of {', '.join(known_cases())}")
     parser.add_argument("--precision", default=PRECISIONS[0], help="(default: %(default)s)")
-    parser.add_argument("--runs", type=int, default=16, help="runs at once (default: %(default)s)")
-    args = parser.parse_args(words)
+    parser.add_argument("--runs", type=number_after("--runs"), default=16,
+        help="runs at once (default: %(default)s)")  # fmt: skip
+    return parser
+
+
+def profile(words: Sequence[str], prog: str = "scripts/bench profile") -> None:
+    """Prints which kernels a case spends its time in: `profile CASE`."""
+    args = profile_parser(prog).parse_args(words)
     check_known("profile", [args.case], known_cases())
     check_known("--precision", [args.precision], PRECISIONS)
-    check_runs(args.runs)
+    check_runs([args.runs])
     found = profile_case(CASES[args.case](args.precision), args.runs)
     console = make_console()
     for rows in tables.profile_tables(found):
         show(rows, console)
 
 
-def compile_cases(words: Sequence[str], prog: str = "scripts/bench compile") -> None:
-    """Prints what programs need of devices that are not there: `compile --for DEVICE...`."""
-    parser = make_parser(prog, compile_for.__doc__)
+def compile_parser(prog: str = "scripts/bench compile") -> PlainParser:
+    """Returns the parser of `compile --for DEVICE...`."""
+    parser = PlainParser(prog, compile_for.__doc__)
     add = parser.add_argument
     add("--for", dest="devices", nargs="+", default=["h100"], metavar="DEVICE",
         help=f"some of {', '.join(DEVICES)} (default: h100)")  # fmt: skip
     add("--cases", nargs="+", default=(), help=f"some of {', '.join(CASES)}; all if not given")
     add("--precision", nargs="+", default=PRECISIONS[:1], help="float32, bfloat16; or both")
     add("--out", metavar="FOLDER", help="folder for compile.json and a figure, compile.png")
-    add("--runs", nargs="+", type=int, default=compile_for.RUNS, help="(default: %(default)s)")
-    args = parser.parse_args(words)
+    add("--runs", nargs="+", type=number_after("--runs"), default=compile_for.RUNS,
+        help="(default: %(default)s)")  # fmt: skip
+    return parser
+
+
+def compile_cases(words: Sequence[str], prog: str = "scripts/bench compile") -> None:
+    """Prints what programs need of devices that are not there: `compile --for DEVICE...`."""
+    args = compile_parser(prog).parse_args(words)
     devices = [read_device(name) for name in args.devices]
+    check_distinct("--for", args.devices)
     check_known("--cases", args.cases, known_cases())
     check_known("--precision", args.precision, PRECISIONS)
-    for runs in args.runs:
-        check_runs(runs)
+    check_runs(args.runs)
+    if args.out is not None:
+        check_out(args.out)
     console, found = make_console(), []
     for device in devices:
         say(console, assumptions(device))

@@ -2,16 +2,19 @@
 options that they ask for."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from research.cli import machine
 from research.cli.flag_types import axis_flag, plain_flag
 from research.cli.sweep_flags import SWEEP_FLAGS
+from research.effects import check_counts, without_effect
 from research.engine.axes import check_axes, parse_seeds
 from research.engine.cadence import Intervals
 from research.errors import UserError
-from research.limits import as_int
+from research.flags import check_path
+from research.limits import MOST_RUNS, USUAL_RUNS, as_int, check_usual, flag_of
 from research.runs.experiment import Experiment, check_experiment
 from research.runs.job_runner import TrainOptions
 from research.runs.memory_limit import parse_bytes
@@ -20,7 +23,7 @@ from research.runs.search import check_halving, check_search
 from research.task import HParams, Problem, always_zero
 
 FlagGroups = Mapping[str, Sequence[str]]  # the heading of a group in `--help` -> names of its flags
-_Flag = tuple[str, Any, Any, str, Any]  # name, type, default, heading, `code_in` of the field
+_Flag = tuple[str, Any, Any, dict[str, Any]]  # name, type, default, metadata of its field
 
 
 def arguments_type(
@@ -47,8 +50,8 @@ def arguments_type(
         raise ValueError(f"groups have no such flags: {sorted(unknown)}")
     flags.sort(key=lambda flag: place.get(flag[0], len(place)))
     fields = []
-    for name, kind, default, heading, code_in in flags:
-        metadata = {"group": heading_of.get(name, heading), "code_in": code_in}
+    for name, kind, default, metadata in flags:
+        metadata["group"] = heading_of.get(name, metadata["group"])
         fields.append((name, kind, dataclasses.field(default=default, metadata=metadata)))
     return dataclasses.make_dataclass("Arguments", fields, frozen=True)
 
@@ -57,13 +60,16 @@ def _flags(config: Any, hparams: Any, unit: str, more: type | None) -> Iterator[
     """Yields all flags, each with the group that it is in unless the workload says otherwise."""
     for part, heading in ((config, "config"), (hparams, "hyper-parameter")):
         for field in given_fields(part):
-            kind, default = axis_flag(field, getattr(part, field.name))
-            yield field.name, kind, default, heading, field.metadata.get("code_in")
+            value = getattr(part, field.name)
+            layers = isinstance(value, tuple) and not field.metadata.get("words")
+            facts = {**field.metadata, "axis": True, "layers": layers, "group": heading}
+            yield field.name, *axis_flag(field, value), facts
     in_config = unit != "steps" or hasattr(config, "steps")
     for heading, some in {**SWEEP_FLAGS, "further": more}.items():
         for field in dataclasses.fields(some) if some else ():
             if field.name != "steps" or not in_config:
-                yield field.name, *plain_flag(field, unit), heading, None
+                facts = {**field.metadata, "group": heading}
+                yield field.name, *plain_flag(field, unit), facts
 
 
 def given_fields(part: Any) -> list[dataclasses.Field]:
@@ -98,6 +104,8 @@ def make_experiment(
     Raises:
       UserError: for a value that does not fit.
     """
+    check_counts(arguments)
+    notes = without_effect(arguments)
     config_axes, config = _split(config, arguments)
     hparams_axes, hparams = _split(hparams, arguments)
     if hasattr(config, "off"):
@@ -109,15 +117,30 @@ def make_experiment(
         hparams=hparams,
         config_axes=config_axes,
         hparams_axes=hparams_axes,
-        seeds=parse_seeds(arguments.seeds),
+        seeds=parse_seeds(arguments.seeds, MOST_RUNS if arguments.unbounded else USUAL_RUNS),
         steps=None if hasattr(config, "steps") else getattr(arguments, "steps", None),
         intervals=Intervals(arguments.log_every, arguments.eval_every, arguments.chunk_every),
         in_work=in_work,
         most_lanes=arguments.lanes,
         search=check_search(arguments.search, arguments.search_seed),
         halving=check_halving(arguments.halving, arguments.rungs),
+        notes=notes,
     )
+    _check_runs(experiment, arguments.unbounded)
     return check_experiment(experiment)
+
+
+def _check_runs(experiment: Experiment, unbounded: bool) -> None:
+    """Checks the number of runs before any of them is made."""
+    axes = [*experiment.config_axes.values()]
+    if experiment.search is None:
+        axes += experiment.hparams_axes.values()
+    settings, seeds = math.prod(map(len, axes)), len(experiment.seeds)
+    given = f"{settings:,} settings with {seeds:,} --seeds each"
+    if experiment.search:
+        settings *= experiment.search.settings
+        given = f"--search {experiment.search.settings} with {seeds:,} --seeds each"
+    check_usual(given, settings * seeds, USUAL_RUNS, unbounded)
 
 
 def _split(part: Any, arguments: Any) -> tuple[dict[str, Any], Any]:
@@ -140,15 +163,21 @@ def make_options(arguments: Any) -> RunOptions:
     Raises:
       UserError: for numbers that make no sense.
     """
+    for name in ("name", "out", "resume"):
+        check_path(flag_of(name), getattr(arguments, name))
     parallel = _read_parallel(arguments.parallel)
     shares = as_int("--shares", arguments.shares, low=1)
     if not arguments.checkpoint_every > 0:
-        raise UserError(f"--checkpoint-every {arguments.checkpoint_every:g}: must be above 0")
+        minutes = f"{arguments.checkpoint_every:g}"
+        raise UserError(f"--checkpoint-every {minutes}: must be above 0; inf is never")
     if arguments.worker and not arguments.resume:
         raise UserError("--worker: one of several processes in a folder; name it with --resume")
     process = machine.process_of_world() if arguments.distributed else None
     if process and arguments.name is None:
-        raise UserError("--distributed: give --name, so that all processes use one run folder")
+        raise UserError(
+            f"--distributed {arguments.distributed}: give --name, so that all processes "
+            "use one run folder"
+        )
     limit = arguments.memory_limit
     train = TrainOptions(
         checkpoint_minutes=arguments.checkpoint_every,

@@ -13,7 +13,9 @@ import tyro
 
 from research.cli import machine, own_code
 from research.errors import UserError, plain_exit
-from research.plain_text import shortened
+from research.flags import check_path, check_words
+from research.parsing import flags_of, parse
+from research.plain_text import one_line, shortened
 from research.runs.run_folder import RunFolder
 
 
@@ -34,7 +36,9 @@ def run_main(
     """
     with plain_exit():
         words = sys.argv[1:] if argv is None else argv
+        check_words(words, _flags(presets))
         arguments = parse_arguments(presets, description, words)
+        check_path("--resume", arguments.resume)
         if arguments.resume is not None:
             named, folder = arguments, Path(arguments.resume)
             arguments = _resume(presets, description, words, folder)
@@ -76,17 +80,21 @@ def parse_arguments(presets: Mapping[str, Any], description: str, argv: Sequence
     """
     name, rest = _take_preset(list(argv), next(iter(presets)))
     if name not in presets:
-        raise UserError(f"--preset {name}: there are {', '.join(presets)}")
-    if _names_preset(rest):
+        raise UserError(f"--preset {one_line(name)}: there are {', '.join(presets)}")
+    if _names(rest, "--preset"):
         raise UserError("--preset: give it once; the other flags change its values")
     grouped = _in_groups(presets[name], name, tuple(presets))
     config = (tyro.conf.OmitArgPrefixes,)  # a group is a heading, and no part of a flag
-    given = tyro.cli(
-        type(grouped), default=grouped, args=rest, description=description, config=config
-    )
+    options = {"default": grouped, "description": description, "config": config}
+    given = parse(type(grouped), rest, _flags(presets), **options)
     values = {name: value for group in vars(given).values() for name, value in vars(group).items()}
     values.pop("preset")
     return type(presets[name])(**values)
+
+
+def _flags(presets: Mapping[str, Any]) -> dict[str, bool]:
+    """The flags of a recipe, and whether each takes a value."""
+    return {"--preset": True, **flags_of(type(next(iter(presets.values()))))}
 
 
 def _in_groups(arguments: Any, preset: str, presets: tuple[str, ...]) -> Any:
@@ -119,8 +127,8 @@ def _take_preset(words: list[str], name: str) -> tuple[str, list[str]]:
     return name, words
 
 
-def _names_preset(words: Sequence[str]) -> bool:
-    return any(word.partition("=")[0] == "--preset" for word in words)
+def _names(words: Sequence[str], flag: str) -> bool:
+    return any(word.partition("=")[0] == flag for word in words)
 
 
 def _resume(
@@ -130,16 +138,22 @@ def _resume(
 
     Only flags are taken from the folder; it cannot name what is run.
     """
-    run_folder = RunFolder.open(folder)
+    try:
+        run_folder = RunFolder.open(folder)
+    except UserError as error:
+        raise UserError(f"--resume: {error}") from None
     folder = run_folder.path
     command, given = _recorded_words(run_folder.manifest(), folder / "manifest.json")
     script, made_by = Path(sys.argv[0]).name, Path(command).name
     if script != made_by:
         raise UserError(f"--resume {folder}: it was made by {made_by}, not by {script}")
+    for flag in ("--name", "--out"):
+        if _names(words, flag):
+            raise UserError(f"--resume {folder} {flag}: it stays where it is; leave {flag} out")
     # Whatever made the folder, one process resumes it unless said otherwise.
     alone = ["--no-prepare", "--distributed", "None"]
     merged = [*given, *alone, *words]
-    if _names_preset(words):
+    if _names(words, "--preset"):
         raise UserError(f"--resume {folder}: it has the preset that it was made with")
     said = io.StringIO()  # what the words of the folder have the parser say is of no use here
     try:

@@ -79,6 +79,8 @@ def compile_sweep(experiment: Experiment, options: RunOptions, names: Sequence[s
         not there.
     """
     devices = [read_device(name, FLAG) for name in names]
+    if len(set(names)) < len(names):
+        raise UserError(f"{FLAG} {' '.join(names)}: a device is given twice")
     if (asked := asked_device()) is not None:
         device = read_device(asked, FLAG)
         for part in make_parts(experiment):

@@ -9,7 +9,9 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from research.errors import UserError
+from research.flags import NUMBERS, read_value
 from research.limits import flag_of
+from research.parsing import number
 from research.runs.experiment import cell
 
 METAVARS = {float: "FLOAT", int: "INT", bool: "{True,False}", tuple: "INTxINT"}
@@ -64,47 +66,21 @@ def plain_flag(field: dataclasses.Field, unit: str) -> tuple[Any, Any]:
     kind, text = annotated.__origin__, (described.help or "").replace("{unit}", unit)
     parts = [dataclasses.replace(described, help=text)]
     if kind in (int, float, int | None):
-        parts.append(_number(field.name, kind, described.metavar))
+        parts.append(number(flag_of(field.name), kind, described.metavar))
     return Annotated[kind, *parts], field.default
 
 
-def _number(name: str, kind: Any, metavar: str | None) -> PrimitiveConstructorSpec:
-    """How a flag of one number is read; None, where it may be that, is a word."""
-    number, may_be_none = (float if kind is float else int), kind == int | None
-
-    def read(words: Sequence[str]) -> Any:
-        return None if may_be_none and list(words) == ["None"] else _read(number, flag, words)
-
-    flag = flag_of(name)
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=metavar or ("INT" if number is int else "FLOAT"),
-        instance_from_str=read,
-        is_instance=lambda value: value is None or isinstance(value, number),
-        str_from_instance=lambda value: [str(value)],
-    )
-
-
 def _read(kind: type, flag: str, words: Sequence[str]) -> Any:
-    """Reads one value.
-
-    Raises:
-      UserError: not a ValueError, which tyro would turn into a box of several lines.
-    """
+    """Reads one value."""
     (word,) = words
     readers = {
-        float: (float, "a number, such as 0.001"),
-        int: (int, "a whole number, such as 1000"),
+        **{number: (number, meant) for number, meant in NUMBERS.items()},
         bool: ({"True": True, "False": False}.__getitem__, "True or False"),
         tuple: (_read_widths, "widths, such as 128 or 64x32 (none: linear)"),
         str: (str, "a word"),
     }
     read, meant = readers[kind]
-    try:
-        return read(word)
-    except (ValueError, KeyError):
-        shown = word if len(word) <= 40 else word[:40] + "..."
-        raise UserError(f"{flag} {shown}: not {meant}") from None
+    return read_value(read, flag, word, meant)
 
 
 def _read_widths(word: str) -> tuple[int, ...]:

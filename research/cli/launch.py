@@ -14,34 +14,27 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from research.cli import local_workers, slurm_workers
 from research.cli.local_workers import LocalWorker, Place, keep_to
 from research.cli.worker_process import IN_UTF8, worker_command
 from research.console import print_line, print_text
 from research.errors import UserError, plain_exit
+from research.flags import UNBOUNDED_HELP, PlainParser, number_after
+from research.limits import MOST_INT, as_int, check_usual
+from research.plain_text import one_line
 from research.runs.run_folder import RunFolder
+from research.runs.session import usable_cores
 
 DEFAULT_WORKERS = 2  # where no GPUs say how many
+USUAL_WORKERS = {"local": 64, "slurm": 1_000}  # or one a core; each is a process with its own JAX
+USUAL_RETRIES = 1_000
 SLURM_ONLY = ("partition", "minutes", "gpus", "cpus", "slurm", "wait")
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(message)
 
 
 def make_parser(prog: str = "scripts/launch") -> argparse.ArgumentParser:
     """Returns the parser of the launcher's own flags."""
-    parser = _Parser(
-        prog=prog,
-        description=(__doc__ or "").replace("scripts/launch", prog),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = PlainParser(prog, (__doc__ or "").replace("scripts/launch", prog))
     add = parser.add_argument
     add("experiment", help="a recipe, such as experiments/dqn.py; its own --help lists its flags")
     add("--on", default="local", metavar="local|slurm", help="where the workers run")
@@ -53,6 +46,7 @@ def make_parser(prog: str = "scripts/launch") -> argparse.ArgumentParser:
     )
     add("--retries", type=_count("--retries", 0), default=3, metavar="N",
         help="how often a worker that died is started again")  # fmt: skip
+    add("--unbounded", action="store_true", help=UNBOUNDED_HELP + "; the recipe's as well")
     slurm = parser.add_argument_group("with --on slurm")
     add = slurm.add_argument
     add("--partition", metavar="P", help="partition to submit to")
@@ -81,16 +75,22 @@ def parse(
     """
     given, flags = make_parser(prog).parse_known_args(words)
     if given.on not in ("local", "slurm"):
-        raise UserError(f"--on {given.on}: give local or slurm")
+        raise UserError(f"--on {one_line(given.on)}: give local or slurm")
     if not Path(given.experiment).is_file():
         raise UserError(f"no file {given.experiment}: the experiment comes before its flags")
     for name in SLURM_ONLY:
         if given.on != "slurm" and getattr(given, name) is not None:
             raise UserError(f"--{name}: only with --on slurm")
     given.slurm = _pairs(given.slurm or ())
+    flags += ["--unbounded"] * given.unbounded
     if given.workers is None:
         gpus = local_workers.visible_gpus() if given.on == "local" else ()
         given.workers = len(gpus) or DEFAULT_WORKERS
+    workers = max(USUAL_WORKERS[given.on], usable_cores())
+    usual = {"workers": workers, "retries": USUAL_RETRIES}
+    for name, most in usual.items():
+        count = getattr(given, name)
+        check_usual(f"--{name} {count}", count, most, given.unbounded)
     return given, flags
 
 
@@ -143,7 +143,7 @@ def resumed_folder(flags: Sequence[str]) -> Path | None:
     Raises:
       UserError: if it is no run folder.
     """
-    parser = _Parser(allow_abbrev=False, add_help=False)
+    parser = PlainParser("resume", add_help=False)
     parser.add_argument("--resume")
     resume = parser.parse_known_args(flags)[0].resume
     return None if resume is None else RunFolder.open(resume).path
@@ -157,7 +157,9 @@ def prepare(experiment: str, flags: Sequence[str], places: Sequence[Place]) -> P
     Raises:
       SystemExit: if it does not; it has said why.
     """
-    command = [sys.executable, experiment, "--shares", str(len(places)), *flags, "--prepare"]
+    given = {word.partition("=")[0] for word in flags}
+    shares = [] if "--shares" in given else ["--shares", str(len(places))]
+    command = [sys.executable, experiment, *shares, *flags, "--prepare"]
     environment = {**os.environ, **places[0].environment, **IN_UTF8}
     with keep_to(places[0].cores):
         done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment)
@@ -208,7 +210,7 @@ def show(folder: Path, resume: str) -> None:
 def resume_command(given: argparse.Namespace, folder: Path, prog: str) -> str:
     """Returns the command that resumes a run folder."""
     words = [*prog.split(), given.experiment, "--resume", str(folder), "--on", given.on]
-    words += ["--workers", str(given.workers)]
+    words += ["--workers", str(given.workers), *["--unbounded"] * given.unbounded]
     for name in ("partition", "minutes", "gpus", "cpus"):
         if getattr(given, name) is not None:
             words += [f"--{name}", str(getattr(given, name))]
@@ -221,9 +223,7 @@ def _count(flag: str, least: int = 1) -> Callable[[str], int]:
     """The reader of a flag that takes a number."""
 
     def read(word: str) -> int:
-        if not word.isdecimal() or int(word) < least:
-            raise UserError(f"{flag} {word}: must be a whole number, at least {least}")
-        return int(word)
+        return as_int(flag, number_after(flag)(word), low=least, high=MOST_INT)
 
     return read
 
@@ -234,11 +234,15 @@ def _pairs(words: Sequence[str]) -> dict[str, str]:
     Raises:
       UserError: for a word that is no KEY=VALUE.
     """
+    pairs: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
-        if not (key and equals and value) or key.startswith("-"):
-            raise UserError(f"--slurm {word}: give KEY=VALUE, such as account=ours")
-    return dict(word.split("=", 1) for word in words)
+        if not (key and equals and value) or key.startswith("-") or one_line(word) != word:
+            raise UserError(f"--slurm {one_line(word)}: give KEY=VALUE, such as account=ours")
+        if key in pairs:
+            raise UserError(f"--slurm {key}={pairs[key]} {word}: {key} is given twice")
+        pairs[key] = value
+    return pairs
 
 
 def run(argv: list[str] | None = None, prog: str = "scripts/launch") -> None:

@@ -7,6 +7,18 @@ from typing import Annotated
 
 import tyro
 
+from research.effects import flag_field
+from research.parsing import Unbounded
+from research.task import OnlyWith
+
+
+def _is_given(value: object) -> bool:
+    return value is not None
+
+
+def _fits(parallel: str, compile_for: tuple[str, ...]) -> bool:
+    return parallel == "auto" or bool(compile_for)
+
 
 @dataclasses.dataclass(frozen=True)
 class UsualFlags:
@@ -53,7 +65,7 @@ class RunningFlags:
         tyro.conf.arg(help="most {unit} between returns to the host; about 1% of all if not given"),
     ] = None
     checkpoint_every: Annotated[
-        float, tyro.conf.arg(metavar="MINUTES", help="minutes between checkpoints")
+        float, tyro.conf.arg(metavar="MINUTES", help="minutes between checkpoints; inf: none")
     ] = 10.0
     keep_states: Annotated[
         bool, tyro.conf.arg(help="keep the last states as a checkpoint, not only the params")
@@ -75,11 +87,12 @@ class RunningFlags:
         tyro.conf.arg(
             metavar="SIZE", help="memory to use of a device, such as 20GB; all of it if not given"
         ),
-    ] = None
+    ] = flag_field(None, only_with=OnlyWith(("parallel", "compile_for"), _fits, "--parallel auto"))
     deterministic: Annotated[
         bool,
         tyro.conf.arg(help="use only GPU kernels that repeat to the last bit; they are slower"),
     ] = False
+    unbounded: Unbounded = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,14 +105,16 @@ class SearchFlags:
             metavar="N", help="draw N settings; two values of a hyper-parameter are a range then"
         ),
     ] = None
-    search_seed: Annotated[int, tyro.conf.arg(help="seed of the draws")] = 0
+    search_seed: Annotated[int, tyro.conf.arg(help="seed of the draws")] = flag_field(
+        0, only_with=OnlyWith(("search",), _is_given, "--search")
+    )
     halving: Annotated[
         int | None,
         tyro.conf.arg(metavar="FACTOR", help="continue one setting in FACTOR at each rung"),
     ] = None
     rungs: Annotated[
         int, tyro.conf.arg(help="how often --halving compares settings, the end included")
-    ] = 4
+    ] = flag_field(4, only_with=OnlyWith(("halving",), _is_given, "--halving"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tyro
-
 from research.cli import machine
 from research.errors import plain_exit
+from research.parsing import read_arguments
 
 
 def run_tool(
@@ -26,8 +25,6 @@ def run_tool(
       prog: what the tool is called here: `scripts/NAME`, or `seedbed NAME`.
     """
     with plain_exit():
-        script = "scripts/" + prog.replace("/", " ").split()[-1]
-        text = description.replace(script, prog)
-        arguments = tyro.cli(arguments_type, prog=prog, description=text, args=argv)
+        arguments = read_arguments(arguments_type, description, argv, prog)
         machine.configure_jax()
         main(arguments)

@@ -20,7 +20,7 @@ from research.dqn.targets import LOSSES
 from research.dqn.values import VALUES
 from research.errors import UserError
 from research.limits import fit_fields
-from research.task import Requirement, field
+from research.task import OnlyWith, Requirement, field
 
 DQN_CHOICES = CHOICES | {"replay": tuple(SAMPLERS), "values": tuple(VALUES), "loss": tuple(LOSSES)}
 
@@ -46,12 +46,15 @@ class LearningPart:
     dueling: bool = field(False, "value and advantages apart (Wang et al., 2016)")
     double: bool = field(False, "double Q-learning (van Hasselt et al., 2016)")
     munchausen: bool = field(False, "a bonus for a likely action (Vieillard et al., 2020)")
-    n_step: int = field(10, "steps of reward before the bootstrap", low=1)
+    n_step: int = field(10, "steps of reward before the bootstrap", low=1, usual=256)
     replay: str = field("uniform", "uniform, or prioritized (Schaul et al., 2016)")
     values: str = field(
         "mean", "mean returns, or their distribution: categorical (C51), quantile (QR-DQN) or iqn"
     )
-    atoms: int = field(51, "numbers that a distribution of returns has for each action", low=2)
+    atoms: int = field(
+        51, "numbers that a distribution of returns has for each action", low=2,
+        only_with=OnlyWith(("values",), lambda kind: kind != "mean", "--values other than mean"),
+    )  # fmt: skip
     loss: str = field("squared", "squared or huber, with --values mean")
 
 

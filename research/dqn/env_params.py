@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,7 +11,8 @@ from flax import struct
 
 from research.dqn.environments import Environment, make_environment
 from research.errors import UserError, shortlist
-from research.limits import as_bool, as_float, as_int
+from research.limits import as_bool, as_float, as_int, as_stored
+from research.plain_text import one_line
 from research.task import field
 
 PREFIX = "env_"
@@ -35,15 +35,35 @@ def take_env_params(arguments: Any, hparams: Any) -> tuple[Any, Any]:
     if not arguments.env_param:
         return arguments, hparams
     if len(arguments.env) > 1:
-        raise UserError("--env-param: give one --env with it; others have other parameters")
+        raise UserError(
+            f"--env {' '.join(arguments.env)}: give one --env with --env-param; others have other "
+            "parameters"
+        )
     env = make_environment(arguments.env[0], arguments.protocol[0])
     axes = {}
     for word in arguments.env_param:
         name, _, values = word.partition("=")
         default = _scalar_param(env, name)
+        if PREFIX + name in axes:
+            raise UserError(
+                f"--env-param {word}: {name} is given twice; give all its values in one "
+                f"word, such as {name}=1,2"
+            )
         axes[PREFIX + name] = tuple(_read(word, value, default) for value in values.split(","))
+        if len(set(map(as_stored, axes[PREFIX + name]))) < len(axes[PREFIX + name]):
+            raise UserError(f"--env-param {word}: a value is given twice")
     hparams = add_env_params(hparams, env, tuple(name.removeprefix(PREFIX) for name in axes))
-    return SimpleNamespace(**vars(arguments), **axes), hparams
+    return _with_axes(arguments, axes), hparams
+
+
+def _with_axes(arguments: Any, axes: dict[str, tuple[Any, ...]]) -> Any:
+    """The arguments, a dataclass, with fields for axes."""
+    fields = [
+        (name, tuple, dataclasses.field(default=values, metadata={"axis": True}))
+        for name, values in axes.items()
+    ]
+    kind = dataclasses.make_dataclass("Arguments", fields, bases=(type(arguments),), frozen=True)
+    return kind(**vars(arguments))
 
 
 def add_env_params(hparams: Any, env: Environment, names: Sequence[str]) -> Any:
@@ -73,7 +93,7 @@ def _scalar_param(env: Environment, name: str) -> Any:
     scalars = {name: value for name, value in fields.items() if np.ndim(value) == 0}
     if name not in scalars:
         known = shortlist(sorted(scalars), 20) or "no parameters that can be replaced"
-        raise UserError(f"--env-param {name}: {env.name} has {known}")
+        raise UserError(f"--env-param {one_line(name)}: {env.name} has {known}")
     return scalars[name].item()
 
 

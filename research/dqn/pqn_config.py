@@ -22,7 +22,7 @@ from research.task import field
 class RoundsPart:
     """The updates that follow every round of environment steps."""
 
-    epochs: int = field(4, "passes over the environment steps of a round", low=1)
+    epochs: int = field(4, "passes over the environment steps of a round", low=1, usual=1_000)
     minibatches: int = field(8, "updates of an epoch", low=1)
 
 

@@ -18,6 +18,7 @@ from research.limits import (
     as_int,
     as_seed,
     as_stored,
+    check_usual,
     fitted,
     flag_of,
     plain,
@@ -72,8 +73,12 @@ class Group(NamedTuple):
     runs: Runs
 
 
-def parse_seeds(words: Sequence[str]) -> tuple[int, ...]:
+def parse_seeds(words: Sequence[str], usual: int = MOST_RUNS) -> tuple[int, ...]:
     """Returns the seeds that words name: `["64"]` is 0 to 63, `["3", "5"]` or `["3,5"]` a list.
+
+    Args:
+      words: what the user gave.
+      usual: a larger count has to be lifted by `--unbounded`.
 
     Raises:
       UserError: for no seeds, a word that is no whole number, a negative, too large or repeated
@@ -88,7 +93,11 @@ def parse_seeds(words: Sequence[str]) -> tuple[int, ...]:
         seeds = []
     if not seeds:
         raise UserError(f"--seeds {line!r}: give a count such as 64, or a list such as 3 5 7")
-    return check_seeds(seeds[0] if len(seeds) == 1 and "," not in given else seeds)
+    if len(seeds) > 1 or "," in given:
+        return check_seeds(seeds)
+    if usual < seeds[0] <= MOST_RUNS:
+        check_usual(f"--seeds {seeds[0]}", seeds[0], usual, unbounded=False)
+    return check_seeds(seeds[0])
 
 
 def check_seeds(seeds: Any) -> tuple[int, ...]:
@@ -233,9 +242,15 @@ def _check_distinct(flag: str, values: Sequence[Any]) -> None:
         if stored not in seen:
             seen[stored] = value
         elif seen[stored] == value:
-            raise UserError(f"{flag} {value} {value}: a value is given twice")
+            shown = _shown(value)
+            raise UserError(f"{flag} {shown} {shown}: a value is given twice")
         else:
             raise UserError(f"{flag} {seen[stored]} {value}: these are one float32; give only one")
+
+
+def _shown(value: Any) -> str:
+    """A value as the user gives it."""
+    return ("x".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
 
 
 def _column(values: Sequence[Any]) -> np.ndarray:

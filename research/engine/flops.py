@@ -18,7 +18,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 from jax.interpreters import partial_eval
 
 Known = Mapping[Var, np.ndarray]  # variables that depend on the step alone: [T, ...] over steps
-
+MOST_STEPS = 2**20  # whose branches are looked at
 ELEMENTWISE = {
     "abs", "acos", "acosh", "add", "add_any", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
     "ceil", "clamp", "cos", "cosh", "digamma", "div", "erf", "erf_inv", "erfc", "exp", "exp2",
@@ -42,13 +42,13 @@ def count_flops(program: ClosedJaxpr, steps: int | None = None) -> float:
     Args:
       program: such as `jax.jit(task.step).trace(...).jaxpr`.
       steps: if given, the last argument of the function is the step, which goes from 0 to
-        `steps` - 1.
+        `steps` - 1; of a very long run, the beginning stands for all of it.
     """
     jaxpr = program.jaxpr
     jaxpr, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)
     known: Known = {}
     if steps is not None and _has_choice(jaxpr.eqns):
-        known = {jaxpr.invars[-1]: np.arange(steps, dtype=np.int32)}
+        known = {jaxpr.invars[-1]: np.arange(min(steps, MOST_STEPS), dtype=np.int32)}
     return _count(jaxpr, known)
 
 
@@ -87,7 +87,7 @@ def _count_equation(equation: JaxprEqn, known: Known) -> float:
         kernel: Any = equation.invars[1].aval
         numbers = params["dimension_numbers"]
         return 2 * _floats(made) * kernel.size / kernel.shape[numbers.rhs_spec[0]]
-    return sum(_count(one, _inside(one, equation.invars, known)) for one in _jaxprs(equation))
+    return sum(_count(one, _inside(one, equation.invars, known)) for one in inner_jaxprs(equation))
 
 
 def _count_branches(equation: JaxprEqn, known: Known) -> float:
@@ -163,12 +163,12 @@ def _has_choice(equations: Sequence[JaxprEqn]) -> bool:
     """Whether there is a branch, other than by platform, in the equations or what they call."""
     return any(
         (one.primitive.name == "cond" and not one.params.get("branches_platforms"))
-        or any(_has_choice(inner.eqns) for inner in _jaxprs(one))
+        or any(_has_choice(inner.eqns) for inner in inner_jaxprs(one))
         for one in equations
     )
 
 
-def _jaxprs(equation: JaxprEqn) -> Iterator[Jaxpr]:
+def inner_jaxprs(equation: JaxprEqn) -> Iterator[Jaxpr]:
     """The functions that an equation calls."""
     is_function: Callable[[Any], bool] = lambda x: isinstance(x, ClosedJaxpr | Jaxpr)
     for value in jax.tree.leaves(list(equation.params.values()), is_leaf=is_function):

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+from jax.extend.core import DropVar
 
+from research.engine.flops import inner_jaxprs
 from research.plain_text import human
 
 
@@ -102,3 +104,16 @@ def measure_memory(
 def byte_count(shapes: Any) -> int:
     """Returns the bytes of all leaves of a tree of arrays or shapes."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+
+
+def loop_bytes(jaxpr: Any) -> int:
+    """Returns the bytes of what the largest loop in a traced function carries and stacks, wherever
+    it is nested. No compiler can do without these arrays."""
+    most = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("scan", "while"):
+            kept = [out.aval for out in equation.outvars if not isinstance(out, DropVar)]
+            most = max(most, sum(math.prod(one.shape) * one.dtype.itemsize for one in kept))
+        for inner in inner_jaxprs(equation):
+            most = max(most, loop_bytes(inner))
+    return most

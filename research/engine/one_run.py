@@ -10,7 +10,9 @@ import numpy as np
 from research.engine.axes import Runs
 from research.engine.compiling import jax_settings
 from research.engine.flops import count_flops
+from research.engine.memory import byte_count, loop_bytes
 from research.errors import UserError, shortlist
+from research.limits import flag_of
 from research.task import Problem, Task, make_key
 
 USUAL_STEPS = 10_000  # over which FLOPs are averaged where the task does not say how many it takes
@@ -58,7 +60,7 @@ def trace_one_run(problem: Problem, runs: Runs) -> TracedRun:
     return one
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _trace_once(task: Task, treedef: Any, leaves: tuple[Any, ...], settings: Any) -> TracedRun:
     del settings  # of JAX, which tracing reads
     shared, hparams = jax.tree.unflatten(treedef, leaves)
@@ -78,6 +80,14 @@ def _trace_once(task: Task, treedef: Any, leaves: tuple[Any, ...], settings: Any
     return TracedRun(state, step_metrics, evaluate_metrics, flops, (init, step, evaluate))
 
 
+def least_bytes(problem: Problem, runs: Runs) -> int:
+    """Returns how many bytes a device has to hold at least to train one of the runs: the data, and
+    its state or the largest carry of a loop, which may be part of the state."""
+    one = trace_one_run(problem, runs)
+    loops = max(loop_bytes(traced.jaxpr.jaxpr) for traced in one.traces)
+    return byte_count(problem.shared) + max(byte_count(one.state), loops)
+
+
 def forget_traces() -> None:
     """Frees what is kept of every task that was traced."""
     _trace_once.cache_clear()
@@ -89,11 +99,24 @@ def _check_swept_are_used(problem: Problem, runs: Runs, traces: Sequence[Any]) -
     Raises:
       UserError: naming one that none of the task's functions reads.
     """
-    before = len(jax.tree.leaves(problem.shared))
-    for index, (name, column) in enumerate(vars(runs.hparams).items()):
-        if len(np.unique(column)) > 1 and not any(_reads(t, before + index) for t in traces):
-            flag = "--" + name.replace("_", "-")
+    for name in _unread(problem, runs, traces):
+        if len(np.unique(getattr(runs.hparams, name))) > 1:
+            flag = flag_of(name)
             raise UserError(f"{flag}: nothing uses it under this config; give it one value")
+
+
+def unread_hparams(problem: Problem, runs: Runs) -> set[str]:
+    """Returns the names of the hyper-parameters that none of the task's functions reads."""
+    return set(_unread(problem, runs, trace_one_run(problem, runs).traces))
+
+
+def _unread(problem: Problem, runs: Runs, traces: Sequence[Any]) -> list[str]:
+    before = len(jax.tree.leaves(problem.shared))
+    return [
+        name
+        for index, name in enumerate(vars(runs.hparams))
+        if not any(_reads(trace, before + index) for trace in traces)
+    ]
 
 
 def _reads(traced: Any, argument: int) -> bool:

@@ -11,7 +11,7 @@ from research.lm.averaging import MEMORY
 from research.lm.corpora import CORPORA, parse_split
 from research.lm.text import LEVELS
 from research.matmul import PRECISION_HELP, PRECISIONS
-from research.task import field, off_field
+from research.task import OnlyWith, field, off_field
 
 CHOICES = {
     "level": tuple(LEVELS),
@@ -21,6 +21,7 @@ CHOICES = {
     "averaging": ("none", "ema", "asgd"),
     "compute": PRECISIONS,
 }
+_DROPPED = ("input_dropout", "layer_dropout", "output_dropout")  # of each step, unless locked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,10 @@ class Config:
     corpus: str = field("topics", f"a text file, a folder of parts, or {', '.join(CORPORA)}")
     split: str = field("90/5/5", "percent of one file to train on, validate on and test on")
     level: str = field("character", "what a token is, one of " + ", ".join(LEVELS))
-    vocabulary_size: int = field(0, "most words, or byte pairs; 0: all words, or 4096 pairs", low=0)
+    vocabulary_size: int = field(
+        0, "most words, or byte pairs; 0: all words, or 4096 pairs", low=0,
+        only_with=OnlyWith(("level",), lambda kind: kind in ("word", "bpe"), "--level word or bpe"),
+    )  # fmt: skip
     embedding_size: int = field(128, "size of the embedding of a token", low=1)
     glove: str = field("", "a file of word vectors that initialize the embeddings")
     frozen: bool = field(False, "whether the embeddings are not trained")
@@ -45,13 +49,19 @@ class Config:
     window: int = field(
         64, "tokens of a stream in one update: the length of backpropagation", low=1
     )
-    epochs: int = field(2, "passes over the training text", low=1)
+    epochs: int = field(
+        2, "passes over the training text", low=1,
+        only_with=OnlyWith(("steps",), lambda steps: steps == 0, "--steps 0"),
+    )  # fmt: skip
     steps: int = field(0, "updates of a run, the horizon of schedules; 0: by --epochs", low=0)
     optimizer: str = field("adam", "adam or sgd")
     loss_over: str = field(
         "tokens", "average the loss over tokens, or over streams and sum it over time (time)"
     )
-    locked: bool = field(False, "whether dropout drops the same units at all steps of a window")
+    locked: bool = field(
+        False, "whether dropout drops the same units at all steps of a window",
+        only_with=OnlyWith(_DROPPED, lambda *rates: any(rates), "a dropout of layers above 0"),
+    )  # fmt: skip
     schedule: str = field(
         "cosine", "schedule of the learning rate, one of " + ", ".join(CHOICES["schedule"])
     )
@@ -61,7 +71,10 @@ class Config:
     compute: str = field("float32", PRECISION_HELP)
     softmax_chunk: int = field(0, "tokens whose logits are in memory at once; 0 for all", low=0)
     eval_streams: int = field(16, "streams that a held-out text is cut into; 1: exact", low=1)
-    eval_context: int = field(64, "tokens each stream reads before those it predicts", low=0)
+    eval_context: int = field(
+        64, "tokens each stream reads before those it predicts", low=0,
+        only_with=OnlyWith(("eval_streams",), lambda n: n > 1, "--eval-streams above 1"),
+    )  # fmt: skip
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):

@@ -238,24 +238,29 @@ CORPORA = {
             Source(
                 _PTB.format("train"),
                 "sha256:fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+                6_000_000,
             ),
             Source(
                 _PTB.format("valid"),
                 "sha256:c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+                1_000_000,
             ),
             Source(
                 _PTB.format("test"),
                 "sha256:dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+                1_000_000,
             ),
         ),
         _read_three,
     ),
     # Merity et al. (2017).
     "wikitext-2": NamedText(
-        (Source(_WIKITEXT.format("2"), "md5:542ccefacc6c27f945fb54453812b3cd"),), _read_wikitext
+        (Source(_WIKITEXT.format("2"), "md5:542ccefacc6c27f945fb54453812b3cd", 6_000_000),),
+        _read_wikitext,
     ),
     "wikitext-103": NamedText(
-        (Source(_WIKITEXT.format("103"), "md5:9ddaacaf6af0710eda8c456decff7832"),), _read_wikitext
+        (Source(_WIKITEXT.format("103"), "md5:9ddaacaf6af0710eda8c456decff7832", 250_000_000),),
+        _read_wikitext,
     ),
     # Mahoney: the first 10**8 bytes of an English Wikipedia of 2006; and, as text8, reduced to
     # letters and spaces.
@@ -264,6 +269,7 @@ CORPORA = {
             Source(
                 "https://mattmahoney.net/dc/enwik8.zip",
                 "sha256:547994d9980ebed1288380d652999f38a14fe291a6247c157c3d33d4932534bc",
+                50_000_000,
             ),
         ),
         partial(_read_zip_of_one, encoding="latin-1"),  # one character per byte
@@ -273,6 +279,7 @@ CORPORA = {
             Source(
                 "https://mattmahoney.net/dc/text8.zip",
                 "sha256:a6640522afe85d1963ad56c05b0ede0a0c000dddc9671758a6cc09b7a38e5232",
+                50_000_000,
             ),
         ),
         partial(_read_zip_of_one, encoding="ascii"),
@@ -282,6 +289,7 @@ CORPORA = {
             Source(
                 "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
                 "sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+                2_000_000,
             ),
         ),
         partial(_read_one, shares=(90, 10)),

@@ -11,10 +11,14 @@ from research.matmul import PRECISION_HELP, PRECISIONS
 from research.mlp import loss as losses
 from research.mlp.dataset import DATA_HELP, TARGET_TYPES, DataChoice
 from research.mlp.model import ACTIVATIONS
-from research.task import field, off_field
+from research.task import OnlyWith, field, off_field
 
 OPTIMIZERS = ("adam", "sgd")
 CLASS_WEIGHTS = ("none", "balanced")
+
+
+def _any(*given: Any) -> bool:
+    return any(given)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +40,18 @@ class Config:
     channels: tuple[int, ...] = field(
         (), "filters of 3x3 convolutions before the hidden layers, such as 16x32"
     )
-    activation: str = field("relu", "one of " + ", ".join(ACTIVATIONS))
-    layer_norm: bool = field(False, "normalize hidden layers before the activation")
-    residual: bool = field(False, "hidden layers add their input, if it is as wide")
+    activation: str = field(
+        "relu", "one of " + ", ".join(ACTIVATIONS),
+        only_with=OnlyWith(("hidden", "channels"), _any, "a hidden layer or --channels"),
+    )  # fmt: skip
+    layer_norm: bool = field(
+        False, "normalize hidden layers before the activation",
+        only_with=OnlyWith(("hidden", "channels"), _any, "a hidden layer or --channels"),
+    )  # fmt: skip
+    residual: bool = field(
+        False, "hidden layers add their input, if it is as wide",
+        only_with=OnlyWith(("hidden",), bool, "a hidden layer"),
+    )  # fmt: skip
     loss: str = field("auto", "auto (by the target), or one of " + ", ".join(losses.LOSSES))
     class_weights: str = field(
         "none", "weights of the loss: none, or balanced (rare classes weigh more)"
@@ -46,7 +59,7 @@ class Config:
     optimizer: str = field("adam", "adam (AdamW) or sgd (with momentum)")
     batch_size: int = field(64, "examples an update", low=1)
     compute: str = field("float32", PRECISION_HELP)
-    adversarial_steps: int = field(0, "train on attacks: 1 is FGSM, more are PGD", low=0)
+    adversarial_steps: int = field(0, "train on attacks: 1 is FGSM, more are PGD", low=0, usual=100)
     split_seed: int = field(
         0, "seed of the split into training, validation and test", low=0, high=MOST_SEED
     )

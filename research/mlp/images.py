@@ -112,9 +112,11 @@ def _bytes_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> np.ndarray:
 
 
 def _four(base: str, *md5: str) -> tuple[Source, ...]:
-    parts = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k")
-             for kind in ("images-idx3", "labels-idx1")]  # fmt: skip
-    return tuple(Source(base + part, f"md5:{one}") for part, one in zip(parts, md5, strict=True))
+    """The four files of MNIST, or of what is laid out like it."""
+    names = [(f"{part}-{kind}-ubyte.gz", most) for part in ("train", "t10k")
+             for kind, most in (("images-idx3", 40_000_000), ("labels-idx1", 100_000))]  # fmt: skip
+    files = zip(names, md5, strict=True)
+    return tuple(Source(base + name, f"md5:{one}", most) for (name, most), one in files)
 
 
 IMAGES = {
@@ -161,6 +163,7 @@ IMAGES = {
             Source(
                 "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
                 "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                200_000_000,
             ),
         ),
         _read_cifar10,

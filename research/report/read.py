@@ -16,6 +16,10 @@ from research.report.metrics_table import check_columns, check_rows
 MOST_CELLS = 2**32  # of the metrics; a file of a few bytes can claim any number of them
 
 
+class NothingYet(UserError):
+    """A run folder that has no metrics yet."""
+
+
 class RunFolderData(NamedTuple):
     """A run folder in memory.
 
@@ -35,13 +39,14 @@ def read_run_folder(path: str | Path) -> RunFolderData:
     """Reads the manifest and the metrics of a run folder.
 
     Raises:
-      UserError: if it is no run folder, or a file in it is damaged or holds nothing yet.
+      UserError: if it is no run folder, or a file in it is damaged.
+      NothingYet: if it holds no metrics yet.
     """
     path = named(Path(path))
     manifest = read_manifest(path)
     table = _read_metrics(path / "metrics", manifest)
     if table is None or not len(table):
-        raise UserError(f"{path} has no metrics yet")
+        raise NothingYet(f"{path} has no metrics yet")
     check_rows(table, manifest, path / "metrics")
     return RunFolderData(path, manifest, table)
 

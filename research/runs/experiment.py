@@ -16,10 +16,11 @@ from research.engine.axes import (
     make_groups,
 )
 from research.engine.cadence import Cadence, Intervals
-from research.engine.one_run import metric_names
+from research.engine.metrics import as_typed
+from research.engine.one_run import metric_names, unread_hparams
 from research.engine.rows import table_schema
 from research.errors import UserError
-from research.limits import MOST_INT, as_int, plain
+from research.limits import MOST_INT, as_int, as_stored, flag_of, plain
 from research.runs.search import Halving, Search
 from research.task import HParams, Problem, Task
 
@@ -41,6 +42,7 @@ class Experiment(NamedTuple):
       search: how many settings to draw from `hparams_axes`, which are ranges then; None for the
         grid.
       halving: how settings are thinned out on the way; None keeps them all.
+      notes: lines that the user should read before anything is trained.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Experiment(NamedTuple):
     most_lanes: int | None = None
     search: Search | None = None
     halving: Halving | None = None
+    notes: Sequence[str] = ()
 
 
 class Part(NamedTuple):
@@ -189,6 +192,21 @@ def make_schema(parts: Sequence[Part]) -> pa.Schema:
         for some in metric_names(part.problem, part.group.runs):
             names.update(dict.fromkeys(some))
     return table_schema(parts[0].group.runs.hparams, parts[0].labels, tuple(names))
+
+
+def unused_notes(parts: Sequence[Part]) -> list[str]:
+    """Returns a line for each hyper-parameter that has another value than its default, and that no
+    group reads. One that is swept has been refused by then."""
+    unread = set.intersection(*(unread_hparams(part.problem, part.group.runs) for part in parts))
+    lines = []
+    for field in dataclasses.fields(parts[0].group.runs.hparams):
+        value = as_typed(getattr(parts[0].group.runs.hparams, field.name))[0].item()
+        is_off = field.metadata.get("zero_is_off") and value == 0  # which is why it is not read
+        usual = as_stored(value) == as_stored(field.default)
+        if field.name in unread and not is_off and not usual:
+            flag = flag_of(field.name)
+            lines.append(f"{flag} {value:g} changes nothing: nothing uses it under this config")
+    return lines
 
 
 def cell(value: Any) -> Any:

@@ -1,11 +1,15 @@
 """How many bytes of a device programs may use."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from research.engine.one_run import least_bytes
 from research.errors import UserError
+from research.plain_text import human
+from research.runs.experiment import Part
 
 USABLE = 0.9  # of the limit; the rest is lost between allocations
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -69,3 +73,29 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8")
     except OSError:
         return ""
+
+
+def check_fits(parts: Sequence[Part], limit: int | None, check_device: bool) -> None:
+    """Checks that one run of each group alone could fit, as far as can be told without compiling.
+
+    Args:
+      parts: the groups.
+      limit: bytes that the user allows; None: all of a device.
+      check_device: whether the devices here are those that are to train.
+
+    Raises:
+      UserError: if not.
+    """
+    if limit is None and not check_device:
+        return
+    most = limit or device_limit(jax.local_devices()[0])
+    for part in parts:
+        needed = least_bytes(part.problem, part.group.runs)
+        if needed > most:
+            label = f" of {part.name}" if part.name else ""
+            given = "" if limit is None else f"--memory-limit {human(limit)}B: "
+            raise UserError(
+                f"{given}one run{label} alone does not fit the memory: it needs {human(needed)}B "
+                f"or more, and {human(most)}B can be used; make the net, the batch or the buffer "
+                "smaller"
+            )

@@ -19,11 +19,13 @@ from research.runs.experiment import (
     first_stops,
     make_parts,
     make_schema,
+    unused_notes,
 )
 from research.runs.halving import advance
 from research.runs.job_runner import JobRunner, TrainOptions
 from research.runs.jobs import Job, Plan, check_plan, cut_jobs, unneeded_states
 from research.runs.locks import Lock, Taken
+from research.runs.memory_limit import check_fits
 from research.runs.observer import Observer
 from research.runs.run_folder import RunFolder, run_path
 from research.runs.session import describe_session, now
@@ -85,7 +87,10 @@ def run_experiment(
     options, observer = options or RunOptions(), observer or Observer()
     experiment = check_experiment(experiment)
     parts = make_parts(experiment)
-    for note in dict.fromkeys(note for part in parts for note in part.problem.notes):
+    make_schema(parts)
+    train = options.train
+    check_fits(parts, train.memory_limit if train.fit else None, not options.prepare)
+    for note in dict.fromkeys([*experiment.notes, *unused_notes(parts), *_notes(parts)]):
         observer.say(f"{experiment.name}: {note}")
     folder = _open_or_create(experiment, parts, options, observer)
     if options.prepare:
@@ -108,11 +113,15 @@ def run_experiment(
     return folder.path if folder.manifest()["status"] == "finished" else None
 
 
+def _notes(parts: Sequence[Part]) -> Iterator[str]:
+    for part in parts:
+        yield from part.problem.notes
+
+
 def _open_or_create(
     experiment: Experiment, parts: Sequence[Part], options: RunOptions, observer: Observer
 ) -> RunFolder:
     """Creates the run folder, or opens it and checks that it is of this experiment."""
-    make_schema(parts)
     facts = manifest.describe(experiment, parts) | {"parallel": options.parallel}
     session = describe_session()
     stops = first_stops(experiment, parts)

@@ -32,11 +32,12 @@ def check_search(count: int | None, seed: int) -> Search | None:
     Raises:
       UserError: for numbers that make none.
     """
+    seed = as_seed("--search-seed", seed)
     if count is None:
         return None
     if count < 1:
         raise UserError(f"--search {short(count)}: give how many settings to draw, at least 1")
-    return Search(as_int("--search", count, high=MOST_RUNS), as_seed("--search-seed", seed))
+    return Search(as_int("--search", count, high=MOST_RUNS), seed)
 
 
 class Halving(NamedTuple):
@@ -82,15 +83,15 @@ def check_halving(factor: int | None, rungs: int) -> Halving | None:
     Raises:
       UserError: for numbers that make none.
     """
+    if rungs < 2:
+        raise UserError(f"--rungs {short(rungs)}: must be at least 2: one comparison and the end")
     if factor is None:
         return None
     if factor < 2:
         raise UserError(
             f"--halving {short(factor)}: must be at least 2, which keeps one setting in two"
         )
-    if rungs < 2:
-        raise UserError(f"--rungs {short(rungs)}: must be at least 2: one comparison and the end")
-    if (rungs - 1) * math.log(factor) > math.log(MOST_RUNS):
+    if max(factor, 2 ** min(rungs - 1, 64)) > MOST_RUNS or factor ** (rungs - 1) > MOST_RUNS:
         raise UserError(
             f"--halving {short(factor)} --rungs {short(rungs)}: needs more than {MOST_RUNS} "
             "settings; give fewer rungs"

@@ -84,6 +84,8 @@ def test_a_profile_names_the_kernels_that_take_longest(capsys):
         (["mpl"], "profile mpl: there are mlp-small"),
         (["mlp-small", "--precision", "int8"], "--precision int8: there are float32, bfloat16"),
         (["mlp-small", "--runs", "0"], "--runs 0: must be at least 1"),
+        (["mlp-small", "--runs", "few"], "--runs few: not a whole number"),
+        (["mlp-small", "--rums", "2"], "unrecognized arguments: --rums 2"),
     ],
 )
 def test_profile_without_a_known_case_is_refused(words, says):
@@ -130,3 +132,12 @@ def test_compare_needs_two_files_with_a_common_case(tmp_path):
         bench.compare(["one.json"])
     with pytest.raises(UserError, match=r"one\.json is no file of scripts/bench"):
         bench.compare([str(tmp_path / "one.json")] * 2)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "new"):
+        with pytest.raises(UserError, match=f"--out {out}: .*; give another folder"):
+            bench.check(bench.Arguments(out=str(out)))
+    with pytest.raises(UserError, match="--cases mlp-small mlp-small: a value is given twice"):
+        bench.check(bench.Arguments(cases=["mlp-small", "mlp-small"]))

@@ -1,6 +1,6 @@
 """Tests of environment parameters that the command line sets and one program sweeps."""
 
-from types import SimpleNamespace
+import dataclasses
 
 import numpy as np
 import pytest
@@ -12,8 +12,15 @@ from research.engine import make_runs
 from research.errors import UserError
 
 
+@dataclasses.dataclass(frozen=True)
+class Given:
+    env: tuple[str, ...]
+    env_param: tuple[str, ...]
+    protocol: tuple[str, ...] = ("gymnax",)
+
+
 def given(*words, env=("CartPole-v1",)):
-    return SimpleNamespace(env=env, protocol=("gymnax",), env_param=words)
+    return Given(env, words)
 
 
 def test_hparams_are_unchanged_without_env_params():
@@ -52,6 +59,8 @@ def test_integer_parameters_stay_integers():
         (["max_steps_in_episode=3000000000"], "--env-param max_steps_in_episode 3000000000: must"),
         (["gravity=1e39"], "--env-param gravity 1e.39: a float32 holds at most"),
         (["gravity=1e-50"], "--env-param gravity 1e-50: a float32 holds nothing"),
+        (["gravity=1", "gravity=2"], "--env-param gravity=2: gravity is given twice; give all its"),
+        (["gravity=1,2,1.0"], "--env-param gravity=1,2,1.0: a value is given twice"),
         (["gravity=9.8,nan"], "--env-param gravity nan: must be a finite number"),
     ],
 )

@@ -102,4 +102,4 @@ def same(one, other):
 
 def test_distributed_needs_a_run_name_and_a_valid_address(refused, tmp_path):
     line = refused("mlp.py", "--distributed auto --steps 2 --seeds 1", tmp_path)
-    assert "--distributed: give --name" in line
+    assert "--distributed auto: give --name" in line

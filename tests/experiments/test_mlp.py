@@ -114,7 +114,7 @@ def tables(tmp_path):
         ("--checkpoint-every 0", "--checkpoint-every 0: must be above 0"),
         ("--shares 0", "--shares 0: must be at least 1"),
         ("--worker", "--worker: one of several processes in a folder; name it with --resume"),
-        ("--distributed 4", "--distributed: give --name"),
+        ("--distributed 4", "--distributed 4: give --name"),
         ("--search 0 --learning-rate 1e-4 1e-2", "--search 0: give how many settings to draw"),
         ("--search 4 --learning-rate 1e-3", "--search 4: give a range for a hyper-parameter"),
         ("--search 4 --learning-rate 0 1e-2", "--learning-rate 0.0: drawn by its logarithm"),

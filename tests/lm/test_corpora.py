@@ -6,6 +6,7 @@ import zipfile
 import pooch
 import pytest
 
+from research import downloads
 from research.downloads import Source
 from research.errors import UserError
 from research.lm import corpora
@@ -124,7 +125,7 @@ def named(data, monkeypatch):
         for part in ("train", "valid", "test"):
             archive.writestr(f"wikitext-2/wiki.{part}.tokens", part + LINES)
     checksum = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
-    source = Source("http://127.0.0.1:9/small.zip", checksum)
+    source = Source("http://127.0.0.1:9/small.zip", checksum, 10**6)
     small = NamedText((source,), CORPORA["wikitext-2"].read)
     monkeypatch.setitem(corpora.CORPORA, "small", small)
     return path
@@ -148,7 +149,7 @@ def test_a_download_with_a_wrong_checksum_is_not_kept(named, monkeypatch):
         with open(output_file, "wb") as file:
             file.write(b"something else")
 
-    monkeypatch.setattr(pooch.core, "choose_downloader", lambda *args, **options: other)
+    monkeypatch.setattr(downloads, "_fetch", lambda source: other)
     with pytest.raises(UserError, match=r"small\.zip has changed, or was damaged on its way"):
         load_corpus("small")
     assert not named.exists()

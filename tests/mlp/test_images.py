@@ -35,7 +35,7 @@ def keep(tmp_path, monkeypatch):
         for name, content in files.items():
             (tmp_path / "small" / name).write_bytes(content)
             checksum = "md5:" + hashlib.md5(content).hexdigest()
-            sources.append(Source("http://127.0.0.1:9/" + name, checksum))
+            sources.append(Source("http://127.0.0.1:9/" + name, checksum, 10**6))
         named = images.NamedImages(tuple(sources), IMAGES[kind].read, shape, tuple(classes))
         monkeypatch.setitem(IMAGES, "small", named)
 

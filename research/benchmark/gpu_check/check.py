@@ -31,7 +31,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from research.benchmark.bench import check_known, check_runs, make_parser
+from research.benchmark.bench import check_known, check_runs
 from research.benchmark.cases import CASES, HAS_GYMNAX, known_cases
 from research.benchmark.gpu_check import (
     command_buffers,
@@ -51,6 +51,8 @@ from research.benchmark.gpu_check.results import (
 )
 from research.console import print_text
 from research.errors import UserError, plain_exit
+from research.flags import PlainParser, check_path, number_after
+from research.limits import as_float
 from research.matmul import PRECISIONS
 
 STARTING = 120.0  # seconds that JAX may take to find its devices
@@ -117,32 +119,38 @@ def _machine() -> Found:
     raise UserError("JAX finds no device")
 
 
+def check_parser(prog: str = "scripts/gpu_check") -> PlainParser:
+    """Returns the parser of the check."""
+    parser = PlainParser(prog, (__doc__ or "").replace("scripts/gpu_check", prog))
+    add, default = parser.add_argument, CheckPlan()
+    add("--minutes", type=number_after("--minutes", float), default=default.minutes,
+        help="for all parts (default: 8)")  # fmt: skip
+    add("--out", metavar="FOLDER", required=True, help="a new folder for the results")
+    add("--cases", metavar="CASE", nargs="+", default=(),
+        help=f"some of {', '.join(CASES)}; all if not given, three in every part")  # fmt: skip
+    add("--precisions", nargs="+", default=PRECISIONS, help="float32, bfloat16; both if not given")
+    add("--runs", metavar="N", nargs="+", type=number_after("--runs"), default=default.runs,
+        help="runs at once (default: 1 8 64 512 4096)")  # fmt: skip
+    add("--agents", metavar="N", nargs="+", type=number_after("--agents"), default=default.agents,
+        help="agents of the DQN of rejax's chart (default: 50 512)")  # fmt: skip
+    add("--no-tests", dest="tests", action="store_false", help="leave out what needs pytest")
+    return parser
+
+
 def read_arguments(words: Sequence[str], prog: str) -> tuple[CheckPlan, Path]:
     """Returns the plan and the folder that a command line gives.
 
     Raises:
       UserError: for an argument that makes no sense.
     """
-    parser = make_parser(prog, (__doc__ or "").replace("scripts/gpu_check", prog))
-    add, default = parser.add_argument, CheckPlan()
-    add("--minutes", type=float, default=default.minutes, help="for all parts (default: 8)")
-    add("--out", metavar="FOLDER", required=True, help="a new folder for the results")
-    add("--cases", metavar="CASE", nargs="+", default=(),
-        help=f"some of {', '.join(CASES)}; all if not given, three in every part")  # fmt: skip
-    add("--precisions", nargs="+", default=PRECISIONS, help="float32, bfloat16; both if not given")
-    add("--runs", metavar="N", nargs="+", type=int, default=default.runs,
-        help="runs at once (default: 1 8 64 512 4096)")  # fmt: skip
-    add("--agents", metavar="N", nargs="+", type=int, default=default.agents,
-        help="agents of the DQN of rejax's chart (default: 50 512)")  # fmt: skip
-    add("--no-tests", dest="tests", action="store_false", help="leave out what needs pytest")
-    given = vars(parser.parse_args(words))
-    if not 0 < given["minutes"] < float("inf"):
+    given = vars(check_parser(prog).parse_args(words))
+    if not as_float("--minutes", given["minutes"]) > 0:
         raise UserError(f"--minutes {given['minutes']:g}: must be above 0")
     check_known("--cases", given["cases"], known_cases())
     check_known("--precisions", given["precisions"], PRECISIONS)
     for name in ("runs", "agents"):
-        for count in given[name]:
-            check_runs(count, f"--{name}")
+        check_runs(given[name], f"--{name}")
+    check_path("--out", given["out"])
     folder = open_folder(Path(given.pop("out")))
     as_tuples = {name: tuple(one) for name, one in given.items() if isinstance(one, list | tuple)}
     return make_plan(**given | as_tuples), folder

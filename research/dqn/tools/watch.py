@@ -20,8 +20,10 @@ from research.dqn import algorithm_of, make_environment
 from research.dqn.env_params import PREFIX, add_env_params, with_env_params
 from research.dqn.own_environments import code_in
 from research.dqn.watching import check_drawn, draw, play_one
+from research.effects import flag_field
 from research.errors import UserError
 from research.limits import as_int, as_seed
+from research.parsing import Unbounded
 from research.report.one_run import one_run
 from research.report.read import read_run_folder, workload_of
 from research.runs.experiment import restore_config, restore_hparams
@@ -40,7 +42,7 @@ class Arguments:
         int | None, tyro.conf.arg(metavar="N", help="number of the run; the best if not given")
     ] = None
     steps: Annotated[int, tyro.conf.arg(help="most steps to draw; a hundred take some seconds")] = (
-        500
+        flag_field(500, usual=10_000)
     )
     seed: Annotated[int, tyro.conf.arg(help="seed of the episode")] = 0
     env: Annotated[
@@ -49,6 +51,7 @@ class Arguments:
             metavar="FILE.py:NAME", help="the code of its environment, if it is not where it was"
         ),
     ] = None
+    unbounded: Unbounded = False
 
 
 def main(arguments: Arguments) -> Path:

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from research.cli.tool import run_tool
 from research.console import print_line, print_table
+from research.effects import flag_field
 from research.errors import UserError
 from research.limits import as_float, as_int
 from research.lm import Config
@@ -35,8 +36,10 @@ from research.report.read import RunFolderData, read_run_of
 from research.report.settings import settings
 from research.report.statistics import iqm_interval
 from research.runs.run_folder import load_params
+from research.task import OnlyWith
 
 RULES = ("none", "sgd", "rms")
+LEARNS = OnlyWith(("dynamic",), lambda rule: rule != "none", "--dynamic sgd or rms")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +57,21 @@ class Arguments:
         int, tyro.conf.arg(help="tokens read at once; an update of --dynamic each")
     ] = 20
     streams: Annotated[int, tyro.conf.arg(help="pieces of text read side by side; 1: exact")] = 1
-    context: Annotated[int, tyro.conf.arg(help="tokens that a piece reads before its own")] = 64
+    context: Annotated[int, tyro.conf.arg(help="tokens that a piece reads before its own")] = (
+        flag_field(64, only_with=OnlyWith(("streams",), lambda n: n > 1, "--streams above 1"))
+    )
     dynamic: Annotated[str, tyro.conf.arg(help="dynamic evaluation: " + ", ".join(RULES))] = "none"
-    rate: Annotated[float, tyro.conf.arg(help="step size of dynamic evaluation")] = 2e-3
-    decay: Annotated[float, tyro.conf.arg(help="pull of the params back to those trained")] = 0.02
+    rate: Annotated[float, tyro.conf.arg(help="step size of dynamic evaluation")] = flag_field(
+        2e-3, only_with=LEARNS
+    )
+    decay: Annotated[float, tyro.conf.arg(help="pull of the params back to those trained")] = (
+        flag_field(0.02, only_with=LEARNS)
+    )
     epsilon: Annotated[
         float, tyro.conf.arg(help="added to the root mean squares of --dynamic rms")
-    ] = 1e-3
+    ] = flag_field(
+        1e-3, only_with=OnlyWith(("dynamic",), lambda rule: rule == "rms", "--dynamic rms")
+    )
 
     def check(self) -> None:
         """Checks the numbers.
@@ -133,7 +144,10 @@ def read_text(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple[He
         raise UserError(f"--part {args.part}: {args.corpus or config.corpus} has none")
     encode = lambda text: np.concatenate([[tokenizer.start], tokenizer.encode(text)])
     layout = TextLayout(config.batch_size, args.window, args.streams, args.context)
-    heldout = lay_out_heldout(encode(text), len(text), layout)
+    tokens = encode(text)
+    if args.window >= len(tokens):
+        raise UserError(f"--window {args.window}: the text has {len(tokens) - 1:,} tokens")
+    heldout = lay_out_heldout(tokens, len(text), layout)
     if args.dynamic != "rms":
         return heldout, None
     trained_on = parts if args.corpus is None else load(config.corpus)

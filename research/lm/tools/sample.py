@@ -16,6 +16,7 @@ import tyro
 
 from research.cli.tool import run_tool
 from research.console import print_line, print_text
+from research.effects import flag_field
 from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.lm import PRESETS, Config
@@ -24,12 +25,16 @@ from research.lm.samples import keep_sample
 from research.lm.sampling import SamplingRule, generate
 from research.lm.task import make_model, param_shapes
 from research.lm.text import UNKNOWN, Bytes, Tokenizer, Words, load_tokenizer
+from research.parsing import Unbounded
 from research.recorded import Recorded
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
 from research.runs.experiment import restore_config
 from research.runs.run_folder import load_file, load_params
-from research.task import make_key
+from research.task import OnlyWith, make_key
+
+USUAL_TOKENS = 20_000
+DRAWN = OnlyWith(("temperature",), lambda temperature: temperature > 0, "--temperature above 0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,19 +48,24 @@ class Arguments:
         int | None, tyro.conf.arg(metavar="N", help="number of the run; the best if not given")
     ] = None
     prompt: Annotated[str, tyro.conf.arg(help="text to continue; a new line if empty")] = ""
-    tokens: Annotated[int, tyro.conf.arg(help="how many tokens to write")] = 400
+    tokens: Annotated[int, tyro.conf.arg(help="how many tokens to write")] = flag_field(
+        400, usual=USUAL_TOKENS
+    )
     temperature: Annotated[
         float, tyro.conf.arg(help="of the softmax; 0: always the likeliest token")
     ] = 0.8
-    top_k: Annotated[int, tyro.conf.arg(help="draw from the K likeliest tokens; 0: from all")] = 0
+    top_k: Annotated[int, tyro.conf.arg(help="draw from the K likeliest tokens; 0: from all")] = (
+        flag_field(0, only_with=DRAWN)
+    )
     top_p: Annotated[
         float, tyro.conf.arg(help="draw from the fewest tokens that have this probability together")
-    ] = 1.0
-    seed: Annotated[int, tyro.conf.arg(help="seed of the draws")] = 0
+    ] = flag_field(1.0, only_with=DRAWN)
+    seed: Annotated[int, tyro.conf.arg(help="seed of the draws")] = flag_field(0, only_with=DRAWN)
     unknown: Annotated[
         bool,
         tyro.conf.arg(help=f"let a model of words write {UNKNOWN}, for words it does not know"),
     ] = False
+    unbounded: Unbounded = False
 
 
 def main(arguments: Arguments) -> str:
@@ -77,7 +87,11 @@ def main(arguments: Arguments) -> str:
         choice = choice._replace(never=_unknown_token(tokenizer))
     tokens = generate(model, params, prompt, make_key(seed), choice)
     text = write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
-    given = {name: value for name, value in vars(arguments).items() if name != "folder"}
+    given = {
+        name: value
+        for name, value in vars(arguments).items()
+        if name not in ("folder", "unbounded")
+    }
     keep_sample(data.path, given | {"run": run.number, "of_seed": run.seed, "text": text})
     return text
 

@@ -26,6 +26,7 @@ from rich.console import Console
 
 from research.cli.tool import run_tool
 from research.console import print_line, print_table
+from research.effects import flag_field
 from research.errors import UserError
 from research.limits import as_float
 from research.mlp.robustness import robustness
@@ -40,6 +41,7 @@ from research.mlp.tools.trained import (
     write_table,
 )
 from research.mlp.views import plots
+from research.parsing import Unbounded
 from research.report.read import read_run_of
 from research.report.statistics import iqm_interval
 from research.task import make_key
@@ -57,10 +59,13 @@ class Arguments:
     radius: Annotated[tuple[float, ...], tyro.conf.arg(help="how far inputs may move")] = (
         0.01, 0.03, 0.1, 0.3,
     )  # fmt: skip
-    steps: Annotated[int, tyro.conf.arg(help="steps of PGD from each of its two starts")] = 20
+    steps: Annotated[int, tyro.conf.arg(help="steps of PGD from each of its two starts")] = (
+        flag_field(20, usual=10_000)
+    )
     rows: Annotated[int, tyro.conf.arg(help="most rows of the part, from its first on")] = 1_000
     part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = "test"
     seed: Annotated[int, tyro.conf.arg(help="seed of PGD's random starts")] = 0
+    unbounded: Unbounded = False
 
     def check(self) -> None:
         """Checks the numbers.

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from research.cli.tool import run_tool
 from research.console import print_line, print_table, print_text
+from research.effects import flag_field
 from research.errors import shortlist
 from research.mlp.attribution import explain, in_top, permutation_importance, rank_correlation
 from research.mlp.dataset import Split
@@ -38,6 +39,7 @@ from research.mlp.tools.trained import (
     write_table,
 )
 from research.mlp.views import plots
+from research.parsing import Unbounded
 from research.report.read import read_run_of
 from research.task import make_key
 
@@ -62,9 +64,14 @@ class Arguments:
     ] = None
     rows: Annotated[int, tyro.conf.arg(help="most rows of the part, from its first on")] = 200
     part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = "test"
-    steps: Annotated[int, tyro.conf.arg(help="most steps of the integral")] = 4_096
-    repeats: Annotated[int, tyro.conf.arg(help="how often a column is shuffled")] = 5
+    steps: Annotated[int, tyro.conf.arg(help="most steps of the integral")] = flag_field(
+        4_096, usual=2**18
+    )
+    repeats: Annotated[int, tyro.conf.arg(help="how often a column is shuffled")] = flag_field(
+        5, usual=10_000
+    )
     seed: Annotated[int, tyro.conf.arg(help="seed of the shuffling")] = 0
+    unbounded: Unbounded = False
 
     def check(self) -> None:
         """Checks the numbers.

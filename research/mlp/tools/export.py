@@ -13,6 +13,7 @@ overwritten.
 
 import dataclasses
 import json
+import os
 import runpy
 import shutil
 from pathlib import Path
@@ -26,6 +27,7 @@ from research.atomic import new_folder, write_bytes
 from research.cli.tool import run_tool
 from research.console import print_line
 from research.errors import UserError
+from research.flags import check_path
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
 from research.mlp.tools.evaluate import predict
@@ -61,7 +63,11 @@ class Arguments:
 def main(args: Arguments) -> Path:
     """Writes the folder and returns its path."""
     data = read_run_of(args.folder, "mlp")
+    check_path("--to", args.to)
     target = Path(args.to) if args.to else data.path / "export"
+    above = next(one for one in target.absolute().parents if one.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UserError(f"cannot write to {target}: {above} cannot be written; give another --to")
     if target.exists():
         raise UserError(f"{target} is there already and is not overwritten: give another with --to")
     if args.ensemble and args.run is not None:

@@ -11,6 +11,7 @@ predictions of its best setting, they are made first, for the page to show.
 """
 
 import dataclasses
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,14 +21,18 @@ import tyro
 from rich.console import Console
 
 from research.console import LOOSE, print_line, print_paragraph, print_table, say, width
+from research.effects import flag_field
 from research.errors import UserError, plain_exit
+from research.flags import check_path
 from research.folders import file_name
 from research.limits import as_int
+from research.parsing import read_arguments
 from research.report.findings import findings
 from research.report.live import LivePage, serving
+from research.report.metrics import common_metric
 from research.report.page.page import write_page
-from research.report.problems import problems
-from research.report.read import RunFolderData, read_run_folder
+from research.report.problems import one_problem, problems
+from research.report.read import NothingYet, RunFolderData, read_run_folder
 from research.report.summary import Summary, summarize
 from research.report.table import (
     TOP,
@@ -38,6 +43,9 @@ from research.report.table import (
     full_columns,
 )
 from research.report.views import find_views
+from research.task import OnlyWith
+
+WRITTEN = OnlyWith(("live",), lambda live: not live, "--no-live")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Arguments:
     out: Annotated[
         str | None,
         tyro.conf.arg(metavar="FILE", help="the page; in the first RUN if not given"),
-    ] = None
+    ] = flag_field(None, only_with=WRITTEN)
     metric: Annotated[
         str | None,
         tyro.conf.arg(metavar="NAME", help="to compare by; the key metric if not given"),
@@ -64,11 +72,13 @@ class Arguments:
     top: Annotated[int, tyro.conf.arg(metavar="N", help=TOP_HELP)] = TOP
     examples: Annotated[
         bool, tyro.conf.arg(help="have trained runs play, write or predict for the page")
-    ] = True
+    ] = flag_field(True, only_with=WRITTEN)
     live: Annotated[bool, tyro.conf.arg(help="serve the page on this machine while it trains")] = (
         False
     )
-    port: Annotated[int, tyro.conf.arg(help="with --live; 0 picks a free one")] = 8642
+    port: Annotated[int, tyro.conf.arg(help="with --live; 0 picks a free one")] = flag_field(
+        8642, only_with=OnlyWith(("live",), bool, "--live")
+    )
 
 
 def main(arguments: Arguments) -> list[Path]:
@@ -76,9 +86,12 @@ def main(arguments: Arguments) -> list[Path]:
     interrupted."""
     if not arguments.runs:
         raise UserError("give at least one run folder")
+    check_path("--out", arguments.out)
     if arguments.live:
         serve(arguments)
         return []
+    if arguments.out:
+        check_writable(Path(arguments.out))
     if arguments.examples:
         for path in arguments.runs:
             make_examples(read_run_folder(path))
@@ -89,12 +102,28 @@ def main(arguments: Arguments) -> list[Path]:
 def serve(arguments: Arguments) -> None:
     """Serves the page until the process is interrupted."""
     live = LivePage(arguments.runs, arguments.metric, arguments.problem)
+    port = as_int("--port", arguments.port, 0, 65_535)
+    check_asked(arguments)
+    with serving(live, port) as address:
+        print_line(f"live: {address} (Ctrl-C ends it, not the sweep)")
+        threading.Event().wait()
+
+
+def check_asked(arguments: Arguments) -> None:
+    """Checks what is to be served, as far as the sweeps have come.
+
+    Raises:
+      UserError: for a folder, metric or problem that there is not.
+    """
     for path in arguments.runs:
         if not Path(path).is_dir():
             raise UserError(f"no folder {path}")
-    with serving(live, as_int("--port", arguments.port, 0, 65_535)) as address:
-        print_line(f"live: {address} (Ctrl-C ends it, not the sweep)")
-        threading.Event().wait()
+    try:
+        runs = [read_run_folder(path) for path in arguments.runs]
+    except NothingYet:
+        return
+    common_metric(runs, arguments.metric)
+    one_problem(runs, arguments.problem)
 
 
 def make_examples(run: RunFolderData) -> None:
@@ -139,13 +168,14 @@ def report(
     console = console or Console()
     runs = [read_run_folder(path) for path in paths]
     several = problems(runs)
+    page = Path(out) if out else runs[0].path / page_name(runs)
+    check_writable(page)
     pages = []
     for name in several if problem is None else [problem]:
-        summary = summarize(runs, metric, name)
-        path = Path(out) if out else runs[0].path / page_name(runs)
+        summary, path = summarize(runs, metric, name), page
         if len(several) > 1:
             print_paragraph(console, f"\n{name}", "bold")
-            path = path.with_stem(f"{path.stem}-{file_name(name)}")
+            path = page.with_stem(f"{page.stem}-{file_name(name)}")
         print_summary(summary, console, top)
         pages.append(write_page(summary, path))
         say(console, f"page: {path}")
@@ -156,6 +186,23 @@ def page_name(runs: Sequence[RunFolderData]) -> str:
     """The name of the page of one run folder, or of several."""
     others = "-".join(run.path.name for run in runs[1:])
     return f"report-with-{file_name(others)}.html" if others else "report.html"
+
+
+def check_writable(page: Path) -> None:
+    """Checks, before anything is printed, that a page can be written.
+
+    Raises:
+      UserError: if not.
+    """
+    folder, reason = page.parent, ""
+    if page.is_dir():
+        reason = "it is a folder"
+    elif not folder.is_dir():
+        reason = "there is no such folder"
+    elif not os.access(page if page.exists() else folder, os.W_OK):
+        reason = "it is read-only"
+    if reason:
+        raise UserError(f"cannot write {page}: {reason}; give another --out")
 
 
 def print_summary(summary: Summary, console: Console, top: int = TOP) -> None:
@@ -195,8 +242,7 @@ def _width(column: TableColumn) -> int:
 def run(argv: list[str] | None = None, prog: str = "scripts/report") -> None:
     """Parses the command line and reports; bad input ends the process with one line."""
     with plain_exit():
-        text = (__doc__ or "").replace("scripts/report", prog)
-        main(tyro.cli(Arguments, args=argv, prog=prog, description=text))
+        main(read_arguments(Arguments, __doc__ or "", argv, prog))
 
 
 if __name__ == "__main__":

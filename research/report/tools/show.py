@@ -17,6 +17,7 @@ from rich.console import Console
 from research.console import print_paragraph, print_table, say
 from research.errors import UserError, plain_exit, shortlist
 from research.limits import as_int
+from research.parsing import read_arguments
 from research.report.curves_png import draw_curves
 from research.report.read import RunFolderData, metric_names, read_run_folder
 from research.report.settings import settings
@@ -107,8 +108,7 @@ def _notes(run: RunFolderData) -> list[str]:
 def run(argv: list[str] | None = None, prog: str = "scripts/show") -> None:
     """Parses the command line and shows a run folder; bad input ends the process with one line."""
     with plain_exit():
-        text = (__doc__ or "").replace("scripts/show", prog)
-        main(tyro.cli(Arguments, args=argv, prog=prog, description=text))
+        main(read_arguments(Arguments, __doc__ or "", argv, prog))
 
 
 if __name__ == "__main__":

@@ -63,7 +63,8 @@ def test_every_part_writes_its_file_and_the_summary_tells_of_it(
     ("words", "says"),
     [
         (["--minutes", "0"], "--minutes 0: must be above 0"),
-        (["--minutes", "nan"], "--minutes nan: must be above 0"),
+        (["--minutes", "nan"], "--minutes nan: must be a finite number"),
+        (["--runs", "8", "8"], "--runs 8 8: a value is given twice"),
         (["--cases", "mpl"], "--cases mpl: there are mlp-small"),
         (["--precisions", "int8"], "--precisions int8: there are float32, bfloat16"),
         (["--runs", "8", "0"], "--runs 0: must be at least 1"),

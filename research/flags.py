@@ -1,0 +1,120 @@
+"""Command lines, word by word: each flag is given once, and what cannot be read is named in a line.
+
+It needs the standard library alone, for the tools that run where little else is installed.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from research.errors import UserError
+from research.plain_text import one_line, shortened
+
+UNBOUNDED_HELP = "lift the bounds of counts that would take very long, such as too many steps"
+
+
+def check_words(words: Sequence[str], flags: Mapping[str, bool]) -> None:
+    """Checks that no flag is given twice, of which all but the last would count for nothing, and
+    that none lacks its value.
+
+    Args:
+      words: the command line, without the program.
+      flags: the names of the flags, `--so-and-so` -> whether it takes a value. One that takes none
+        may be given as `--no-so-and-so`.
+
+    Raises:
+      UserError: naming the flag, and what is given.
+    """
+    given: dict[str, str] = {}
+    for flag, shown, has_value in _given(words, flags):
+        if flag in given:
+            raise UserError(f"{given[flag]} and {shown}: {flag} is given twice; give it once")
+        if flags[flag] and not has_value:
+            raise UserError(f"{flag}: it takes a value; '' is the empty one")
+        given[flag] = shown
+
+
+def _given(words: Sequence[str], flags: Mapping[str, bool]) -> Iterable[tuple[str, str, bool]]:
+    """Yields each flag that is given, in its usual spelling, with its words as they are shown, and
+    whether it has a value."""
+    starts = [at for at, word in enumerate(words) if word.startswith("--")]
+    for start, stop in itertools.pairwise([*starts, len(words)]):
+        name, equals, _ = words[start].partition("=")
+        name = name.replace("_", "-")
+        positive = "--" + name.removeprefix("--no-")
+        flag = positive if name not in flags and not flags.get(positive, True) else name
+        if flag in flags:
+            shown = shortened(" ".join(map(one_line, words[start:stop])))
+            yield flag, shown, bool(equals) or stop > start + 1
+
+
+def read_value(read: Callable[[str], Any], flag: str, word: str, meant: str) -> Any:
+    """Returns what a function reads in the word after a flag.
+
+    Args:
+      read: raises a ValueError or a KeyError for what it cannot read.
+      flag: that the word follows.
+      word: the word.
+      meant: what would be right, for the error.
+
+    Raises:
+      UserError: naming the flag and the word. It is no ValueError, which a parser would report in
+        its own way.
+    """
+    try:
+        return read(word)
+    except (ValueError, KeyError):
+        shown = one_line(word[:40] + "..." * (len(word) > 40)) or "''"
+        raise UserError(f"{flag} {shown}: not {meant}") from None
+
+
+def check_path(flag: str, given: str | None) -> None:
+    """Checks that a word can be the name of a file or a folder that others read.
+
+    Raises:
+      UserError: for an empty one, and for control characters.
+    """
+    if given == "":
+        raise UserError(f"{flag} '': it is empty; give a name, or leave {flag} out")
+    if given is not None and one_line(given) != given:
+        raise UserError(f"{flag} '{one_line(given)}': give a name without control characters")
+
+
+NUMBERS = {float: "a number, such as 0.001", int: "a whole number, such as 1000"}
+
+
+def number_after(flag: str, kind: type = int) -> Callable[[str], Any]:
+    """Returns the reader of the number that follows a flag, for `PlainParser.add_argument`."""
+    return lambda word: read_value(kind, flag, word, NUMBERS[kind])
+
+
+class PlainParser(argparse.ArgumentParser):
+    """A parser of the standard library whose errors are one line.
+
+    It prints its description as it is, takes no abbreviated flags, and no flag twice.
+    """
+
+    def __init__(self, prog: str, description: str | None = None, **options: Any):
+        super().__init__(
+            prog, description=description, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter, **options,
+        )  # fmt: skip
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore
+        """Checks the words, and returns what they give, and those that are no flags of it."""
+        words = sys.argv[1:] if args is None else list(args)
+        check_words(words, self.flags())
+        return super().parse_known_args(words, namespace)
+
+    def flags(self) -> dict[str, bool]:
+        """Its flags, and whether each takes a value; as `check_words` takes them."""
+        once = [
+            action for action in self._actions if not isinstance(action, argparse._ExtendAction)
+        ]
+        return {flag: one.nargs != 0 for one in once for flag in one.option_strings}
+
+    def error(self, message: str) -> NoReturn:
+        """Raises a `UserError`."""
+        raise UserError(message)

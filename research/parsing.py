@@ -1,0 +1,160 @@
+"""Parses a command line into a dataclass, by tyro, with errors of one line."""
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import re
+import sys
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+from research.console import print_text
+from research.effects import check_counts, without_effect
+from research.errors import UserError
+from research.flags import NUMBERS, UNBOUNDED_HELP, check_words, read_value
+from research.limits import flag_of
+from research.plain_text import one_line
+
+Unbounded = Annotated[bool, tyro.conf.arg(help=UNBOUNDED_HELP)]  # of a tool with such counts
+
+
+def parse(kind: Any, words: Sequence[str], flags: Mapping[str, bool], **options: Any) -> Any:
+    """Returns an instance of a dataclass.
+
+    Args:
+      kind: the dataclass.
+      words: the command line, without the program.
+      flags: as `check_words` takes them.
+      options: of `tyro.cli`.
+
+    Raises:
+      UserError: for words that make none.
+    """
+    shown = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(shown):
+            given, unknown = tyro.cli(kind, args=words, return_unknown_args=True, **options)
+    except SystemExit as left:
+        if left.code != 2:  # as of --help
+            raise
+        raise UserError(_in_one_line(shown.getvalue())) from None
+    if unknown:
+        raise UserError(_unexpected(unknown[0], words, flags))
+    return given
+
+
+def read_arguments(kind: Any, description: str, argv: Sequence[str] | None, prog: str) -> Any:
+    """Returns the arguments of a tool, and prints a line for each flag that changes nothing.
+
+    Args:
+      kind: their dataclass.
+      description: the text of `--help`, which calls the tool `scripts/NAME`.
+      argv: the words after the tool's name; those of this process if None.
+      prog: what the tool is called here: `scripts/NAME`, or `seedbed NAME`.
+
+    Raises:
+      UserError: for words that make none, and counts beyond what is usual.
+    """
+    script = "scripts/" + prog.replace("/", " ").split()[-1]
+    words, flags = sys.argv[1:] if argv is None else argv, flags_of(kind)
+    check_words(words, flags)
+    text = description.replace(script, prog)
+    given = parse(_with_numbers(kind), words, flags, prog=prog, description=text)
+    arguments = kind(**vars(given))
+    check_counts(arguments)
+    for line in without_effect(arguments):
+        print_text(line, error=True)
+    return arguments
+
+
+def flags_of(kind: Any) -> dict[str, bool]:
+    """Returns the flags of a dataclass, and whether each takes a value."""
+    return {
+        flag_of(field.name): _plain(field.type) is not bool
+        for field in dataclasses.fields(kind)
+        if not is_positional(field)
+    }
+
+
+def is_positional(field: dataclasses.Field) -> bool:
+    """Returns whether a field is given without a flag."""
+    return tyro.conf.Positional in getattr(field.type, "__metadata__", ())
+
+
+def number(flag: str, kind: Any, metavar: str | None = None) -> PrimitiveConstructorSpec:
+    """Returns how a flag of one number is read.
+
+    Args:
+      flag: its name.
+      kind: int or float, or either or None: then the word None is None.
+      metavar: what the help calls it.
+    """
+    one = next(part for part in typing.get_args(kind) or (kind,) if part in NUMBERS)
+    may_be_none = kind is not one
+
+    def read(words: Sequence[str]) -> Any:
+        (word,) = words
+        if may_be_none and word == "None":
+            return None
+        return read_value(one, flag, word, NUMBERS[one])
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar or one.__name__.upper(),
+        instance_from_str=read,
+        is_instance=lambda value: value is None or isinstance(value, one),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _with_numbers(kind: Any) -> Any:
+    """A dataclass of the same fields, with numbers that are read by `number`."""
+    fields = [
+        (field.name, _typed(field), dataclasses.field(default=field.default))
+        for field in dataclasses.fields(kind)
+    ]
+    return dataclasses.make_dataclass(kind.__name__, fields, frozen=True)
+
+
+def _typed(field: dataclasses.Field) -> Any:
+    kind, parts = _plain(field.type), list(getattr(field.type, "__metadata__", ()))
+    metavar = next((one.metavar for one in parts if hasattr(one, "metavar")), None)
+    numeric = set(typing.get_args(kind) or (kind,)) & set(NUMBERS)
+    if not numeric:
+        return field.type
+    if typing.get_origin(kind) is tuple:
+        (one,) = numeric
+        kind = tuple[Annotated[one, number(flag_of(field.name), one)], ...]
+    elif isinstance(kind, types.UnionType) or kind in NUMBERS:
+        parts.append(number(flag_of(field.name), kind, metavar))
+    return Annotated[kind, *parts]
+
+
+def _plain(annotated: Any) -> Any:
+    """A type without what is noted beside it."""
+    return annotated.__origin__ if hasattr(annotated, "__metadata__") else annotated
+
+
+def _unexpected(word: str, words: Sequence[str], flags: Mapping[str, bool]) -> str:
+    """Says what is wrong about a word that is no flag and belongs to none."""
+    shown = one_line(word)
+    if re.match("--?[^\\W\\d]", word):
+        near = difflib.get_close_matches(word.partition("=")[0], flags, n=1)
+        right = f"did you mean {near[0]}?" if near else "--help lists all"
+        return f"{shown}: no such flag; {right}"
+    until = words[: words.index(word)] if word in words else ()
+    before = [one for one in until if one.startswith("--")]
+    after = f"{one_line(before[-1])} " if before else ""
+    return f"{after}{shown}: not expected here; --help says what each flag takes"
+
+
+def _in_one_line(box: str) -> str:
+    """The text in a box that tyro has drawn."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    return " ".join(re.sub("[\u2500-\u257f]", " ", plain).split())

@@ -1,0 +1,104 @@
+"""Tests of every flag of every recipe with bad values: training would begin, or one line says what
+is wrong, within seconds, and nothing is left behind."""
+
+import sys
+
+import pytest
+
+from research.runs import runner
+from tests.bad_input import (
+    Accepted,
+    Count,
+    cases,
+    flags_of_dataclass,
+    parse_faster,
+    try_case,
+)
+from tests.sweeps import EXPERIMENTS, SWEEPS, TEXT
+
+RECIPES = sorted(path.name for path in EXPERIMENTS.glob("*.py") if "run_main" in path.read_text())
+SMALL = {
+    "mlp.py": SWEEPS["mlp"],
+    "dqn.py": SWEEPS["dqn"],
+    "pqn.py": "pqn.py --env-param gravity=9.8 --hidden 8 --num-envs 4 --train-every 16 --epochs 1 "
+    "--minibatches 2 --env-steps 64 --log-every 16 --eval-episodes 2 --seeds 2",
+    "lstm_lm.py": SWEEPS["lm"],
+}  # of each recipe, a sweep that begins at once
+KINDS = ("no value", "twice", "value twice", "wrong type", "negative", "10^12", "10^22", "1e39",
+         "new line")  # fmt: skip
+
+
+def words_of(command):
+    """The flags of a command line, each with its values."""
+    words = []
+    for word in command.split()[1:]:
+        if word.startswith("--"):
+            words.append([])
+        words[-1].append(word)
+    return words
+
+
+@pytest.fixture
+def run(load_script, monkeypatch, tmp_path):
+    """A function that starts a recipe, up to where it would train, compile or start a process."""
+
+    def stop(*args, **options):
+        raise Accepted
+
+    monkeypatch.setattr(runner, "_train_jobs", stop)
+    monkeypatch.setattr("research.cli.compile_for.run_elsewhere", stop)
+    monkeypatch.setattr("research.cli.machine.join_world", lambda which: None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text(TEXT)
+
+    parse_faster(monkeypatch)
+    loaded = {}
+
+    def start(script, words):
+        module = loaded.setdefault(script, None) or load_script(script)
+        loaded[script] = module
+        monkeypatch.setattr(sys, "argv", [script, *words])
+        module.run_main(module.main, module.RECIPES, module.__doc__, words)
+
+    return start
+
+
+def flags_of(script, load_script):
+    module = load_script(script)
+    return list(flags_of_dataclass(module.Arguments, next(iter(module.RECIPES.values()))))
+
+
+def try_all(script, run, load_script, capsys, folder, kinds=None):
+    """Tries all cases of a recipe, or some kinds of them."""
+    count, base = Count(), words_of(SMALL[script])
+    for flag in flags_of(script, load_script):
+        for case in cases(flag, base):
+            if kinds is None or case.kind in kinds:
+                start = lambda words: run(script, words)
+                count.add(case, try_case(case, start, capsys, folder))
+    return count
+
+
+def test_every_recipe_has_a_small_sweep():
+    assert set(SMALL) == set(RECIPES)
+
+
+@pytest.mark.parametrize("script", RECIPES)
+def test_every_flag_takes_or_refuses_what_is_most_often_wrong(
+    script, run, load_script, capsys, tmp_path
+):
+    count = try_all(script, run, load_script, capsys, tmp_path, KINDS)
+    with capsys.disabled():
+        print(f"\n{count.line(script)}")
+    assert not count.faults, "\n".join(count.faults)
+    assert count.tried > 300
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", RECIPES)
+def test_every_flag_takes_or_refuses_every_bad_value(script, run, load_script, capsys, tmp_path):
+    count = try_all(script, run, load_script, capsys, tmp_path)
+    with capsys.disabled():
+        print(f"\n{count.line(script)}")
+    assert not count.faults, "\n".join(count.faults)
+    assert count.tried > 800

@@ -1,0 +1,165 @@
+"""Tests of every flag of every tool with bad values: its work would begin, or one line says
+what is wrong, within seconds, and nothing is left behind."""
+
+import importlib
+import shutil
+from typing import NamedTuple
+
+import pytest
+
+from research.cli.seedbed import TOOLS
+from tests.bad_input import Accepted, Count, cases, flags_of_dataclass, flags_of_parser, try_case
+from tests.sweeps import EXPERIMENTS
+
+
+class Row(NamedTuple):
+    """A tool, and what it takes to try it.
+
+    Attributes:
+      base: a command line that is right; a word in capitals is a path, see `paths`.
+      begins: the functions that do its work, which are not called: names in its module, or whole.
+      parser: the name of the function that returns its parser, if it is the standard library's.
+      first: a word before its flags, such as a subcommand.
+    """
+
+    base: str
+    begins: tuple[str, ...]
+    parser: str = ""
+    first: str = ""
+
+
+ROWS = {
+    "launch": [
+        Row("MLP", ("prepare",), "make_parser"),
+        Row("MLP --on slurm", ("prepare",), "make_parser"),
+    ],
+    "bench": [
+        Row("", ("measure_ceilings",), "bench_parser"),
+        Row("mlp-small", ("profile_case",), "profile_parser", "profile"),
+        Row("", ("research.benchmark.compile_for.compile_elsewhere",), "compile_parser", "compile"),
+    ],
+    "gpu_check": [Row("--out NEW", ("check",), "check_parser")],
+    "report": [Row("RUN", ("serving", "print_summary"))],
+    "show": [Row("RUN", ("draw_curves",))],
+    "evaluate": [Row("RUN", ("evaluate",))],
+    "attack": [Row("RUN", ("attack_runs",))],
+    "explain": [Row("RUN", ("integrate",))],
+    "export": [Row("RUN", ("_write",))],
+    "watch": [Row("AGENT", ("play_one",))],
+    "sample": [Row("MODEL", ("generate",))],
+    "perplexity": [Row("MODEL", ("make_judge",))],
+}
+NAMES = {tool.name: tool for some in TOOLS.values() for tool in some}
+KINDS = ("no value", "twice", "wrong type", "negative", "10^12", "10^22", "1e39", "new line")
+
+
+@pytest.fixture
+def paths(small_sweep, tmp_path, monkeypatch):
+    """The words that stand for paths, in a folder of its own where work is done."""
+    found = {"MLP": str(EXPERIMENTS / "mlp.py"), "NEW": str(tmp_path / "new")}
+    for word, workload in {"RUN": "mlp", "AGENT": "dqn", "MODEL": "lm"}.items():
+        folder = small_sweep(workload).folder
+        shutil.copytree(folder, tmp_path / workload / "it")
+        if workload == "lm":
+            shutil.copy(folder.parents[1] / "text.txt", tmp_path)
+        found[word] = str(tmp_path / workload / "it")
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+def module_of(name):
+    return importlib.import_module(NAMES[name].module)
+
+
+def flags_of(name, row):
+    module = module_of(name)
+    return list(
+        flags_of_parser(getattr(module, row.parser)())
+        if row.parser
+        else flags_of_dataclass(module.Arguments)
+    )
+
+
+def base_of(row, paths):
+    """The flags of the command line that is right, and what is given by its place, each a list."""
+    words = []
+    for word in row.base.split():
+        if words and words[-1][0].startswith("--") and len(words[-1]) == 1:
+            words[-1].append(paths.get(word, word))
+        else:
+            words.append([paths.get(word, word)])
+    return words
+
+
+def try_all(name, paths, monkeypatch, capsys, folder, kinds=None):
+    """Tries all cases of a tool, or some kinds of them."""
+
+    def stop(*args, **options):
+        raise Accepted
+
+    module, count = module_of(name), Count()
+    monkeypatch.setattr("research.cli.slurm_workers.check_slurm", lambda: None)
+    monkeypatch.setattr("research.cli.machine.configure_jax", lambda *_: None)
+    monkeypatch.setattr("research.benchmark.bench.configure_jax", lambda *_: None)
+    for row in ROWS[name]:
+        for begins in row.begins:
+            whole = begins if "." in begins else f"{module.__name__}.{begins}"
+            monkeypatch.setattr(whole, stop)
+
+        def run(words, first=row.first):
+            module.run([first, *words] if first else words, prog=f"scripts/{name}")
+
+        for flag in flags_of(name, row):
+            for case in cases(flag, base_of(row, paths)):
+                if kinds is None or case.kind in kinds:
+                    count.add(case, try_case(case, run, capsys, folder))
+    return count
+
+
+def test_every_tool_has_a_command_line_that_is_right():
+    assert set(ROWS) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_command_line_is_right(name, paths, monkeypatch, capsys, tmp_path):
+    """Else everything would be refused, for what is wrong with it."""
+    for row in ROWS[name]:
+        base = [word for words in base_of(row, paths) for word in words]
+        case = next(cases(flags_of(name, row)[-1], []))._replace(words=base)
+        with monkeypatch.context() as patch:
+            module, reached = module_of(name), []
+
+            def stop(*args, reached=reached, **options):
+                reached.append(True)
+                raise Accepted
+
+            patch.setattr("research.cli.slurm_workers.check_slurm", lambda: None)
+            patch.setattr("research.cli.machine.configure_jax", lambda *_: None)
+            patch.setattr("research.benchmark.bench.configure_jax", lambda *_: None)
+            for begins in row.begins:
+                patch.setattr(begins if "." in begins else f"{module.__name__}.{begins}", stop)
+            first = [row.first] if row.first else []
+            run = lambda words, module=module, first=first: module.run(
+                [*first, *words], prog=f"scripts/{name}"
+            )
+            outcome = try_case(case, run, capsys, tmp_path)
+        assert reached, outcome
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_flag_takes_or_refuses_what_is_most_often_wrong(
+    name, paths, monkeypatch, capsys, tmp_path
+):
+    count = try_all(name, paths, monkeypatch, capsys, tmp_path, KINDS)
+    with capsys.disabled():
+        print(f"\n{count.line(name)}")
+    assert not count.faults, "\n".join(count.faults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROWS)
+def test_every_flag_takes_or_refuses_every_bad_value(name, paths, monkeypatch, capsys, tmp_path):
+    count = try_all(name, paths, monkeypatch, capsys, tmp_path)
+    with capsys.disabled():
+        print(f"\n{count.line(name)}")
+    assert not count.faults, "\n".join(count.faults)
