@@ -19,6 +19,7 @@ import tyro
 from research.atomic import write_bytes
 from research.console import print_text
 from research.errors import UserError, plain_exit
+from research.parsing import read_arguments
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = Path(__file__).parent / "templates"
@@ -71,8 +72,7 @@ def main(arguments: Arguments, root: Path = ROOT) -> list[Path]:
 def run(argv: list[str] | None = None, prog: str = "scripts/new-experiment") -> None:
     """Parses the command line and writes the files; bad input ends the process with one line."""
     with plain_exit():
-        text = (__doc__ or "").replace("scripts/new-experiment", prog)
-        main(tyro.cli(Arguments, args=argv, prog=prog, description=text))
+        main(read_arguments(Arguments, __doc__ or "", argv, prog))
 
 
 if __name__ == "__main__":

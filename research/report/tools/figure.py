@@ -23,6 +23,7 @@ from research.console import say
 from research.errors import UserError, plain_exit, shortlist
 from research.folders import file_name
 from research.limits import as_int
+from research.parsing import read_arguments
 from research.report.paper import (
     FIGURE_FORMATS,
     SUFFIXES,
@@ -159,8 +160,7 @@ def read_labels(words: tuple[str, ...]) -> dict[str, str]:
 def run(argv: list[str] | None = None, prog: str = "scripts/figure") -> None:
     """Parses the command line and writes the files; bad input ends the process with one line."""
     with plain_exit():
-        text = (__doc__ or "").replace("scripts/figure", prog)
-        main(tyro.cli(Arguments, args=argv, prog=prog, description=text))
+        main(read_arguments(Arguments, __doc__ or "", argv, prog))
 
 
 if __name__ == "__main__":

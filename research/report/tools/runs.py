@@ -17,6 +17,7 @@ from rich.console import Console
 from research.atomic import write_bytes
 from research.console import LOOSE, print_table, say
 from research.errors import UserError, plain_exit
+from research.parsing import read_arguments
 from research.report.listing import (
     COLUMNS,
     PAGE,
@@ -85,8 +86,7 @@ def _chosen(listed: Sequence[Listed], arguments: Arguments) -> list[Listed]:
 def run(argv: list[str] | None = None, prog: str = "scripts/runs") -> None:
     """Parses the command line and lists run folders; bad input ends the process with one line."""
     with plain_exit():
-        text = (__doc__ or "").replace("scripts/runs", prog)
-        main(tyro.cli(Arguments, args=argv, prog=prog, description=text))
+        main(read_arguments(Arguments, __doc__ or "", argv, prog))
 
 
 if __name__ == "__main__":
