@@ -100,7 +100,8 @@ def _is_finite(column: pd.Series) -> bool:
     """Whether all numbers of a column are those of a float32; words always are."""
     if not pd.api.types.is_numeric_dtype(column.dtype):
         return True
-    values = column.dropna().to_numpy(np.float64)
+    with np.errstate(invalid="ignore"):  # of signalling NaN
+        values = column.dropna().to_numpy(np.float64)
     return bool((np.abs(values) <= MOST_FLOAT).all())
 
 

@@ -114,6 +114,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
         raise UserError(f"no file {path}") from None
     except (SafetensorError, ValueError, TypeError, RecursionError, OSError) as error:
         raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
+    except AttributeError as error:  # a dtype that NumPy lacks
+        raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:
