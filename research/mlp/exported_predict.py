@@ -280,6 +280,14 @@ def _furthest(table, parts, row):
     return name, f"{value!r} is too far from those of the training rows to predict from"
 
 
+def _visible(text):
+    """Text with escapes for what a terminal would obey, or not show."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def _main(path):
     lines = []
     try:
@@ -290,7 +298,7 @@ def _main(path):
         if isinstance(bad, BadCells):
             problems = bad.lines(lambda row: f"{path}, line {lines[row]}")
         for problem in problems[:MOST_LINES]:
-            print(f"error: {problem}", file=sys.stderr)
+            print(f"error: {_visible(problem)}", file=sys.stderr)
         if len(problems) > MOST_LINES:
             print(f"error: and {len(problems) - MOST_LINES} more", file=sys.stderr)
         raise SystemExit(2) from None

@@ -67,13 +67,24 @@ def check_rows(table: pd.DataFrame, manifest: Mapping[str, Any], path: Path) -> 
     runs = sum(group["runs"] for group in manifest["groups"])
     if (last := table["run"].max()) >= runs:
         _damaged(path, f"a row is of run {last}, and there are {runs} runs")
-    if table.duplicated(["run", "step"]).any():
+    if table.duplicated(["step", "run"]).any():
         _damaged(path, "two rows are of the same run and step")
-    known = table[["run", "seed", *axes]].drop_duplicates()
-    if known["run"].duplicated().any() or known.duplicated(["seed", *axes]).any():
+    if not _is_one_run_each(table, runs, ["seed", *axes]):
         _damaged(path, "each run has one seed and one setting, which no other run has")
     if "diverged" in table:  # not in folders of older versions
         _check_metrics(table, path)
+
+
+def _is_one_run_each(table: pd.DataFrame, runs: int, names: list[str]) -> bool:
+    """Whether all rows of a run have the same values of some columns, and no two runs have."""
+    run = table["run"].to_numpy()
+    row_of = np.zeros(runs, np.int64)
+    row_of[run] = np.arange(len(run))  # any of its rows
+    for name in names:
+        values = table[name].to_numpy()
+        if not np.array_equal(values, values[row_of[run]]):
+            return False
+    return not table.iloc[np.unique(row_of[run])].duplicated(names).any()
 
 
 def _check_metrics(table: pd.DataFrame, path: Path) -> None:
@@ -89,7 +100,8 @@ def _is_finite(column: pd.Series) -> bool:
     """Whether all numbers of a column are those of a float32; words always are."""
     if not pd.api.types.is_numeric_dtype(column.dtype):
         return True
-    values = column.dropna().to_numpy(np.float64)
+    with np.errstate(invalid="ignore"):  # of signalling NaN
+        values = column.dropna().to_numpy(np.float64)
     return bool((np.abs(values) <= MOST_FLOAT).all())
 
 

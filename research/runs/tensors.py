@@ -19,6 +19,9 @@ from research.errors import UserError
 from research.folders import check_is_file
 from research.recorded import Recorded, checked
 
+# The last one is of a dtype that NumPy lacks.
+OF_DAMAGED = (ValueError, TypeError, RecursionError, OSError, AttributeError)
+
 
 def save_tree(path: str | os.PathLike[str], tree: Any, facts: dict[str, Any] | None = None) -> None:
     """Writes every leaf under its path in the tree, such as `params/Dense_0/kernel`.
@@ -112,7 +115,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
             yield file
     except FileNotFoundError:
         raise UserError(f"no file {path}") from None
-    except (SafetensorError, ValueError, TypeError, RecursionError, OSError) as error:
+    except (SafetensorError, *OF_DAMAGED) as error:
         raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
 
 

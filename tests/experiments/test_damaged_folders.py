@@ -122,6 +122,15 @@ def gone(pattern):
     return remove
 
 
+def eight_bits(folder):
+    """Params of a dtype that NumPy does not have."""
+    facts = {"runs": "[0, 1, 2, 3, 4, 5]", "group": "0", "step": "60"}
+    tensor = {"dtype": "F8_E4M3", "shape": [6, 1], "data_offsets": [0, 6]}
+    header = json.dumps({"w": tensor, "__metadata__": facts}).encode()
+    for path in (folder / "params").iterdir():
+        path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(6))
+
+
 def first(values, value):
     return [value, *values[1:]]
 
@@ -187,6 +196,7 @@ OF_MLP = [
     ("facts that are no JSON", params(lambda tree: tree, {"runs": "{"}), "is damaged"),
     ("params of other runs", params(lambda tree: {k: v[:1] for k, v in tree.items()}), "of 6 runs"),
     ("params of half", params(lambda tree: {k: np.float16(v) for k, v in tree.items()}), "float16"),
+    ("params in 8 bits", eight_bits, "damaged or no safetensors file: .*float8"),
     ("params of another net", params(lambda tree: {"x/y": np.zeros((6, 1))}), "not (be )?in"),
 ]  # fmt: skip
 

@@ -152,6 +152,12 @@ def test_an_unreadable_table_gives_one_line(tmp_path, capsys, text, says):
     assert line.startswith(says)
 
 
+def test_names_of_columns_are_printed_as_text(tmp_path, capsys):
+    script = load_script(tmp_path, schema(numbers("a\x1b]0;x\x07\u202e")))
+    (line,) = refusal(script, tmp_path, capsys, "b\n1\n")
+    assert line == r"the table has no column a\x1b]0;x\x07\u202e"
+
+
 def test_columns_that_the_net_does_not_read_are_ignored(tmp_path):
     script = load_script(tmp_path, schema(numbers("two words")))
     (tmp_path / "table.csv").write_text(",two  words,,b\nx,1,y,inf\nx,2,y,\n")

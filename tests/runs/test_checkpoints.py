@@ -321,13 +321,13 @@ def reseal(path, **changes):
     (path / "facts.json").write_text(json.dumps(sealed))
 
 
-def forged(folder, **changes):
+def forged(folder, template=None, **changes):
     states = {"w": np.zeros(3, np.float32)}
     with Checkpoints(folder) as saving:
         saving.save(1, states, {})
         saving.wait()
         reseal(folder / "000000001", **changes)
-        return saving.latest({"w": np.zeros(3, np.float32)} | changes.get("template", {}))
+        return saving.latest(states | (template or {}))
 
 
 @pytest.mark.parametrize(
