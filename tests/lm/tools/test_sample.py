@@ -56,9 +56,13 @@ def test_sampled_words_are_separated_from_the_prompt(trained):
         (
             "character",
             {"prompt": "naïve"},
-            "--prompt: .ï. at place 2 does not occur",
+            "--prompt naïve: .ï. at place 2 does not occur",
         ),
-        ("word", {"prompt": "the dog sat"}, "--prompt: the model does not know the word 'dog'"),
+        (
+            "word",
+            {"prompt": "the dog sat"},
+            "--prompt the dog sat: the model does not know the word 'dog'",
+        ),
         ("word", {"run": 7}, r"--run 7: .* its runs are 0 to 2"),
         ("word", {"tokens": 0}, "--tokens 0: must be at least 1"),
         ("word", {"temperature": -1.0}, r"--temperature -1.0: must be at least 0"),
