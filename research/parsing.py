@@ -125,7 +125,7 @@ def _with_numbers(kind: Any) -> Any:
 
 
 def _typed(field: dataclasses.Field) -> Any:
-    kind, parts = _plain(field.type), list(getattr(field.type, "__metadata__", ()))
+    kind, parts = _plain(field.type), [*getattr(field.type, "__metadata__", ())]
     metavar = next((one.metavar for one in parts if hasattr(one, "metavar")), None)
     numeric = set(typing.get_args(kind) or (kind,)) & set(NUMBERS)
     if not numeric:
@@ -134,7 +134,7 @@ def _typed(field: dataclasses.Field) -> Any:
         (one,) = numeric
         kind = tuple[Annotated[one, number(flag_of(field.name), one)], ...]
     elif isinstance(kind, types.UnionType) or kind in NUMBERS:
-        parts.append(number(flag_of(field.name), kind, metavar))
+        parts = [*parts, number(flag_of(field.name), kind, metavar)]
     return Annotated[kind, *parts]
 
 

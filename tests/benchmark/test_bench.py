@@ -46,7 +46,7 @@ def test_it_measures_prints_writes_and_draws(tmp_path, capsys, monkeypatch):
         ({"precisions": ("float64",)}, "--precisions float64: there are float32, bfloat16"),
         ({"runs": 0}, "--runs 0: must be at least 1"),
         ({"seconds": -1.0}, "--seconds -1: must be above 0"),
-        ({"purejaxrl": "."}, "--purejaxrl: give --peers, an interpreter"),
+        ({"purejaxrl": "."}, "--purejaxrl .: give --peers, an interpreter"),
         ({"purejaxrl": ".", "peers": "python3"}, r"--purejaxrl \.: holds no purejaxrl/dqn.py"),
     ],
 )
