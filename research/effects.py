@@ -24,7 +24,7 @@ def check_counts(arguments: Any) -> None:
         for value in values:
             if usual and isinstance(value, int) and value <= MOST_INT:  # beyond, it is no int32
                 check_usual(f"{flag} {value}", value, usual, lifted)
-            elif field.metadata.get("layers"):
+            elif isinstance(value, tuple) and field.metadata.get("layers"):
                 check_usual(f"{flag} of {len(value)} layers", len(value), USUAL_LAYERS, lifted)
 
 
@@ -49,8 +49,8 @@ def without_effect(arguments: Any) -> list[str]:
             raise UserError(
                 f"{shown}: it has an effect only with {condition.words}; give it one value"
             )
-        default = field.default[0] if _is_axis(field) else field.default
-        if not any(cells) and values != (default,):
+        default: Any = field.default
+        if not any(cells) and values != (default if _is_axis(field) else (default,)):
             lines.append(f"{shown} changes nothing: it has an effect only with {condition.words}")
     return lines
 

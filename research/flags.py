@@ -4,7 +4,10 @@ It needs the standard library alone, for the tools that run where little else is
 """
 
 import argparse
+import difflib
 import itertools
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -13,6 +16,8 @@ from research.errors import UserError
 from research.plain_text import one_line, shortened
 
 UNBOUNDED_HELP = "lift the bounds of counts that would take very long, such as too many steps"
+
+MOST_NAME_BYTES, MOST_PATH_BYTES = 255, 4096  # of Linux; elsewhere as many, or fewer
 
 
 def check_words(words: Sequence[str], flags: Mapping[str, bool]) -> None:
@@ -50,6 +55,19 @@ def _given(words: Sequence[str], flags: Mapping[str, bool]) -> Iterable[tuple[st
             yield flag, shown, bool(equals) or stop > start + 1
 
 
+def unexpected(word: str, words: Sequence[str], flags: Mapping[str, bool]) -> str:
+    """Says what is wrong about a word that is no flag and belongs to none."""
+    shown = one_line(word)
+    if re.match("--?[^\\W\\d]", word):
+        near = difflib.get_close_matches(word.partition("=")[0], flags, n=1)
+        right = f"did you mean {near[0]}?" if near else "--help lists all"
+        return f"{shown}: no such flag; {right}"
+    until = words[: len(words) - 1 - words[::-1].index(word)] if word in words else ()
+    before = [one for one in until if one.startswith("--")]
+    after = f"{one_line(before[-1])} " if before else ""
+    return f"{after}{shown}: not expected here; --help says what each flag takes"
+
+
 def read_value(read: Callable[[str], Any], flag: str, word: str, meant: str) -> Any:
     """Returns what a function reads in the word after a flag.
 
@@ -80,6 +98,16 @@ def check_path(flag: str, given: str | None) -> None:
         raise UserError(f"{flag} '': it is empty; give a name, or leave {flag} out")
     if given is not None and one_line(given) != given:
         raise UserError(f"{flag} '{one_line(given)}': give a name without control characters")
+    check_length(flag, given or "")
+
+
+def check_length(flag: str, path: str) -> None:
+    """Raises a `UserError` for a path that is longer than a file system takes."""
+    longest = max(len(os.fsencode(part)) for part in path.split("/"))
+    if longest > MOST_NAME_BYTES or len(os.fsencode(path)) >= MOST_PATH_BYTES:
+        raise UserError(
+            f"{flag} {shortened(one_line(path))}: the name is too long for a file system"
+        )
 
 
 NUMBERS = {float: "a number, such as 0.001", int: "a whole number, such as 1000"}
@@ -107,6 +135,14 @@ class PlainParser(argparse.ArgumentParser):
         words = sys.argv[1:] if args is None else list(args)
         check_words(words, self.flags())
         return super().parse_known_args(words, namespace)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore
+        """Returns what the words give; there may be no others."""
+        words = sys.argv[1:] if args is None else list(args)
+        given, others = self.parse_known_args(words, namespace)
+        if others:
+            raise UserError(unexpected(others[0], words, self.flags()))
+        return given
 
     def flags(self) -> dict[str, bool]:
         """Its flags, and whether each takes a value; as `check_words` takes them."""

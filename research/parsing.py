@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import difflib
 import io
 import re
 import sys
@@ -17,9 +16,8 @@ from tyro.constructors import PrimitiveConstructorSpec
 from research.console import print_text
 from research.effects import check_counts, without_effect
 from research.errors import UserError
-from research.flags import NUMBERS, UNBOUNDED_HELP, check_words, read_value
+from research.flags import NUMBERS, UNBOUNDED_HELP, check_words, read_value, unexpected
 from research.limits import flag_of
-from research.plain_text import one_line
 
 Unbounded = Annotated[bool, tyro.conf.arg(help=UNBOUNDED_HELP)]  # of a tool with such counts
 
@@ -45,12 +43,12 @@ def parse(kind: Any, words: Sequence[str], flags: Mapping[str, bool], **options:
             raise
         raise UserError(_in_one_line(shown.getvalue())) from None
     if unknown:
-        raise UserError(_unexpected(unknown[0], words, flags))
+        raise UserError(unexpected(unknown[0], words, flags))
     return given
 
 
 def read_arguments(kind: Any, description: str, argv: Sequence[str] | None, prog: str) -> Any:
-    """Returns the arguments of a tool, and prints a line for each flag that changes nothing.
+    """Returns the arguments of a tool.
 
     Args:
       kind: their dataclass.
@@ -68,9 +66,13 @@ def read_arguments(kind: Any, description: str, argv: Sequence[str] | None, prog
     given = parse(_with_numbers(kind), words, flags, prog=prog, description=text)
     arguments = kind(**vars(given))
     check_counts(arguments)
+    return arguments
+
+
+def tell_without_effect(arguments: Any) -> None:
+    """Prints a line on the standard error for each flag of a tool that changes nothing."""
     for line in without_effect(arguments):
         print_text(line, error=True)
-    return arguments
 
 
 def flags_of(kind: Any) -> dict[str, bool]:
@@ -123,7 +125,7 @@ def _with_numbers(kind: Any) -> Any:
 
 
 def _typed(field: dataclasses.Field) -> Any:
-    kind, parts = _plain(field.type), list(getattr(field.type, "__metadata__", ()))
+    kind, parts = _plain(field.type), [*getattr(field.type, "__metadata__", ())]
     metavar = next((one.metavar for one in parts if hasattr(one, "metavar")), None)
     numeric = set(typing.get_args(kind) or (kind,)) & set(NUMBERS)
     if not numeric:
@@ -132,26 +134,13 @@ def _typed(field: dataclasses.Field) -> Any:
         (one,) = numeric
         kind = tuple[Annotated[one, number(flag_of(field.name), one)], ...]
     elif isinstance(kind, types.UnionType) or kind in NUMBERS:
-        parts.append(number(flag_of(field.name), kind, metavar))
+        parts = [*parts, number(flag_of(field.name), kind, metavar)]
     return Annotated[kind, *parts]
 
 
 def _plain(annotated: Any) -> Any:
     """A type without what is noted beside it."""
     return annotated.__origin__ if hasattr(annotated, "__metadata__") else annotated
-
-
-def _unexpected(word: str, words: Sequence[str], flags: Mapping[str, bool]) -> str:
-    """Says what is wrong about a word that is no flag and belongs to none."""
-    shown = one_line(word)
-    if re.match("--?[^\\W\\d]", word):
-        near = difflib.get_close_matches(word.partition("=")[0], flags, n=1)
-        right = f"did you mean {near[0]}?" if near else "--help lists all"
-        return f"{shown}: no such flag; {right}"
-    until = words[: words.index(word)] if word in words else ()
-    before = [one for one in until if one.startswith("--")]
-    after = f"{one_line(before[-1])} " if before else ""
-    return f"{after}{shown}: not expected here; --help says what each flag takes"
 
 
 def _in_one_line(box: str) -> str:

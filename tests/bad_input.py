@@ -119,7 +119,8 @@ def cases(flag: Flag, base: Sequence[Sequence[str]]) -> Iterator[Case]:
     if not flag.name:
         others = [word for words in base if words[0].startswith("--") for word in words]
         for kind, value in VALUES.items():
-            yield Case(kind, flag, [*others, value], value)
+            named = None if value.startswith("-") else value  # that may be a flag, and is missing
+            yield Case(kind, flag, [*others, value], named)
         return
     if flag.valid is None:
         yield Case("given", flag, [*others, flag.name])
@@ -194,7 +195,11 @@ def _fault_of(case: Case, status: Any, out: str, err: str) -> str:
         return f"control characters: {line!r}"
     if case.flag.name and case.flag.name not in line:
         return f"names no {case.flag.name}: {line[:300]}"
-    if case.value and not any(form in line for form in _forms(case.value)):
+    if (
+        case.value
+        and case.flag.valid is not None
+        and not any(form in line for form in _forms(case.value))
+    ):
         return f"names no {case.value[:40]!r}: {line[:300]}"
     return ""
 

@@ -78,8 +78,8 @@ def test_a_parser_reads_what_is_right(parser):
         ("--runs 1 x", "--runs x: not a whole number, such as 1000"),
         ("--runs 1 --runs 2", "--runs is given twice"),
         ("--runs", "--runs: it takes a value"),
-        ("--quick x", "unrecognized arguments: x"),
-        ("--run 3", "unrecognized arguments: --run 3"),
+        ("--quick x", "--quick x: not expected here"),
+        ("--run 3", "--run: no such flag; did you mean --runs"),
     ],
 )
 def test_the_errors_of_a_parser_are_one_line(parser, line, says):

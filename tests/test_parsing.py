@@ -8,7 +8,7 @@ import tyro
 
 from research.effects import flag_field
 from research.errors import UserError
-from research.parsing import Unbounded, flags_of, read_arguments
+from research.parsing import Unbounded, flags_of, read_arguments, tell_without_effect
 from research.task import OnlyWith
 
 
@@ -77,11 +77,11 @@ def test_a_count_beyond_what_is_usual_can_be_asked_for():
 
 
 def test_a_flag_that_changes_nothing_is_told(capsys):
-    read("here --port 99")
+    tell_without_effect(read("here --port 99"))
     error = capsys.readouterr().err
     assert error == "--port 99 changes nothing: it has an effect only with --live\n"
-    read("here --port 99 --live")
-    read("here --port 80")
+    tell_without_effect(read("here --port 99 --live"))
+    tell_without_effect(read("here --port 80"))
     assert capsys.readouterr().err == ""
 
 

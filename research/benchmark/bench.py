@@ -174,7 +174,10 @@ def check(args: Arguments) -> list[str]:
     check_runs([args.runs])
     if args.purejaxrl is not None:
         if args.peers is None:
-            raise UserError("--purejaxrl: give --peers, an interpreter that has what it needs")
+            raise UserError(
+                f"--purejaxrl {one_line(args.purejaxrl)}: give --peers, an interpreter that has "
+                "what it needs"
+            )
         if not (Path(args.purejaxrl) / "purejaxrl" / "dqn.py").is_file():
             raise UserError(f"--purejaxrl {args.purejaxrl}: holds no purejaxrl/dqn.py")
     if args.seconds is not None and not as_float("--seconds", args.seconds) > 0:

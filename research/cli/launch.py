@@ -79,8 +79,12 @@ def parse(
     if not Path(given.experiment).is_file():
         raise UserError(f"no file {given.experiment}: the experiment comes before its flags")
     for name in SLURM_ONLY:
-        if given.on != "slurm" and getattr(given, name) is not None:
-            raise UserError(f"--{name}: only with --on slurm")
+        value = getattr(given, name)
+        if given.on != "slurm" and value is not None:
+            shown = (
+                "" if value is True else f" {value}" if name != "slurm" else f" {' '.join(value)}"
+            )
+            raise UserError(f"--{name}{one_line(shown)}: only with --on slurm")
     given.slurm = _pairs(given.slurm or ())
     flags += ["--unbounded"] * given.unbounded
     if given.workers is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from research.cli import machine
 from research.errors import plain_exit
-from research.parsing import read_arguments
+from research.parsing import read_arguments, tell_without_effect
 
 
 def run_tool(
@@ -28,3 +28,4 @@ def run_tool(
         arguments = read_arguments(arguments_type, description, argv, prog)
         machine.configure_jax()
         main(arguments)
+        tell_without_effect(arguments)

@@ -55,7 +55,13 @@ def trace_one_run(problem: Problem, runs: Runs) -> TracedRun:
     shared = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(*_shape(leaf)), problem.shared)
     hparams = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), runs.hparams)
     leaves, treedef = jax.tree.flatten((shared, hparams))
-    one = _trace_once(problem.task, treedef, tuple(leaves), tuple(jax_settings().items()))
+    try:
+        one = _trace_once(problem.task, treedef, tuple(leaves), tuple(jax_settings().items()))
+    except MemoryError:  # of a constant in the program, such as zeros for each episode
+        raise UserError(
+            "one run alone does not fit the memory, not even its constants: make the net, the "
+            "batch or the buffer smaller, or evaluate fewer episodes"
+        ) from None
     _check_swept_are_used(problem, runs, one.traces)
     return one
 

@@ -18,12 +18,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError, shortlist
+from research.flags import check_length
 from research.mlp import data_quality
 from research.mlp.columns import column_title, number_like
 from research.mlp.dataset import BUNDLED, DataChoice, Dataset, Split
 from research.mlp.encoding import Encoded, encode
 from research.mlp.images import IMAGES, Images, load_images
 from research.mlp.tables import Table, read_bundled, read_files
+from research.plain_text import one_line
 
 MOST_ROWS_NAMED = 20_000  # beyond, the manifest holds a digest of the row indices
 
@@ -66,11 +68,12 @@ def read_images(choice: DataChoice) -> tuple[Images, dict[str, np.ndarray]]:
 
 def _read_files(choice: DataChoice) -> Table:
     for flag, path in (("--data", choice.data), ("--test-data", choice.test_data)):
-        if path and not Path(path).is_file():
+        check_length(flag, path)
+        if (path or flag == "--data") and not Path(path).is_file():
             known = ", ".join([*BUNDLED, *IMAGES])
             names = f" nor one of {known}" if flag == "--data" else ""
             kind = "neither a file" if names else "no such file"
-            raise UserError(f"{flag} {path}: {kind}{names}")
+            raise UserError(f"{flag} {one_line(path) or repr(path)}: {kind}{names}")
     how = (choice.test_data, choice.drop, choice.target_type, choice.missing)
     return read_files(choice.data, choice.target, *how)
 

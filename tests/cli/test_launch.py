@@ -59,7 +59,7 @@ def test_flags_cannot_be_abbreviated(no_gpus):
         ("MLP --workers two", "--workers two: not a whole number"),
         ("MLP --workers", "--workers: it takes a value"),
         ("MLP --retries -1", "--retries -1: must be at least 0"),
-        ("MLP --partition gpu", "--partition: only with --on slurm"),
+        ("MLP --partition gpu", "--partition gpu: only with --on slurm"),
         ("MLP --wait", "--wait: only with --on slurm"),
         ("MLP --on slurm --minutes 0", "--minutes 0"),
         ("MLP --workers 99999", "--workers 99999: more than .* --unbounded lifts this bound"),

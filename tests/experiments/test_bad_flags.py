@@ -102,3 +102,32 @@ def test_every_flag_takes_or_refuses_every_bad_value(script, run, load_script, c
         print(f"\n{count.line(script)}")
     assert not count.faults, "\n".join(count.faults)
     assert count.tried > 800
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "says"),
+    [
+        ("mlp.py", "--memory-limit 1B", "--memory-limit 1B: one run alone does not fit the memory"),
+        ("mlp.py", "--hidden 100000x1000000", "one run alone does not fit the memory: it needs"),
+        ("dqn.py", "--eval-episodes 2000000000", "one run alone does not fit the memory"),
+        ("mlp.py", "--name a\tb", r"--name 'a\tb': give a name without control characters"),
+        ("lstm_lm.py", "--sample 999999", "--sample 999999: more than 20,000 would take very long"),
+    ],
+)
+def test_a_limit_is_met_before_a_folder_is_made(script, words, says, run, capsys, tmp_path):
+    before = set(tmp_path.rglob("*"))
+    given = words.split(" ")
+    base = [word for one in words_of(SMALL[script]) if one[0] != given[0] for word in one]
+    with pytest.raises(SystemExit) as left:
+        run(script, [*base, *given])
+    assert left.value.code == 2
+    assert says in capsys.readouterr().err
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_a_hyperparameter_that_nothing_reads_is_told(run, capsys):
+    base = [word for one in words_of(SMALL["mlp.py"]) for word in one]
+    with pytest.raises(Accepted):
+        run("mlp.py", [*base, "--optimizer", "sgd", "--beta2", "0.5"])
+    out = capsys.readouterr().out
+    assert "mlp: --beta2 0.5 changes nothing: nothing uses it under this config" in out

@@ -70,12 +70,12 @@ def paths(small_sweep, tmp_path, monkeypatch):
     return found
 
 
-def module_of(name):
-    return importlib.import_module(NAMES[name].module)
+# Imported here, not by a test: submitit configures logging, for which a stream of pytest is closed.
+MODULES = {name: importlib.import_module(tool.module) for name, tool in NAMES.items()}
 
 
 def flags_of(name, row):
-    module = module_of(name)
+    module = MODULES[name]
     return list(
         flags_of_parser(getattr(module, row.parser)())
         if row.parser
@@ -100,7 +100,7 @@ def try_all(name, paths, monkeypatch, capsys, folder, kinds=None):
     def stop(*args, **options):
         raise Accepted
 
-    module, count = module_of(name), Count()
+    module, count = MODULES[name], Count()
     monkeypatch.setattr("research.cli.slurm_workers.check_slurm", lambda: None)
     monkeypatch.setattr("research.cli.machine.configure_jax", lambda *_: None)
     monkeypatch.setattr("research.benchmark.bench.configure_jax", lambda *_: None)
@@ -130,7 +130,7 @@ def test_the_command_line_is_right(name, paths, monkeypatch, capsys, tmp_path):
         base = [word for words in base_of(row, paths) for word in words]
         case = next(cases(flags_of(name, row)[-1], []))._replace(words=base)
         with monkeypatch.context() as patch:
-            module, reached = module_of(name), []
+            module, reached = MODULES[name], []
 
             def stop(*args, reached=reached, **options):
                 reached.append(True)

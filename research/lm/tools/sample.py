@@ -26,6 +26,7 @@ from research.lm.sampling import SamplingRule, generate
 from research.lm.task import make_model, param_shapes
 from research.lm.text import UNKNOWN, Bytes, Tokenizer, Words, load_tokenizer
 from research.parsing import Unbounded
+from research.plain_text import one_line, shortened
 from research.recorded import Recorded
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
@@ -126,17 +127,18 @@ def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
     Raises:
       UserError: naming a symbol that the model does not know.
     """
+    flag = f"--prompt {shortened(one_line(prompt))}"
     prompt = prompt if isinstance(tokenizer, Bytes) else plain_text(prompt)
     try:
         tokens = tokenizer.encode(prompt)
     except UserError as error:
-        raise UserError(f"--prompt: {error}") from None
+        raise UserError(f"{flag}: {error}") from None
     if isinstance(tokenizer, Words):
         tokens = tokens[:-1]  # the line continues
         words = prompt.split()
         known = set(tokenizer.symbols)
         if strange := [word for word in words if word not in known and word != UNKNOWN]:
-            raise UserError(f"--prompt: the model does not know the word {strange[0]!r}")
+            raise UserError(f"{flag}: the model does not know the word {strange[0]!r}")
     return np.concatenate([[tokenizer.start], tokens])
 
 

@@ -26,7 +26,7 @@ from research.errors import UserError, plain_exit
 from research.flags import check_path
 from research.folders import file_name
 from research.limits import as_int
-from research.parsing import read_arguments
+from research.parsing import read_arguments, tell_without_effect
 from research.report.findings import findings
 from research.report.live import LivePage, serving
 from research.report.metrics import common_metric
@@ -104,6 +104,7 @@ def serve(arguments: Arguments) -> None:
     live = LivePage(arguments.runs, arguments.metric, arguments.problem)
     port = as_int("--port", arguments.port, 0, 65_535)
     check_asked(arguments)
+    tell_without_effect(arguments)
     with serving(live, port) as address:
         print_line(f"live: {address} (Ctrl-C ends it, not the sweep)")
         threading.Event().wait()
@@ -242,7 +243,9 @@ def _width(column: TableColumn) -> int:
 def run(argv: list[str] | None = None, prog: str = "scripts/report") -> None:
     """Parses the command line and reports; bad input ends the process with one line."""
     with plain_exit():
-        main(read_arguments(Arguments, __doc__ or "", argv, prog))
+        arguments = read_arguments(Arguments, __doc__ or "", argv, prog)
+        main(arguments)
+        tell_without_effect(arguments)
 
 
 if __name__ == "__main__":

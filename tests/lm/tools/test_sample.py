@@ -66,9 +66,13 @@ def test_the_unknown_word_is_written_only_if_asked_for(trained):
         (
             "character",
             {"prompt": "naïve"},
-            "--prompt: .ï. at place 2 does not occur",
+            "--prompt naïve: .ï. at place 2 does not occur",
         ),
-        ("word", {"prompt": "the dog sat"}, "--prompt: the model does not know the word 'dog'"),
+        (
+            "word",
+            {"prompt": "the dog sat"},
+            "--prompt the dog sat: the model does not know the word 'dog'",
+        ),
         ("word", {"run": 7}, r"--run 7: .* its runs are 0 to 2"),
         ("word", {"tokens": 0}, "--tokens 0: must be at least 1"),
         ("word", {"temperature": -1.0}, r"--temperature -1.0: must be at least 0"),
