@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 from PIL import Image
 
+from research.atomic import whole_file
 from research.dqn.environments import Environment
 from research.dqn.rollout import epsilon_greedy
 from research.errors import UserError, shortlist
@@ -118,4 +119,5 @@ def _write_gif(drawn: Any, length: int, path: Path) -> None:
 
     rest = frames()
     first = next(rest)
-    first.save(path, save_all=True, append_images=rest, duration=drawn.interval, loop=0)
+    with whole_file(path) as staging:
+        first.save(staging, save_all=True, append_images=rest, duration=drawn.interval, loop=0)

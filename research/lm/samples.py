@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from research.atomic import write_bytes
+from research.atomic import write_text
 from research.errors import UserError
 
 MOST_KEPT = 20
@@ -21,15 +21,13 @@ def keep_sample(folder: Path, sample: Mapping[str, Any]) -> None:
         what else there is to know, in JSON types.
 
     Raises:
-      UserError: if it cannot be written, or what is there is damaged.
+      UserError: if what is there is damaged.
+      OSError: if it cannot be written.
     """
     kept = [*read_samples(folder), dict(sample)][-MOST_KEPT:]
     path = samples_path(folder)
-    try:
-        path.parent.mkdir(exist_ok=True)
-        write_bytes(path, json.dumps(kept, ensure_ascii=False, indent=1).encode())
-    except OSError as error:
-        raise UserError(f"cannot write to {path}: {error.strerror}") from error
+    path.parent.mkdir(exist_ok=True)
+    write_text(path, json.dumps(kept, ensure_ascii=False, indent=1))
 
 
 def read_samples(folder: Path) -> list[dict[str, Any]]:

@@ -47,8 +47,7 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     axes.grid(alpha=0.3)
     figures.set_legend(axes, entries)
     path = run.path / f"{metric}.png"
-    figure.savefig(path)
-    return path
+    return figures.save_figure(figure, path)
 
 
 def _draw(axes: Any, shown: Sequence[Setting], metric: str, in_work: bool) -> list[tuple[Any, str]]:

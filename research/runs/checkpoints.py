@@ -9,6 +9,7 @@ not notice a flipped bit.
 """
 
 import concurrent.futures
+import contextlib
 import copy
 import hashlib
 import json
@@ -16,19 +17,19 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from research.atomic import sync_folder, write_bytes
+from research.atomic import new_folder, sync_folder, write_bytes
 from research.errors import UserError
 from research.folders import files_in
 from research.runs.tensors import check_like, named_leaves
 
 KEPT = 2
-_PARTIAL = ".partial"
 
 
 class Checkpoint(NamedTuple):
@@ -132,10 +133,8 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self, step: int, states: Any, facts: dict[str, Any]) -> None:
-        staging, place = self.folder / _PARTIAL, self.folder / f"{step:09}"
-        leaves = named_leaves(states)
-        try:
-            _clear(self.folder, staging)
+        place, leaves = self.folder / f"{step:09}", named_leaves(states)
+        with _where_it_is(self.folder), new_folder(place) as staging:
             _write_state(staging / "state", list(leaves.values()))
             described = {name: [str(leaf.dtype), list(leaf.shape)] for name, leaf in leaves.items()}
             content = {
@@ -146,11 +145,7 @@ class Checkpoints:
             write_bytes(staging / "facts.json", json.dumps(sealed).encode())
             sync_folder(staging)
             shutil.rmtree(place, ignore_errors=True)  # only where its digests were wrong
-            staging.rename(place)
-            sync_folder(self.folder)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
+        sync_folder(self.folder)
         for old in self.steps()[:-KEPT]:
             shutil.rmtree(self.folder / f"{old:09}")
 
@@ -160,10 +155,20 @@ def _key(index: int) -> str:
     return f"{index:05}"
 
 
-def _clear(folder: Path, staging: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(staging, ignore_errors=True)  # left by a kill
-    staging.mkdir()
+@contextlib.contextmanager
+def _where_it_is(folder: Path) -> Iterator[None]:
+    """Makes the folder of a job where its parent is. If that is moved away meanwhile, what orbax
+    makes anew at the old place is removed after the error."""
+    folder.mkdir(exist_ok=True)
+    before = folder.stat()
+    try:
+        yield
+    except BaseException:
+        if folder.is_dir() and not os.path.samestat(before, folder.stat()):
+            with contextlib.suppress(OSError):  # as where it holds anything
+                for path in (folder, *folder.parents[:2]):
+                    path.rmdir()
+        raise
 
 
 def _write_state(path: Path, leaves: list[Any]) -> None:
