@@ -6,9 +6,9 @@
 the folder of its sweep: before it opens a file for writing, renames, removes or makes one. Every
 third time it is killed some milliseconds after such an event instead, in the middle of what orbax
 writes or of training. n is spread over the whole life of a sweep: its creation, training, rungs,
-results and figures. Half of the resumed processes are killed as well. Then the folder is compared
-with that of a sweep that was never killed: metrics, params and states bit for bit, and which files
-there are. The exit status is 1 if anything differs.
+results and figures. So are the processes killed that resume it, up to six times. Then the folder is
+compared with that of a sweep that was never killed: metrics, params and states bit for bit, and
+which files there are. The exit status is 1 if anything differs.
 
 All processes are forks of this one, which has imported everything and computed nothing: a process
 that imports JAX first takes several seconds.
@@ -28,7 +28,6 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -125,20 +124,13 @@ class Trial:
         if self.sweep.workers > 1:
             self._end([self._begin([*self.words, "--prepare"])])
 
-    def run(self, kills: list[Kill | None]) -> None:
-        """Trains: in one process, or in as many workers as there are kills."""
+    def run(self, kills: list[Kill | None]) -> bool:
+        """Trains: in one process, or in as many workers as there are kills. Returns whether they
+        ended by themselves."""
         made = (self.run_folder / "manifest.json").is_file()
         words = ["--resume", "runs/it"] if made else self.words
         words = [*words, "--worker"] if len(kills) > 1 else words
-        self._end([self._begin(words, kill) for kill in kills])
-
-    def finish(self) -> None:
-        """Resumes until nothing is left to do: the sweep is finished, and nothing is missing."""
-        for _ in range(3):
-            self.run([None])
-            if "is finished and is not overwritten" in self._log():
-                return
-        self.problems.append("it does not end")
+        return self._end([self._begin(words, kill) for kill in kills])
 
     def _begin(self, words: list[str], kill: Kill | None = None) -> int:
         pid = os.fork()
@@ -162,18 +154,19 @@ class Trial:
                     stream.flush()
             os._exit(status)
 
-    def _end(self, processes: list[int]) -> None:
+    def _end(self, processes: list[int]) -> bool:
+        """Waits for processes and returns whether none was killed."""
+        before = sum(self.kills.values())
         for pid in processes:
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             if status == -signal.SIGKILL:
                 (at,) = self.folder.glob(f"killed-{pid}-*")
                 self.kills[at.name.rpartition("-")[2]] += 1
-            elif status == 2 and "is finished and is not overwritten" in self._log():
-                continue
-            elif status:
+            elif status and not (status == 2 and "is finished and is not over" in self._log()):
                 self.problems.append(f"status {status}: {self._log()[-600:]}")
-            elif "Traceback" in self._log():
-                self.problems.append(f"a traceback: {self._log()[-2000:]}")
+        if "Traceback" in self._log():
+            self.problems.append(f"a traceback: {self._log()[-2000:]}")
+        return sum(self.kills.values()) == before
 
     def _log(self) -> str:
         path = self.folder / "log"
@@ -269,62 +262,57 @@ def _as_list(value: Any) -> Any:
     return list(map(str, value)) if isinstance(value, np.ndarray) else value
 
 
-def kill_often(
-    name: str, kills: int, home: Path, draw: random.Random, until: float
-) -> dict[str, Any]:
-    """Kills a sweep at least `kills` times, in trials of one to three kills.
+class Sweeps:
+    """The trials of one sweep, and the undisturbed one that they are compared with.
 
-    Returns:
-      The kills by the kind of event, how many trials there were, how many events a sweep has that
-      is not killed, how many arrays and files were compared, and what differed.
+    Attributes:
+      kills: kind of event -> how many kills there were.
+      trials: how many there were, each with one kill or several.
+      wrong: what differed, in words.
     """
-    sweep, corpus = SWEEPS[name], home / "text.txt"
-    place = home / f"{list(SWEEPS).index(name)}"
-    place.mkdir()
-    whole = Trial(sweep, place / "whole", corpus)
-    whole.prepare()
-    whole.run([None])
-    events = whole.events()
-    whole.finish()
-    if whole.problems:
-        raise RuntimeError(f"{name}, not killed: {whole.problems}")
-    expected, found = outcome(whole.run_folder), Counter[str]()
-    wrong: list[str] = []
-    trials = 0
-    for at in _spread(events, kills, draw):
-        if sum(found.values()) >= kills or time.monotonic() > until:
-            break
-        trials += 1
-        trial = Trial(sweep, place / str(trials), corpus)
-        _kill_and_finish(trial, at, events, draw, third=trials % 3 == 0)
-        found += trial.kills
+
+    def __init__(self, name: str, home: Path, seed: int):
+        self.sweep, self.corpus = SWEEPS[name], home / "text.txt"
+        self.place = home / f"{list(SWEEPS).index(name)}"
+        self.draw = random.Random(f"{seed} {name}")  # noqa: S311
+        self.kills: Counter[str] = Counter()
+        self.trials, self.wrong = 0, list[str]()
+        self.place.mkdir()
+        whole = Trial(self.sweep, self.place / "whole", self.corpus)
+        whole.prepare()
+        whole.run([None])
+        self.events, self.expected = whole.events(), outcome(whole.run_folder)
+        if problems := whole.problems + left_over(whole):
+            raise RuntimeError(f"{name}, not killed: {problems}")
+
+    def kill(self, at: float) -> None:
+        """Kills a sweep, some of the processes that resume it, and compares.
+
+        Args:
+          at: when to kill it first, as a share of its events.
+        """
+        self.trials += 1
+        trial = Trial(self.sweep, self.place / str(self.trials), self.corpus)
+        trial.prepare()
+        event = 1 + int(at * self.events)
+        while not trial.run(self._kills(event)) and sum(trial.kills.values()) < 6:
+            event = self.draw.randint(1, self.events)
+        trial.run([None])  # which makes what is missing; or refuses, if nothing is
+        self.kills += trial.kills
         problems = trial.problems + left_over(trial)
-        problems += differences(expected, outcome(trial.run_folder)) if not problems else []
+        problems += [] if problems else differences(self.expected, outcome(trial.run_folder))
         if problems:
-            wrong.append(f"trial {trials} in {trial.folder}, event {at}: {shortlist(problems)}")
-    return {"kills": dict(found), "trials": trials, "events": events, "compared": len(expected),
-            "wrong": wrong}  # fmt: skip
+            said = shortlist(problems)
+            self.wrong.append(f"trial {self.trials} in {trial.folder}, from {at:.3f}: {said}")
 
-
-def _spread(events: int, kills: int, draw: random.Random) -> Iterator[int]:
-    """Numbers of events, evenly spread in random order, again and again."""
-    while True:
-        numbers = [1 + int((place + draw.random()) * events / kills) for place in range(kills)]
-        yield from draw.sample(numbers, kills)
-
-
-def _kill_and_finish(trial: Trial, at: int, events: int, draw: random.Random, third: bool) -> None:
-    """Kills the first process or workers, then some of those that resume, and finishes."""
-    after = draw.uniform(0, 0.1) if third else 0.0
-    trial.prepare()
-    others: list[Kill | None] = [None] * (trial.sweep.workers - 1)
-    trial.run([Kill(at, after), *others])
-    while draw.random() < 0.5 and sum(trial.kills.values()) < 3:
-        before = sum(trial.kills.values())
-        trial.run([Kill(draw.randint(1, max(1, events // 2)))])
-        if sum(trial.kills.values()) == before:
-            break
-    trial.finish()
+    def _kills(self, event: int) -> list[Kill | None]:
+        """Of each process; the other workers, if there are any, are killed in half of all cases."""
+        after = self.draw.uniform(0, 0.2) if self.draw.random() < 1 / 3 else 0.0
+        others = [
+            Kill(self.draw.randint(1, self.events)) if self.draw.random() < 0.5 else None
+            for _ in range(self.sweep.workers - 1)
+        ]
+        return [Kill(event, after), *others]
 
 
 def main(arguments: Arguments) -> None:
@@ -333,17 +321,25 @@ def main(arguments: Arguments) -> None:
         raise UserError(f"--sweeps {shortlist(unknown)}: there are {shortlist(SWEEPS)}")
     import_everything()
     until = time.monotonic() + 60 * arguments.minutes
-    each = -(-arguments.kills // len(arguments.sweeps))
-    wrong = False
     home = Path(tempfile.mkdtemp(prefix="kills-"))
     os.environ.setdefault("SEEDBED_CACHE", str(home / "cache"))
     (home / "text.txt").write_text(TEXT)
-    for number, name in enumerate(arguments.sweeps):
-        draw = random.Random(f"{arguments.seed} {number}")  # noqa: S311
-        found = kill_often(name, each, home, draw, until)
-        wrong |= bool(found["wrong"])
-        print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in found.items()), flush=True)
-    raise SystemExit(int(wrong))
+    found = {name: Sweeps(name, home, arguments.seed) for name in arguments.sweeps}
+    halves = itertools.count()
+    while (kills := sum(sum(one.kills.values()) for one in found.values())) < arguments.kills:
+        at = (next(halves) * 0.6180339887) % 1  # evenly spread, however many there will be
+        print(f"{kills} kills", file=sys.stderr, flush=True)
+        for one in found.values():
+            if time.monotonic() < until:
+                one.kill(at)
+        if time.monotonic() > until:
+            break
+    for name, one in found.items():
+        print(
+            f"{name}: kills {sum(one.kills.values())} {dict(one.kills)}, trials {one.trials}, "
+            f"events {one.events}, compared {len(one.expected)}, wrong {one.wrong}", flush=True
+        )  # fmt: skip
+    raise SystemExit(int(any(one.wrong for one in found.values())))
 
 
 def import_everything() -> None:
