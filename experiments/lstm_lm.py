@@ -20,7 +20,7 @@ import tyro
 
 from research.cli.arguments import arguments_type, make_experiment, preset_arguments
 from research.cli.command_line import run_main
-from research.cli.train_and_show import train_and_show
+from research.cli.train_and_show import FinishingTouch, train_and_show
 from research.effects import flag_field
 from research.errors import UserError
 from research.limits import as_int
@@ -57,10 +57,12 @@ def main(args: Any) -> Path | None:
     if as_int("--sample", args.sample) < 0:
         raise UserError(f"--sample {args.sample}: must be at least 0, which writes nothing")
     experiment = make_experiment("lstm_lm", make_problem, *_DEFAULT, args)
-    folder = train_and_show(experiment, args)
-    if folder and args.sample:
-        sample.main(sample.Arguments(str(folder), tokens=args.sample))
-    return folder
+    text = FinishingTouch(
+        "a text that its best model writes",
+        lambda _: ["evaluation/samples.json"],
+        lambda folder: sample.main(sample.Arguments(str(folder), tokens=args.sample)),
+    )
+    return train_and_show(experiment, args, *([text] if args.sample else []))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 
 from research.cli.arguments import arguments_type, make_experiment, preset_arguments
 from research.cli.command_line import run_main
-from research.cli.train_and_show import train_and_show
+from research.cli.train_and_show import FinishingTouch, train_and_show
 from research.mlp import PRESETS, check_flags, make_problem
 from research.mlp.flag_groups import FLAG_GROUPS
 from research.mlp.tools import evaluate
@@ -40,15 +40,19 @@ RECIPES = {
 }
 
 
+EVALUATION = FinishingTouch(
+    "the evaluation of its best setting",
+    evaluate.files_of,
+    lambda folder: evaluate.main(evaluate.Arguments(str(folder), settings="best")),
+)
+
+
 def main(args: Any) -> Path | None:
     """Trains, prints the result tables, draws the figures and returns the run folder; None if the
     sweep has not finished."""
     check_flags(args)
     experiment = make_experiment("mlp", make_problem, _DEFAULT.config, _DEFAULT.hparams, args)
-    folder = train_and_show(experiment, args)
-    if folder:
-        evaluate.main(evaluate.Arguments(str(folder), settings="best"))
-    return folder
+    return train_and_show(experiment, args, EVALUATION)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Text in Matplotlib figures, shown literally.
+"""Matplotlib figures: text that is shown literally, and files that are written whole.
 
 Matplotlib reads what stands between two `$` as mathematics, leaves names that begin with `_` out of
 the legend, and warns about characters that its font lacks. The functions here show any name from
@@ -7,8 +7,10 @@ data as it is.
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from research.atomic import whole_file
 from research.plain_text import MOST_LETTERS, escaped, labels, one_line, shortened, visible
 
 MOST_IN_TITLE, MOST_IN_LEGEND = 110, 60  # characters
@@ -75,6 +77,17 @@ def set_legend(axes: Any, entries: Sequence[tuple[Any, str]], size: float = 8, *
     legend = axes.legend(handles, ["name"] * len(names), fontsize=size, frameon=False, **look)
     for text, name in zip(legend.get_texts(), labels(names, MOST_IN_LEGEND), strict=True):
         _set(text, name)
+
+
+def save_figure(figure: Any, path: Path) -> Path:
+    """Writes a figure to a file, whole or not at all, and returns its path.
+
+    Raises:
+      NotWritten: if it cannot be written; see `whole_file`.
+    """
+    with whole_file(path) as staging:
+        figure.savefig(staging)
+    return path
 
 
 def _set(text: Any, content: str) -> None:

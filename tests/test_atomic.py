@@ -1,10 +1,11 @@
 """Tests of atomic writes."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from research.atomic import new_folder, write_bytes
+from research.atomic import NotWritten, new_folder, remove_partial, whole_file, write_bytes
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
@@ -77,3 +78,104 @@ def test_a_folder_created_meanwhile_is_not_overwritten(tmp_path):
     with pytest.raises(OSError, match="not empty"):
         come_second()
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
+def test_a_file_keeps_its_suffix_while_it_is_written(tmp_path):
+    """Matplotlib and PIL choose the format by it."""
+    with whole_file(tmp_path / "a.b.png") as staging:
+        assert staging.suffix == ".png"
+        staging.write_bytes(b"new")
+        assert [path.name[0] for path in tmp_path.iterdir()] == ["."]
+    assert (tmp_path / "a.b.png").read_bytes() == b"new"
+
+
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path, monkeypatch):
+    def fill(staging):
+        raise OSError(28, "No space left on device")
+
+    def fail(path):
+        with whole_file(path) as staging:
+            fill(staging)
+
+    with pytest.raises(NotWritten, match=rf"^cannot write {tmp_path}/a: No space left on device$"):
+        fail(tmp_path / "a")
+    with pytest.raises(NotWritten, match=rf"^cannot write {tmp_path}/none/a: No such file"):
+        fail(tmp_path / "none" / "a")
+    with (
+        pytest.raises(NotWritten, match=rf"^cannot write {tmp_path}/new/c/d: No such file"),
+        new_folder(tmp_path / "new") as staging,
+    ):
+        write_bytes(staging / "c" / "d", b"")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_another_file_stays_as_it_is(tmp_path):
+    with pytest.raises(FileNotFoundError, match="elsewhere"), whole_file(tmp_path / "a"):
+        Path("/elsewhere/nothing").read_bytes()
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "thesis").write_text("years of work")
+    (tmp_path / "a").symlink_to(tmp_path / "thesis")
+    write_bytes(tmp_path / "a", b"new")
+    assert (tmp_path / "thesis").read_text() == "years of work"
+    assert not (tmp_path / "a").is_symlink()
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to a pipe", "/dev/null"])
+def test_what_is_no_file_is_not_replaced(tmp_path, kind):
+    """As root, a file in the place of /dev/null stops the whole machine."""
+    path = tmp_path / "a"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "/dev/null":
+        path.symlink_to(kind)
+    else:
+        os.mkfifo(path)
+        (tmp_path / "link").symlink_to(path)
+        path = tmp_path / "link" if kind == "link to a pipe" else path
+    before = path.lstat()
+    with pytest.raises(NotWritten, match="it is there, and is no file"):
+        write_bytes(path, b"")
+    assert os.path.samestat(before, path.lstat())
+
+
+LEFT = (".0123456789abcdef.partial", ".0123456789abcdef.partial.png")
+
+
+def test_what_kills_have_left_is_removed_and_nothing_else(tmp_path):
+    for name in (*LEFT, "a.partial", ".partial", ".a.partial"):
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / "b" / LEFT[0] / "c").mkdir(parents=True)
+    remove_partial(tmp_path)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == [".a.partial", ".partial", "a.partial", "b"]
+
+
+def test_what_is_being_written_is_no_leftover(tmp_path):
+    with new_folder(tmp_path / "b"), whole_file(tmp_path / "a") as staging:
+        staging.write_bytes(b"half")
+        remove_partial(tmp_path)
+        with new_folder(tmp_path / "c"):
+            pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_a_new_folder_removes_what_a_kill_has_left_of_one(tmp_path):
+    (tmp_path / LEFT[0] / "metrics").mkdir(parents=True)
+    with new_folder(tmp_path / "a"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_whose_place_was_moved_is_not_made_there(tmp_path):
+    (tmp_path / "a").mkdir()
+
+    def move():
+        with new_folder(tmp_path / "a" / "b") as staging:
+            (tmp_path / "a").rename(tmp_path / "c")
+            (staging / "made by another program").mkdir(parents=True)
+
+    with pytest.raises(NotWritten, match="moved"):
+        move()
+    assert not list((tmp_path / "a").iterdir())

@@ -117,6 +117,27 @@ def test_runs_prints_nothing():
         assert not {name.rpartition(".")[0] for name in names} & PRINTING, path.name
 
 
+WRITING_CALLS = {"savefig", "write_text", "write_bytes", "to_csv", "write_table", "umask"}
+WRITE_WHOLE = {
+    "atomic.py": {"write_bytes"},
+    "figures.py": {"savefig"},  # to what `whole_file` gives
+    "mlp/export.py": {"to_csv"},  # in a folder for the moment
+    "runs/run_folder.py": {"write_table"},  # into memory
+}
+
+
+def test_files_are_written_whole():
+    """Through `research.atomic`, and nowhere is the umask changed."""
+    for path in modules(RESEARCH):
+        name = str(path.relative_to(RESEARCH))
+        calls = [
+            node.func for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        ]  # fmt: skip
+        found = {call.attr for call in calls} & WRITING_CALLS
+        assert found <= WRITE_WHOLE.get(name, set()), f"{name} calls {sorted(found)}"
+
+
 def test_the_package_imports_no_recipe_script_or_test():
     for path in modules(RESEARCH):
         tops = {name.split(".")[0] for name in imported(path)}

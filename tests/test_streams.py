@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.live import Live
 
+from research.console import print_paragraph, print_table, say, waiting
 from research.errors import plain_exit
 from research.streams import lasting_streams
 
@@ -78,6 +81,30 @@ def test_a_full_disk_is_reported_at_the_end_only():
         assert (
             file.readline() == b"error: the output could not be written: No space left on device\n"
         )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_both_streams_on_a_full_disk_end_the_program_only_at_its_end():
+    """Rich's live displays print from a thread of their own."""
+    done = []
+
+    def lose():
+        full = [os.open("/dev/full", os.O_WRONLY) for _ in range(2)]
+        with streams_to(*full), plain_exit():
+            console = Console(force_terminal=True, width=80)
+            with Live("live", console=console, refresh_per_second=100) as live:
+                for number in range(5):
+                    live.update(str(number), refresh=True)
+                    say(console, "line")
+            with waiting(console, "waiting"):
+                print_table(console, ["a"], [["b"]])
+                print_paragraph(console, "words")
+            done.append(True)
+
+    with pytest.raises(SystemExit) as left:
+        lose()
+    assert left.value.code == 1
+    assert done
 
 
 def test_output_is_flushed_and_escaped_for_the_encoding():

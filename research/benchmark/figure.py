@@ -51,8 +51,7 @@ def draw(benchmark: Benchmark, path: Path) -> Path | None:
     columns = len(names) if figure.get_figwidth() > 8 else 2
     figures.set_legend(figure, names, loc="outside lower center", ncols=columns)
     figures.set_suptitle(figure, benchmark.name)
-    figure.savefig(path)
-    return path
+    return figures.save_figure(figure, path)
 
 
 def _place(name: str) -> tuple[bool, bool]:

@@ -59,8 +59,7 @@ def draw_predicted(
     axes = below.subplots()
     axes.set_axis_off()
     figures.write(axes, 0, 1, "\n".join(caption), va="top", fontsize=7, transform=axes.transAxes)
-    figure.savefig(path)
-    return path
+    return figures.save_figure(figure, path)
 
 
 def _draw_case(axes: Any, found: Sequence[CompiledCase], devices: Sequence[Device]) -> None:

@@ -4,6 +4,7 @@ benchmarks in `experiments/results/bench/`."""
 from collections.abc import Callable
 from pathlib import Path
 
+from research.atomic import write_text
 from research.benchmark.cases import CASES
 from research.benchmark.record import Benchmark, load
 from research.benchmark.tables import Rows, markdown, same_form_table, summary_table
@@ -57,7 +58,7 @@ def write_readme(path: Path, tables: str) -> None:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise UserError(f"{path} has no marks {BEGIN} and {END}")
-    path.write_text(f"{before}{begin}\n\n{tables}\n\n{end}{after}", "utf-8")
+    write_text(path, f"{before}{begin}\n\n{tables}\n\n{end}{after}")
 
 
 def _benchmarks(results: Path) -> list[Benchmark]:

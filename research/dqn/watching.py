@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 from PIL import Image
 
+from research.atomic import whole_file
 from research.dqn.environments import Environment
 from research.dqn.own_environments import is_own
 from research.dqn.rollout import epsilon_greedy
@@ -152,4 +153,5 @@ def _own_frames(env: Environment, params: Any, episode: Episode) -> Iterator[Ima
 
 def _save_gif(frames: Iterator[Image.Image], milliseconds: int, path: Path) -> None:
     first = next(frames)
-    first.save(path, save_all=True, append_images=frames, duration=milliseconds, loop=0)
+    with whole_file(path) as staging:
+        first.save(staging, save_all=True, append_images=frames, duration=milliseconds, loop=0)

@@ -32,16 +32,14 @@ def keep_sample(folder: Path, sample: Mapping[str, Any]) -> None:
         what else there is to know, in JSON types.
 
     Raises:
-      UserError: if it cannot be written, or what is there is damaged.
+      UserError: if what is there is damaged.
+      OSError: if it cannot be written.
     """
     kept = [*read_samples(folder), dict(sample)][-MOST_KEPT:]
     path = samples_path(folder)
-    try:
-        path.parent.mkdir(exist_ok=True)
-        text = json.dumps(kept, ensure_ascii=False, indent=1)
-        write_bytes(path, text.encode("utf-8", "backslashreplace"))  # which JSON reads back
-    except OSError as error:
-        raise UserError(f"cannot write to {path}: {error.strerror}") from error
+    path.parent.mkdir(exist_ok=True)
+    text = json.dumps(kept, ensure_ascii=False, indent=1)
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # which JSON reads back
 
 
 def read_samples(folder: Path) -> list[dict[str, Any]]:

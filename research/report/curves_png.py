@@ -47,9 +47,7 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     figures.set_title(axes, f"{name}: interquartile mean, 95% bootstrap interval{note}")
     axes.grid(alpha=0.3)
     figures.set_legend(axes, entries)
-    path = run.path / f"{file_name(metric)}.png"
-    figure.savefig(path)
-    return path
+    return figures.save_figure(figure, run.path / f"{file_name(metric)}.png")
 
 
 def _draw(axes: Any, shown: Sequence[Setting], metric: str, in_work: bool) -> list[tuple[Any, str]]:

@@ -9,6 +9,7 @@ not notice a flipped bit.
 """
 
 import concurrent.futures
+import contextlib
 import copy
 import hashlib
 import json
@@ -16,13 +17,16 @@ import logging
 import os
 import re
 import shutil
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from research.atomic import sync_folder, write_bytes
+from research.atomic import new_folder, sync_folder, write_bytes
 from research.errors import UserError
 from research.folders import check_is_file, files_in
 from research.plain_text import shortened
@@ -30,7 +34,6 @@ from research.recorded import RecordedCheckpoint, checked, read_json
 from research.runs.tensors import check_like, named_leaves
 
 KEPT = 2
-_PARTIAL = ".partial"
 
 
 class Checkpoint(NamedTuple):
@@ -128,10 +131,8 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self, step: int, states: Any, facts: dict[str, Any]) -> None:
-        staging, place = self.folder / _PARTIAL, self.folder / f"{step:09}"
-        leaves = named_leaves(states)
-        try:
-            _clear(self.folder, staging)
+        place, leaves = self.folder / f"{step:09}", named_leaves(states)
+        with _where_it_is(self.folder), new_folder(place) as staging:
             _write_state(staging / "state", list(leaves.values()))
             described = {name: [str(leaf.dtype), list(leaf.shape)] for name, leaf in leaves.items()}
             content = {
@@ -142,11 +143,7 @@ class Checkpoints:
             write_bytes(staging / "facts.json", json.dumps(sealed).encode())
             sync_folder(staging)
             shutil.rmtree(place, ignore_errors=True)  # only where its digests were wrong
-            staging.rename(place)
-            sync_folder(self.folder)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
+        sync_folder(self.folder)
         for old in self.steps()[:-KEPT]:
             shutil.rmtree(self.folder / f"{old:09}")
 
@@ -156,10 +153,20 @@ def _key(index: int) -> str:
     return f"{index:05}"
 
 
-def _clear(folder: Path, staging: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(staging, ignore_errors=True)  # left by a kill
-    staging.mkdir()
+@contextlib.contextmanager
+def _where_it_is(folder: Path) -> Iterator[None]:
+    """Makes the folder of a job where its parent is. If that is moved away meanwhile, what orbax
+    makes anew at the old place is removed after the error."""
+    folder.mkdir(exist_ok=True)
+    before = folder.stat()
+    try:
+        yield
+    except BaseException:
+        if folder.is_dir() and not os.path.samestat(before, folder.stat()):
+            with contextlib.suppress(OSError):  # as where it holds anything
+                for path in (folder, *folder.parents[:2]):
+                    path.rmdir()
+        raise
 
 
 def _write_state(path: Path, leaves: list[Any]) -> None:
@@ -167,7 +174,10 @@ def _write_state(path: Path, leaves: list[Any]) -> None:
         with _orbax().PyTreeCheckpointer() as writer:
             some = {_key(index): leaf for index, leaf in enumerate(leaves) if np.size(leaf)}
             writer.save(path, some)  # orbax refuses leaves without entries
-    except ValueError as error:
+    except BaseException as error:
+        _remove_settled(path.parent)
+        if not isinstance(error, ValueError):
+            raise
         if code := re.search(r"os_error_code='(\d+)'", str(error)):  # as where the disk is full
             raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
         raise
@@ -192,12 +202,38 @@ def _read_state(path: Path, expected: list[Any]) -> list[np.ndarray]:
     return leaves
 
 
+def _remove_settled(path: Path) -> None:
+    """Removes a folder in which orbax failed, until nothing is made in it for a moment: after the
+    first error its other writes go on."""
+    quiet, deadline = 0, time.monotonic() + 10
+    while quiet < 4 and time.monotonic() < deadline:
+        quiet = 0 if path.exists() else quiet + 1
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(0.05)
+
+
 def _orbax() -> Any:
-    """Imports orbax, which few sweeps need, and silences its log, since it also raises errors."""
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    """Imports orbax, which few sweeps need, and silences its logs, since it also raises errors.
+
+    Writes that go on after the first error find their event loop closed, and tensorstore has
+    Python print a traceback for each. These are not shown either.
+    """
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     import orbax.checkpoint
 
+    if sys.unraisablehook is not _without_closed_loops:
+        _hooks.append(sys.unraisablehook)
+        sys.unraisablehook = _without_closed_loops
     return orbax.checkpoint
+
+
+_hooks: list[Any] = []  # what was `sys.unraisablehook` before
+
+
+def _without_closed_loops(unraisable: Any) -> None:
+    if str(unraisable.exc_value) != "Event loop is closed":
+        _hooks[-1](unraisable)
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -268,7 +268,9 @@ class _Training:
         return gather_states(program, blocks)
 
     def _save(self, step: int, states: Any, program: Program) -> None:
-        """Begins a checkpoint; a disk that is full is no reason to stop."""
+        """Begins a checkpoint; a disk that is full is no reason to stop, but a folder that is lost
+        is."""
+        self.folder.check_in_place()
         with self._forgiving("the last checkpoint"):
             self.checkpoints.wait()
         with self._forgiving("a checkpoint"):
@@ -296,6 +298,7 @@ class _Training:
 
     def _end(self, states: Any, program: Program | None) -> None:
         """Writes everything that is kept of a job; the result comes last and marks its end."""
+        self.folder.check_in_place()
         self.writer.flush()
         keep = self.options.keep_states or self.job.stop < self.part.steps
         with self._forgiving("the last checkpoint"):

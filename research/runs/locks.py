@@ -37,9 +37,21 @@ class Lock:
         self._rewrite(ENDED + b"\n")
 
     def sign(self, text: str) -> None:
-        """Writes into the lock's file who holds it, unless the file is marked as ended."""
+        """Writes into the lock's file who holds it, unless the file is marked as ended or the disk
+        is full."""
         if not self.ended:
-            self._rewrite(text.encode())
+            with contextlib.suppress(OSError):
+                self._rewrite(text.encode())
+
+    def is_at(self, path: Path) -> bool:
+        """Whether the lock's file is still at a path, and has not been removed, moved or
+        replaced."""
+        try:
+            return os.path.samestat(os.fstat(self._handle), path.lstat())
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE):
+                raise
+            return False
 
     def _rewrite(self, content: bytes) -> None:
         os.ftruncate(self._handle, 0)
@@ -88,7 +100,7 @@ def is_marked(path: Path) -> bool:
     """Returns whether a lock's file is marked as ended, even while another process holds it."""
     try:
         return path.read_bytes().startswith(ENDED)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return False
 
 

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from research.atomic import new_folder, write_bytes
-from research.errors import UserError
+from research.errors import FolderLost, UserError
 from research.folders import FORMAT, check_is_run_folder, files_in, named
 from research.plain_text import one_line, shortened
 from research.recorded import (
@@ -41,6 +41,7 @@ from research.runs.jobs import Job, Plan
 from research.runs.locks import Lock, is_marked, locked
 from research.runs.tensors import check_like, load_facts, load_tensors, nested, save_tree
 
+FOLDERS = ("metrics", "params", "results", "checkpoints")
 MOST_BYTES = 200  # of the name of a run folder: file systems allow 143 to 255
 
 
@@ -49,6 +50,7 @@ class RunFolder:
 
     def __init__(self, path: Path):
         self.path = path
+        self._held: Lock | None = None
 
     @classmethod
     def create(
@@ -76,7 +78,7 @@ class RunFolder:
             raise UserError(f"{path} is there already and is not overwritten: give another --name")
         try:
             with new_folder(path) as staging:
-                for folder in ("metrics", "params", "results", "checkpoints", ".locks"):
+                for folder in (*FOLDERS, ".locks"):
                     (staging / folder).mkdir()
                 with locked(staging / ".locks" / "folder"):  # where that cannot be, none is made
                     _write_json(staging / "manifest.json", {"format": FORMAT, **manifest})
@@ -123,7 +125,40 @@ class RunFolder:
 
     def lock(self, name: str, **how: bool) -> contextlib.AbstractContextManager[Lock]:
         """The lock of a job, or of the folder; see `locked`."""
+        self.check_in_place()
         return locked(self.path / ".locks" / name, **how)
+
+    @contextlib.contextmanager
+    def held(self, *, shared: bool) -> Iterator[None]:
+        """Holds the folder's lock while open, alone or shared with other workers. Meanwhile,
+        whatever would write to the folder raises a `FolderLost` if it is no longer in its place.
+
+        Raises:
+          Taken: if another process holds the lock.
+        """
+        with self.lock("folder", shared=shared) as self._held:
+            try:
+                self._make_folders()
+                yield
+            finally:
+                self._held = None
+
+    def _make_folders(self) -> None:
+        """Makes the folders in it that are missing, as empty ones are in a copy file by file."""
+        for path in (self.path / name for name in FOLDERS):
+            try:
+                path.mkdir(exist_ok=True)
+            except FileExistsError:
+                raise UserError(f"{path} is no folder: move it away") from None
+
+    def check_in_place(self) -> None:
+        """Raises a `FolderLost` if the folder is held, and no longer in its place."""
+        if self._held and not self._held.is_at(self.path / ".locks" / "folder"):
+            raise FolderLost(
+                f"{self.path} was removed, renamed or replaced while it was trained: training has "
+                "ended, since nothing can be saved there; what was saved before is where the "
+                "folder is now, and --resume resumes it there"
+            )
 
     @contextlib.contextmanager
     def planning(self) -> Iterator[None]:
@@ -195,6 +230,7 @@ class RunFolder:
 
     def save_result(self, job: Job, result: Mapping[str, Any]) -> None:
         """Saves the result of a job, after which the job is not run again."""
+        self.check_in_place()
         _write_json(self.path / "results" / f"{job.name}.json", result)
 
     def checkpoints(self, job: str) -> Path:
@@ -203,6 +239,7 @@ class RunFolder:
 
     def append_metrics(self, job: str, number: int, table: pa.Table) -> None:
         """Writes rows of metrics as file `number` of a job."""
+        self.check_in_place()
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         write_bytes(self.metrics_file(job, number), sink.getvalue().to_pybytes())
@@ -219,6 +256,7 @@ class RunFolder:
 
     def cut_metrics(self, job: str, files: int) -> None:
         """Removes the metrics of a job after its first `files` files; it will write them again."""
+        self.check_in_place()
         numbered = f"{job}-[0-9][0-9][0-9][0-9][0-9][0-9].parquet"
         for path in files_in(self.path / "metrics", numbered):
             if int(path.stem.rpartition("-")[2]) >= files:
@@ -226,6 +264,7 @@ class RunFolder:
 
     def save_params(self, job: Job, params: Any) -> None:
         """Writes the final params of a job, every leaf [runs, ...]."""
+        self.check_in_place()
         facts = {"group": job.group, "runs": list(job.runs), "step": job.stop}
         save_tree(self.path / "params" / f"{job.name}.safetensors", params, facts)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from research.atomic import remove_partial
-from research.errors import UserError
+from research.errors import FolderLost, UserError
 from research.runs import manifest
 from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import (
@@ -31,6 +31,17 @@ from research.runs.run_folder import RunFolder, run_path
 from research.runs.session import describe_session, now
 
 POLL_SECONDS = 1.0  # between looks at whether others have ended a rung
+
+
+class AlreadyFinished(UserError):
+    """The sweep of a run folder is finished; nothing is left to train."""
+
+    def __init__(self, path: Path):
+        super().__init__(
+            f"{path} is finished and is not overwritten: scripts/show {path} shows it; give "
+            "another --name to run it again"
+        )
+        self.path = path
 
 
 class RunOptions(NamedTuple):
@@ -82,6 +93,8 @@ def run_experiment(
 
     Raises:
       UserError: if something given is wrong, or the folder cannot be resumed.
+      AlreadyFinished: if the folder is finished.
+      FolderLost: if the folder is removed or renamed meanwhile.
       Stopped: if a signal asked to stop; everything is saved then.
     """
     options, observer = options or RunOptions(), observer or Observer()
@@ -92,18 +105,21 @@ def run_experiment(
     check_fits(parts, train.memory_limit if train.fit else None, not options.prepare)
     for note in dict.fromkeys([*experiment.notes, *unused_notes(parts), *_notes(parts)]):
         observer.say(f"{experiment.name}: {note}")
-    folder = _open_or_create(experiment, parts, options, observer)
+    session = describe_session()
+    folder, resumed = _open_or_create(experiment, parts, options, observer, session)
     if options.prepare:
         observer.say(f"{experiment.name}: prepared {folder.path}")
         return None
     with _sharing(folder, options):
-        _remove_leftovers(parts, folder, alone=not _is_one_of_several(options))
+        _remove_leftovers(parts, folder)
+        if resumed:
+            folder.append_session(session)
         folder.record(status="running")
         try:
             with options.meanwhile(folder.path):
                 _train_jobs(experiment, parts, folder, options, observer)
         except BaseException as error:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, UserError, FolderLost):
                 folder.record(status="stopped", stopped=now())
             if isinstance(error, OSError):
                 raise _cannot_continue(folder, error) from error
@@ -119,17 +135,21 @@ def _notes(parts: Sequence[Part]) -> Iterator[str]:
 
 
 def _open_or_create(
-    experiment: Experiment, parts: Sequence[Part], options: RunOptions, observer: Observer
-) -> RunFolder:
-    """Creates the run folder, or opens it and checks that it is of this experiment."""
+    experiment: Experiment,
+    parts: Sequence[Part],
+    options: RunOptions,
+    observer: Observer,
+    session: dict[str, Any],
+) -> tuple[RunFolder, bool]:
+    """Creates the run folder, or opens it and checks that it is of this experiment; returns it, and
+    whether it was there."""
     facts = manifest.describe(experiment, parts) | {"parallel": options.parallel}
-    session = describe_session()
     stops = first_stops(experiment, parts)
     name = options.name or f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
     path = run_path(options.out, name)
     made = path / "manifest.json"
     if made.is_file():
-        return _resume(experiment, parts, path, facts, session, options, observer)
+        return _resume(experiment, parts, path, facts, session, options, observer), True
     plan = Plan(cut_jobs(parts, stops, options.parallel, options.shares))
     files = {
         (part.number, name): content
@@ -143,9 +163,9 @@ def _open_or_create(
         if options.process is None or not made.is_file():
             raise
         # Another process of the world was faster.
-        return _resume(experiment, parts, path, facts, session, options, observer)
+        return _resume(experiment, parts, path, facts, session, options, observer), True
     observer.begin(experiment, parts, path, resumed=False)
-    return folder
+    return folder, False
 
 
 def _resume(
@@ -160,7 +180,8 @@ def _resume(
     """Opens a run folder to resume its sweep.
 
     Raises:
-      UserError: if it is of another experiment, or finished.
+      UserError: if it is of another experiment.
+      AlreadyFinished: if it is finished.
     """
     folder = RunFolder.open(path)
     recorded = folder.manifest()
@@ -170,13 +191,12 @@ def _resume(
     except ValueError as error:
         raise UserError(f"{path}/plan.json is damaged: {error}") from None
     if recorded["status"] == "finished" and not _is_one_of_several(options):  # others were faster
-        raise UserError(
-            f"{path} is finished and is not overwritten: scripts/show {path} shows it; give "
-            "another --name to run it again"
-        )
+        # A folder that cannot be written, or that somebody is at work in, stays as it is.
+        with contextlib.suppress(OSError, UserError, Taken), folder.held(shared=False):
+            _remove_leftovers(parts, folder)
+        raise AlreadyFinished(path)
     for line in manifest.differences(recorded, session):
         observer.say(f"{experiment.name}: {line}")
-    folder.append_session(session)
     observer.begin(experiment, parts, path, resumed=True)
     return folder
 
@@ -189,7 +209,7 @@ def _sharing(folder: RunFolder, options: RunOptions) -> Iterator[None]:
       UserError: if that cannot be.
     """
     try:
-        with folder.lock("folder", shared=_is_one_of_several(options)):
+        with folder.held(shared=_is_one_of_several(options)):
             yield
     except Taken as taken:
         holder = f"process {taken}" if str(taken) else "other processes"
@@ -202,10 +222,9 @@ def _is_one_of_several(options: RunOptions) -> bool:
     return options.worker or options.process is not None
 
 
-def _remove_leftovers(parts: Sequence[Part], folder: RunFolder, alone: bool) -> None:
+def _remove_leftovers(parts: Sequence[Part], folder: RunFolder) -> None:
     """Removes what a kill has left: incomplete files, and checkpoints of jobs that have ended."""
-    if alone:
-        remove_partial(folder.path)
+    remove_partial(folder.path)
     plan, results = folder.plan(), folder.results()
     unneeded = unneeded_states(plan, results)
     for job in plan.jobs:
@@ -228,6 +247,7 @@ def _train_jobs(
     """Trains jobs until none is left to take."""
     runner = JobRunner(experiment, parts, folder, make_schema(parts), options.train, observer)
     while True:
+        folder.check_in_place()
         with contextlib.ExitStack() as held:
             if taken := _take_job(folder, options, held):
                 job, lock = taken

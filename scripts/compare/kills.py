@@ -81,7 +81,7 @@ def compare_after_kills(
     for number in range(kills):
         if not _killed(command, folder, instants.uniform(0, seconds), number % 4 == 3):
             raise UserError(f"{script} ended before it was killed {kills} times: make it longer")
-        for partial in (folder / "runs/killed/checkpoints").glob("*/.partial"):
+        for partial in (folder / "runs/killed/checkpoints").glob("*/.*.partial"):
             during_save += 1
             shutil.rmtree(partial)  # not to be counted again
     text = _finish(command, folder)

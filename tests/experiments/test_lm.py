@@ -1,6 +1,7 @@
 """Tests of the language model's recipe as a user calls it."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -59,3 +60,17 @@ def test_a_sweep_prints_a_table_draws_a_curve_and_writes_a_sample(
 )
 def test_bad_input_gives_a_one_line_error_and_status_2(texts, refused, words, says):
     assert says in refused("lstm_lm.py", words, texts)
+
+
+def test_a_text_that_a_kill_has_kept_from_being_written_is_written_by_resume(
+    tmp_path, small_sweep, answer, monkeypatch
+):
+    home = small_sweep("lm").folder.parents[1]
+    folder = shutil.copytree(small_sweep("lm").folder, tmp_path / "it")
+    monkeypatch.chdir(home)  # where the corpus is
+    before = (folder / "evaluation" / "samples.json").read_text()
+    shutil.rmtree(folder / "evaluation")
+    status, out, error = answer("lstm_lm.py", f"--resume {folder}")
+    assert (status, error) == (0, "")
+    assert f"{folder} is finished but for a text that its best model writes, made now" in out
+    assert (folder / "evaluation" / "samples.json").read_text() == before

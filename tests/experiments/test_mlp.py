@@ -1,6 +1,7 @@
 """Tests of the MLP's recipe as a user calls it."""
 
 import json
+import shutil
 import sys
 
 import pandas as pd
@@ -189,3 +190,41 @@ def test_a_prepared_folder_is_resumed_by_its_flags(tmp_path, answer, refused, mo
     status, _, error = answer("mlp.py", "--resume runs/it")
     assert status == 2
     assert "is finished and is not overwritten" in error
+
+
+def test_what_a_kill_has_kept_from_being_made_is_made_by_resume(tmp_path, small_sweep, answer):
+    folder = shutil.copytree(small_sweep("mlp").folder, tmp_path / "it")
+    (folder / ".0123456789abcdef.partial.png").write_bytes(b"half")
+    status, out, error = answer("mlp.py", f"--resume {folder}")
+    assert (status, out) == (2, "")
+    assert "is finished and is not overwritten" in error
+    assert not list(folder.glob(".*.partial*"))
+    (folder / "roc.png").unlink()
+    status, out, error = answer("mlp.py", f"--resume {folder}")
+    assert (status, error) == (0, "")
+    says = f"mlp: {folder} is finished but for the evaluation of its best setting, made now"
+    assert says in out.splitlines()
+    assert "learning curve: " not in out
+    assert (folder / "roc.png").is_file()
+    assert answer("mlp.py", f"--resume {folder}")[0] == 2
+
+
+def test_a_full_disk_at_the_last_figure_is_one_line_that_says_what_to_do(
+    tmp_path, small_sweep, answer, monkeypatch
+):
+    folder = shutil.copytree(small_sweep("mlp").folder, tmp_path / "it")
+    (folder / "validation_accuracy.png").unlink()
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("research.atomic.os.fsync", full)
+        status, _, error = answer("mlp.py", f"--resume {folder}")
+    assert status == 2
+    assert error == (
+        f"error: cannot write {folder}/validation_accuracy.png: No space left on device; the sweep "
+        f"is finished, and --resume {folder} makes what is missing\n"
+    )
+    assert answer("mlp.py", f"--resume {folder}")[0] == 0
+    assert (folder / "validation_accuracy.png").is_file()

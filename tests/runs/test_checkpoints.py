@@ -238,7 +238,7 @@ def test_the_states_of_another_configuration_are_refused(tmp_path, change, says)
 
 def test_a_partial_checkpoint_left_by_a_kill_is_ignored_and_removed(tmp_path):
     saved = save(tmp_path / "job", 6)
-    left = saved.folder / ".partial"
+    left = saved.folder / ".0123456789abcdef.partial"
     shutil.copytree(saved.folder / "000000006", left)
     (left / "state.orbax-checkpoint-tmp").mkdir()
     assert saved.steps() == [6]
@@ -266,7 +266,7 @@ def test_a_full_disk_raises_at_the_next_wait_and_keeps_earlier_checkpoints(tmp_p
             with pytest.raises(OSError, match="No space"):
                 saving.save(12, make_states(12), {})
         assert contents(saving.folder) == before
-        assert not (saving.folder / ".partial").exists()
+        assert not list(saving.folder.glob(".*"))
         saving.wait()  # it was told once
         saving.save(12, make_states(12), {})
         saving.wait()

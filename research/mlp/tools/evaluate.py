@@ -10,6 +10,7 @@ curves, the confusion matrix, ensembles by their size.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -98,6 +99,17 @@ def main(args: Arguments) -> Path:
     print_line(f"figures of {found[0].trained.setting.label}: {', '.join(map(str, figures))}")
     print_line(f"numbers: {folder}")
     return folder
+
+
+def files_of(manifest: Mapping[str, Any]) -> list[str]:
+    """Returns the files that `main` writes into a run folder, as patterns."""
+    of_classes = manifest["data"][0]["classes"]
+    figures = ("roc", "precision_recall", "confusion") if of_classes else ("predicted",)
+    numbers = ("scores.parquet", "ensembles.parquet", "predictions-*.safetensors")
+    return [
+        *(f"{name}.png" for name in (*figures, "ensembles")),
+        *(f"evaluation/{name}" for name in numbers),
+    ]
 
 
 def evaluate(trained: Trained) -> Evaluated:

@@ -15,7 +15,6 @@ import dataclasses
 import json
 import os
 import runpy
-import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +22,7 @@ import jax
 import numpy as np
 import tyro
 
-from research.atomic import new_folder, write_bytes
+from research.atomic import new_folder, write_bytes, write_text
 from research.cli.tool import run_tool
 from research.console import print_line
 from research.errors import UserError
@@ -131,7 +130,11 @@ def check(trained: Trained, folder: Path) -> tuple[int, float]:
 
 
 def _write(target: Path, trained: Trained) -> tuple[int, float]:
-    """Writes the folder, whole or not at all, and returns what `check` returns."""
+    """Writes the folder, whole or not at all, and returns what `check` returns.
+
+    Raises:
+      NotWritten: if it cannot be written.
+    """
     schema: dict[str, Any] = {
         **make_schema(trained.config, trained.facts, trained.shared.train.x.shape[1]),
         "runs": trained.runs.tolist(),
@@ -141,16 +144,12 @@ def _write(target: Path, trained: Trained) -> tuple[int, float]:
         "versions": versions(),
     }
     program = make_program(trained.config, trained.shared, trained.params)
-    try:
-        with new_folder(target) as staging:
-            write_bytes(staging / "schema.json", json.dumps(schema, indent=1).encode())
-            write_bytes(staging / "predict.jaxexport", program)
-            save_tree(staging / "params.safetensors", trained.params)
-            shutil.copyfile(SCRIPT, staging / "predict.py")
-            found = check(trained, staging)
-    except OSError as error:
-        raise UserError(f"cannot write to {target}: {error.strerror}") from error
-    return found
+    with new_folder(target) as staging:
+        write_text(staging / "schema.json", json.dumps(schema, indent=1))
+        write_bytes(staging / "predict.jaxexport", program)
+        save_tree(staging / "params.safetensors", trained.params)
+        write_bytes(staging / "predict.py", SCRIPT.read_bytes())
+        return check(trained, staging)
 
 
 def run(argv: list[str] | None = None, prog: str = "scripts/export") -> None:

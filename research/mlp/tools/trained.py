@@ -109,14 +109,11 @@ def write_table(run_folder: Path, name: str, table: pd.DataFrame) -> Path:
     """Writes `evaluation/NAME.parquet` of a run folder and returns its path.
 
     Raises:
-      UserError: if it cannot be written.
+      OSError: if it cannot be written.
     """
     path = run_folder / "evaluation" / f"{name}.parquet"
-    try:
-        path.parent.mkdir(exist_ok=True)
-        write_bytes(path, table.to_parquet(index=False))
-    except OSError as error:
-        raise UserError(f"cannot write to {path}: {error.strerror}") from error
+    path.parent.mkdir(exist_ok=True)
+    write_bytes(path, table.to_parquet(index=False))
     return path
 
 

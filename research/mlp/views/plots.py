@@ -35,7 +35,7 @@ def draw_roc(path: Path, y_N: Any, probabilities_RxNxK: Any, class_names: Sequen
     figure, axes = _square("false positive rate", "true positive rate")
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
     _draw_curves(axes, ROC, y_N, probabilities_RxNxK, class_names, "ROC")
-    return _save(figure, path)
+    return figures.save_figure(figure, path)
 
 
 def draw_precision_recall(
@@ -45,7 +45,7 @@ def draw_precision_recall(
     `draw_roc`."""
     figure, axes = _square("recall", "precision")
     _draw_curves(axes, PRECISION_RECALL, y_N, probabilities_RxNxK, class_names, "Precision, recall")
-    return _save(figure, path)
+    return figures.save_figure(figure, path)
 
 
 def draw_confusion(
@@ -72,7 +72,7 @@ def draw_confusion(
     figures.set_x_label(axes, "predicted")
     figures.set_y_label(axes, "true")
     figures.set_title(axes, f"Run of median accuracy; spread of {len(probabilities_RxNxK)} runs")
-    return _save(figure, path)
+    return figures.save_figure(figure, path)
 
 
 def draw_predicted(path: Path, y_N: Any, predicted_RxN: Any, unit: str) -> Path:
@@ -84,7 +84,7 @@ def draw_predicted(path: Path, y_N: Any, predicted_RxN: Any, unit: str) -> Path:
     axes.vlines(y_N, low, high, color=LIGHT, linewidth=1)
     axes.plot(y_N, middle, "o", color=DARK, markersize=3)
     figures.set_title(axes, f"Median of {len(predicted_RxN)} runs, bars through 95% of them")
-    return _save(figure, path)
+    return figures.save_figure(figure, path)
 
 
 def draw_by_size(path: Path, sizes: Sequence[int], scores: Mapping[str, Any], part: str) -> Path:
@@ -109,7 +109,7 @@ def draw_by_size(path: Path, sizes: Sequence[int], scores: Mapping[str, Any], pa
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
-    return _save(figure, path)
+    return figures.save_figure(figure, path)
 
 
 def draw_lines(
@@ -127,7 +127,7 @@ def draw_lines(
     figures.set_y_label(axes, y_label)
     axes.grid(alpha=0.3)
     figures.set_legend(axes, entries)
-    return _save(figure, path)
+    return figures.save_figure(figure, path)
 
 
 def draw_importance(path: Path, names: Sequence[str], by_run: Mapping[str, Any]) -> Path:
@@ -154,7 +154,7 @@ def draw_importance(path: Path, names: Sequence[str], by_run: Mapping[str, Any])
         axes.grid(alpha=0.3, axis="x")
         figures.set_ticks(axes.yaxis, places, names)
         axes.set_ylim(len(names) - 0.5, -0.5)
-    return _save(figure, path)
+    return figures.save_figure(figure, path)
 
 
 def draw_pixels(path: Path, by_run: Mapping[str, Any]) -> Path:
@@ -177,7 +177,7 @@ def draw_pixels(path: Path, by_run: Mapping[str, Any]) -> Path:
             figures.set_title(axes, f"{measure}: {what} of {len(by_pixel)} runs", size=9)
             figures.set_ticks(axes.xaxis, [], [])
             figures.set_ticks(axes.yaxis, [], [])
-    return _save(figure, path)
+    return figures.save_figure(figure, path)
 
 
 def _draw_curves(
@@ -207,8 +207,3 @@ def _square(x_label: str, y_label: str) -> tuple[Figure, Any]:
     figures.set_y_label(axes, y_label)
     axes.grid(alpha=0.3)
     return figure, axes
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    figure.savefig(path)
-    return path

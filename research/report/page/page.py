@@ -12,7 +12,7 @@ import markupsafe
 from plotly.offline import get_plotlyjs
 from plotly.utils import PlotlyJSONEncoder
 
-from research.errors import UserError
+from research.atomic import write_text
 from research.plain_text import one_line, visible
 from research.report.findings import findings
 from research.report.page import facts
@@ -128,13 +128,9 @@ def write_page(summary: Summary, path: Path) -> Path:
     """Writes the page and returns its path.
 
     Raises:
-      UserError: if it cannot be written.
+      NotWritten: if it cannot be written.
     """
-    text = make_page(summary)
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; give another --out") from None
+    write_text(path, make_page(summary))
     return path
 
 

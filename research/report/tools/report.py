@@ -22,7 +22,7 @@ from rich.console import Console
 
 from research.console import LOOSE, print_line, print_paragraph, print_table, say, width
 from research.effects import flag_field
-from research.errors import UserError, plain_exit
+from research.errors import UserError, describe_os_error, plain_exit
 from research.flags import check_path
 from research.folders import file_name
 from research.limits import as_int
@@ -129,7 +129,8 @@ def check_asked(arguments: Arguments) -> None:
 
 def make_examples(run: RunFolderData) -> None:
     """Makes what the workload of a finished run folder has to show, if it is not there yet. Nothing
-    to show, as where an environment cannot be drawn, is printed and is no error."""
+    to show, as where an environment cannot be drawn or the folder cannot be written, is printed and
+    is no error."""
     if run.manifest["status"] != "finished":
         return
     if views := find_views(run.manifest):
@@ -137,6 +138,8 @@ def make_examples(run: RunFolderData) -> None:
             views.make_examples(run)
         except UserError as error:
             print_line(f"nothing to show of {run.path}: {error}")
+        except OSError as error:
+            print_line(f"nothing to show of {run.path}: {describe_os_error(error)}")
 
 
 def report(

@@ -10,6 +10,7 @@ import pytest
 from safetensors import safe_open
 from sklearn.datasets import load_wine
 
+from research.atomic import NotWritten
 from research.errors import UserError
 from research.mlp.tools import evaluate, export
 from tests.mlp.tools.conftest import check_refused
@@ -75,7 +76,6 @@ def test_an_export_is_not_overwritten(folder):
     [
         ({"run": 99}, "--run 99: "),
         ({"run": 1, "ensemble": True}, "--run 1 --ensemble: choose one"),
-        ({"to": "/proc/nowhere/x"}, "cannot write to /proc/nowhere/x"),
     ],
 )
 def test_bad_input_gives_a_one_line_error(folder, given, says):
@@ -83,6 +83,11 @@ def test_bad_input_gives_a_one_line_error(folder, given, says):
     with pytest.raises(UserError, match=says):
         export.main(export.Arguments(str(folder), **given))
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_place_that_cannot_be_written_is_named(folder):
+    with pytest.raises(NotWritten, match="cannot write /proc/nowhere/x: No such file"):
+        export.main(export.Arguments(str(folder), to="/proc/nowhere/x"))
 
 
 def test_a_folder_that_is_not_of_mlps_is_refused(tmp_path, folder):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from research.atomic import NotWritten
 from research.errors import UserError
 from research.folders import file_name
 from research.report.read import read_run_folder
@@ -51,7 +52,7 @@ def test_the_same_folder_gives_the_same_page_twice(make_sweep, tmp_path):
 
 
 def test_a_page_that_cannot_be_written_is_named(make_sweep, tmp_path):
-    with pytest.raises(UserError, match=r"cannot write .*/none/page\.html"):
+    with pytest.raises(NotWritten, match=r"cannot write .*/none/page\.html: No such"):
         printed(make_sweep(SCORES), out=tmp_path / "none" / "page.html")
 
 
