@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from research.console import showing_bytes
 from research.errors import UserError
+from research.folders import files_in
 from research.plain_text import human
 
 CONNECT_SECONDS, SILENT_SECONDS = 10.0, 30.0  # until a server is reached; between two packets
@@ -97,7 +98,7 @@ def _reason(error: Exception) -> str:
 
 def _remove_abandoned(folder: Path) -> None:
     """Removes what kills have left of downloads: a file of pooch's that nobody writes to."""
-    for path in folder.glob("tmp????????"):
+    for path in files_in(folder, "tmp????????"):
         with contextlib.suppress(OSError):
             if path.is_file() and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                 path.unlink()

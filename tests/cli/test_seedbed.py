@@ -72,7 +72,7 @@ def test_help_shows_the_name_a_tool_was_called_by(name, capsys):
     ("name", "says"),
     [
         ("repot", "seedbed repot: no such subcommand; did you mean report?"),
-        ("x", "seedbed x: no such subcommand; there are launch, bench, gpu_check"),
+        ("x", "seedbed x: no such subcommand; there are launch, new-experiment, bench"),
         ("--run", "seedbed --run: no such subcommand; "),
     ],
 )

@@ -41,7 +41,10 @@ def old(tmp_path, monkeypatch):
         ("--env CartPole-v1 Acrobat-v1", "--env Acrobat-v1: no such environment; did you mean"),
         ("--env Pendulum-v1", "--env Pendulum-v1: its actions are continuous"),
         ("--buffer-size 50", "--buffer-size 50: it holds less than one batch"),
-        ("--n-step 2000", "--buffer-size 10000: 10 environments fill it in 1000 steps, and --n"),
+        (
+            "--n-step 200 --buffer-size 1000",
+            "--buffer-size 1000: 10 environments fill it in 100 steps",
+        ),
         ("--preset minatar --torso mlp", "--torso mlp: Breakout-MinAtar shows 10x10x4"),
         ("--gamma 1.1", "--gamma 1.1: must be between 0 and 1"),
         ("--gamma 0.9 -0.1", "--gamma -0.1: must be between 0 and 1"),

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from research.atomic import NotWritten
 from research.errors import UserError
 from research.folders import file_name
 from research.report.read import read_run_folder
@@ -52,7 +51,7 @@ def test_the_same_folder_gives_the_same_page_twice(make_sweep, tmp_path):
 
 
 def test_a_page_that_cannot_be_written_is_named(make_sweep, tmp_path):
-    with pytest.raises(NotWritten, match=r"cannot write .*/none/page\.html: No such"):
+    with pytest.raises(UserError, match=r"cannot write .*/none/page\.html: there is no such"):
         printed(make_sweep(SCORES), out=tmp_path / "none" / "page.html")
 
 
@@ -89,5 +88,6 @@ def test_a_report_of_two_folders_leaves_the_page_of_the_first_as_it_is(make_swee
     alone, _ = printed(first)
     before = alone.read_bytes()
     both, _ = printed(first, second)
-    assert both == first / "report-with-an-other.html"
+    assert both.parent == first
+    assert both.name.startswith("report-with-an-other")
     assert alone.read_bytes() == before
