@@ -159,7 +159,7 @@ def _resume(
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             arguments = parse_arguments(presets, description, merged)
-    except SystemExit:
+    except (SystemExit, UserError):  # the words of the user have been read before
         line = shortened(shlex.join(given), 200)
         raise UserError(f"{folder}: this version cannot read its arguments: {line}") from None
     return dataclasses.replace(arguments, out=str(folder.parent), name=folder.name)

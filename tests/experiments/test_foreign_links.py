@@ -51,6 +51,7 @@ def real(path, flags):
 def ours(folder):
     """Where files may be opened: the folder, this package, Python and what it is installed with."""
     known = [folder, ROOT, sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()]
+    known += [sys.pycache_prefix] if sys.pycache_prefix else []  # bytecode of what is imported
     known += ["/proc", "/sys", "/dev", "/usr", "/etc", os.environ["SEEDBED_CACHE"]]
     known += [Path.home() / ".cache", Path.home() / ".config"]
     return [Path(os.path.realpath(path)) for path in known]
