@@ -124,9 +124,9 @@ def _check_entry(folder: Path, path: Path) -> None:
         kind = _kind(path.lstat().st_mode)
     except FileNotFoundError:
         return
-    top = path.relative_to(folder).parts[0]
-    if kind == "a link" and top in OF_OTHERS and _stays_in(path, folder / top):
-        return
+    top, *below = path.relative_to(folder).parts
+    if kind == "a link" and top in OF_OTHERS and (len(below) > 1 or _stays_in(path, folder / top)):
+        return  # what is further below, such as links to logs, nothing here opens
     if kind:
         raise _refused(path, kind)
 

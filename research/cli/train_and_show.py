@@ -13,7 +13,7 @@ from research.cli.compile_for import compile_sweep
 from research.cli.terminal import TerminalObserver
 from research.console import say
 from research.errors import UserError, describe_os_error, is_of_the_machine
-from research.folders import files_in
+from research.folders import file_name, files_in
 from research.recorded import read_manifest
 from research.report.tools.show import show_run
 from research.report.trackers import chosen_trackers
@@ -38,7 +38,7 @@ class FinishingTouch(NamedTuple):
 
 LEARNING_CURVE = FinishingTouch(
     "its learning curve",
-    lambda manifest: [glob.escape(f"{manifest['key_metric']}.png")],
+    lambda manifest: [glob.escape(f"{file_name(manifest['key_metric'])}.png")],
     show_run,
 )
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from research.engine.one_run import least_bytes
 from research.errors import UserError
 from research.plain_text import human
-from research.runs.experiment import Part
+
+if TYPE_CHECKING:
+    from research.runs.experiment import Part  # pyarrow is not on every machine of a benchmark
 
 USABLE = 0.9  # of the limit; the rest is lost between allocations
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -75,7 +77,7 @@ def _read(path: str) -> str:
         return ""
 
 
-def check_fits(parts: Sequence[Part], limit: int | None, check_device: bool) -> None:
+def check_fits(parts: "Sequence[Part]", limit: int | None, check_device: bool) -> None:
     """Checks that one run of each group alone could fit, as far as can be told without compiling.
 
     Args:
