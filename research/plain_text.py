@@ -84,3 +84,9 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{human(seconds / size)} {unit}"
     return f"{human(seconds * 1e6)} us"
+
+
+def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown, without a newline at its end; cells are taken as they are."""
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

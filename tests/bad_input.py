@@ -245,13 +245,14 @@ class Count:
         if outcome.fault:
             self.faults.append(f"{case.kind}, {' '.join(case.words)[-120:]!r}: {outcome.fault}")
 
-    def line(self, what: str) -> str:
-        """The numbers in words."""
+    def tell(self, what: str, capture: Any) -> None:
+        """Prints the numbers, past pytest's `capsys`."""
         refused = self.tried - self.accepted - len(self.faults)
-        return (
-            f"{what}: {self.tried} command lines, {refused} refused, {self.accepted} accepted, "
-            f"{len(self.faults)} faults"
-        )
+        with capture.disabled():
+            print(
+                f"\n{what}: {self.tried} command lines, {refused} refused, {self.accepted} "
+                f"accepted, {len(self.faults)} faults"
+            )
 
 
 def parse_faster(monkeypatch: Any) -> None:

@@ -13,6 +13,12 @@ import pytest
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 ENVIRONMENT = {**os.environ, "COLUMNS": "100"}
 TEXT = "the cat sat on the mat and saw a rat\n" * 120
+# Of a DQN that trains in a moment, on any environment.
+SMALL_DQN = (
+    "--n-step 1 --hidden 8 --num-envs 4 --env-steps 200 --log-every 40 --train-every 8 "
+    "--learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8 "
+    "--eval-episodes 1 --seeds 1"
+)
 SWEEPS = {
     "mlp": "mlp.py --data wine --hidden 8 --learning-rate 1e-3 1e-2 --seeds 3 --steps 60",
     "regression": "mlp.py --data diabetes --hidden 8 --learning-rate 1e-2 --seeds 2 --steps 40",

@@ -9,6 +9,7 @@ import pytest
 
 from research.cli import machine
 from research.dqn.tools import watch
+from tests.sweeps import SMALL_DQN
 
 ROOT = Path(__file__).parents[1]
 GUIDES = {
@@ -26,11 +27,6 @@ CODE = {
     for path, text in GUIDES.items()
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 }
-SMALL = (
-    "--n-step 1 --hidden 8 --num-envs 4 --env-steps 200 --log-every 40 --train-every 8 "
-    "--learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8 "
-    "--eval-episodes 1 --seeds 1"
-)
 SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
 CORRIDOR = CODE.pop("research/README.md:1")
 RECIPE = CODE.pop("research/README.md:2")  # it goes below WORKLOAD
@@ -64,7 +60,7 @@ def test_the_environment_of_the_guide_is_trained_and_watched(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     Path("corridor.py").write_text(CORRIDOR)
-    words = f"--env corridor.py:Corridor --env-param wind=0,0.3 {SMALL} --out . --name trained"
+    words = f"--env corridor.py:Corridor --env-param wind=0,0.3 {SMALL_DQN} --out . --name trained"
     script = load_script("dqn.py")
     monkeypatch.setattr(sys, "argv", ["dqn.py"])
     script.run_main(script.main, script.RECIPES, "", words.split())

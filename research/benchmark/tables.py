@@ -10,7 +10,7 @@ from research.benchmark.growth import Growth, log_log_slopes
 from research.benchmark.profiling import Profile
 from research.benchmark.record import BaselineResult, Benchmark, common
 from research.benchmark.roofline import share_of_ceiling
-from research.plain_text import duration, human
+from research.plain_text import duration, human, markdown_table
 
 OURS = "Seedbed"  # as `BaselineResult` names it and the forms
 PROCESS_A_CORE, ONE_PROCESS = "one process a core", "all threads"
@@ -265,5 +265,4 @@ def _shortened(source: str) -> str:
 
 def markdown(table: Rows) -> str:
     """Returns a table in Markdown, without its title."""
-    lines = [table.names, ["---"] * len(table.names), *table.rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown_table(table.names, table.rows)

@@ -14,6 +14,7 @@ import tyro
 from research.cli import machine, own_code
 from research.errors import UserError, plain_exit
 from research.flags import check_path, check_words
+from research.limits import flag_of
 from research.parsing import flags_of, parse
 from research.plain_text import one_line, shortened
 from research.runs.run_folder import RunFolder
@@ -55,15 +56,20 @@ def _check_code(arguments: Any, named: Any, folder: Path) -> None:
       UserError: if not.
     """
     for field, code_in in _fields_of_code(arguments):
-        given = own_code.code_flags(code_in, getattr(named, field))
+        given = _places(code_in, getattr(named, field))
         for value in getattr(arguments, field):
             asked = [place for place in code_in(value) if place not in given]
-            own_code.check_known(asked, folder, f"--{field.replace('_', '-')} {value}")
+            own_code.check_known(asked, folder, f"{flag_of(field)} {value}")
 
 
 def _remember_code(arguments: Any) -> None:
     for field, code_in in _fields_of_code(arguments):
-        own_code.remember(own_code.code_flags(code_in, getattr(arguments, field)))
+        own_code.remember(_places(code_in, getattr(arguments, field)))
+
+
+def _places(code_in: Callable[[str], list[str]], values: Sequence[str]) -> list[str]:
+    """The files and modules that the values of a flag name."""
+    return [place for value in values for place in code_in(value)]
 
 
 def _fields_of_code(arguments: Any) -> list[tuple[str, Callable[[str], list[str]]]]:

@@ -17,7 +17,7 @@ from typing import Annotated
 import tyro
 
 from research.atomic import write_bytes
-from research.console import print_text
+from research.console import print_line
 from research.errors import UserError, plain_exit
 from research.parsing import read_arguments
 
@@ -64,8 +64,8 @@ def main(arguments: Arguments, root: Path = ROOT) -> list[Path]:
     for path, template in written.items():
         text = re.sub(rf"\b{EXAMPLE}(?=\b|_)", name, template.read_text("utf-8"))
         write_bytes(path, text.encode())
-        print_text(f"written: {path}")
-    print_text(f"scripts/run experiments/{name}.py trains it")
+        print_line(f"written: {path}")
+    print_line(f"scripts/run experiments/{name}.py trains it")
     return list(written)
 
 

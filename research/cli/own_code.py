@@ -7,7 +7,7 @@ has named the same file or module before, or does so now.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from research.errors import UserError
@@ -48,12 +48,6 @@ def check_known(places: Iterable[str], folder: Path, flag: str) -> None:
                 f"{folder} was trained with the code in {place}, which you have not used on this "
                 f"machine before: if you trust it, add {flag}"
             )
-
-
-def code_flags(names_code: Callable[[str], list[str]], value: object) -> list[str]:
-    """Returns the files and modules that the values of a flag name."""
-    values = value if isinstance(value, tuple | list) else [value]
-    return [place for one in values for place in names_code(str(one))]
 
 
 def _resolved(place: str) -> str:

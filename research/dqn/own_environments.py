@@ -208,9 +208,8 @@ def _told(where: str, what: str):
     except UserError:
         raise
     except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        own = [one for one in traceback.extract_tb(error.__traceback__) if _is_users(one.filename)]
-        frame = own[-1] if own else frame
+        frames = traceback.extract_tb(error.__traceback__)
+        frame = ([one for one in frames if _is_users(one.filename)] or frames)[-1]
         kind = type(error).__name__
         raise UserError(
             f"--env {where}: {what} failed: {kind} at {frame.filename}:{frame.lineno}: "

@@ -97,7 +97,7 @@ def _check_metrics(table: pd.DataFrame, path: Path) -> None:
 
 
 def _is_finite(column: pd.Series) -> bool:
-    """Whether all numbers of a column are those of a float32; words always are."""
+    """Whether every number of a column is finite as a float32; columns of text always are."""
     if not pd.api.types.is_numeric_dtype(column.dtype):
         return True
     with np.errstate(invalid="ignore"):  # of signalling NaN

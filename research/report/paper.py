@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from research import figures
 from research.errors import UserError, shortlist
-from research.plain_text import one_line
+from research.plain_text import markdown_table, one_line
 from research.report.curves import learning_curve
 from research.report.page.chart import look
 from research.report.settings import show
@@ -171,9 +171,9 @@ def _csv(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
     escape = str.maketrans({"|": r"\|", "\\": r"\\", "<": "&lt;", "`": r"\`"})
-    return "".join(f"| {' | '.join(cell.translate(escape) for cell in one)} |\n" for one in lines)
+    escaped = [[cell.translate(escape) for cell in one] for one in [heads, *rows]]
+    return markdown_table(escaped[0], escaped[1:]) + "\n"
 
 
 _LATEX = str.maketrans(

@@ -88,8 +88,7 @@ def test_every_flag_takes_or_refuses_what_is_most_often_wrong(
     script, run, load_script, capsys, tmp_path
 ):
     count = try_all(script, run, load_script, capsys, tmp_path, KINDS)
-    with capsys.disabled():
-        print(f"\n{count.line(script)}")
+    count.tell(script, capsys)
     assert not count.faults, "\n".join(count.faults)
     assert count.tried > 300
 
@@ -98,8 +97,7 @@ def test_every_flag_takes_or_refuses_what_is_most_often_wrong(
 @pytest.mark.parametrize("script", RECIPES)
 def test_every_flag_takes_or_refuses_every_bad_value(script, run, load_script, capsys, tmp_path):
     count = try_all(script, run, load_script, capsys, tmp_path)
-    with capsys.disabled():
-        print(f"\n{count.line(script)}")
+    count.tell(script, capsys)
     assert not count.faults, "\n".join(count.faults)
     assert count.tried > 800
 

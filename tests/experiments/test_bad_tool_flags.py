@@ -154,8 +154,7 @@ def test_every_flag_takes_or_refuses_what_is_most_often_wrong(
     name, paths, monkeypatch, capsys, tmp_path
 ):
     count = try_all(name, paths, monkeypatch, capsys, tmp_path, KINDS)
-    with capsys.disabled():
-        print(f"\n{count.line(name)}")
+    count.tell(name, capsys)
     assert not count.faults, "\n".join(count.faults)
 
 
@@ -163,6 +162,5 @@ def test_every_flag_takes_or_refuses_what_is_most_often_wrong(
 @pytest.mark.parametrize("name", ROWS)
 def test_every_flag_takes_or_refuses_every_bad_value(name, paths, monkeypatch, capsys, tmp_path):
     count = try_all(name, paths, monkeypatch, capsys, tmp_path)
-    with capsys.disabled():
-        print(f"\n{count.line(name)}")
+    count.tell(name, capsys)
     assert not count.faults, "\n".join(count.faults)

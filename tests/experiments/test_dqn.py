@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.sweeps import EXPERIMENTS
+from tests.sweeps import EXPERIMENTS, SMALL_DQN
 
 
 @pytest.mark.parametrize("script", ["dqn.py", "pqn.py"])
@@ -84,11 +84,6 @@ class Still:
     def step(self, key, state, action, params):
         return jnp.zeros(1), state, jnp.float32(action), jnp.bool_(True), {{}}
 """
-SMALL = (
-    "--n-step 1 --hidden 8 --num-envs 4 --env-steps 200 --log-every 40 --train-every 8 "
-    "--learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8 "
-    "--eval-episodes 1 --seeds 1"
-)
 
 
 def test_a_run_folder_cannot_name_code_that_the_user_has_not_named(
@@ -105,7 +100,7 @@ def test_a_run_folder_cannot_name_code_that_the_user_has_not_named(
         monkeypatch.setattr("sys.argv", ["dqn.py", *words.split()])
         script.run_main(script.main, script.RECIPES, "", words.split())
 
-    run(f"--env mine.py:Still {SMALL} --prepare --name it")
+    run(f"--env mine.py:Still {SMALL_DQN} --prepare --name it")
     assert "a time limit counts as an end" in capsys.readouterr().out
     manifest = tmp_path / "runs" / "it" / "manifest.json"
     own = manifest.read_text()
