@@ -25,7 +25,8 @@ def legend_of(axes):
 def axes_of(monkeypatch):
     """A function that draws and returns the axes instead of writing a file."""
     saved = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: saved.append(figure) or path)
+    keep = lambda figure, path: saved.append(figure) or path
+    monkeypatch.setattr(plots.figures, "save_figure", keep)
 
     def drawn(draw, *args):
         draw(*args)
