@@ -110,6 +110,7 @@ class RecordedGroup(Recorded):
     first_run: Count
     runs: Annotated[int, Field(gt=0, le=MOST_RUNS)]
     steps: Count | None = None
+    paced_for: Count | None = None
     goal: Number | None = None
 
 
@@ -131,6 +132,7 @@ class RecordedManifest(Recorded):
     in_work: bool = False
     groups: Annotated[list[RecordedGroup], Field(min_length=1)]
     data: list[Object] = []
+    sealed_as: str | None = None
     versions: Object = {}
     device: Object = {}
     sessions: list[Object] = []

@@ -69,6 +69,8 @@ class Task(NamedTuple):
       goal: the value of `key_metric` at which a run has solved its problem.
       requirements: `hparams -> conditions` on several hyper-parameters together. Checked for every
         setting of a sweep before anything compiles.
+      extends: `hparams -> conditions` under which a longer run begins as a shorter one, since no
+        schedule ends with the run. None: always where `steps` is None, and else never.
     """
 
     init: Callable[[Shared, HParams, jax.Array], State]
@@ -83,6 +85,7 @@ class Task(NamedTuple):
     epoch: int | None = None
     goal: float | None = None
     requirements: Callable[[HParams], Sequence[Requirement]] = no_requirements
+    extends: Callable[[HParams], Sequence[Requirement]] | None = None
 
     def work_after(self, step: Any) -> Any:
         """The work that is done after `step` steps."""
@@ -159,6 +162,7 @@ def field(
     code_in: Callable[[str], list[str]] | None = None,
     usual: int | None = None,
     only_with: OnlyWith | None = None,
+    length: bool = False,
 ) -> Any:
     """A field of a config or hparams dataclass, with its help text and legal range.
 
@@ -178,11 +182,12 @@ def field(
       usual: the most of a count that does not take very long; the command line asks for
         `--unbounded` beyond.
       only_with: when the field has an effect, if not always.
+      length: whether it says how long a run trains. A run folder may be resumed with more of it.
     """
     metadata = {
         "help": help, "low": low, "high": high, "above": above, "below": below, "log": log,
         "zero_is_off": zero_is_off, "words": words, "code_in": code_in, "usual": usual,
-        "only_with": only_with,
+        "only_with": only_with, "length": length,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -193,6 +193,7 @@ def make_options(arguments: Any) -> RunOptions:
         prepare=arguments.prepare,
         worker=arguments.worker,
         process=process,
+        lengthen=arguments.resume is not None,
         train=train,
     )
 

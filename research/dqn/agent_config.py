@@ -12,10 +12,12 @@ from research.dqn.networks import TORSOS
 from research.dqn.own_environments import code_in
 from research.errors import UserError, shortlist
 from research.matmul import PRECISION_HELP, PRECISIONS
-from research.task import field, off_field
+from research.task import OnlyWith, Requirement, field, off_field
 
 CHOICES = {"protocol": PROTOCOLS, "torso": TORSOS, "compute": PRECISIONS}
 LENGTH_HELP = "steps that a random action is repeated for, on average (Dabney et al., 2021)"
+EPSILON_STEPS_HELP = "environment steps that the decay of epsilon takes; 0: epsilon-fraction of all"
+BY_FRACTION = OnlyWith(("epsilon_steps",), lambda steps: steps == 0, "--epsilon-steps 0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,7 @@ class EnvironmentPart:
         "gymnax",
         "gymnax, or for MinAtar original: sticky actions, all six actions, no short time limit",
     )
-    env_steps: int = field(100_000, "environment steps of a run", low=1)
+    env_steps: int = field(100_000, "environment steps of a run", low=1, length=True)
     num_envs: int = field(10, "environments that a run steps together", low=1)
     train_every: int = field(10, "environment steps between updates", low=1)
 
@@ -96,3 +98,20 @@ def check_divides(flag: str, value: int, by_flag: str, by: int) -> None:
     if value % by:
         near = max(by, round(value / by) * by)
         raise UserError(f"--{flag} {value}: must be a multiple of --{by_flag} {by}, such as {near}")
+
+
+def schedules_end_early(hparams: Any) -> list[Requirement]:
+    """Returns the conditions under which no schedule of DQN and PQN ends with the run."""
+    fixed = (hparams.epsilon_steps > 0) | (hparams.epsilon_start == hparams.epsilon_end)
+    return [
+        Requirement(
+            ("learning_rate_end",),
+            hparams.learning_rate_end == 1,
+            "the learning rate falls until the end of the run; --learning-rate-end 1 keeps it",
+        ),
+        Requirement(
+            ("epsilon_fraction",),
+            fixed,
+            "it is a share of the whole run; --epsilon-steps does not depend on its length",
+        ),
+    ]

@@ -21,6 +21,7 @@ def agent_task(
     steps: int,
     work_at_start: int = 0,
     requirements: Callable[[Any], Sequence[Requirement]] = no_requirements,
+    extends: Callable[[Any], Sequence[Requirement]],
 ) -> Task:
     """The task of an agent, from functions that take `config` and `env` first.
 
@@ -28,7 +29,7 @@ def agent_task(
       config: with `env`, `train_every` and `eval_episodes`.
       policy_values: `(config, env, hparams, params) -> observations [N, ...] -> action values
         float32 [N, A]`, by which the agent acts.
-      steps, work_at_start, requirements: as of `Task`.
+      steps, work_at_start, requirements, extends: as of `Task`.
     """
     return Task(
         init=bind(init, config, env),
@@ -42,6 +43,7 @@ def agent_task(
         steps=steps,
         goal=GOALS.get(config.env),
         requirements=requirements,
+        extends=extends,
     )
 
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from flax import struct
 
 from research.dqn.agent_config import (
+    BY_FRACTION,
     CHOICES,
+    EPSILON_STEPS_HELP,
     LENGTH_HELP,
     EnvironmentPart,
     EvaluationPart,
@@ -14,6 +16,7 @@ from research.dqn.agent_config import (
     check_choices,
     check_divides,
     check_hidden,
+    schedules_end_early,
 )
 from research.dqn.replay import SAMPLERS
 from research.dqn.targets import LOSSES
@@ -113,8 +116,10 @@ class HParams:
     )
     exploration_length: float = field(1.0, LENGTH_HELP, low=1)
     epsilon_fraction: float = field(
-        0.3, "share of env-steps that the decay of epsilon takes", low=0, high=1
-    )
+        0.3, "share of env-steps that the decay of epsilon takes", low=0, high=1,
+        only_with=BY_FRACTION,
+    )  # fmt: skip
+    epsilon_steps: float = field(0.0, EPSILON_STEPS_HELP, low=0)
     tau: float = field(
         1.0, "how far the target network moves: 1 copies (hard), less averages (Polyak)",
         above=0, high=1,
@@ -137,6 +142,15 @@ class HParams:
 def requirements(config: Config, hparams: HParams) -> Sequence[Requirement]:
     """The conditions on several hyper-parameters of a run; see `Task.requirements`."""
     return VALUES[config.values].requirements(config, hparams)
+
+
+def extends(config: Config, hparams: HParams) -> Sequence[Requirement]:
+    """The conditions under which a longer run begins as this one; see `Task.extends`."""
+    conditions = schedules_end_early(hparams)
+    if config.replay == "prioritized":
+        holds = hparams.importance_exponent == 1
+        conditions.append(Requirement(("importance_exponent",), holds, "it rises until the end"))
+    return conditions
 
 
 def check_intervals(config: Config) -> None:

@@ -13,7 +13,9 @@ import tyro
 _USUAL = (
     "env", "seeds", "env_steps", "learning_rate", "num_envs", "name", "out", "resume", "parallel",
 )  # fmt: skip
-_EXPLORATION = ("epsilon_start", "epsilon_end", "epsilon_fraction", "exploration_length")
+_EXPLORATION = (
+    "epsilon_start", "epsilon_end", "epsilon_fraction", "epsilon_steps", "exploration_length",
+)  # fmt: skip
 _EVALUATION = ("eval_episodes", "eval_epsilon")
 
 DQN_FLAG_GROUPS = {

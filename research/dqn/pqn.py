@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax, vmap
 
+from research.dqn.agent_config import schedules_end_early
 from research.dqn.agents import agent_problem, agent_task
 from research.dqn.env_params import with_env_params
 from research.dqn.environments import Environment, make_environment
@@ -169,7 +170,9 @@ def make_task(config: PQNConfig) -> Task:
     env = make_environment(config.env, config.protocol)
     check_rounds(config)
     _network(config, env)
-    return agent_task(config, env, init, step, pqn_values, steps=config.rounds)
+    return agent_task(
+        config, env, init, step, pqn_values, steps=config.rounds, extends=schedules_end_early
+    )
 
 
 def make_pqn_problem(config: PQNConfig) -> Problem:

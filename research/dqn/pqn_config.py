@@ -5,7 +5,9 @@ import dataclasses
 from flax import struct
 
 from research.dqn.agent_config import (
+    BY_FRACTION,
     CHOICES,
+    EPSILON_STEPS_HELP,
     LENGTH_HELP,
     EnvironmentPart,
     EvaluationPart,
@@ -31,7 +33,7 @@ class PQNConfig(EvaluationPart, NetworkPart, RoundsPart, EnvironmentPart):
     """What is compiled into the program of PQN. Intervals are in environment steps, of all
     `num_envs` environments of a run together."""
 
-    env_steps: int = field(300_032, "environment steps of a run", low=1)
+    env_steps: int = field(300_032, "environment steps of a run", low=1, length=True)
     num_envs: int = field(32, "environments that a run steps together", low=1)
     train_every: int = field(1024, "environment steps between rounds of updates", low=1)
     hidden: tuple[int, ...] = field((128, 128), "widths of the hidden layers, such as 128x128")
@@ -71,8 +73,10 @@ class PQNHParams:
     )
     exploration_length: float = field(1.0, LENGTH_HELP, low=1)
     epsilon_fraction: float = field(
-        0.2, "share of env-steps that the decay of epsilon takes", low=0, high=1
-    )
+        0.2, "share of env-steps that the decay of epsilon takes", low=0, high=1,
+        only_with=BY_FRACTION,
+    )  # fmt: skip
+    epsilon_steps: float = field(0.0, EPSILON_STEPS_HELP, low=0)
     eval_epsilon: float = field(
         0.001, "probability of a random action in evaluation", low=0, high=1
     )

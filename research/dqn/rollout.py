@@ -217,15 +217,17 @@ def explore(
 
 
 def epsilon_at(config: Any, hparams: Any, row: Any) -> jax.Array:
-    """The probability of a random action in a row; it falls linearly over `epsilon_fraction`.
+    """The probability of a random action in a row; it falls linearly over `epsilon_steps`, or over
+    `epsilon_fraction` of the run where these are 0.
 
     Args:
       config: with `num_envs` and `env_steps`.
-      hparams: with `epsilon_start`, `epsilon_end` and `epsilon_fraction`.
+      hparams: with `epsilon_start`, `epsilon_end`, `epsilon_steps` and `epsilon_fraction`.
       row: int32 [].
     """
     env_step = jnp.float32(row) * config.num_envs
-    duration = hparams.epsilon_fraction * config.env_steps
+    share = hparams.epsilon_fraction * config.env_steps
+    duration = jnp.where(hparams.epsilon_steps > 0, hparams.epsilon_steps, share)
     return linear_schedule(hparams.epsilon_start, hparams.epsilon_end, duration, env_step)
 
 

@@ -14,7 +14,7 @@ import optax
 from jax import lax
 
 from research.dqn.agents import agent_problem, agent_task
-from research.dqn.config import Config, HParams, check_intervals, requirements
+from research.dqn.config import Config, HParams, check_intervals, extends, requirements
 from research.dqn.env_params import with_env_params
 from research.dqn.environments import Environment, make_environment
 from research.dqn.learner import make_optimizer, update
@@ -133,6 +133,7 @@ def make_task(config: Config) -> Task:
         steps=config.updates,
         work_at_start=config.learning_starts,
         requirements=bind(requirements, config),
+        extends=bind(extends, config),
     )
 
 

@@ -24,7 +24,7 @@ from research.limits import (
     plain,
     short,
 )
-from research.task import HParams, Task
+from research.task import HParams, Requirement, Task
 
 Axes = dict[str, Sequence[Any]]  # field name -> the values it takes
 
@@ -184,10 +184,16 @@ def make_runs(
 
 
 def check_requirements(task: Task, runs: Runs, group: str = "") -> None:
-    """Checks that every setting fulfils what the task requires of its hyper-parameters.
+    """Checks that every setting fulfils what the task requires of its hyper-parameters; else as
+    `check_holds`."""
+    check_holds(task.requirements(runs.hparams), runs, group)
+
+
+def check_holds(requirements: Sequence[Requirement], runs: Runs, group: str = "") -> None:
+    """Checks that every setting fulfils some conditions.
 
     Args:
-      task: of the runs.
+      requirements: the conditions.
       runs: all of them.
       group: the config values that are swept, for the message.
 
@@ -195,7 +201,7 @@ def check_requirements(task: Task, runs: Runs, group: str = "") -> None:
       UserError: naming the values, what must hold, and the cell of the grid.
     """
     columns = vars(runs.hparams)
-    for requirement in task.requirements(runs.hparams):
+    for requirement in requirements:
         broken = np.flatnonzero(~np.broadcast_to(requirement.holds, len(runs)))
         if not len(broken):
             continue
@@ -204,7 +210,7 @@ def check_requirements(task: Task, runs: Runs, group: str = "") -> None:
         swept = [name for name, column in columns.items() if np.any(column != column[0])]
         cell = " ".join([group, *(f"{name}={value[name]}" for name in swept)]).strip()
         where = f"; it does not in the setting {cell}" if cell else ""
-        raise UserError(f"{given}: {requirement.reason}{where}")
+        raise UserError(f"{given}: {requirement.reason}{where}".removeprefix(": "))
 
 
 def make_groups(

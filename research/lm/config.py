@@ -50,10 +50,12 @@ class Config:
         64, "tokens of a stream in one update: the length of backpropagation", low=1
     )
     epochs: int = field(
-        2, "passes over the training text", low=1,
+        2, "passes over the training text", low=1, length=True,
         only_with=OnlyWith(("steps",), lambda steps: steps == 0, "--steps 0"),
     )  # fmt: skip
-    steps: int = field(0, "updates of a run, the horizon of schedules; 0: by --epochs", low=0)
+    steps: int = field(
+        0, "updates of a run, the horizon of schedules; 0: by --epochs", low=0, length=True
+    )
     optimizer: str = field("adam", "adam or sgd")
     loss_over: str = field(
         "tokens", "average the loss over tokens, or over streams and sum it over time (time)"

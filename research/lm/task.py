@@ -6,6 +6,7 @@ Shape letters: T window, B streams, E size of an output, V symbols.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from research.lm.schedules import Plateau, check_plateau, rate_factor, start_pla
 from research.lm.softmax import total_nll
 from research.lm.text import PER_CHARACTER, Words
 from research.optimizer import adamw, sgd
-from research.task import Metrics, Problem, Task, bind, in_use, make_key
+from research.task import Metrics, Problem, Requirement, Task, bind, in_use, make_key
 
 
 class State(NamedTuple):
@@ -207,6 +208,13 @@ def updates_a_run(config: Config, windows: int) -> int:
     return config.steps or config.epochs * windows
 
 
+def extends(config: Config, hparams: HParams) -> Sequence[Requirement]:
+    """The conditions under which a longer run begins as this one; see `Task.extends`."""
+    del hparams
+    reason = "--schedule cosine: the learning rate falls until the end of the run"
+    return [Requirement((), config.schedule != "cosine", reason)]
+
+
 @cache
 def make_task(config: Config, windows: int) -> Task:
     """The task of a config, for a corpus whose epochs have `windows` updates."""
@@ -221,6 +229,7 @@ def make_task(config: Config, windows: int) -> Task:
         work_per_step=config.batch_size * config.window,
         steps=updates_a_run(config, windows),
         epoch=windows,
+        extends=bind(extends, config),
     )
 
 

@@ -72,6 +72,8 @@ class Part(NamedTuple):
       labels: swept config field -> value, fit for a table.
       steps: how long its runs train.
       cadence: when to log, evaluate and return to the host, in steps.
+      paced_for: the steps that the defaults of the cadence are made for: fewer than `steps` where
+        runs were lengthened.
     """
 
     number: int
@@ -81,6 +83,7 @@ class Part(NamedTuple):
     labels: dict[str, Any]
     steps: int
     cadence: Cadence
+    paced_for: int
 
     @property
     def name(self) -> str:
@@ -111,8 +114,12 @@ def check_experiment(experiment: Experiment) -> Experiment:
     )
 
 
-def make_parts(experiment: Experiment) -> list[Part]:
+def make_parts(experiment: Experiment, paced_for: Sequence[int] = ()) -> list[Part]:
     """Returns the groups of an experiment, each with its problem and schedule.
+
+    Args:
+      experiment: what to run.
+      paced_for: of each group, as of `Part`; its steps if not given.
 
     Raises:
       UserError: for an invalid axis, value or interval, a setting that a task does not allow,
@@ -131,7 +138,8 @@ def make_parts(experiment: Experiment) -> list[Part]:
         labels = {name: cell(getattr(group.config, name)) for name in experiment.config_axes}
         first_run = index * len(group.runs)
         problem = experiment.make_problem(group.config)
-        schedule = make_schedule(experiment, problem.task)
+        pace = paced_for[index] if index < len(paced_for) else None
+        schedule = make_schedule(experiment, problem.task, pace)
         parts.append(Part(index, first_run, group, problem, labels, *schedule))
         check_requirements(problem.task, group.runs, parts[-1].name)
     if experiment.halving:
@@ -151,8 +159,11 @@ def first_stops(experiment: Experiment, parts: Sequence[Part]) -> list[int]:
     return [experiment.halving.stops(part.steps, part.cadence.log_every)[0] for part in parts]
 
 
-def make_schedule(experiment: Experiment, task: Task) -> tuple[int, Cadence]:
-    """Returns how many steps a run takes, and its cadence in steps.
+def make_schedule(
+    experiment: Experiment, task: Task, paced_for: int | None = None
+) -> tuple[int, Cadence, int]:
+    """Returns how many steps a run takes, its cadence in steps, and the steps that the defaults of
+    the cadence are made for: `paced_for`, or those of the run.
 
     Raises:
       UserError: for an interval that is no whole number of steps, or no multiple of another; or
@@ -181,7 +192,8 @@ def make_schedule(experiment: Experiment, task: Task) -> tuple[int, Cadence]:
                 f"such as {near}"
             )
         given[name] = value if value is None else value // per
-    return steps, Cadence.of(steps, per=per, epoch=task.epoch, **given)
+    pace = min(paced_for or steps, steps)
+    return steps, Cadence.of(pace, per=per, epoch=task.epoch, **given), pace
 
 
 def make_schema(parts: Sequence[Part]) -> pa.Schema:

@@ -71,10 +71,14 @@ IDENTITY = (
 
 def seal_of(recorded: Mapping[str, Any], runs: Sequence[int]) -> dict[str, Any]:
     """Returns what checkpoints of some runs are sealed with, in JSON types: the runs, and a digest
-    of what their folder was made for."""
+    of what their folder was made for, before its runs were lengthened."""
+    return {"experiment": recorded.get("sealed_as") or digest_of(recorded), "runs": list(runs)}
+
+
+def digest_of(recorded: Mapping[str, Any]) -> str:
+    """Returns a digest of what a folder was made for."""
     identity = {name: recorded[name] for name in IDENTITY if name in recorded}
-    text = json.dumps(identity, sort_keys=True)
-    return {"experiment": hashlib.sha256(text.encode()).hexdigest(), "runs": list(runs)}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def check_same(recorded: Mapping[str, Any], asked: Mapping[str, Any], path: Path) -> None:
@@ -128,12 +132,14 @@ def _difference(name: str, there: Any, here: Any) -> str:
 
 
 def _describe_part(part: Part) -> dict[str, Any]:
+    paced_for = {} if part.paced_for == part.steps else {"paced_for": part.paced_for}
     return {
         "first_run": part.first_run,
         "runs": len(part.group.runs),
         "steps": part.steps,
         "cadence": part.cadence._asdict(),
         "goal": part.problem.task.goal,
+        **paced_for,
         **part.labels,
     }
 

@@ -24,6 +24,7 @@ from research.runs.experiment import (
 from research.runs.halving import advance
 from research.runs.job_runner import JobRunner, TrainOptions
 from research.runs.jobs import Job, Plan, check_plan, cut_jobs, unneeded_states
+from research.runs.lengthen import is_longer, lengthen, pace_of, prolong_jobs
 from research.runs.locks import Lock, Taken
 from research.runs.memory_limit import check_fits
 from research.runs.observer import Observer
@@ -57,6 +58,7 @@ class RunOptions(NamedTuple):
       worker: be one of several processes in one folder: train what no other has taken.
       process: (place, count): train every `count`-th job first, from that place on, and then what
         the other processes have left.
+      lengthen: whether a folder may be resumed for longer than it was made for.
       train: how each job is trained.
       meanwhile: run folder -> what is open while jobs are trained, such as one who follows them.
     """
@@ -68,6 +70,7 @@ class RunOptions(NamedTuple):
     prepare: bool = False
     worker: bool = False
     process: tuple[int, int] | None = None
+    lengthen: bool = False
     train: TrainOptions = TrainOptions()
     meanwhile: Callable[[Path], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
@@ -99,14 +102,16 @@ def run_experiment(
     """
     options, observer = options or RunOptions(), observer or Observer()
     experiment = check_experiment(experiment)
-    parts = make_parts(experiment)
+    name = options.name or f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    path = run_path(options.out, name)
+    parts = make_parts(experiment, pace_of(path, options.lengthen))
     make_schema(parts)
     train = options.train
     check_fits(parts, train.memory_limit if train.fit else None, not options.prepare)
     for note in dict.fromkeys([*experiment.notes, *unused_notes(parts), *_notes(parts)]):
         observer.say(f"{experiment.name}: {note}")
     session = describe_session()
-    folder, resumed = _open_or_create(experiment, parts, options, observer, session)
+    folder, resumed = _open_or_create(experiment, parts, path, options, observer, session)
     if options.prepare:
         observer.say(f"{experiment.name}: prepared {folder.path}")
         return None
@@ -137,6 +142,7 @@ def _notes(parts: Sequence[Part]) -> Iterator[str]:
 def _open_or_create(
     experiment: Experiment,
     parts: Sequence[Part],
+    path: Path,
     options: RunOptions,
     observer: Observer,
     session: dict[str, Any],
@@ -145,8 +151,6 @@ def _open_or_create(
     whether it was there."""
     facts = manifest.describe(experiment, parts) | {"parallel": options.parallel}
     stops = first_stops(experiment, parts)
-    name = options.name or f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    path = run_path(options.out, name)
     made = path / "manifest.json"
     if made.is_file():
         return _resume(experiment, parts, path, facts, session, options, observer), True
@@ -158,7 +162,7 @@ def _open_or_create(
     }
     content = facts | session | {"arguments": sys.argv[1:], "sessions": [], "results": []}
     try:
-        folder = RunFolder.create(options.out, name, content, plan, files)
+        folder = RunFolder.create(path.parent, path.name, content, plan, files)
     except UserError:
         if options.process is None or not made.is_file():
             raise
@@ -184,8 +188,12 @@ def _resume(
       AlreadyFinished: if it is finished.
     """
     folder = RunFolder.open(path)
+    if options.lengthen and is_longer(folder.manifest(), parts):
+        _lengthen(folder, experiment, parts, facts, options, observer)
     recorded = folder.manifest()
     manifest.check_same(recorded, facts, path)
+    if experiment.halving is None:
+        prolong_jobs(folder, parts)  # where a kill has kept that from being done
     try:
         check_plan(folder.plan(), parts)
     except ValueError as error:
@@ -199,6 +207,26 @@ def _resume(
         observer.say(f"{experiment.name}: {line}")
     observer.begin(experiment, parts, path, resumed=True)
     return folder
+
+
+def _lengthen(
+    folder: RunFolder,
+    experiment: Experiment,
+    parts: Sequence[Part],
+    facts: dict[str, Any],
+    options: RunOptions,
+    observer: Observer,
+) -> None:
+    """Lengthens the runs of a folder, and says so."""
+    if _is_one_of_several(options):
+        raise UserError(f"{folder.path}: lengthen its runs with one process, before others join")
+    with _sharing(folder, options):
+        lengthen(folder, experiment, parts, facts, sys.argv[1:])
+    for part in parts:
+        observer.say(
+            f"{part.name or experiment.name}: runs go on to step {part.steps:,}, logged and "
+            f"evaluated as often as before"
+        )
 
 
 @contextlib.contextmanager

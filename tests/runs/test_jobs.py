@@ -17,7 +17,7 @@ def make_parts(*sizes):
     parts, first = [], 0
     for number, size in enumerate(sizes):
         group = Group(None, Runs(np.arange(size), toy.ToyHParams()))
-        parts.append(Part(number, first, group, toy.problem(), {}, 9, Cadence(1, 1, 1)))
+        parts.append(Part(number, first, group, toy.problem(), {}, 9, Cadence(1, 1, 1), 9))
         first += size
     return parts
 
