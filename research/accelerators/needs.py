@@ -63,6 +63,7 @@ def measure_needs(
     chunks: Sequence[Chunk] = (Chunk(0, LOGS, LOG_EVERY, evaluate=False),),
     most_lanes: int | None = None,
     width: int | None = None,
+    keep_best: bool = False,
 ) -> Needs:
     """Compiles the programs that train and evaluate runs on one device, and returns their needs.
 
@@ -73,14 +74,14 @@ def measure_needs(
       device: need not be there.
       chunks: that the runs go through; the longest of them stands for all in counts of launches.
         If none is given, evaluations are left out.
-      most_lanes, width: as in `compile_program`.
+      most_lanes, width, keep_best: as in `compile_program`.
 
     Raises:
       UserError: if the JAX here has no compiler for the device.
     """
     began = time.perf_counter()
     devices = list(mesh_of(device).devices.flat)
-    calls = compile_calls(problem, runs, chunks, devices, most_lanes, width, resumed=True)
+    calls = compile_calls(problem, runs, chunks, devices, most_lanes, width, True, keep_best)
     seconds, cost, layout = time.perf_counter() - began, calls.cost, calls.layout
     logs, log_every = max(calls.by_name["train"], key=lambda shape: shape[0] * shape[1])
     counted = count_launches(calls.by_name["train"][logs, log_every].as_text())

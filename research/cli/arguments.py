@@ -124,6 +124,7 @@ def make_experiment(
         most_lanes=arguments.lanes,
         search=check_search(arguments.search, arguments.search_seed),
         halving=check_halving(arguments.halving, arguments.rungs),
+        keep_best=arguments.keep == "best",
         notes=notes,
     )
     _check_runs(experiment, arguments.unbounded)

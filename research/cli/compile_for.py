@@ -84,7 +84,7 @@ def compile_sweep(experiment: Experiment, options: RunOptions, names: Sequence[s
     if (asked := asked_device()) is not None:
         device = read_device(asked, FLAG)
         for part in make_parts(experiment):
-            send(group_needs(part, experiment.most_lanes, options, device)._asdict())
+            send(group_needs(experiment, part, options, device)._asdict())
         return
     console, too_large = Console(), []
     for device in devices:
@@ -97,9 +97,10 @@ def compile_sweep(experiment: Experiment, options: RunOptions, names: Sequence[s
 
 
 def group_needs(
-    part: Part, most_lanes: int | None, options: RunOptions, device: Device
+    experiment: Experiment, part: Part, options: RunOptions, device: Device
 ) -> GroupNeeds:
-    """Compiles one group for a device, in as many parts as fit it, and returns what it needs."""
+    """Compiles one group of an experiment for a device, in as many parts as fit it, and returns what
+    it needs."""
     limit = options.train.memory_limit or int(USABLE * device.memory_bytes)
     runs = len(part.group.runs)
     asked = -(-runs // -(-runs // (options.parallel or runs)))  # together, in parts of one size
@@ -109,7 +110,7 @@ def group_needs(
 
     def cost_of(count: int) -> Cost:
         try:
-            compiled[count] = _compile(part, count, most_lanes, device)
+            compiled[count] = _compile(experiment, part, count, device)
             return compiled[count].cost
         except jax.errors.JaxRuntimeError as error:  # as of a TPU, which refuses what is too large
             if not is_out_of_memory(error):
@@ -138,11 +139,12 @@ def group_needs(
     )
 
 
-def _compile(part: Part, count: int, most_lanes: int | None, device: Device) -> Needs:
+def _compile(experiment: Experiment, part: Part, count: int, device: Device) -> Needs:
     """What a program of the first `count` runs of a group needs."""
     runs, chunks = part.group.runs.take(np.arange(count)), plan_chunks(part.steps, part.cadence)
     precision = getattr(part.group.config, "compute", PRECISIONS[0])
-    return measure_needs(part.problem, runs, precision, device, chunks, most_lanes, count)
+    lanes, keep = experiment.most_lanes, experiment.keep_best
+    return measure_needs(part.problem, runs, precision, device, chunks, lanes, count, keep)
 
 
 def _print_needs(

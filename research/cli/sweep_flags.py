@@ -3,7 +3,7 @@ group that `--help` shows."""
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -70,6 +70,12 @@ class RunningFlags:
     keep_states: Annotated[
         bool, tyro.conf.arg(help="keep the last states as a checkpoint, not only the params")
     ] = False
+    keep: Annotated[
+        Literal["last", "best"],
+        tyro.conf.arg(
+            help="which params of a run are kept: the last, or also those of its best evaluation"
+        ),
+    ] = "last"
     compile_for: Annotated[
         tuple[str, ...],
         tyro.conf.arg(

@@ -16,19 +16,21 @@ if TYPE_CHECKING:
 
 class Block(NamedTuple):
     """The runs of one call on the devices; every leaf is [layout.width, ...]. `diverged` is their
-    status, as in `Logged`."""
+    status, as in `Logged`; `best` are their best evaluations, None where these are not kept."""
 
     hparams: Any
     keys: Any
     states: Any
     diverged: Any
+    best: Any = None
 
 
 def start_blocks(
-    program: "Program", runs: Runs, states: Any = None, diverged: Any = None
+    program: "Program", runs: Runs, states: Any = None, diverged: Any = None, best: Any = None
 ) -> list[Block]:
     """Returns all runs before their first step; or at `states`, a pytree of host arrays [R, ...],
-    with the status `diverged`, int32 [R], where None means that no run has diverged."""
+    with the status `diverged`, int32 [R], where None means that no run has diverged, and the best
+    evaluations `best`, where None means that there was none."""
     status = start_status(len(runs)) if diverged is None else diverged
     blocks = []
     for index in range(program.layout.blocks):
@@ -43,13 +45,24 @@ def start_blocks(
         else:
             assert program.init is not None
             block_states = program.init(program.shared, hparams, seeds)
-        blocks.append(Block(hparams, program.make_keys(seeds), block_states, put(status)))
+        kept, block_status = None, put(status)
+        if best is not None:
+            kept = put(best)
+        elif program.start_best is not None:
+            kept = program.start_best(block_states, block_status)
+        keys = program.make_keys(seeds)
+        blocks.append(Block(hparams, keys, block_states, block_status, kept))
     return blocks
 
 
 def gather_states(program: "Program", blocks: Sequence[Block]) -> Any:
     """Returns the states of all runs as host arrays [R, ...], without padding."""
     return join_blocks(program.layout, [jax.device_get(block.states) for block in blocks])
+
+
+def gather_best(program: "Program", blocks: Sequence[Block]) -> Any:
+    """Returns the best evaluations of all runs likewise; None where they are not kept."""
+    return join_blocks(program.layout, [jax.device_get(block.best) for block in blocks])
 
 
 def join_blocks(layout: Layout, parts: Sequence[Any]) -> Any:

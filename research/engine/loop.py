@@ -152,7 +152,7 @@ def _dispatch(program: Program, blocks: list[Block], chunk: Chunk) -> list[Any]:
     end = jax.device_put(np.int32(chunk.end), program.replicated)
     run_chunk = program.train[chunk.logs, chunk.log_every]
     results = []
-    for index, (hparams, keys, states, diverged) in enumerate(blocks):
+    for index, (hparams, keys, states, diverged, best) in enumerate(blocks):
         states, (logged, diverged) = run_chunk(
             program.shared, hparams, states, diverged, keys.step, start
         )
@@ -162,7 +162,10 @@ def _dispatch(program: Program, blocks: list[Block], chunk: Chunk) -> list[Any]:
             evaluated, diverged = program.evaluate(
                 program.shared, hparams, states, diverged, keys.evaluate, end
             )
-        blocks[index] = Block(hparams, keys, states, diverged)
+            if program.keep_best is not None:
+                score = evaluated[program.task.key_metric]
+                best = program.keep_best(best, states.params, score, diverged, end)
+        blocks[index] = Block(hparams, keys, states, diverged, best)
         results.append((logged, evaluated, diverged))
     return results
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from research.engine.axes import Runs
+from research.engine.best import Kept, start_best
 from research.engine.compiling import jax_settings
 from research.engine.flops import count_flops
 from research.engine.memory import byte_count, loop_bytes
@@ -23,6 +24,13 @@ def state_shapes(problem: Problem, runs: Runs) -> Any:
     compiling."""
     one = trace_one_run(problem, runs)
     return jax.tree.map(lambda leaf: with_run_axis(leaf, len(runs)), one.state)
+
+
+def kept_shapes(problem: Problem, runs: Runs) -> Kept:
+    """Returns the shapes of states and of best evaluations; else as `state_shapes`."""
+    states = state_shapes(problem, runs)
+    status = jax.ShapeDtypeStruct((len(runs),), np.int32)
+    return Kept(states, jax.eval_shape(start_best, states, status))
 
 
 def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,6 +13,7 @@ from jax.experimental.layout import Layout as DeviceLayout
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from research.engine import best as best_params
 from research.engine.axes import Runs
 from research.engine.blocks import block_of
 from research.engine.cadence import Chunk
@@ -21,7 +22,7 @@ from research.engine.compiling import CacheHits, compile_sharded, shapes_of
 from research.engine.layout import Layout, cache_lanes, plan_layout
 from research.engine.memory import Cost, byte_count, measure_memory
 from research.engine.one_run import trace_one_run, with_run_axis
-from research.task import Problem, Task
+from research.task import Mean, Problem, Task
 
 FREE_LAYOUTS = ("tpu",)  # platforms whose compiler chooses how states lie in memory
 _SPECS = (P(), *[P("run")] * 4, P())  # of shared, hparams, states, diverged, keys and the step
@@ -38,6 +39,9 @@ class Program:
         Logged)`; the states given are consumed.
       evaluate: `(shared, hparams, states, diverged, keys, t) -> Logged`; None if no chunk ends with
         an evaluation.
+      start_best, keep_best: as in `research.engine.best`, without the task: `(states, diverged) ->
+        Best` and `(best, params, key metric, diverged, t) -> Best`; None if only the last params
+        are kept.
       shared: on every device.
       sharding: of what has a run axis.
       state_places: how the states lie: sharded likewise, and on a TPU in layouts of their own.
@@ -54,6 +58,8 @@ class Program:
     init: Callable[..., Any] | None
     train: dict[tuple[int, int], Callable[..., Any]]
     evaluate: Callable[..., Any] | None
+    start_best: Callable[..., Any] | None
+    keep_best: Callable[..., Any] | None
     cost: Cost
 
     @property
@@ -71,6 +77,7 @@ def compile_program(
     most_lanes: int | None = None,
     width: int | None = None,
     resumed: bool = False,
+    keep_best: bool = False,
 ) -> Program:
     """Compiles, ahead of time, all programs that `runs` need to go through `chunks`.
 
@@ -83,12 +90,13 @@ def compile_program(
         on an accelerator, as many as fit its cache on a CPU core.
       width: for how many runs to make the programs, if more than there are.
       resumed: whether the runs have states to start from, so that `init` is not needed.
+      keep_best: whether the params of the best evaluation of each run are kept, too.
 
     Raises:
       UserError: as `metric_names`.
     """
     devices = jax.local_devices() if devices is None else devices
-    calls = compile_calls(problem, runs, chunks, devices, most_lanes, width, resumed)
+    calls = compile_calls(problem, runs, chunks, devices, most_lanes, width, resumed, keep_best)
     sharding, replicated = NamedSharding(calls.mesh, P("run")), NamedSharding(calls.mesh, P())
     return Program(
         task=problem.task,
@@ -121,6 +129,7 @@ def compile_calls(
     most_lanes: int | None = None,
     width: int | None = None,
     resumed: bool = False,
+    keep_best: bool = False,
 ) -> Calls:
     """Returns what `compile_program` compiles; the devices need not exist.
 
@@ -136,7 +145,8 @@ def compile_calls(
     shapes = program_shapes(problem, runs, layout, mesh)
     with CacheHits() as cache:
         keys, formats, compiled = _compile(problem.task, mesh, shapes, chunks, resumed)
-    per_run = shapes.hparams, keys, shapes.states, shapes.diverged
+        best = _compile_best(problem.task, mesh, shapes, formats, compiled) if keep_best else None
+    per_run = shapes.hparams, keys, shapes.states, shapes.diverged, best
     evaluate = [compiled["evaluate"]] if compiled["evaluate"] else []
     memory = measure_memory(
         [*evaluate, *compiled["train"].values()],
@@ -242,7 +252,26 @@ def _compile(
         call = evaluate_runs, task
         evaluate, _ = compile_sharded(mesh, call, _SPECS, args, places=places)
     programs = {"make_keys": new_keys, "init": init, "train": train, "evaluate": evaluate}
-    return keys, formats, programs
+    return keys, formats, programs | {"start_best": None, "keep_best": None}
+
+
+def _compile_best(
+    task: Task, mesh: Mesh, shapes: ProgramShapes, formats: Any, programs: dict[str, Any]
+) -> Any:
+    """Adds the programs that keep the params of the best evaluation of each run, and returns the
+    shapes of what they keep."""
+    _, _, _, states, diverged, t = shapes
+    mean = jax.ShapeDtypeStruct(diverged.shape, jnp.float32, sharding=diverged.sharding)
+    args = (states, diverged)
+    places = formats and ((formats, diverged.sharding), None)
+    specs = [P("run"), P("run")]
+    start, best = compile_sharded(mesh, (best_params.start_best,), specs, args, places=places)
+    args = (best, states.params, Mean(mean, mean), diverged, t)
+    places = formats and (_places(args, formats.params, 1), None)
+    specs, call = [*[P("run")] * 4, P()], (best_params.keep_best, task)
+    keep, _ = compile_sharded(mesh, call, specs, args, donate=(0,), places=places)
+    programs |= {"start_best": start, "keep_best": keep}
+    return best
 
 
 def _free_formats(mesh: Mesh, states: Any) -> Any:
@@ -257,10 +286,10 @@ def _free_formats(mesh: Mesh, states: Any) -> Any:
     return jax.tree.map(lambda leaf: Format(DeviceLayout.AUTO, leaf.sharding), states)
 
 
-def _places(args: tuple[Any, ...], state_formats: Any) -> tuple[Any, ...]:
-    """How the arguments of a program lie: the third, the states, in their own layouts."""
+def _places(args: tuple[Any, ...], state_formats: Any, index: int = 2) -> tuple[Any, ...]:
+    """How the arguments of a program lie: that of the index, of states, in its own layouts."""
     places = [jax.tree.map(lambda leaf: leaf.sharding, arg) for arg in args]
-    places[2] = state_formats
+    places[index] = state_formats
     return tuple(places)
 
 

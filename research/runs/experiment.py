@@ -42,6 +42,7 @@ class Experiment(NamedTuple):
       search: how many settings to draw from `hparams_axes`, which are ranges then; None for the
         grid.
       halving: how settings are thinned out on the way; None keeps them all.
+      keep_best: whether the params of each run's best evaluation are kept beside the last.
       notes: lines that the user should read before anything is trained.
     """
 
@@ -58,6 +59,7 @@ class Experiment(NamedTuple):
     most_lanes: int | None = None
     search: Search | None = None
     halving: Halving | None = None
+    keep_best: bool = False
     notes: Sequence[str] = ()
 
 

@@ -14,11 +14,12 @@ import pyarrow as pa
 
 from research.engine import memory
 from research.engine.axes import Runs
-from research.engine.blocks import gather_states, start_blocks
+from research.engine.best import Kept
+from research.engine.blocks import Block, gather_best, gather_states, start_blocks
 from research.engine.cadence import plan_chunks
 from research.engine.loop import train
 from research.engine.metrics import Record, as_status
-from research.engine.one_run import state_shapes
+from research.engine.one_run import kept_shapes, state_shapes
 from research.engine.program import Program, compile_program
 from research.engine.rows import row_labels
 from research.errors import Stopped, UserError
@@ -131,7 +132,7 @@ class _Training:
         self.stop = NEVER_STOPPING
 
     def run(self) -> None:
-        saved = self.checkpoints.latest(state_shapes(self.part.problem, self.runs))
+        saved = self.checkpoints.latest(self._shapes(self.runs))
         self.writer = self._make_writer(saved)
         if saved and saved.step == self.job.stop:  # cut off just before the end, or cut there
             self._end(saved.states, None)
@@ -150,15 +151,21 @@ class _Training:
             return
         if saved:
             self._say_where(saved, program)
-        states = saved.states if saved else self._source_states()
-        states = self._train(program, chunks, states, start)
-        self._end(states, program)
+        before = saved.states if saved else self._source_states()
+        after = self._train(program, chunks, before, start)
+        self._end(after, program)
         if self.stop:
             raise self._stopped("at the end of a job")
 
+    def _shapes(self, runs: Runs) -> Any:
+        """The shapes of what a checkpoint of runs holds."""
+        shapes = kept_shapes if self.runner.experiment.keep_best else state_shapes
+        return shapes(self.part.problem, runs)
+
     def _compile(self, chunks: Any, runs: Runs, width: int, resumed: bool = False) -> Program:
-        most = self.runner.experiment.most_lanes
-        options: dict[str, Any] = {"most_lanes": most, "width": width, "resumed": resumed}
+        experiment = self.runner.experiment
+        options: dict[str, Any] = {"most_lanes": experiment.most_lanes, "width": width}
+        options |= {"resumed": resumed, "keep_best": experiment.keep_best}
         return compile_program(self.part.problem, runs, chunks, **options)
 
     def _pieces_that_fit(self, program: Program, chunks: Any, limit: int) -> int:
@@ -217,7 +224,7 @@ class _Training:
         states, statuses, places = [], [], {}
         for name in self.job.sources:
             source = jobs[name]
-            template = state_shapes(self.part.problem, self.runner.runs(source))
+            template = self._shapes(self.runner.runs(source))
             with self.runner.checkpoints(source) as checkpoints:
                 ended = checkpoints.load(source.stop, template)
             _check_saved(ended.facts, len(source.runs), checkpoints.folder)
@@ -237,8 +244,11 @@ class _Training:
         progress = self.observer.progress(
             self.label, task, len(job.runs), job.start, job.stop, in_work
         )
-        blocks = start_blocks(program, self.runs, states, self.writer.status)
-        del states
+        best = None
+        if states is not None and self.runner.experiment.keep_best:
+            states, best = states
+        blocks = start_blocks(program, self.runs, states, self.writer.status, best)
+        del states, best
         self.saved_at = time.perf_counter()
         every = 60 * self.options.checkpoint_minutes
         with progress as show, self.observer.stopping() as self.stop:
@@ -254,7 +264,7 @@ class _Training:
             def on_pause(step: int, blocks: Any) -> None:
                 if step == job.stop:
                     return  # where all is written in any case
-                self._save(step, gather_states(program, blocks), program)
+                self._save(step, _gather(program, blocks), program)
                 if self.stop:
                     self.checkpoints.wait()
                     raise self._stopped(f"at step {step:,} of {job.stop:,}")
@@ -265,7 +275,7 @@ class _Training:
             finally:
                 with self._forgiving("metrics"):
                     self.writer.flush()
-        return gather_states(program, blocks)
+        return _gather(program, blocks)
 
     def _save(self, step: int, states: Any, program: Program) -> None:
         """Begins a checkpoint; a disk that is full is no reason to stop, but a folder that is lost
@@ -306,7 +316,7 @@ class _Training:
         if keep and program is not None:
             self.checkpoints.save(self.job.stop, states, self._facts(program))
             self.checkpoints.wait()
-        self.folder.save_params(self.job, states.params)
+        self._save_params(states)
         result = manifest.describe_result(
             self.part, self.job, program, self.writer, self.saves, self.options.keep_states
         )
@@ -318,6 +328,12 @@ class _Training:
                 Checkpoints(self.folder.checkpoints(name)).remove()
         self.observer.trained(self.label, result, len(self.runs), self.part.problem.task)
 
+    def _save_params(self, kept: Any) -> None:
+        if self.runner.experiment.keep_best:
+            kept, best = kept
+            self.folder.save_best_params(self.job, best.params, best.step.tolist())
+        self.folder.save_params(self.job, kept.params)
+
     @contextlib.contextmanager
     def _forgiving(self, what: str):
         """Reports an error of writing instead of raising it, so that training continues."""
@@ -327,6 +343,12 @@ class _Training:
             reason = error.strerror or " ".join(str(error).split())[:200]
             line = f"{self.label}: {what} could not be written: {reason}; training continues"
             self.observer.say(line)
+
+
+def _gather(program: Program, blocks: Sequence[Block]) -> Any:
+    """What a checkpoint holds: states, or states and best evaluations."""
+    states, best = gather_states(program, blocks), gather_best(program, blocks)
+    return states if best is None else Kept(states, best)
 
 
 def _check_saved(facts: dict[str, Any], runs: int, folder: Path) -> None:

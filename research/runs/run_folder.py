@@ -268,6 +268,14 @@ class RunFolder:
         facts = {"group": job.group, "runs": list(job.runs), "step": job.stop}
         save_tree(self.path / "params" / f"{job.name}.safetensors", params, facts)
 
+    def save_best_params(self, job: Job, params: Any, steps: Sequence[int]) -> None:
+        """Writes the params of the best evaluation of each run of a job, and the steps at which
+        these were."""
+        self.check_in_place()
+        (self.path / "best").mkdir(exist_ok=True)
+        facts = {"group": job.group, "runs": list(job.runs), "step": job.stop, "steps": list(steps)}
+        save_tree(self.path / "best" / f"{job.name}.safetensors", params, facts)
+
 
 def _is_not_of(job: Job | None, name: str, result: Mapping[str, Any]) -> str:
     """Why a result is not that of the job it is named for; empty if it is."""
@@ -308,29 +316,41 @@ def load_file(
     return read_json(path, schema)
 
 
-def load_params(folder: str | os.PathLike[str], run: int, template: Any = None) -> Any:
-    """Returns the last params of a run that are kept, as nested dicts of arrays.
+def load_params(
+    folder: str | os.PathLike[str], run: int, template: Any = None, which: str = "last"
+) -> Any:
+    """Returns the params of a run, as nested dicts of arrays.
 
     Args:
       folder: of the sweep.
       run: its number.
       template: params of the same names, shapes and dtypes, or these as `jax.ShapeDtypeStruct`, if
         they are known.
+      which: the last ones, or those of its best evaluation.
 
     Raises:
-      UserError: if there are none, as before its job has ended, or they are damaged or of another
-        config.
+      UserError: if there are none, as before its job has ended or without `--keep best`, or they
+        are damaged or of another config.
     """
-    return jax.tree.map(lambda leaf: leaf[0], load_all_params(folder, [run], template))
+    return jax.tree.map(lambda leaf: leaf[0], load_all_params(folder, [run], template, which))
 
 
 def load_all_params(
-    folder: str | os.PathLike[str], runs: Sequence[int], template: Any = None
+    folder: str | os.PathLike[str],
+    runs: Sequence[int],
+    template: Any = None,
+    which: str = "last",
 ) -> Any:
     """Returns the params of several runs of one config, every leaf [runs, ...]; else as
     `load_params`."""
     last: dict[int, tuple[int, Path, int]] = {}
-    for path in files_in(Path(folder) / "params", "*.safetensors"):
+    files_of = Path(folder) / ("best" if which == "best" else "params")
+    if which == "best" and not files_of.is_dir():
+        raise UserError(
+            f"{folder} keeps only the last params of its runs: --keep best keeps those of the best "
+            "evaluation, too"
+        )
+    for path in files_in(files_of, "*.safetensors"):
         facts = load_facts(path, RecordedParams)
         for place, run in enumerate(facts["runs"]):
             last[run] = max(last.get(run, (-1, path, 0)), (facts["step"], path, place))

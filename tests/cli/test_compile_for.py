@@ -51,7 +51,7 @@ EXPERIMENT = Experiment(
 def needs_within(limit, **options):
     (part,) = make_parts(EXPERIMENT)
     given = RunOptions(train=TrainOptions(memory_limit=limit), **options)
-    return group_needs(part, None, given, SMALL._replace(memory_bytes=10**9))
+    return group_needs(EXPERIMENT, part, given, SMALL._replace(memory_bytes=10**9))
 
 
 def test_a_sweep_is_split_into_parts_that_fit(monkeypatch):

@@ -86,6 +86,7 @@ SWEPT = {
     "epsilon_start": [0.1, 1.0],
     "epsilon_end": [0.0, 1.0],
     "epsilon_fraction": [0.001, 1.0],
+    "epsilon_steps": [0.0, 1e5],
     "exploration_length": [1.0, 5.0],
 }
 

@@ -136,6 +136,7 @@ SWEPT = {
         "epsilon_start": [0.1, 1.0],
         "epsilon_end": [0.0, 1.0],
         "epsilon_fraction": [0.01, 1.0],
+        "epsilon_steps": [0.0, 1e5],
         "exploration_length": [1.0, 5.0],
         "tau": [0.01, 1.0],
         "munchausen_scale": [0.0, 0.9],
@@ -245,6 +246,13 @@ def test_epsilon_decays_over_epsilon_fraction_of_the_steps():
     hparams = HParams(epsilon_start=1.0, epsilon_end=0.2, epsilon_fraction=0.5)
     at = epsilon_at(CONFIG, hparams, np.array([0, 250, 500, 900]))
     np.testing.assert_allclose(at, [1.0, 0.6, 0.2, 0.2], rtol=1e-6)
+
+
+def test_epsilon_decays_over_epsilon_steps_whatever_the_length_of_a_run():
+    hparams = HParams(epsilon_start=1.0, epsilon_end=0.2, epsilon_steps=100.0)
+    row = np.array([0, 50, 100, 900]) // CONFIG.num_envs
+    at = epsilon_at(CONFIG, hparams, row)
+    np.testing.assert_allclose(at, 1 - 0.8 * np.minimum(row * CONFIG.num_envs / 100, 1), rtol=1e-6)
 
 
 def test_priorities_follow_the_errors_and_hold_for_the_slots_that_begin_a_transition():
