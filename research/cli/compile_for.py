@@ -99,8 +99,8 @@ def compile_sweep(experiment: Experiment, options: RunOptions, names: Sequence[s
 def group_needs(
     experiment: Experiment, part: Part, options: RunOptions, device: Device
 ) -> GroupNeeds:
-    """Compiles one group of an experiment for a device, in as many parts as fit it, and returns what
-    it needs."""
+    """Compiles one group of an experiment for a device, in as many parts as fit it, and returns
+    what it needs."""
     limit = options.train.memory_limit or int(USABLE * device.memory_bytes)
     runs = len(part.group.runs)
     asked = -(-runs // -(-runs // (options.parallel or runs)))  # together, in parts of one size

@@ -7,7 +7,7 @@ import pytest
 
 from research.engine import program as engine_program
 from research.engine.axes import make_runs
-from research.engine.blocks import gather_states, start_blocks
+from research.engine.blocks import gather_best, gather_states, start_blocks
 from research.engine.cadence import Cadence, plan_chunks
 from research.engine.loop import train
 from research.engine.program import compile_program
@@ -68,12 +68,12 @@ def test_layouts_left_to_the_compiler_change_no_bit(one_device, monkeypatch):
     runs, chunks = make_runs(toy.ToyHParams(), {}, range(5)), plan_chunks(12, Cadence(5, 10, 10))
 
     def trained():
-        program = compile_program(problem, runs, chunks, devices=one_device)
+        program = compile_program(problem, runs, chunks, devices=one_device, keep_best=True)
         nobody = lambda record: None
         began = train(program, start_blocks(program, runs), chunks[:1], nobody)
-        halfway = gather_states(program, began)
-        ended = train(program, start_blocks(program, runs, halfway), chunks[1:], nobody)
-        return program, gather_states(program, ended)
+        halfway = gather_states(program, began), None, gather_best(program, began)
+        ended = train(program, start_blocks(program, runs, *halfway), chunks[1:], nobody)
+        return program, (gather_states(program, ended), gather_best(program, ended))
 
     usual, expected = trained()
     monkeypatch.setattr(engine_program, "FREE_LAYOUTS", ("cpu",))
