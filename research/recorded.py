@@ -148,6 +148,14 @@ class RecordedParams(Recorded):
     step: Count
 
 
+class RecordedInitial(Recorded):
+    """The metadata of init/GROUP.safetensors."""
+
+    group: Count
+    runs: Annotated[list[Count], Field(min_length=1)]
+    rows: Annotated[list[Count], Field(min_length=1)]
+
+
 class RecordedCheckpoint(Recorded):
     """facts.json of a checkpoint, without the digest of it."""
 

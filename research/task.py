@@ -50,6 +50,13 @@ def no_requirements(hparams: HParams) -> Sequence[Requirement]:
     return ()
 
 
+def replace_params(state: State, params: Any) -> State:
+    """Returns a state with other params, where nothing else in it depends on them."""
+    if hasattr(state, "_replace"):
+        return state._replace(params=params)
+    return dataclasses.replace(state, params=params)
+
+
 class Task(NamedTuple):
     """Three pure functions, and a few facts for the engine.
 
@@ -69,6 +76,7 @@ class Task(NamedTuple):
       goal: the value of `key_metric` at which a run has solved its problem.
       requirements: `hparams -> conditions` on several hyper-parameters together. Checked for every
         setting of a sweep before anything compiles.
+      with_params: `(state, params) -> state`: a state before its first step with other params.
       extends: `hparams -> conditions` under which a longer run begins as a shorter one, since no
         schedule ends with the run. None: always where `steps` is None, and else never.
     """
@@ -85,6 +93,7 @@ class Task(NamedTuple):
     epoch: int | None = None
     goal: float | None = None
     requirements: Callable[[HParams], Sequence[Requirement]] = no_requirements
+    with_params: Callable[[State, Any], State] = replace_params
     extends: Callable[[HParams], Sequence[Requirement]] | None = None
 
     def work_after(self, step: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from research.cli import machine
 from research.cli.flag_types import axis_flag, plain_flag
+from research.cli.init_from import read_init_from
 from research.cli.sweep_flags import SWEEP_FLAGS
 from research.effects import check_counts, without_effect
 from research.engine.axes import check_axes, parse_seeds
@@ -125,6 +126,7 @@ def make_experiment(
         search=check_search(arguments.search, arguments.search_seed),
         halving=check_halving(arguments.halving, arguments.rungs),
         keep_best=arguments.keep == "best",
+        init_from=read_init_from(arguments.init_from),
         notes=notes,
     )
     _check_runs(experiment, arguments.unbounded)

@@ -52,8 +52,17 @@ class UsualFlags:
 
 @dataclasses.dataclass(frozen=True)
 class RunningFlags:
-    """How often a sweep logs, evaluates and saves, and what it may use of a device."""
+    """What a sweep begins with, how often it logs, evaluates and saves, and what it may use of a
+    device."""
 
+    init_from: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="RUN[:N|best]",
+            help="begin with the params of another run folder: of its run N or its best run, or "
+            "else seed by seed of its best setting",
+        ),
+    ] = None
     log_every: Annotated[
         int | None, tyro.conf.arg(help="{unit} that a logged mean covers; 1% of all if not given")
     ] = None

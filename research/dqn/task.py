@@ -114,6 +114,11 @@ def step(
     return State(params, target_params, opt_state, actors, replay, priorities), metrics
 
 
+def with_params(state: State, params: Any) -> State:
+    """A run before its first step with other params, which its target network has, too."""
+    return state._replace(params=params, target_params=jax.tree.map(jnp.copy, params))
+
+
 @cache
 def make_task(config: Config) -> Task:
     """The task of one config.
@@ -134,7 +139,7 @@ def make_task(config: Config) -> Task:
         work_at_start=config.learning_starts,
         requirements=bind(requirements, config),
         extends=bind(extends, config),
-    )
+    )._replace(with_params=with_params)
 
 
 def make_problem(config: Config) -> Problem:

@@ -26,11 +26,23 @@ class Block(NamedTuple):
 
 
 def start_blocks(
-    program: "Program", runs: Runs, states: Any = None, diverged: Any = None, best: Any = None
+    program: "Program",
+    runs: Runs,
+    states: Any = None,
+    diverged: Any = None,
+    best: Any = None,
+    params: Any = None,
 ) -> list[Block]:
-    """Returns all runs before their first step; or at `states`, a pytree of host arrays [R, ...],
-    with the status `diverged`, int32 [R], where None means that no run has diverged, and the best
-    evaluations `best`, where None means that there was none."""
+    """Returns all runs before their first step, or where they are resumed, on the devices.
+
+    Args:
+      program: that trains them.
+      runs: all of them.
+      states: to resume from, a pytree of host arrays [R, ...]; None: before the first step.
+      diverged: their status there, int32 [R]; None: no run has diverged.
+      best: their best evaluations before; None: there was none.
+      params: to begin with, if they are given; host arrays [R, ...].
+    """
     status = start_status(len(runs)) if diverged is None else diverged
     blocks = []
     for index in range(program.layout.blocks):
@@ -45,6 +57,9 @@ def start_blocks(
         else:
             assert program.init is not None
             block_states = program.init(program.shared, hparams, seeds)
+            if params is not None:
+                assert program.begin_with is not None
+                block_states = program.begin_with(block_states, put(params))
         kept, block_status = None, put(status)
         if best is not None:
             kept = put(best)

@@ -53,6 +53,11 @@ def init_runs(task: Task, shared: Shared, hparams: HParams, seeds: jax.Array) ->
     return vmap(task.init, in_axes=(None, 0, 0))(shared, hparams, init_keys)
 
 
+def begin_with(task: Task, states: State, params: Any) -> State:
+    """Returns the states of R runs before their first step with other params, [R, ...]."""
+    return vmap(task.with_params)(states, params)
+
+
 def start_status(runs: int) -> np.ndarray:
     """Returns the status, int32 [R], of runs before their first step: none has diverged."""
     return np.full(runs, NEVER, np.int32)

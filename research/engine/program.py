@@ -17,7 +17,7 @@ from research.engine import best as best_params
 from research.engine.axes import Runs
 from research.engine.blocks import block_of
 from research.engine.cadence import Chunk
-from research.engine.chunk import evaluate_runs, init_runs, make_keys, train_chunk
+from research.engine.chunk import begin_with, evaluate_runs, init_runs, make_keys, train_chunk
 from research.engine.compiling import CacheHits, compile_sharded, shapes_of
 from research.engine.layout import Layout, cache_lanes, plan_layout
 from research.engine.memory import Cost, byte_count, measure_memory
@@ -39,6 +39,8 @@ class Program:
         Logged)`; the states given are consumed.
       evaluate: `(shared, hparams, states, diverged, keys, t) -> Logged`; None if no chunk ends with
         an evaluation.
+      begin_with: `(states, params) -> states`; None if runs begin with the params of `init`. The
+        states given are consumed.
       start_best, keep_best: as in `research.engine.best`, without the task: `(states, diverged) ->
         Best` and `(best, params, key metric, diverged, t) -> Best`; None if only the last params
         are kept.
@@ -58,6 +60,7 @@ class Program:
     init: Callable[..., Any] | None
     train: dict[tuple[int, int], Callable[..., Any]]
     evaluate: Callable[..., Any] | None
+    begin_with: Callable[..., Any] | None
     start_best: Callable[..., Any] | None
     keep_best: Callable[..., Any] | None
     cost: Cost
@@ -78,6 +81,7 @@ def compile_program(
     width: int | None = None,
     resumed: bool = False,
     keep_best: bool = False,
+    given_params: bool = False,
 ) -> Program:
     """Compiles, ahead of time, all programs that `runs` need to go through `chunks`.
 
@@ -91,12 +95,14 @@ def compile_program(
       width: for how many runs to make the programs, if more than there are.
       resumed: whether the runs have states to start from, so that `init` is not needed.
       keep_best: whether the params of the best evaluation of each run are kept, too.
+      given_params: whether runs begin with params that are given.
 
     Raises:
       UserError: as `metric_names`.
     """
     devices = jax.local_devices() if devices is None else devices
-    calls = compile_calls(problem, runs, chunks, devices, most_lanes, width, resumed, keep_best)
+    options = most_lanes, width, resumed, keep_best, given_params
+    calls = compile_calls(problem, runs, chunks, devices, *options)
     sharding, replicated = NamedSharding(calls.mesh, P("run")), NamedSharding(calls.mesh, P())
     return Program(
         task=problem.task,
@@ -130,6 +136,7 @@ def compile_calls(
     width: int | None = None,
     resumed: bool = False,
     keep_best: bool = False,
+    given_params: bool = False,
 ) -> Calls:
     """Returns what `compile_program` compiles; the devices need not exist.
 
@@ -146,6 +153,8 @@ def compile_calls(
     with CacheHits() as cache:
         keys, formats, compiled = _compile(problem.task, mesh, shapes, chunks, resumed)
         best = _compile_best(problem.task, mesh, shapes, formats, compiled) if keep_best else None
+        if given_params and not resumed:
+            compiled["begin_with"] = _compile_begin(problem.task, mesh, shapes.states, formats)
     per_run = shapes.hparams, keys, shapes.states, shapes.diverged, best
     evaluate = [compiled["evaluate"]] if compiled["evaluate"] else []
     memory = measure_memory(
@@ -252,7 +261,18 @@ def _compile(
         call = evaluate_runs, task
         evaluate, _ = compile_sharded(mesh, call, _SPECS, args, places=places)
     programs = {"make_keys": new_keys, "init": init, "train": train, "evaluate": evaluate}
-    return keys, formats, programs | {"start_best": None, "keep_best": None}
+    return keys, formats, dict.fromkeys(("begin_with", "start_best", "keep_best")) | programs
+
+
+def _compile_begin(task: Task, mesh: Mesh, states: Any, formats: Any) -> Callable[..., Any]:
+    """The program that gives states before their first step other params."""
+    places = formats and (
+        (formats, jax.tree.map(lambda leaf: leaf.sharding, states.params)),
+        formats,
+    )
+    call, specs = (begin_with, task), [P("run"), P("run")]
+    args = (states, states.params)
+    return compile_sharded(mesh, call, specs, args, donate=(0,), places=places)[0]
 
 
 def _compile_best(

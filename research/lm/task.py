@@ -208,6 +208,12 @@ def updates_a_run(config: Config, windows: int) -> int:
     return config.steps or config.epochs * windows
 
 
+def with_params(state: State, params: Any) -> State:
+    """A run before its first step with other params, which are also those that are trained."""
+    trained = None if state.trained is None else jax.tree.map(jnp.copy, params)
+    return state._replace(params=params, trained=trained)
+
+
 def extends(config: Config, hparams: HParams) -> Sequence[Requirement]:
     """The conditions under which a longer run begins as this one; see `Task.extends`."""
     del hparams
@@ -229,6 +235,7 @@ def make_task(config: Config, windows: int) -> Task:
         work_per_step=config.batch_size * config.window,
         steps=updates_a_run(config, windows),
         epoch=windows,
+        with_params=with_params,
         extends=bind(extends, config),
     )
 

@@ -43,6 +43,7 @@ class Experiment(NamedTuple):
         grid.
       halving: how settings are thinned out on the way; None keeps them all.
       keep_best: whether the params of each run's best evaluation are kept beside the last.
+      init_from: where runs take their first params from; None: random ones.
       notes: lines that the user should read before anything is trained.
     """
 
@@ -60,6 +61,7 @@ class Experiment(NamedTuple):
     search: Search | None = None
     halving: Halving | None = None
     keep_best: bool = False
+    init_from: Any = None  # an `InitFrom`
     notes: Sequence[str] = ()
 
 

@@ -27,6 +27,7 @@ from research.recorded import RecordedProgress, checked
 from research.runs import manifest
 from research.runs.checkpoints import Checkpoint, Checkpoints
 from research.runs.experiment import Experiment, Part
+from research.runs.initial import load_initial
 from research.runs.jobs import Job, split, unneeded_states
 from research.runs.memory_limit import device_limit
 from research.runs.metrics_writer import MetricsWriter
@@ -166,6 +167,7 @@ class _Training:
         experiment = self.runner.experiment
         options: dict[str, Any] = {"most_lanes": experiment.most_lanes, "width": width}
         options |= {"resumed": resumed, "keep_best": experiment.keep_best}
+        options |= {"given_params": experiment.init_from is not None}
         return compile_program(self.part.problem, runs, chunks, **options)
 
     def _pieces_that_fit(self, program: Program, chunks: Any, limit: int) -> int:
@@ -244,11 +246,14 @@ class _Training:
         progress = self.observer.progress(
             self.label, task, len(job.runs), job.start, job.stop, in_work
         )
-        best = None
+        best, params = None, None
+        if states is None and self.runner.experiment.init_from is not None:
+            places = [run - self.part.first_run for run in job.runs]
+            params = load_initial(self.folder.path, self.part, places)
         if states is not None and self.runner.experiment.keep_best:
             states, best = states
-        blocks = start_blocks(program, self.runs, states, self.writer.status, best)
-        del states, best
+        blocks = start_blocks(program, self.runs, states, self.writer.status, best, params)
+        del states, best, params
         self.saved_at = time.perf_counter()
         every = 60 * self.options.checkpoint_minutes
         with progress as show, self.observer.stopping() as self.stop:

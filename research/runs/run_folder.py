@@ -60,6 +60,7 @@ class RunFolder:
         manifest: Mapping[str, Any],
         plan: Plan,
         files: Mapping[tuple[int, str], Any] = {},
+        fill: Callable[[Path], None] = lambda path: None,
     ) -> "RunFolder":
         """Creates `parent/name`, which must not exist, with its manifest, plan and files.
 
@@ -69,6 +70,7 @@ class RunFolder:
           manifest: JSON types.
           plan: the jobs.
           files: (group, name) -> content that the workload keeps; JSON types.
+          fill: writes what else it is to hold from the beginning.
 
         Raises:
           UserError: if it exists, or cannot be created.
@@ -85,6 +87,7 @@ class RunFolder:
                     _write_json(staging / "plan.json", plan.to_json())
                     for (group, file), content in files.items():
                         write_bytes(staging / f"{file}-{group}.json", _compact_json(content))
+                    fill(staging)
         except OSError as error:
             raise _cannot_write(path, error) from error
         return cls(path)

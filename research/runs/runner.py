@@ -22,6 +22,7 @@ from research.runs.experiment import (
     unused_notes,
 )
 from research.runs.halving import advance
+from research.runs.initial import save_initial, take_initial
 from research.runs.job_runner import JobRunner, TrainOptions
 from research.runs.jobs import Job, Plan, check_plan, cut_jobs, unneeded_states
 from research.runs.lengthen import is_longer, lengthen, pace_of, prolong_jobs
@@ -161,8 +162,12 @@ def _open_or_create(
         for name, content in part.problem.files.items()
     }
     content = facts | session | {"arguments": sys.argv[1:], "sessions": [], "results": []}
+    fill = lambda staging: None
+    if experiment.init_from is not None:
+        initial = take_initial(experiment.init_from, parts)
+        fill = lambda staging: save_initial(staging, initial)
     try:
-        folder = RunFolder.create(path.parent, path.name, content, plan, files)
+        folder = RunFolder.create(path.parent, path.name, content, plan, files, fill)
     except UserError:
         if options.process is None or not made.is_file():
             raise

@@ -1,0 +1,84 @@
+"""Reads `--init-from RUN[:N|best]`: which runs of another folder give the first params."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from research.errors import UserError, shortlist
+from research.flags import check_path
+from research.plain_text import one_line
+from research.runs.initial import InitFrom
+
+if TYPE_CHECKING:  # what reads reports takes a while to import
+    from research.report.read import RunFolderData
+    from research.report.settings import Setting
+
+FLAG = "--init-from"
+
+
+def read_init_from(asked: str | None) -> InitFrom | None:
+    """Returns where runs take their first params from: with `RUN:N` all from that run, with
+    `RUN:best` all from the best run, and with `RUN` each from the run of its seed under the best
+    setting. Nothing is read yet."""
+    check_path(FLAG, asked)
+    if asked is None:
+        return None
+    name, _, which = asked.rpartition(":")
+    if not name or (not which.isdecimal() and which != "best") or Path(asked).exists():
+        return InitFrom(asked, Path(asked), partial(_of_best_setting, asked, Path(asked)))
+    number = int(which) if which.isdecimal() else None
+    return InitFrom(asked, Path(name), partial(_of_one_run, Path(name), number))
+
+
+def _of_one_run(folder: Path, number: int | None, seeds: Sequence[int]) -> list[int]:
+    from research.report.one_run import one_run
+
+    try:
+        run = one_run(_read(folder), number)
+    except UserError as error:
+        raise UserError(f"{FLAG}: {error}".replace("--run ", "run ")) from None
+    return [run.number] * len(seeds)
+
+
+def _of_best_setting(asked: str, folder: Path, seeds: Sequence[int]) -> list[int]:
+    data = _read(folder)
+    best = _best_setting(data)
+    rows = best.rows.drop_duplicates("run")
+    runs = dict(zip(rows["seed"].tolist(), rows["run"].tolist(), strict=True))
+    if missing := sorted(set(seeds) - runs.keys()):
+        raise UserError(
+            f"{FLAG} {one_line(asked)}: it has no seed {missing[0]}, only {shortlist(runs)}; give "
+            "these --seeds, or a run with :N or :best"
+        )
+    return [int(runs[seed]) for seed in seeds]
+
+
+def _read(folder: Path) -> "RunFolderData":
+    from research.report.read import read_run_folder
+
+    try:
+        return read_run_folder(folder)
+    except UserError as error:
+        raise UserError(f"{FLAG}: {error}") from None
+
+
+def _best_setting(data: "RunFolderData") -> "Setting":
+    """The setting that reports list first.
+
+    Raises:
+      UserError: if none has been evaluated.
+    """
+    from research.report.ranking import final_scores, order
+    from research.report.read import stopped_runs
+    from research.report.settings import settings
+
+    key, stopped = data.manifest["key_metric"], stopped_runs(data.manifest)
+    found = []
+    for setting in settings(data):
+        scores = final_scores(setting, key)
+        if len(scores) and not set(setting.rows["run"]) & stopped:
+            found.append((order(setting, scores, data.manifest["higher_is_better"]), setting))
+    if not found:
+        raise UserError(f"{FLAG} {data.path}: no finite run was evaluated yet")
+    return min(found, key=lambda pair: pair[0])[1]
