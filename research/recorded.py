@@ -154,6 +154,7 @@ class RecordedInitial(Recorded):
     group: Count
     runs: Annotated[list[Count], Field(min_length=1)]
     rows: Annotated[list[Count], Field(min_length=1)]
+    step: Count = 0
 
 
 class RecordedCheckpoint(Recorded):

@@ -19,7 +19,7 @@ from research.limits import MOST_RUNS, USUAL_RUNS, as_int, check_usual, flag_of
 from research.runs.experiment import Experiment, check_experiment
 from research.runs.job_runner import TrainOptions
 from research.runs.memory_limit import parse_bytes
-from research.runs.runner import RunOptions
+from research.runs.opening import RunOptions
 from research.runs.search import check_halving, check_search
 from research.task import HParams, Problem, always_zero
 
@@ -126,7 +126,7 @@ def make_experiment(
         search=check_search(arguments.search, arguments.search_seed),
         halving=check_halving(arguments.halving, arguments.rungs),
         keep_best=arguments.keep == "best",
-        init_from=read_init_from(arguments.init_from),
+        init_from=read_init_from(arguments.init_from, arguments.init_states),
         notes=notes,
     )
     _check_runs(experiment, arguments.unbounded)

@@ -24,7 +24,7 @@ from research.matmul import PRECISIONS
 from research.plain_text import duration, human
 from research.runs.experiment import Experiment, Part, make_parts
 from research.runs.memory_limit import USABLE
-from research.runs.runner import RunOptions
+from research.runs.opening import RunOptions
 
 FLAG = "--compile-for"
 

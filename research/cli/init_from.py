@@ -17,18 +17,23 @@ if TYPE_CHECKING:  # what reads reports takes a while to import
 FLAG = "--init-from"
 
 
-def read_init_from(asked: str | None) -> InitFrom | None:
+def read_init_from(asked: str | None, states: bool = False) -> InitFrom | None:
     """Returns where runs take their first params from: with `RUN:N` all from that run, with
     `RUN:best` all from the best run, and with `RUN` each from the run of its seed under the best
-    setting. Nothing is read yet."""
+    setting. Nothing is read yet.
+
+    Args:
+      asked: RUN, RUN:N or RUN:best.
+      states: whether they take whole states.
+    """
     check_path(FLAG, asked)
     if asked is None:
         return None
     name, _, which = asked.rpartition(":")
     if not name or (not which.isdecimal() and which != "best") or Path(asked).exists():
-        return InitFrom(asked, Path(asked), partial(_of_best_setting, asked, Path(asked)))
+        return InitFrom(asked, Path(asked), partial(_of_best_setting, asked, Path(asked)), states)
     number = int(which) if which.isdecimal() else None
-    return InitFrom(asked, Path(name), partial(_of_one_run, Path(name), number))
+    return InitFrom(asked, Path(name), partial(_of_one_run, Path(name), number), states)
 
 
 def _of_one_run(folder: Path, number: int | None, seeds: Sequence[int]) -> list[int]:
@@ -42,6 +47,8 @@ def _of_one_run(folder: Path, number: int | None, seeds: Sequence[int]) -> list[
 
 
 def _of_best_setting(asked: str, folder: Path, seeds: Sequence[int]) -> list[int]:
+    from research.report.read import diverged_runs
+
     data = _read(folder)
     best = _best_setting(data)
     rows = best.rows.drop_duplicates("run")
@@ -51,6 +58,8 @@ def _of_best_setting(asked: str, folder: Path, seeds: Sequence[int]) -> list[int
             f"{FLAG} {one_line(asked)}: it has no seed {missing[0]}, only {shortlist(runs)}; give "
             "these --seeds, or a run with :N or :best"
         )
+    if lost := sorted({runs[seed] for seed in seeds} & diverged_runs(data)):
+        raise UserError(f"{FLAG} {one_line(asked)}: its run {lost[0]} has diverged")
     return [int(runs[seed]) for seed in seeds]
 
 

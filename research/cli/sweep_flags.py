@@ -63,6 +63,13 @@ class RunningFlags:
             "else seed by seed of its best setting",
         ),
     ] = None
+    init_states: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="with --init-from, take whole states (optimizer, replay, environments) and go on "
+            "at their step"
+        ),
+    ] = flag_field(False, only_with=OnlyWith(("init_from",), _is_given, "--init-from"))
     log_every: Annotated[
         int | None, tyro.conf.arg(help="{unit} that a logged mean covers; 1% of all if not given")
     ] = None

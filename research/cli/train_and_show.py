@@ -19,7 +19,8 @@ from research.report.tools.show import show_run
 from research.report.trackers import chosen_trackers
 from research.report.tracking import tracking
 from research.runs.experiment import Experiment
-from research.runs.runner import AlreadyFinished, run_experiment
+from research.runs.opening import AlreadyFinished
+from research.runs.runner import run_experiment
 
 
 class FinishingTouch(NamedTuple):

@@ -1,7 +1,7 @@
-"""Params that runs begin with instead of random ones: taken from another run folder and kept in
-their own, so that a resume needs nothing else.
+"""What runs begin with instead of random params: params or whole states of another run folder. They
+are kept in the new one, so that a resume needs nothing else.
 
-    init/GROUP.safetensors   params of the other folder's runs, and which run begins with which
+    init/GROUP.safetensors   what runs of the other folder give, and which run begins with which
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,99 +11,151 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from research.engine.axes import Runs
-from research.engine.one_run import trace_one_run
+from research.engine.best import Kept, start_best
+from research.engine.one_run import trace_one_run, with_run_axis
 from research.errors import UserError
 from research.recorded import RecordedInitial, read_manifest
+from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import Part
-from research.runs.run_folder import load_all_params, load_file
+from research.runs.jobs import Job
+from research.runs.manifest import seal_of
+from research.runs.run_folder import RunFolder, load_all_params, load_file
 from research.runs.tensors import load_facts, load_tree, save_tree
 from research.task import Problem
 
 
 class InitFrom(NamedTuple):
-    """Where runs take their first params from.
+    """Where runs take what they begin with.
 
     Attributes:
       asked: as the user gave it.
       folder: the other run folder.
       choose: seeds -> the number of a run of that folder for each.
+      states: whether they take whole states, and go on at their step; else params, and begin at 0.
     """
 
     asked: str
     folder: Path
     choose: Callable[[Sequence[int]], Sequence[int]]
+    states: bool = False
 
 
 class Initial(NamedTuple):
-    """The first params of the runs of one group.
+    """What the runs of one group begin with.
 
     Attributes:
-      params: every leaf [N, ...], of N runs of the other folder.
+      tree: params or states, every leaf [N, ...], of N runs of the other folder.
       runs: the numbers of these.
       rows: for each run of the group, which of them it takes.
+      step: at which it begins.
     """
 
-    params: Any
+    tree: Any
     runs: list[int]
     rows: list[int]
+    step: int
 
 
 def take_initial(init_from: InitFrom, parts: Sequence[Part]) -> dict[int, Initial]:
-    """Returns the first params of all runs, by group.
+    """Returns what all runs begin with, by group.
 
     Raises:
       UserError: if the folder or a run is not there, has not ended, or is of another model.
     """
     found = {}
     for part in parts:
-        runs = part.group.runs
-        chosen = init_from.choose([int(seed) for seed in runs.seeds])
+        chosen = init_from.choose([int(seed) for seed in part.group.runs.seeds])
         numbers = sorted(set(chosen))
         _check_files(part.problem, init_from.folder, numbers)
-        like = _params_like(part.problem, runs)
-        params = load_all_params(init_from.folder, numbers, like)
-        found[part.number] = Initial(params, numbers, [numbers.index(one) for one in chosen])
+        step, like = 0, trace_one_run(part.problem, part.group.runs).state
+        if init_from.states:
+            tree, step = _load_states(init_from.folder, numbers, like)
+        else:
+            tree = load_all_params(init_from.folder, numbers, like.params)
+        rows = [numbers.index(one) for one in chosen]
+        found[part.number] = Initial(tree, numbers, rows, step)
     return found
 
 
 def save_initial(folder: Path, initial: Mapping[int, Initial]) -> None:
-    """Writes first params into a run folder that is being made."""
+    """Writes what runs begin with into a run folder that is being made."""
     (folder / "init").mkdir()
-    for group, (params, runs, rows) in initial.items():
-        facts = {"group": group, "runs": runs, "rows": rows}
-        save_tree(_path(folder, group), params, facts)
+    for group, (tree, runs, rows, step) in initial.items():
+        facts = {"group": group, "runs": runs, "rows": rows, "step": step}
+        save_tree(_path(folder, group), tree, facts)
 
 
-def load_initial(folder: Path, part: Part, places: Sequence[int]) -> Any:
-    """Returns the first params of some runs of a group, every leaf [runs, ...].
+def load_initial(folder: Path, part: Part, places: Sequence[int], states: bool) -> Any:
+    """Returns what some runs of a group begin with, every leaf [runs, ...].
 
     Args:
       folder: of the sweep.
       part: the group.
       places: of the runs in it.
+      states: whether it is whole states, or params.
 
     Raises:
-      UserError: if they are missing or damaged.
+      UserError: if it is missing or damaged.
     """
     path = _path(folder, part.number)
     facts = load_facts(path, RecordedInitial)
     rows, count = facts["rows"], len(facts["runs"])
     if len(rows) != len(part.group.runs) or max(rows) >= count:
         raise UserError(f"{path} is damaged: rows: should be one of {count} for each run")
-    one = _params_like(part.problem, part.group.runs)
-    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), one)
-    params = load_tree(path, like)
-    return jax.tree.map(lambda leaf: leaf[np.array(rows)[list(places)]], params)
+    one = trace_one_run(part.problem, part.group.runs).state
+    like = jax.tree.map(lambda leaf: with_run_axis(leaf, count), one if states else one.params)
+    tree = load_tree(path, like)
+    return jax.tree.map(lambda leaf: leaf[np.array(rows)[list(places)]], tree)
+
+
+def _load_states(path: Path, runs: Sequence[int], like: Any) -> tuple[Any, int]:
+    """The last states of runs of a folder, every leaf [runs, ...], and the step that they are of.
+
+    Raises:
+      UserError: if they were not kept, are of several steps, or of another model.
+    """
+    folder = RunFolder.open(path)
+    recorded, ended = folder.manifest(), folder.ended_jobs()
+    last: dict[int, Job] = {}
+    for job in folder.plan().jobs:
+        if job.name in ended:
+            last |= {
+                run: max(job, last.get(run, job), key=lambda one: one.stop) for run in job.runs
+            }
+    if missing := [run for run in runs if run not in last]:
+        raise UserError(f"--init-from {path}: run {missing[0]} has not ended yet")
+    jobs = {last[run] for run in runs}
+    if len(steps := sorted({job.stop for job in jobs})) > 1:
+        raise UserError(
+            f"--init-from {path}: its runs have {steps[0]:,} to {steps[-1]:,} steps; take one "
+            "with :N"
+        )
+    states = {job: _states_of(folder, recorded, job, like) for job in jobs}
+    rows = [
+        jax.tree.map(lambda leaf: leaf[job.runs.index(run)], states[job])  # noqa: B023
+        for run, job in ((run, last[run]) for run in runs)
+    ]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *rows), steps[0]
+
+
+def _states_of(folder: RunFolder, recorded: Mapping[str, Any], job: Job, like: Any) -> Any:
+    """The states in which a job has left its runs."""
+    states = jax.tree.map(lambda leaf: with_run_axis(leaf, len(job.runs)), like)
+    status = jax.ShapeDtypeStruct((len(job.runs),), np.int32)
+    keeps_best = recorded.get("keep") == "best"
+    template = Kept(states, jax.eval_shape(start_best, states, status)) if keeps_best else states
+    with Checkpoints(folder.checkpoints(job.name), seal_of(recorded, job.runs)) as checkpoints:
+        if job.stop not in checkpoints.steps():
+            raise UserError(
+                f"--init-from {folder.path}: it does not hold the last states of its runs: "
+                "--keep-states keeps them; or take only their params"
+            )
+        saved = checkpoints.load(job.stop, template).states
+    return saved.states if keeps_best else saved
 
 
 def _path(folder: Path, group: int) -> Path:
     return folder / "init" / f"{group}.safetensors"
-
-
-def _params_like(problem: Problem, runs: Runs) -> Any:
-    """The params of one run as `jax.ShapeDtypeStruct`."""
-    return trace_one_run(problem, runs).state.params
 
 
 def _check_files(problem: Problem, folder: Path, runs: Sequence[int]) -> None:

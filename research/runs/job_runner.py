@@ -141,7 +141,8 @@ class _Training:
         start = saved.step if saved else self.job.start
         chunks = plan_chunks(self.job.stop, self.part.cadence, start)
         with self.observer.waiting("compiling"):
-            resumed = saved is not None or bool(self.job.sources)
+            given = self.runner.experiment.init_from
+            resumed = saved is not None or bool(self.job.sources) or bool(given and given.states)
             program = self._compile(chunks, self.runs, self.job.width, resumed)
         self.observer.compiled(self.label, program)
         limit = self.options.memory_limit or device_limit(program.devices[0])
@@ -239,6 +240,15 @@ class _Training:
         self.writer.status = np.concatenate(statuses)[rows]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[rows], *states)
 
+    def _given(self) -> tuple[Any, Any]:
+        """The states and the params that the runs begin with; None where these are random."""
+        given = self.runner.experiment.init_from
+        if given is None:
+            return None, None
+        places = [run - self.part.first_run for run in self.job.runs]
+        tree = load_initial(self.folder.path, self.part, places, given.states)
+        return (tree, None) if given.states else (None, tree)
+
     def _train(self, program: Program, chunks: Any, states: Any, start: int) -> Any:
         """The states at the end, on the host."""
         task, job = self.part.problem.task, self.job
@@ -247,10 +257,9 @@ class _Training:
             self.label, task, len(job.runs), job.start, job.stop, in_work
         )
         best, params = None, None
-        if states is None and self.runner.experiment.init_from is not None:
-            places = [run - self.part.first_run for run in job.runs]
-            params = load_initial(self.folder.path, self.part, places)
-        if states is not None and self.runner.experiment.keep_best:
+        if states is None:
+            states, params = self._given()
+        elif self.runner.experiment.keep_best:
             states, best = states
         blocks = start_blocks(program, self.runs, states, self.writer.status, best, params)
         del states, best, params

@@ -7,7 +7,7 @@ whoever takes it next.
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from research.runs.experiment import Part
@@ -94,7 +94,11 @@ def _check_jobs(jobs: Sequence[Job]) -> None:
 
 
 def cut_jobs(
-    parts: Sequence[Part], stops: Sequence[int], most_runs: int | None = None, shares: int = 1
+    parts: Sequence[Part],
+    stops: Sequence[int],
+    most_runs: int | None = None,
+    shares: int = 1,
+    starts: Mapping[int, int] = {},
 ) -> tuple[Job, ...]:
     """Returns the jobs that a sweep starts with.
 
@@ -103,12 +107,14 @@ def cut_jobs(
       stops: where the jobs of each group end.
       most_runs: trained together at most.
       shares: for how many processes; no job is larger than an equal share.
+      starts: group -> the step at which its runs begin, if it is not 0.
     """
     jobs = []
     for part, stop in zip(parts, stops, strict=True):
         runs = range(part.first_run, part.first_run + len(part.group.runs))
         pieces = max(-(-shares // len(parts)), -(-len(runs) // (most_runs or len(runs))))
-        jobs += cut(Job(part.number, tuple(runs), 0, stop, len(runs)), pieces)
+        start = starts.get(part.number, 0)
+        jobs += cut(Job(part.number, tuple(runs), start, stop, len(runs)), pieces)
     return tuple(jobs)
 
 
@@ -162,7 +168,7 @@ def check_plan(plan: Plan, parts: Sequence[Part]) -> None:
             raise ValueError(f"job {job.name} ends after step {part.steps}")
         if job.width > len(part.group.runs):
             raise ValueError(f"job {job.name} is {job.width} runs wide")
-    begun = {run for job in plan.jobs if not job.start for run in job.runs}
+    begun = {run for job in plan.jobs if not job.sources for run in job.runs}
     runs = sum(len(part.group.runs) for part in parts)
     if len(begun) < runs:
         raise ValueError(f"{runs - len(begun)} of {runs} runs are begun by no job")

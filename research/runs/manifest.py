@@ -42,6 +42,7 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
         "halving": experiment.halving and experiment.halving._asdict(),
         "keep": "best" if experiment.keep_best else None,
         "init_from": experiment.init_from and experiment.init_from.asked,
+        "init_states": bool(experiment.init_from and experiment.init_from.states) or None,
         "key_metric": tasks[0].key_metric,
         "higher_is_better": tasks[0].higher_is_better,
         "work_unit": tasks[0].work_unit,
@@ -67,7 +68,7 @@ def differences(recorded: Mapping[str, Any], session: Mapping[str, Any]) -> list
 
 IDENTITY = (
     "experiment", "config", "hparams", "config_axes", "hparams_axes", "seeds", "search", "halving",
-    "keep", "init_from", "key_metric", "groups", "data", "parallel",
+    "keep", "init_from", "init_states", "key_metric", "groups", "data", "parallel",
 )  # fmt: skip
 
 

@@ -32,7 +32,8 @@ from research.engine.cadence import Intervals
 from research.errors import UserError, plain_exit, shortlist
 from research.runs.experiment import Experiment
 from research.runs.job_runner import TrainOptions
-from research.runs.runner import RunOptions, run_experiment
+from research.runs.opening import RunOptions
+from research.runs.runner import run_experiment
 from research.runs.session import device_facts, versions
 from research.task import always_zero
 

@@ -15,7 +15,7 @@ from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.runs.experiment import Experiment, make_parts
 from research.runs.job_runner import TrainOptions
-from research.runs.runner import RunOptions
+from research.runs.opening import RunOptions
 from research.task import field
 from tests import toy
 from tests.accelerators.small_device import SMALL, compile_on_cpu

@@ -10,9 +10,11 @@ import pytest
 
 from research.cli.init_from import read_init_from
 from research.errors import Stopped, UserError
+from research.runs.job_runner import TrainOptions
 from research.runs.run_folder import RunFolder, load_all_params
+from research.runs.search import Halving
 from tests import toy
-from tests.runs.test_resume import at, run  # noqa: F401
+from tests.runs.test_resume import at, outcome, run  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("default_hangup")
 AFTER = np.array([6, 6, 12, 12, 106, 106, 112, 112], np.float32)  # of the source, by run
@@ -131,3 +133,88 @@ def test_damaged_first_params_are_told(tmp_path, source):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"init/0.safetensors is damaged"):
         run(tmp_path, changes=from_source(source, ":0"))
+
+
+KEEP = TrainOptions(checkpoint_minutes=0.0, keep_states=True)
+
+
+@pytest.fixture(scope="module")
+def stateful(tmp_path_factory):
+    """The folder of a sweep whose runs have their states kept at step 6."""
+    home = tmp_path_factory.mktemp("stateful")
+    run(home, "source", train=KEEP)
+    return home / "source"
+
+
+def of_states(source, which, **changes):
+    return {"init_from": read_init_from(f"{source}{which}", True), "steps": 10, **changes}
+
+
+ONE = {"config_axes": {}, "hparams_axes": {}}  # the setting of runs 0 and 1
+
+
+@pytest.mark.parametrize("parallel", [None, 1])
+def test_a_run_that_goes_on_at_its_states_equals_one_that_never_stopped(
+    tmp_path, stateful, parallel
+):
+    run(tmp_path, "whole", {"steps": 10, **ONE})
+    run(tmp_path, changes=of_states(stateful, "", **ONE), parallel=parallel)
+    metrics, params = outcome(tmp_path / "run")
+    expected, expected_params = outcome(tmp_path / "whole")
+    expected = expected[expected["step"] > 6].reset_index(drop=True)
+    pd.testing.assert_frame_equal(metrics, expected, check_exact=True)
+    np.testing.assert_array_equal(params, expected_params)
+
+
+def test_runs_go_on_at_a_state_with_other_hyperparameters_through_stops(
+    tmp_path,
+    stateful,
+    at,  # noqa: F811
+):
+    copy = shutil.copytree(stateful, tmp_path / "copy")
+    changes = of_states(copy, ":7", config_axes={"start": [0.0]}, hparams_axes={"rate": [0.0, 3.0]})
+    at(8, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped, match="at step 8 of 10"):
+        run(tmp_path, changes=changes)
+    shutil.rmtree(copy)
+    assert "resuming from step 8" in run(tmp_path, changes=changes)
+    params = load_all_params(tmp_path / "run", range(4))["w"]
+    np.testing.assert_array_equal(params, [112, 112, 124, 124])
+    assert pd.read_parquet(tmp_path / "run" / "metrics")["step"].min() == 8
+
+
+def test_states_of_a_folder_that_keeps_the_best_params_are_read(tmp_path):
+    run(tmp_path, "source", {"keep_best": True}, train=KEEP)
+    run(tmp_path, changes=of_states(tmp_path / "source", ":0", **ONE))
+    np.testing.assert_array_equal(load_all_params(tmp_path / "run", [0, 1])["w"], [10, 10])
+
+
+@pytest.mark.parametrize(
+    ("folder", "changes", "says"),
+    [
+        ("source", {}, "it does not hold the last states of its runs: --keep-states keeps them"),
+        ("stateful", {"steps": 6}, "of step 6, and training ends at step 6; train for longer"),
+        (
+            "stateful",
+            {"steps": 12, "halving": Halving(2, 2)},
+            "of step 6, and training ends at step 6",
+        ),
+        (
+            "stateful",
+            {"make_problem": lambda config: wider()},
+            "of another shape|belongs to another configuration|is another",
+        ),
+    ],
+)
+def test_states_that_do_not_fit_are_refused_before_a_folder_is_made(
+    tmp_path, request, folder, changes, says
+):
+    with pytest.raises(UserError, match=says):
+        run(tmp_path, changes=of_states(request.getfixturevalue(folder), ":0", **changes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_params_of_a_run_that_diverged_are_not_taken(tmp_path):
+    run(tmp_path, "source", {"hparams": toy.ToyHParams(fail_at=3), "config_axes": {}})
+    with pytest.raises(UserError, match="no finite run"):
+        run(tmp_path, changes=from_source(tmp_path / "source", ""))

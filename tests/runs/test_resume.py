@@ -21,8 +21,9 @@ from research.runs import manifest as manifests
 from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import make_parts
 from research.runs.job_runner import TrainOptions
+from research.runs.opening import RunOptions
 from research.runs.run_folder import RunFolder, load_params
-from research.runs.runner import RunOptions, run_experiment
+from research.runs.runner import run_experiment
 from research.runs.search import Halving
 from tests.contract import slow
 from tests.runs.test_runner import experiment

@@ -15,8 +15,9 @@ from research.cli.terminal import TerminalObserver
 from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.runs.experiment import Experiment
+from research.runs.opening import RunOptions
 from research.runs.run_folder import load_all_params, load_params
-from research.runs.runner import RunOptions, run_experiment
+from research.runs.runner import run_experiment
 from tests import toy
 
 
