@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from research.report.page.curves import RESAMPLES, learning_curves
 from research.report.page.fields import field_charts
 from research.report.page.scores import dots, profile
 from research.report.summary import Summary
-from research.report.table import columns_as_rows, full_columns, pair_columns
+from research.report.table import columns_as_rows, full_columns, pair_columns, setting_columns
 from research.report.views import Shown, find_views
 
 SHOWN_AT_FIRST = 8  # settings; the others are switched on
@@ -71,7 +72,9 @@ def make_content(summary: Summary, resamples: int = RESAMPLES) -> dict[str, Any]
             columns=columns,
             meanings=[(column.name, column.meaning) for column in columns],
             rows=columns_as_rows(columns),
-            looks=[look(place) for place in range(min(MOST, len(summary.lines)))],
+            fields=len(setting_columns(summary)),
+            labels=[line.label for line in summary.lines],
+            looks=min(MOST, len(summary.lines)),
             charts=charts,
             runs=by_run,
             names=[run["name"] for run in by_run],
@@ -157,8 +160,21 @@ def _shown(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not ours else value
 
 
+def _pieces(cell: str) -> markupsafe.Markup:
+    """A cell that may be broken around an interval, and nowhere else."""
+    parts = re.split(r" (?=\[)|(?<=\]) ", visible(cell))
+    return markupsafe.Markup(" ").join(
+        markupsafe.Markup('<span class="piece">{}</span>').format(part) for part in parts
+    )
+
+
+def _broken(name: str) -> markupsafe.Markup:
+    """A heading that may be broken at a space or after an underscore."""
+    return markupsafe.Markup("_<wbr>").join(visible(name).split("_"))
+
+
 def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("research.report.page", ""),
         autoescape=True,
         finalize=_shown,
@@ -166,3 +182,5 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters |= {"pieces": _pieces, "broken": _broken}
+    return made
