@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from research.cli.signals import LAUNCHER, StopRequest, stop_request
@@ -97,12 +97,15 @@ def make_places(count: int) -> list[Place]:
     return [Place(cores=cores) for cores in shares_of_cores(count)]
 
 
-def run_workers(workers: Sequence[LocalWorker], resume: str) -> None:
+def run_workers(
+    workers: Sequence[LocalWorker], resume: str, look: Callable[[], object] = lambda: None
+) -> None:
     """Runs the workers to their end.
 
     Args:
       workers: not yet started.
       resume: the command that resumes the sweep, for the line that is printed when it stops.
+      look: called again and again meanwhile, such as to show how far they are.
 
     Raises:
       Stopped: if a signal asked to stop; the workers have saved and left then.
@@ -112,7 +115,7 @@ def run_workers(workers: Sequence[LocalWorker], resume: str) -> None:
         for worker in workers:
             worker.start()
         try:
-            _wait(workers, stop)
+            _wait(workers, stop, look)
         except KeyboardInterrupt:
             for worker in workers:
                 worker.ask_to_stop(signal.SIGKILL)
@@ -165,7 +168,7 @@ def keep_to(cores: Sequence[int] | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _wait(workers: Sequence[LocalWorker], stop: StopRequest) -> None:
+def _wait(workers: Sequence[LocalWorker], stop: StopRequest, look: Callable[[], object]) -> None:
     """Waits until all workers have ended, and passes a signal on to them once."""
     passed_on = False
     while any(worker.is_alive() for worker in workers):
@@ -174,6 +177,7 @@ def _wait(workers: Sequence[LocalWorker], stop: StopRequest) -> None:
             _write("the workers are asked to save and leave\n")
             for worker in workers:
                 worker.ask_to_stop()
+        look()
         time.sleep(POLL_SECONDS)
 
 

@@ -4,9 +4,10 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import markupsafe
@@ -29,12 +30,20 @@ SHOWN_AT_FIRST = 8  # settings; the others are switched on
 FILES = resources.files("research.report.page")
 
 
-def make_page(summary: Summary, live: bool = False) -> str:
+class LiveProgress(NamedTuple):
+    """How far a sweep is: the share of its steps, from 0 to 1, and in words."""
+
+    share: float
+    text: str
+
+
+def make_page(summary: Summary, live: bool = False, progress: Sequence[LiveProgress] = ()) -> str:
     """The whole page as HTML.
 
     Args:
       summary: what it shows.
       live: whether it polls the server that it came from for news.
+      progress: of the sweeps that are still trained.
     """
     scripts = [get_plotlyjs(), (FILES / "page.js").read_text("utf-8")]
     return (
@@ -45,19 +54,22 @@ def make_page(summary: Summary, live: bool = False) -> str:
             style=(FILES / "page.css").read_text("utf-8"),
             scripts=scripts,
             policy=_policy(scripts, live),
-            content=make_content(summary),
+            content=make_content(summary, progress=progress),
             live=live,
         )
     )
 
 
-def make_content(summary: Summary, resamples: int = RESAMPLES) -> dict[str, Any]:
+def make_content(
+    summary: Summary, resamples: int = RESAMPLES, progress: Sequence[LiveProgress] = ()
+) -> dict[str, Any]:
     """The part of the page that changes while a sweep runs: its body as HTML, and what its charts
     draw as JSON.
 
     Args:
       summary: what to show.
       resamples: of the bands of learning curves.
+      progress: of the sweeps that are still trained.
     """
     main = [learning_curves(summary, resamples), dots(summary), profile(summary)]
     charts = [chart for chart in main if chart is not None and chart.variants]
@@ -69,6 +81,7 @@ def make_content(summary: Summary, resamples: int = RESAMPLES) -> dict[str, Any]
         .render(
             title=_title(summary),
             findings=findings(summary),
+            progress=progress,
             columns=columns,
             meanings=[(column.name, column.meaning) for column in columns],
             rows=columns_as_rows(columns),
