@@ -3,10 +3,12 @@ in a terminal, plain lines elsewhere."""
 
 import contextlib
 import time
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress import Task as Line
 from rich.text import Text
@@ -15,7 +17,7 @@ from scipy.stats import trim_mean
 from research.console import say
 from research.engine.metrics import Record, diverged_runs, value
 from research.errors import UserError
-from research.plain_text import count_of, duration, human, one_line
+from research.plain_text import MOST_LETTERS, count_of, human, one_line, shortened
 from research.runs.overall import Overall, Pace, measure, read_overall
 from research.runs.run_folder import RunFolder
 from research.task import Task
@@ -23,6 +25,8 @@ from research.task import Task
 PLAIN_EVERY = 5.0  # seconds between lines where there is no terminal
 WHOLE_EVERY = 30.0  # between those of the whole sweep
 LOOK_EVERY = 2.0  # between looks at a folder that others train in
+WIDE = 100  # columns of a terminal that have room for a long bar
+FIGURES_WIDTH = 60  # of a line beside its name, about
 
 
 class OverallProgress:
@@ -85,14 +89,24 @@ class _TimeLeft(TimeRemainingColumn):
         return super().render(task) if known is None else Text(known, "progress.remaining")
 
 
-def _bar(console: Console) -> Progress:
-    return Progress(
+class _Bars(Progress):
+    """A line for each task, and one of facts below."""
+
+    facts = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        if self.facts:
+            yield Text(self.facts, overflow="ellipsis", no_wrap=True)
+
+
+def _bar(console: Console) -> _Bars:
+    return _Bars(
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=24 if console.width >= WIDE else 10),
         TextColumn("{task.fields[count]}", markup=False),
         _TimeLeft(),
         TextColumn("left", markup=False),
-        TextColumn("{task.fields[facts]}", markup=False),
         console=console,
         disable=not console.is_terminal,
     )
@@ -101,14 +115,14 @@ def _bar(console: Console) -> Progress:
 def _show_overall(bar: Progress, overall: Overall, left: float | None) -> None:
     """Shows the whole sweep as the last line of a bar."""
     if not bar.tasks or bar.tasks[-1].description != "all":
-        bar.add_task("all", count="", left="", facts="")
-    of = "steps planned so far" if overall.rungs else "steps"
+        bar.add_task("all", count="", left="")
+    of = "planned steps" if overall.rungs else "steps"
     bar.update(
         bar.tasks[-1].id,
         completed=overall.done,
         total=overall.steps,
-        count=f"{overall.ended:,}/{count_of(overall.runs, 'run')}, {overall.share:.0%} of all {of}",
-        left="-" if left is None else duration(left),
+        count=f"{overall.ended:,}/{count_of(overall.runs, 'run')}, {overall.share:.0%} of {of}",
+        left="-:--:--" if left is None else str(timedelta(seconds=int(left))),
     )
 
 
@@ -138,7 +152,8 @@ class SweepProgress:
         self._said = time.perf_counter()
         self._bar = _bar(console)
         count, total = self._count(start), self.shown(steps)
-        self._line = self._bar.add_task(self.label, total=total, count=count, left=None, facts="")
+        name = shortened(self.label, max(console.width - FIGURES_WIDTH, MOST_LETTERS // 2))
+        self._line = self._bar.add_task(name, total=total, count=count, left=None)
         self._whole, self._before = whole, whole.before_job() if whole else None
 
     def __enter__(self) -> "SweepProgress":
@@ -156,7 +171,8 @@ class SweepProgress:
             self.key_metric = summary(self.task, record)
         facts = f"{human(rate)} {self.unit}/s  {self.key_metric}"
         count = self._count(record.chunk.end)
-        self._bar.update(self._line, completed=done, count=count, facts=facts)
+        self._bar.update(self._line, completed=done, count=count)
+        self._bar.facts = f"  {facts}"
         self._show_whole(record.chunk.end)
         now = time.perf_counter()
         if self.console.is_terminal or (now - self._said < PLAIN_EVERY and done < total):

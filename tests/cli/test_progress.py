@@ -117,12 +117,29 @@ def test_a_job_of_many_shows_the_whole_sweep_below(folder, terminal, monkeypatch
         progress.update(record(15, [0, 1, 3, 100]))
         progress.update(record(30, [0, 1, 3, 100]))
     text = file.getvalue()
-    assert "73% of all steps" in text
-    assert ("2/5 runs" if terminal else "all: 2 of 5 runs done, 45%") in text
+    assert ("2/5 runs, 73% of steps" if terminal else "2 of 5 runs done, 73% of all steps") in text
 
 
 def test_a_launcher_shows_the_sweep_that_its_workers_train(folder):
     file = io.StringIO()
     with OverallProgress(Console(file=file, force_terminal=True, width=80), folder) as whole:
         whole.look()
-    assert "2/5 runs, 45% of all steps" in file.getvalue()
+    assert "2/5 runs, 45% of steps" in file.getvalue()
+
+
+def test_eighty_columns_hold_a_job_of_a_long_name_and_the_whole_sweep(folder):
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=80, color_system=None)
+    whole, name = OverallProgress(console, folder), "env=CartPole-v1,hidden=256x256 runs 0 to 1"
+    with SweepProgress(console, toy.TASK, 2, 1_000_000, name, whole=whole) as progress:
+        progress.update(record(150_000, [0, 1, 3, 100]))
+    last = [line.rstrip() for line in file.getvalue().splitlines()[-4:]]
+    text = "\n".join(last)
+    for whole_word in (
+        "150,000/1,000,000 steps",
+        "0 to 1 ",
+        "% of steps",
+        "score 2 (IQM of 4 runs)",
+    ):
+        assert whole_word in text
+    assert text.count("left") == 2
