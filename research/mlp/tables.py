@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn import datasets
 
-from research.errors import UserError, shortlist
+from research.errors import UserError, did_you_mean, shortlist
 from research.mlp.column_problems import ColumnProblems, find_dropped, quoted
 from research.mlp.columns import (
     MISSING_IN_TEXT,
@@ -149,7 +149,9 @@ def _cut(
         raise UserError(f"--target is missing for {path}; the columns are {have}")
     if target not in [cells.name for cells in given]:
         flag = f"--target {shlex.quote(target)}"
-        raise UserError(f"{flag}: no such column in {path}; the columns are {have}")
+        near = did_you_mean(target, (cells.name for cells in given))
+        right = f"{near} The columns are {have}" if near else f"the columns are {have}"
+        raise UserError(f"{flag}: no such column in {path}; {right}")
     targets = [cells for cells in given if cells.name == target]
     if len(targets) > 1:
         raise UserError(f"{path} has several columns named {target!r}: rename all but one")
