@@ -25,7 +25,7 @@ from research.console import print_line, print_text
 from research.errors import UserError, plain_exit
 from research.flags import UNBOUNDED_HELP, PlainParser, number_after
 from research.limits import MOST_INT, as_int, check_usual
-from research.plain_text import one_line
+from research.plain_text import count_of, one_line
 from research.runs.run_folder import RunFolder
 from research.runs.session import usable_cores
 
@@ -212,7 +212,7 @@ def show(folder: Path, resume: str) -> None:
         command = [sys.executable, "-m", "research.report.tools.show", str(folder)]
         raise SystemExit(subprocess.run(command).returncode)
     missing = {job.name for job in run.plan().jobs} - run.ended_jobs()
-    print_line(f"{len(missing)} jobs have not ended; to resume: {resume}", error=True)
+    print_line(f"{count_of(len(missing), 'job')} not ended; to resume: {resume}", error=True)
     raise SystemExit(1)
 
 

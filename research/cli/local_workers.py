@@ -14,6 +14,7 @@ from research.cli.signals import LAUNCHER, StopRequest, stop_request
 from research.cli.worker_process import IN_UTF8, describe_end, is_final
 from research.console import print_text
 from research.errors import Stopped, UserError
+from research.plain_text import count_of
 
 POLL_SECONDS = 0.2  # between looks at whether the workers are done, or a signal came
 
@@ -91,7 +92,9 @@ def make_places(count: int) -> list[Place]:
     """
     gpus = visible_gpus()
     if gpus and count > len(gpus):
-        raise UserError(f"--workers {count}: there are {len(gpus)} GPUs, and each takes one worker")
+        raise UserError(
+            f"--workers {count}: this machine has {count_of(len(gpus), 'GPU')}, each for one worker"
+        )
     if gpus:
         return [Place({"CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus[:count]]
     return [Place(cores=cores) for cores in shares_of_cores(count)]

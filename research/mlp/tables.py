@@ -26,6 +26,7 @@ from research.mlp.columns import (
     text_reason,
 )
 from research.mlp.exported_predict import clean_name
+from research.plain_text import count_of
 
 MIN_ROWS = 10  # with fewer, a split into three parts makes no sense
 MOST_CLASSES = 20  # a target of more different whole numbers is a regression target
@@ -187,7 +188,9 @@ def _check_size(path: str, labels: Column, target: str) -> None:
         raise UserError(f"{path} has no rows after cleaning: the target {target} is always missing")
     if rows < MIN_ROWS:
         without = f", without {dropped} whose target is missing" if dropped else ""
-        raise UserError(f"{path} has {rows} rows of data{without}; at least {MIN_ROWS} are needed")
+        raise UserError(
+            f"{path} has {count_of(rows, 'row')} of data{without}; at least {MIN_ROWS} are needed"
+        )
 
 
 def _read_target(path: str, labels: Column, target_type: str) -> tuple[np.ndarray, list[str]]:
