@@ -16,7 +16,7 @@ from research.cli.arguments import arguments_type, make_experiment, preset_argum
 from research.cli.command_line import run_main
 from research.cli.train_and_show import train_and_show
 from research.dqn import PQN_PRESETS, make_pqn_problem
-from research.dqn.env_params import take_env_params
+from research.dqn.env_params import take_env_params, with_goal_in_reach
 from research.dqn.flag_groups import PQN_FLAG_GROUPS, EnvParamFlags
 
 _DEFAULT = PQN_PRESETS["cartpole"]
@@ -37,9 +37,8 @@ def main(args: Any) -> Path | None:
     """Trains, prints the result table, draws the learning curve and returns the run folder; None if
     the sweep has not finished."""
     args, hparams = take_env_params(args, _DEFAULT.hparams)
-    experiment = make_experiment(
-        "pqn", make_pqn_problem, _DEFAULT.config, hparams, args, in_work=True
-    )
+    make = with_goal_in_reach(make_pqn_problem, args)
+    experiment = make_experiment("pqn", make, _DEFAULT.config, hparams, args, in_work=True)
     return train_and_show(experiment, args)
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from research.plain_text import one_line, visible
+from research.table_width import fitted
 
 TIGHT, LOOSE = (0, 0, 0, 0), (0, 1, 0, 0)  # padding of a table's cells
 
@@ -52,7 +53,8 @@ def print_table(
     title: str = "",
     padding: tuple[int, int, int, int] = TIGHT,
 ) -> None:
-    """Prints a table, right-aligned. A cell that is too wide for the terminal is wrapped, not cut.
+    """Prints a table, right-aligned. Where it is too wide for the terminal, cells and headings are
+    broken into lines, see `table_width`; nothing is cut.
 
     Args:
       console: to print to.
@@ -63,12 +65,15 @@ def print_table(
     """
     if title:  # a title of the Table would be wrapped at the width of the table
         print_paragraph(console, f"\n{title}", "table.title")
+    headings = [_encodable(console, visible(name)) for name in names]
+    cells = [[_encodable(console, one_line(cell)) for cell in row] for row in rows]
+    between = padding[1] + padding[3] + 1  # and an edge more
+    headings, cells = fitted(headings, cells, console.width - 1, between)
     table = Table(box=box.SIMPLE_HEAD, padding=padding)
-    for name in names:
-        shown = Text(_encodable(console, visible(name)))
-        table.add_column(shown, justify="right")
-    for row in rows:
-        table.add_row(*(Text(_encodable(console, one_line(cell))) for cell in row))
+    for heading in headings:
+        table.add_column(Text(heading), justify="right", overflow="fold")
+    for row in cells:
+        table.add_row(*map(Text, row))
     console.print(table)
 
 

@@ -1,6 +1,7 @@
 """Errors that are meant for the user, and the exit status of each."""
 
 import contextlib
+import difflib
 import errno
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -98,6 +99,20 @@ def describe_os_error(error: OSError) -> str:
 def _say_error(text: str) -> None:
     line = one_line(" ".join(text.split()))
     print_line(f"error: {shortened(line, MOST_OF_LINE)}", error=True)
+
+
+def did_you_mean(given: str, names: Iterable[str], most: int = 1) -> str:
+    """Returns the names that are nearest to what was given, as a question for error lines; empty
+    if none is near. Upper and lower case are the same.
+
+    Args:
+      given: a name that there is not.
+      names: those that there are.
+      most: how many to name at most.
+    """
+    known = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(given.lower(), known, n=most, cutoff=0.5)
+    return f"did you mean {' or '.join(known[one] for one in close)}?" if close else ""
 
 
 def shortlist(names: Iterable[Any], limit: int = 8) -> str:

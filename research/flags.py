@@ -4,6 +4,7 @@ It needs the standard library alone, for the tools that run where little else is
 """
 
 import argparse
+import contextlib
 import difflib
 import itertools
 import os
@@ -17,6 +18,10 @@ from research.plain_text import one_line, shortened
 
 UNBOUNDED_HELP = "lift the bounds of counts that would take very long, such as too many steps"
 
+BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), "True"),
+    **dict.fromkeys(("false", "no", "off", "0"), "False"),
+}
 MOST_NAME_BYTES, MOST_PATH_BYTES = 255, 4096  # of Linux; elsewhere as many, or fewer
 
 
@@ -59,13 +64,34 @@ def unexpected(word: str, words: Sequence[str], flags: Mapping[str, bool]) -> st
     """Says what is wrong about a word that is no flag and belongs to none."""
     shown = one_line(word)
     if re.match("--?[^\\W\\d]", word):
-        near = difflib.get_close_matches(word.partition("=")[0], flags, n=1)
-        right = f"did you mean {near[0]}?" if near else "--help lists all"
+        near = _nearest_flags(word.partition("=")[0], flags)
+        right = f"did you mean {' or '.join(near)}?" if near else "--help lists all"
         return f"{shown}: no such flag; {right}"
     until = words[: len(words) - 1 - words[::-1].index(word)] if word in words else ()
     before = [one for one in until if one.startswith("--")]
     after = f"{one_line(before[-1])} " if before else ""
-    return f"{after}{shown}: not expected here; --help says what each flag takes"
+    right = "--help says what each flag takes"
+    if before and word.lower() in BOOLEANS and not flags.get(_positive(before[-1]), True):
+        right = f"it takes no value: give {_positive(before[-1])} alone, or leave it out"
+    return f"{after}{shown}: not expected here; {right}"
+
+
+def _positive(flag: str) -> str:
+    return "--" + flag.replace("_", "-").removeprefix("--").removeprefix("no-")
+
+
+def _nearest_flags(given: str, flags: Iterable[str]) -> list[str]:
+    """The flags that a user may have meant: those of these initials, as `--lr`; those that begin
+    so; or else the one that is spelt most alike."""
+    name, names = given.strip("-").replace("_", "-").lower(), [one.strip("-") for one in flags]
+    initials = [one for one in names if "-" in one and name == _initials(one)]
+    begun = [one for one in names if len(name) > 1 and one.startswith(name)]
+    alike = difflib.get_close_matches(name, names, n=1)
+    return [f"--{one}" for one in (initials or begun[:3] or alike)]
+
+
+def _initials(name: str) -> str:
+    return "".join(part[:1] for part in name.split("-"))
 
 
 def read_value(read: Callable[[str], Any], flag: str, word: str, meant: str) -> Any:
@@ -85,7 +111,17 @@ def read_value(read: Callable[[str], Any], flag: str, word: str, meant: str) -> 
         return read(word)
     except (ValueError, KeyError):
         shown = one_line(word[:40] + "..." * (len(word) > 40)) or "''"
-        raise UserError(f"{flag} {shown}: not {meant}") from None
+        raise UserError(f"{flag} {shown}: not {meant}{_guess(read, word)}") from None
+
+
+def _guess(read: Callable[[str], Any], word: str) -> str:
+    """What a word was meant to be, as a question, if it would be read after a small change."""
+    comma = word.replace(",", "x") if "," in word else ""
+    for likely in (BOOLEANS.get(word.lower(), ""), comma, word.replace(",", ""), word.lower()):
+        with contextlib.suppress(ValueError, KeyError, UserError):
+            if likely and likely != word and read(likely) is not None:
+                return f"; did you mean {likely}?"
+    return ""
 
 
 def check_path(flag: str, given: str | None) -> None:

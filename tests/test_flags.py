@@ -3,7 +3,14 @@
 import pytest
 
 from research.errors import UserError
-from research.flags import PlainParser, check_path, check_words, number_after, read_value
+from research.flags import (
+    PlainParser,
+    check_path,
+    check_words,
+    number_after,
+    read_value,
+    unexpected,
+)
 
 FLAGS = {"--seeds": True, "--learning-rate": True, "--keep": False, "--preset": True}
 
@@ -80,8 +87,30 @@ def test_a_parser_reads_what_is_right(parser):
         ("--runs", "--runs: it takes a value"),
         ("--quick x", "--quick x: not expected here"),
         ("--run 3", "--run: no such flag; did you mean --runs"),
+        (
+            "--quick true",
+            "--quick true: .*; it takes no value: give --quick alone, or leave it out",
+        ),
+        ("--runs 1,000", r"--runs 1,000: .*; did you mean 1000\?"),
     ],
 )
 def test_the_errors_of_a_parser_are_one_line(parser, line, says):
     with pytest.raises(UserError, match=says):
         parser.parse_args(line.split())
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("--lr", "--learning-rate"),
+        ("--bs=64", "--batch-size"),
+        ("--batch", "--batch-size"),
+        ("--learning_rat", "--learning-rate"),
+        ("--Hidden", "--hidden"),
+        ("--e", "--help lists all"),
+    ],
+)
+def test_a_flag_that_there_is_not_is_guessed(word, meant):
+    flags = dict.fromkeys(["--learning-rate", "--batch-size", "--hidden", "--epsilon-end"], True)
+    right = unexpected(word, [word], flags).partition("; ")[2]
+    assert right == (meant if " " in meant else f"did you mean {meant}?")

@@ -55,7 +55,7 @@ from research.errors import UserError, plain_exit, shortlist
 from research.flags import PlainParser, check_path, number_after
 from research.limits import MOST_RUNS, as_float, as_int
 from research.matmul import PRECISIONS
-from research.plain_text import one_line
+from research.plain_text import count_of, one_line
 from research.runs.session import describe_session
 
 QUICK_LIMITS = Limits(runs=32, factor=32)
@@ -225,8 +225,8 @@ def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Con
     limits = QUICK_LIMITS if args.quick else Limits(runs=args.runs)
     with waiting(console, f"{case.name}, {case.precision}") as change:
         tell = lambda timing: change(
-            f"{case.name}, {case.precision}: {timing.runs} runs, {timing.units_per_second:,.0f} "
-            f"{case.problem.task.work_unit}/s"
+            f"{case.name}, {case.precision}: {count_of(timing.runs, 'run')}, "
+            f"{timing.units_per_second:,.0f} {case.problem.task.work_unit}/s"
         )
         growth = measure_growth(case, limits, tell)
         benchmark.growths.append(growth)
@@ -256,7 +256,7 @@ def compare(words: Sequence[str]) -> None:
     if len(words) != 2:
         raise UserError("compare: give two files of scripts/bench")
     first, second = map(load, words)
-    rows = tables.compare_table(first, second)
+    rows = tables.compare_table(first, second, [Path(word).name for word in words])
     if not rows.rows:
         raise UserError(f"{words[0]} and {words[1]} have no case and number of runs in common")
     show(rows, Console())
@@ -315,7 +315,7 @@ def compile_cases(words: Sequence[str], prog: str = "scripts/bench compile") -> 
         names, some = list(args.cases) or known_cases(), []
         with waiting(console, f"compiling for {device.name}") as tell:
             for one in compile_for.compile_elsewhere(names, args.precision, args.runs, device):
-                tell(f"compiling for {device.name}: {one.case}, {one.runs} runs done")
+                tell(f"compiling for {device.name}: {one.case}, {count_of(one.runs, 'run')} done")
                 some.append(one)
         show(tables.compiled_table(some, device), console)
         found += some

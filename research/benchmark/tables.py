@@ -10,7 +10,8 @@ from research.benchmark.growth import Growth, log_log_slopes
 from research.benchmark.profiling import Profile
 from research.benchmark.record import BaselineResult, Benchmark, common
 from research.benchmark.roofline import share_of_ceiling
-from research.plain_text import duration, human, markdown_table
+from research.benchmark.timing import Timing
+from research.plain_text import count_of, duration, human, markdown_table
 
 OURS = "Seedbed"  # as `BaselineResult` names it and the forms
 PROCESS_A_CORE, ONE_PROCESS = "one process a core", "all threads"
@@ -178,11 +179,17 @@ def targets_table(benchmark: Benchmark) -> Rows:
     return Rows("Time to a score", names, rows)
 
 
-def compare_table(first: Benchmark, second: Benchmark) -> Rows:
-    """Returns a table of the cases that two benchmarks both timed: the second over the first."""
+def compare_table(first: Benchmark, second: Benchmark, files: Sequence[str] = ("", "")) -> Rows:
+    """Returns a table of the cases that two benchmarks both timed: the second over the first.
+
+    Args:
+      first, second: the benchmarks.
+      files: what to call them, beside their machines.
+    """
     rows = []
     for growth, one, other in common(first.growths, second.growths):
-        apart = other.low > one.high or other.high < one.low
+        ratio = other.units_per_second / one.units_per_second
+        alike = abs(ratio - 1) <= max(_noise(one), _noise(other))
         rows.append(
             (
                 growth.case,
@@ -190,11 +197,23 @@ def compare_table(first: Benchmark, second: Benchmark) -> Rows:
                 f"{one.runs:,}",
                 f"{human(one.units_per_second)} [{human(one.low)}, {human(one.high)}]",
                 f"{human(other.units_per_second)} [{human(other.low)}, {human(other.high)}]",
-                f"{other.units_per_second / one.units_per_second:.2f}x" if apart else "alike",
+                f"{ratio:.2f}x" + ", alike" * alike,
             )
         )
-    names = ("case", "precision", "runs", first.name, second.name, "second over first")
-    return Rows("Units of work a second; alike: their quartiles overlap", names, rows)
+    names = [
+        f"{file}\n{one.name}".strip() for file, one in zip(files, (first, second), strict=True)
+    ]
+    columns = ("case", "precision", "runs", *names, "second over first")
+    title = (
+        "Units of work a second, median and quartiles; alike: they differ by no more than half the "
+        "distance of the quartiles of one of them"
+    )
+    return Rows(title, columns, rows)
+
+
+def _noise(timing: Timing) -> float:
+    """How much a timing varies: half the distance of its quartiles, as a share of its median."""
+    return (timing.high - timing.low) / 2 / timing.units_per_second
 
 
 def compiled_table(found: Sequence[CompiledCase], device: Device) -> Rows:
@@ -237,9 +256,9 @@ def profile_tables(profile: Profile) -> list[Rows]:
         for kind, seconds in kinds.items()
     ]
     title = (
-        f"{profile.case}, {profile.precision}, {profile.runs:,} runs, {profile.steps:,} steps on "
-        f"{profile.devices} devices; the {duration(profile.recording)} that recording a "
-        "kernel takes are subtracted"
+        f"{profile.case}, {profile.precision}, {count_of(profile.runs, 'run')}, "
+        f"{count_of(profile.steps, 'step')} on {count_of(profile.devices, 'device')}; the "
+        f"{duration(profile.recording)} that recording a kernel takes are subtracted"
     )
     longest = [
         (

@@ -21,7 +21,7 @@ from research.engine.memory import Cost, byte_count, is_out_of_memory, pieces_th
 from research.engine.one_run import trace_one_run
 from research.errors import UserError
 from research.matmul import PRECISIONS
-from research.plain_text import duration, human
+from research.plain_text import count_of, duration, human
 from research.runs.experiment import Experiment, Part, make_parts
 from research.runs.memory_limit import USABLE
 from research.runs.opening import RunOptions
@@ -188,9 +188,10 @@ def _conclusions(
         label = one.group or experiment.name
         if (over := one.whole_bytes - most) > 0 and one.parts:
             yield (  # what is not compiled is estimated from what a part needs
-                f"{label}: together its {one.runs:,} runs need {human(one.whole_bytes)}B, "
-                f"{human(over)}B more than the {human(most)}B that can be used: {one.parts} parts "
-                f"of up to {one.together:,} runs, one after the other"
+                f"{label}: together its {count_of(one.runs, 'run')} need "
+                f"{human(one.whole_bytes)}B, {human(over)}B more than the {human(most)}B "
+                f"that can be used: {one.parts} parts "
+                f"of up to {count_of(one.together, 'run')}, one after the other"
             )
     if not all(one.parts for one in found):
         return
@@ -198,7 +199,7 @@ def _conclusions(
     thinned = ", as if --halving stopped no run early" if experiment.halving else ""
     parts = sum(one.parts for one in found)
     yield (
-        f"{experiment.name}: {runs:,} runs fit {device.name} in {parts} "
+        f"{experiment.name}: {count_of(runs, 'run')} fit {device.name} in {parts} "
         f"{'part' if parts == 1 else 'parts'}, and train for {duration(seconds)} at best"
         f"{thinned}; evaluations, compiling and the host come on top"
     )

@@ -15,14 +15,17 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from research.cli import local_workers, slurm_workers
 from research.cli.local_workers import LocalWorker, Place, keep_to
+from research.cli.progress import OverallProgress
 from research.cli.worker_process import IN_UTF8, worker_command
 from research.console import print_line, print_text
 from research.errors import UserError, plain_exit
 from research.flags import UNBOUNDED_HELP, PlainParser, number_after
 from research.limits import MOST_INT, as_int, check_usual
-from research.plain_text import one_line
+from research.plain_text import count_of, one_line
 from research.runs.run_folder import RunFolder
 from research.runs.session import usable_cores
 
@@ -123,7 +126,8 @@ def launch(words: Sequence[str], prog: str = "scripts/launch") -> None:
             LocalWorker(number, command, place, given.retries)
             for number, place in enumerate(places)
         ]
-        local_workers.run_workers(workers, resume)
+        with OverallProgress(Console(), folder) as whole:
+            local_workers.run_workers(workers, resume, whole.look)
     elif not submit(given, folder, command, prog):
         return
     show(folder, resume)
@@ -192,7 +196,8 @@ def submit(given: argparse.Namespace, folder: Path, command: Sequence[str], prog
     print_line(f"submitted as job {job}, workers: {given.workers}; their output: {logs}")
     print_line(f"to look: squeue -j {job}; {prog.removesuffix('launch')}show {folder}")
     if given.wait:
-        slurm_workers.wait_for(job)
+        with OverallProgress(Console(), folder) as whole:
+            slurm_workers.wait_for(job, whole.look)
     return bool(given.wait)
 
 
@@ -207,7 +212,7 @@ def show(folder: Path, resume: str) -> None:
         command = [sys.executable, "-m", "research.report.tools.show", str(folder)]
         raise SystemExit(subprocess.run(command).returncode)
     missing = {job.name for job in run.plan().jobs} - run.ended_jobs()
-    print_line(f"{len(missing)} jobs have not ended; to resume: {resume}", error=True)
+    print_line(f"{count_of(len(missing), 'job')} not ended; to resume: {resume}", error=True)
     raise SystemExit(1)
 
 

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from research.cli.signals import LAUNCHER, StopRequest, stop_request
 from research.cli.worker_process import IN_UTF8, describe_end, is_final
 from research.console import print_text
 from research.errors import Stopped, UserError
+from research.plain_text import count_of
 
 POLL_SECONDS = 0.2  # between looks at whether the workers are done, or a signal came
 
@@ -91,18 +92,23 @@ def make_places(count: int) -> list[Place]:
     """
     gpus = visible_gpus()
     if gpus and count > len(gpus):
-        raise UserError(f"--workers {count}: there are {len(gpus)} GPUs, and each takes one worker")
+        raise UserError(
+            f"--workers {count}: this machine has {count_of(len(gpus), 'GPU')}, each for one worker"
+        )
     if gpus:
         return [Place({"CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus[:count]]
     return [Place(cores=cores) for cores in shares_of_cores(count)]
 
 
-def run_workers(workers: Sequence[LocalWorker], resume: str) -> None:
+def run_workers(
+    workers: Sequence[LocalWorker], resume: str, look: Callable[[], object] = lambda: None
+) -> None:
     """Runs the workers to their end.
 
     Args:
       workers: not yet started.
       resume: the command that resumes the sweep, for the line that is printed when it stops.
+      look: called again and again meanwhile, such as to show how far they are.
 
     Raises:
       Stopped: if a signal asked to stop; the workers have saved and left then.
@@ -112,7 +118,7 @@ def run_workers(workers: Sequence[LocalWorker], resume: str) -> None:
         for worker in workers:
             worker.start()
         try:
-            _wait(workers, stop)
+            _wait(workers, stop, look)
         except KeyboardInterrupt:
             for worker in workers:
                 worker.ask_to_stop(signal.SIGKILL)
@@ -165,7 +171,7 @@ def keep_to(cores: Sequence[int] | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _wait(workers: Sequence[LocalWorker], stop: StopRequest) -> None:
+def _wait(workers: Sequence[LocalWorker], stop: StopRequest, look: Callable[[], object]) -> None:
     """Waits until all workers have ended, and passes a signal on to them once."""
     passed_on = False
     while any(worker.is_alive() for worker in workers):
@@ -174,6 +180,7 @@ def _wait(workers: Sequence[LocalWorker], stop: StopRequest) -> None:
             _write("the workers are asked to save and leave\n")
             for worker in workers:
                 worker.ask_to_stop()
+        look()
         time.sleep(POLL_SECONDS)
 
 

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import submitit
@@ -172,12 +172,17 @@ def log_folder(folder: Path) -> Path:
     return private
 
 
-def wait_for(job: str) -> None:
+def wait_for(job: str, look: Callable[[], object] = lambda: None) -> None:
     """Waits until SLURM lists no task of a job, neither queued nor running.
 
     Asks squeue, not sacct as submitit does, which needs SLURM's accounting.
+
+    Args:
+      job: its number.
+      look: called again and again meanwhile, such as to show how far it is.
     """
     while _is_listed(job):
+        look()
         time.sleep(POLL_SECONDS)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from research.cli.progress import SweepProgress
+from research.cli.progress import OverallProgress, SweepProgress
 from research.cli.signals import stop_request
 from research.console import say, waiting
 from research.engine.metrics import Record
@@ -24,8 +24,15 @@ MOST_NAMED = 10  # diverged runs
 class TerminalObserver(Observer):
     """Prints to a console how a sweep goes, and asks it to stop at SIGTERM, SIGINT and SIGHUP."""
 
-    def __init__(self, console: Console | None = None):
-        self.console = console or Console()
+    def __init__(self, console: Console | None = None, whole: bool = True):
+        """
+        Args:
+          console: to print to.
+          whole: whether to show how far the whole sweep is, beside each job; a launcher does so
+            for all its workers.
+        """
+        self.console, self._shows_whole = console or Console(), whole
+        self._whole: OverallProgress | None = None
 
     def say(self, line: str) -> None:
         say(self.console, line)
@@ -34,6 +41,7 @@ class TerminalObserver(Observer):
         self, experiment: Experiment, parts: Sequence[Part], folder: Path, resumed: bool
     ) -> None:
         where = "resumed in" if resumed else "recorded in"
+        self._whole = OverallProgress(self.console, folder) if self._shows_whole else None
         for line in experiment_lines(experiment, parts, folder, where):
             self.say(line)
 
@@ -51,7 +59,10 @@ class TerminalObserver(Observer):
     def progress(
         self, label: str, task: Task, runs: int, start: int, stop: int, in_work: bool
     ) -> Iterator[Callable[[Record], None]]:
-        with SweepProgress(self.console, task, runs, stop, label, in_work, start) as shown:
+        shown = SweepProgress(
+            self.console, task, runs, stop, label, in_work, start, whole=self._whole
+        )
+        with shown:
             yield shown.update
 
     def stopping(self) -> contextlib.AbstractContextManager[Stopping]:

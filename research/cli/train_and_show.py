@@ -72,7 +72,7 @@ def train_and_show(experiment: Experiment, args: Any, *touches: FinishingTouch) 
         options = options._replace(meanwhile=partial(tracking, kinds=kinds, warn=warn))
     wanted: Sequence[FinishingTouch] = (LEARNING_CURVE, *touches)
     try:
-        folder = run_experiment(experiment, options, TerminalObserver(console))
+        folder = run_experiment(experiment, options, TerminalObserver(console, not args.worker))
     except AlreadyFinished as finished:
         folder, wanted = finished.path, missing(finished.path, wanted)
         if not wanted:

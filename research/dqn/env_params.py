@@ -1,7 +1,7 @@
 """Parameters of an environment as hyper-parameters, of which each run may have its own values."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,9 +13,10 @@ from research.dqn.environments import Environment, make_environment
 from research.errors import UserError, shortlist
 from research.limits import as_bool, as_float, as_int, as_stored
 from research.plain_text import one_line
-from research.task import field
+from research.task import Problem, field
 
 PREFIX = "env_"
+TIME_LIMIT = "max_steps_in_episode"
 
 
 def take_env_params(arguments: Any, hparams: Any) -> tuple[Any, Any]:
@@ -74,6 +75,32 @@ def add_env_params(hparams: Any, env: Environment, names: Sequence[str]) -> Any:
     """
     kinds = tuple((PREFIX + name, _scalar_param(env, name)) for name in names)
     return _extended(type(hparams), kinds)(**vars(hparams))
+
+
+def with_goal_in_reach(
+    make_problem: Callable[[Any], Problem], arguments: Any
+) -> Callable[[Any], Problem]:
+    """Returns `make_problem`, but for tasks without a goal where `--env-param` gives another time
+    limit: the return that can be reached is then another, in each run its own.
+
+    Args:
+      make_problem: config -> problem.
+      arguments: as `take_env_params` returns them.
+    """
+    limits = getattr(arguments, PREFIX + TIME_LIMIT, ())
+
+    def make(config: Any) -> Problem:
+        problem = make_problem(config)
+        goal, usual = problem.task.goal, getattr(problem.shared, TIME_LIMIT, None)
+        if goal is None or all(limit == usual for limit in limits):
+            return problem
+        note = (
+            f"--env-param {TIME_LIMIT}: the goal of {config.env}, a return of {goal:g} within "
+            f"{usual} steps, is left out"
+        )
+        return problem._replace(task=problem.task._replace(goal=None), notes=(*problem.notes, note))
+
+    return make if limits else make_problem
 
 
 def with_env_params(params: Any, hparams: Any) -> Any:

@@ -7,7 +7,6 @@ gymnax is imported inside functions only: its modules make arrays as they load, 
 array JAX fixes its devices, which a program has yet to choose when it imports this module.
 """
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from research.dqn.own_environments import is_own, load_own, number_of_actions
-from research.errors import UserError, shortlist
+from research.errors import UserError, did_you_mean, shortlist
 from research.task import make_key
 
 PROTOCOLS = ("gymnax", "original")
@@ -29,6 +28,9 @@ LONG_LIMIT = 10_000
 # Observations whose numbers are all 0 or 1, whatever type they come in; MinAtar's are, too.
 _BINARY = ("Catch-bsuite", "DeepSea-bsuite", "Pong-misc")
 _DOWNLOADS = ("MNISTBandit-bsuite",)
+_CONTINUOUS = (
+    "Pendulum-v1", "MountainCarContinuous-v0", "PointRobot-misc", "Reacher-misc", "Swimmer-misc",
+)  # fmt: skip
 
 # The return from which on an environment counts as solved.
 GOALS = {"CartPole-v1": 475.0, "Acrobot-v1": -100.0, "MountainCar-v0": -110.0}
@@ -195,11 +197,9 @@ def is_minatar(name: str) -> bool:
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
-    lower = {known.lower(): known for known in names}
-    close = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.4)
-    if close:
-        return f"did you mean {' or '.join(lower[match] for match in close)}?"
-    return f"there are {shortlist(names, 40)}"
+    """Which environments may have been meant, of those that can be trained on."""
+    usable = [one for one in names if one not in (*_DOWNLOADS, *_CONTINUOUS)]
+    return did_you_mean(name, usable, 3) or f"there are {shortlist(usable, 40)}"
 
 
 def _reset(raw: Any, binary: bool) -> Callable[..., Any]:

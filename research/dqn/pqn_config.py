@@ -1,6 +1,7 @@
 """Config and hyper-parameters of PQN."""
 
 import dataclasses
+import math
 
 from flax import struct
 
@@ -16,6 +17,7 @@ from research.dqn.agent_config import (
     check_divides,
     check_hidden,
 )
+from research.errors import UserError
 from research.limits import fit_fields
 from research.task import field
 
@@ -90,4 +92,19 @@ def check_rounds(config: PQNConfig) -> None:
     """
     check_divides("train-every", config.train_every, "num-envs", config.num_envs)
     check_divides("train-every", config.train_every, "minibatches", config.minibatches)
-    check_divides("env-steps", config.env_steps, "train-every", config.train_every)
+    _check_budget(config)
+
+
+def _check_budget(config: PQNConfig) -> None:
+    """Checks that there is a whole number of rounds, and says how else the same budget, such as
+    that of a DQN, can be given."""
+    if config.env_steps % config.train_every:
+        unit = math.lcm(config.num_envs, config.minibatches)
+        able = [size for size in range(unit, config.env_steps + 1, unit)
+                if not config.env_steps % size]  # fmt: skip
+        near = min(able, key=lambda size: abs(size - config.train_every), default=None)
+        other = f", or give --train-every {near}" if near else ""
+        try:
+            check_divides("env-steps", config.env_steps, "train-every", config.train_every)
+        except UserError as error:
+            raise UserError(f"{error}{other}") from None

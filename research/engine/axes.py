@@ -249,7 +249,10 @@ def _check_distinct(flag: str, values: Sequence[Any]) -> None:
             seen[stored] = value
         elif seen[stored] == value:
             shown = _shown(value)
-            raise UserError(f"{flag} {shown} {shown}: a value is given twice")
+            widths = isinstance(value, tuple) and all(isinstance(width, int) for width in value)
+            meant = "x".join(_shown(one) for one in values) if widths and value else ""
+            right = f"; for one net of several layers, give {flag} {meant}" if meant else ""
+            raise UserError(f"{flag} {shown} {shown}: a value is given twice{right}")
         else:
             raise UserError(f"{flag} {seen[stored]} {value}: these are one float32; give only one")
 

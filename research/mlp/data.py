@@ -25,7 +25,7 @@ from research.mlp.dataset import BUNDLED, DataChoice, Dataset, Split
 from research.mlp.encoding import Encoded, encode
 from research.mlp.images import IMAGES, Images, load_images
 from research.mlp.tables import Table, read_bundled, read_files
-from research.plain_text import one_line
+from research.plain_text import count_of, one_line
 
 MOST_ROWS_NAMED = 20_000  # beyond, the manifest holds a digest of the row indices
 
@@ -137,7 +137,7 @@ def _notes(table: Table, target: str) -> list[str]:
     """Notes on how the cells of the table were read, one line each."""
     lines = []
     if table.dropped:
-        lines.append(f"{table.dropped} rows without {target} are left out")
+        lines.append(f"{count_of(table.dropped, 'row')} without {target} left out")
     if table.missing_words:
         lines.append(f"read as missing: {_describe_missing(table)}; --missing names other words")
     lines += [

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn import datasets
 
-from research.errors import UserError, shortlist
+from research.errors import UserError, did_you_mean, shortlist
 from research.mlp.column_problems import ColumnProblems, find_dropped, quoted
 from research.mlp.columns import (
     MISSING_IN_TEXT,
@@ -26,6 +26,7 @@ from research.mlp.columns import (
     text_reason,
 )
 from research.mlp.exported_predict import clean_name
+from research.plain_text import count_of
 
 MIN_ROWS = 10  # with fewer, a split into three parts makes no sense
 MOST_CLASSES = 20  # a target of more different whole numbers is a regression target
@@ -149,7 +150,9 @@ def _cut(
         raise UserError(f"--target is missing for {path}; the columns are {have}")
     if target not in [cells.name for cells in given]:
         flag = f"--target {shlex.quote(target)}"
-        raise UserError(f"{flag}: no such column in {path}; the columns are {have}")
+        near = did_you_mean(target, (cells.name for cells in given))
+        right = f"{near} The columns are {have}" if near else f"the columns are {have}"
+        raise UserError(f"{flag}: no such column in {path}; {right}")
     targets = [cells for cells in given if cells.name == target]
     if len(targets) > 1:
         raise UserError(f"{path} has several columns named {target!r}: rename all but one")
@@ -185,7 +188,9 @@ def _check_size(path: str, labels: Column, target: str) -> None:
         raise UserError(f"{path} has no rows after cleaning: the target {target} is always missing")
     if rows < MIN_ROWS:
         without = f", without {dropped} whose target is missing" if dropped else ""
-        raise UserError(f"{path} has {rows} rows of data{without}; at least {MIN_ROWS} are needed")
+        raise UserError(
+            f"{path} has {count_of(rows, 'row')} of data{without}; at least {MIN_ROWS} are needed"
+        )
 
 
 def _read_target(path: str, labels: Column, target_type: str) -> tuple[np.ndarray, list[str]]:

@@ -22,6 +22,7 @@ from research.mlp.dataset import Dataset, Split
 from research.mlp.label_noise import draw_noise, noisy_labels, noisy_targets
 from research.mlp.model import MLP, Dropout
 from research.optimizer import adamw, sgd
+from research.plain_text import count_of
 from research.shuffle import at_positions, draw_orders, order_of
 from research.task import Mean, Metrics, Problem, Task, bind, make_key
 
@@ -258,7 +259,8 @@ def fit_to(config: Config, dataset: Dataset) -> Config:
     rows = len(dataset.train.x)
     if config.batch_size > rows:
         raise UserError(
-            f"--batch-size {config.batch_size}: {config.data} has {rows} rows to train on"
+            f"--batch-size {config.batch_size}: {config.data} has {count_of(rows, 'row')} to "
+            "train on"
         )
     if config.channels:
         _check_channels(config, dataset)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from research import figures
 from research.folders import file_name
-from research.plain_text import shortened
+from research.plain_text import count_of, shortened
 from research.report.curves import learning_curve
 from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData
@@ -57,7 +57,7 @@ def _draw(axes: Any, shown: Sequence[Setting], metric: str, in_work: bool) -> li
     for setting, colour in zip(shown, palette, strict=False):
         curve = learning_curve(setting, metric)
         at = curve.work if in_work else curve.steps
-        seeds = f"{setting.seeds - setting.left_out} seeds"
+        seeds = count_of(setting.seeds - setting.left_out, "seed")
         left_out = f", {setting.left_out} left out" if setting.left_out else ""
         (line,) = axes.plot(at, curve.iqm, color=colour)
         entries.append((line, f"{curve.label} ({seeds}{left_out})"))

@@ -239,8 +239,8 @@ def _diverged(summary: Summary) -> str:
     if not lost:
         return ""
     return (
-        f"{lost} of {runs} runs became non-finite: scores are of the others, but in the order of "
-        "settings, the choice and the comparisons such a run counts as the worst."
+        f"{lost} of {_count(runs, 'run')} became non-finite: scores are of the others, but in "
+        "the order of settings, the choice and the comparisons such a run counts as the worst."
     )
 
 

@@ -17,9 +17,11 @@ from urllib.parse import parse_qs, urlsplit
 from research.errors import UserError
 from research.folders import files_in
 from research.plain_text import visible
-from research.report.page.page import make_content, make_page
+from research.recorded import read_manifest
+from research.report.page.page import LiveProgress, make_content, make_page
 from research.report.read import RunFolderData, read_run_folder
 from research.report.summary import Summary, summarize
+from research.runs.overall import Pace, read_overall
 
 HOST = "127.0.0.1"
 RESAMPLES = 200  # of a band: the page is made anew every few seconds
@@ -46,6 +48,7 @@ class LivePage:
         self._asked = metric, problem
         self._lock = threading.Lock()
         self._version, self._content = "", b""
+        self._paces: dict[Path, Pace] = {}
 
     def page(self) -> bytes:
         """The whole page, of what the run folders hold now.
@@ -53,7 +56,7 @@ class LivePage:
         Raises:
           UserError: if there is nothing yet, or it cannot be read.
         """
-        return make_page(self._summary(), live=True).encode()
+        return make_page(self._summary(), live=True, progress=self._progress()).encode()
 
     def content(self, have: str) -> bytes:
         """The content of the page as JSON; empty if it is still that of version `have`.
@@ -66,10 +69,24 @@ class LivePage:
             if version == have:
                 return b""
             if version != self._version:
-                content = make_content(self._summary(), RESAMPLES)
+                content = make_content(self._summary(), RESAMPLES, self._progress())
                 self._content = json.dumps(content | {"version": version}).encode()
                 self._version = version
             return self._content
+
+    def _progress(self) -> list[LiveProgress]:
+        """How far each sweep is that is not finished, as far as its plan can be read."""
+        found = []
+        for path in self._paths:
+            with contextlib.suppress(OSError, UserError):
+                if read_manifest(path)["status"] == "finished":
+                    continue
+                overall = read_overall(path)
+                pace = self._paces.setdefault(path, Pace(overall))
+                name = f"{path.resolve().name}: " if len(self._paths) > 1 else ""
+                words = overall.in_words(pace.seconds_left(overall))
+                found.append(LiveProgress(overall.share, name + words))
+        return found
 
     def _summary(self) -> Summary:
         return summarize(self._read(), *self._asked)

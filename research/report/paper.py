@@ -16,7 +16,13 @@ from research.report.curves import learning_curve
 from research.report.page.chart import look
 from research.report.settings import show
 from research.report.summary import Line, Summary
-from research.report.table import TableColumn, columns_as_rows, first_rows, full_columns
+from research.report.table import (
+    TableColumn,
+    columns_as_rows,
+    first_rows,
+    full_columns,
+    setting_columns,
+)
 
 FIGURE_FORMATS, TABLE_FORMATS = ("pdf", "svg", "png"), ("latex", "markdown", "csv")
 SUFFIXES = {"latex": "tex", "markdown": "md", "csv": "csv"}
@@ -153,7 +159,7 @@ def table_text(summary: Summary, kind: str, top: int = 0, names: Mapping[str, st
     """
     columns = full_columns(summary)
     if names:
-        first = next(place for place, column in enumerate(columns) if column.name == "seeds")
+        first = len(setting_columns(summary))
         labels = labels_of(summary)
         check_names(names, labels)
         called = [names.get(label, label) for label in labels]

@@ -72,17 +72,20 @@ def full_columns(summary: Summary) -> list[TableColumn]:
     """A column for each swept field, and for each statistic of the settings; the best on top."""
     lines, metric = summary.lines, summary.metric
     found = [line.setting for line in lines]
-    columns = [*_fields(summary), TableColumn("seeds", _SEEDS, list(map(_seeds, found)))]
-    if len({setting.last_step for setting in found}) > 1:
-        columns.append(TableColumn("steps", _STEPS, list(map(_steps, found))))
-    columns += [
+    columns = [
+        *setting_columns(summary),
         TableColumn(f"{one_line(metric)} IQM [95%]", _IQM, [_interval(o.iqm, o) for o in lines]),
-        TableColumn("median [95%]", "over seeds", [_interval(line.median, line) for line in lines]),
-        TableColumn("mean [95%]", "over seeds", [_interval(line.mean, line) for line in lines]),
     ]
     if summary.shown != metric:
         cells = [_interval(line.test_iqm, line) for line in lines]
         columns.append(TableColumn(f"{one_line(summary.shown)} IQM [95%]", _IQM, cells))
+    columns.append(TableColumn("seeds", _SEEDS, list(map(_seeds, found))))
+    if len({setting.last_step for setting in found}) > 1:
+        columns.append(TableColumn("steps", _STEPS, list(map(_steps, found))))
+    columns += [
+        TableColumn("median [95%]", "over seeds", [_interval(line.median, line) for line in lines]),
+        TableColumn("mean [95%]", "over seeds", [_interval(line.mean, line) for line in lines]),
+    ]
     if any(line.gap for line in lines):
         columns.append(TableColumn("gap", _GAP, [_interval(line.gap, line) for line in lines]))
         cells = _of_seeds(found, [line.reached for line in lines])
@@ -159,7 +162,7 @@ def probability_text(interval: Interval) -> str:
     return f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _fields(summary: Summary) -> list[TableColumn]:
+def setting_columns(summary: Summary) -> list[TableColumn]:
     """The columns that tell settings apart: the folder, and the swept fields."""
     columns = []
     if len(summary.runs) > 1:

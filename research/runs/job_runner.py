@@ -23,6 +23,7 @@ from research.engine.one_run import kept_shapes, state_shapes
 from research.engine.program import Program, compile_program
 from research.engine.rows import row_labels
 from research.errors import Stopped, UserError
+from research.plain_text import count_of
 from research.recorded import RecordedProgress, checked
 from research.runs import manifest
 from research.runs.checkpoints import Checkpoint, Checkpoints
@@ -95,7 +96,9 @@ class JobRunner:
         step = saved[-1] if saved else job.start
         self.folder.change_plan(lambda plan: split(plan, job, pieces, step, reason))
         parts = f"{pieces} parts, one after the other, from step {step:,} on"
-        self.observer.say(f"{self.label(job)}: {reason}; {len(job.runs)} runs continue in {parts}")
+        self.observer.say(
+            f"{self.label(job)}: {reason}; {count_of(len(job.runs), 'run')} continue in {parts}"
+        )
 
     def checkpoints(self, job: Job) -> Checkpoints:
         """The checkpoints of a job."""
@@ -117,6 +120,8 @@ class JobRunner:
         name = part.name or self.experiment.name
         if len(job.runs) == len(part.group.runs):
             return name
+        if len(job.runs) == 1:
+            return f"{name} run {job.runs[0]}"
         if job.runs[-1] - job.runs[0] == len(job.runs) - 1:
             return f"{name} runs {job.runs[0]} to {job.runs[-1]}"
         return f"{name} {len(job.runs)} runs"

@@ -109,9 +109,10 @@ def _config_as_now(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any
 
 
 def _in_both(facts: Any, others: Any) -> Any:
-    """The facts that both records have, without the notes, which are for the user to read."""
+    """The facts that both records have, without those that change nothing in training: notes for
+    the user, and the goal that scores are compared with."""
     if isinstance(facts, dict) and isinstance(others, dict):
-        names = [name for name in facts if name in others and name != "notes"]
+        names = [name for name in facts if name in others and name not in ("notes", "goal")]
         return {name: _in_both(facts[name], others[name]) for name in names}
     if isinstance(facts, list) and isinstance(others, list) and len(facts) == len(others):
         return [_in_both(one, other) for one, other in zip(facts, others, strict=True)]

@@ -59,7 +59,18 @@ def test_a_change_within_the_spread_is_not_reported(benchmark):
     other = benchmark._replace(growths=[growth._replace(timings=[*faster, *alike])])
     assert len(common(benchmark.growths, other.growths)) == 3
     rows = tables.compare_table(benchmark, other).rows
-    assert [row[-1] for row in rows] == ["2.00x", "alike", "alike"]
+    assert [row[-1] for row in rows] == ["2.00x", "1.05x, alike", "1.05x, alike"]
+
+
+def test_a_change_beyond_the_spread_is_reported_though_quartiles_overlap(benchmark):
+    (growth,) = benchmark.growths
+    first = growth.timings[0]._replace(units_per_second=100.0, low=90.0, high=110.0)
+    second = first._replace(units_per_second=115.0, low=105.0, high=125.0)
+    one, other = (benchmark._replace(growths=[growth._replace(timings=[timing])])
+                  for timing in (first, second))  # fmt: skip
+    table = tables.compare_table(one, other, ["a.json", "b.json"])
+    assert [row[-1] for row in table.rows] == ["1.15x"]
+    assert [name.partition("\n")[0] for name in table.names[3:5]] == ["a.json", "b.json"]
 
 
 def test_a_readme_gets_its_tables_between_the_marks(benchmark, tmp_path):

@@ -5,8 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from research.dqn import HParams
-from research.dqn.env_params import add_env_params, take_env_params, with_env_params
+from research.dqn import Config, HParams, make_problem
+from research.dqn.env_params import (
+    add_env_params,
+    take_env_params,
+    with_env_params,
+    with_goal_in_reach,
+)
 from research.dqn.environments import make_environment
 from research.engine import make_runs
 from research.errors import UserError
@@ -47,6 +52,23 @@ def test_integer_parameters_stay_integers():
     params = with_env_params(env.params, hparams.replace(env_max_steps_in_episode=7))
     assert params.max_steps_in_episode.dtype == np.int32
     assert int(params.max_steps_in_episode) == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "goal"),
+    [
+        ([], 475.0),
+        (["gravity=20"], 475.0),
+        (["max_steps_in_episode=500"], 475.0),
+        (["max_steps_in_episode=200,500"], None),
+    ],
+)
+def test_a_goal_that_another_time_limit_puts_out_of_reach_is_left_out(words, goal):
+    arguments, _ = take_env_params(given(*words), HParams())
+    problem = with_goal_in_reach(make_problem, arguments)(Config())
+    assert problem.task.goal == goal
+    told = [note for note in problem.notes if "a return of 475 within 500 steps" in note]
+    assert len(told) == (goal is None)
 
 
 @pytest.mark.parametrize(

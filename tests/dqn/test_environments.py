@@ -165,6 +165,13 @@ def test_an_unknown_environment_gives_a_one_line_error(name, protocol, says):
         make_environment(name, protocol)
 
 
+def test_only_environments_that_can_be_trained_on_are_suggested():
+    with pytest.raises(UserError) as refused:
+        make_environment("x" * 40)
+    suggested = set(str(refused.value).partition("there are ")[2].split(", "))
+    assert suggested == set(DISCRETE) | set(WORLDS)
+
+
 def test_environments_are_cached():
     assert make_environment("CartPole-v1") is make_environment("CartPole-v1")
 

@@ -189,7 +189,11 @@ def test_every_preset_is_valid(preset):
     [
         ({"train_every": 30}, "--train-every 30: must be a multiple of --num-envs 4, such as"),
         ({"minibatches": 5}, "--train-every 32: must be a multiple of --minibatches 5, such as"),
-        ({"env_steps": 100}, "--env-steps 100: must be a multiple of --train-every 32, such as 96"),
+        (
+            {"env_steps": 100},
+            "--env-steps 100: must be a multiple of --train-every 32, such as 96, or give "
+            "--train-every 20",
+        ),
         ({"torso": "conv"}, "--torso conv: CartPole-v1 shows 4"),
     ],
 )

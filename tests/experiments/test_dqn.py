@@ -39,6 +39,13 @@ def old(tmp_path, monkeypatch):
     [
         ("--env CartPole", "--env CartPole: no such environment; did you mean CartPole-v1"),
         ("--env CartPole-v1 Acrobat-v1", "--env Acrobat-v1: no such environment; did you mean"),
+        ("--env Pendulum", "--env Pendulum: no such environment; there are CartPole-v1"),
+        ("--lr 0.1", "--lr: no such flag; did you mean --learning-rate?"),
+        (
+            "--hidden 64 64",
+            "a value is given twice; for one net of several layers, give --hidden 64x64",
+        ),
+        ("--double true", "--double true: not True or False; did you mean True?"),
         ("--env Pendulum-v1", "--env Pendulum-v1: its actions are continuous"),
         ("--buffer-size 50", "--buffer-size 50: it holds less than one batch"),
         (

@@ -158,7 +158,7 @@ def test_rows_without_a_target_are_left_out_and_noted(tmp_path):
     path = csv(tmp_path, a=UP, b=["" if i < 4 else i / 2 for i in ROWS])
     dataset, facts = load(path, "b")
     assert facts["dropped_rows"] == 4
-    assert facts["notes"] == [f"{path}: 4 rows without b are left out"]
+    assert facts["notes"] == [f"{path}: 4 rows without b left out"]
     assert sum(len(getattr(dataset, part).y) for part in PARTS) == 26
 
 
@@ -171,7 +171,7 @@ def test_words_that_count_as_missing_are_noted_and_recorded(tmp_path):
         "a": {"-": 5, "?": 10}, "c": {"NA": 10}, "d": {"-": 5, "?": 10}, "b": {"none": 1},
     }  # fmt: skip
     assert facts["notes"][:2] == [
-        f"{path}: 1 rows without b are left out",
+        f"{path}: 1 row without b left out",
         f"{path}: read as missing: '-' in 10 cells of a, d; '?' in 20 cells of a, d; "
         "'NA' in 10 cells of c; 'none' in 1 cell of b; --missing names other words",
     ]

@@ -13,6 +13,7 @@ import pytest
 from research.errors import UserError
 from research.report import live
 from research.report.live import LivePage, serving
+from research.runs.jobs import Job, Plan
 
 
 @pytest.fixture
@@ -44,6 +45,15 @@ def test_the_server_serves_the_page_and_nothing_else(get, path):
     assert b"data-live" in page
     for target in ("/manifest.json", "/../manifest.json", f"{path}/manifest.json"):
         assert get(target)[0] == 404
+
+
+def test_the_page_of_a_running_sweep_says_how_far_all_of_it_is(get, path):
+    jobs = Job(0, (0, 1, 2, 3), 0, 6, 4), Job(0, (4, 5, 6, 7), 0, 12, 4)
+    (path / "plan.json").write_text(json.dumps(Plan(jobs).to_json()))
+    (path / "results" / f"{jobs[0].name}.json").write_text("{}")
+    content = json.loads(get("/content.json?have=")[1])["html"]
+    assert "4 of 8 runs done, 33% of all steps" in content
+    assert f'<progress value="{1 / 3}"' in content
 
 
 def test_content_is_sent_only_if_it_has_changed(get, path):

@@ -39,6 +39,7 @@ def test_every_column_has_a_cell_for_every_setting(make_sweep):
     means = np.arange(1.0, 5.0)[:, None, None] + np.linspace(0, 0.1, 8)[:, None]
     run = read_run_folder(make_sweep(means, axes=axes))
     for columns in (brief_columns(run), full_columns(summarize([run]))):
-        assert [row[:3] for row in columns_as_rows(columns)] == [
+        shown = [one for one in columns if one.name in ("rate", "width", "seeds")]
+        assert columns_as_rows(shown) == [
             ("0.2", "16", "8"), ("0.2", "8x8", "8"), ("0.1", "16", "8"), ("0.1", "8x8", "8"),
         ]  # fmt: skip

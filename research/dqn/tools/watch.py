@@ -24,6 +24,7 @@ from research.effects import flag_field
 from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.parsing import Unbounded
+from research.plain_text import count_of
 from research.report.one_run import one_run
 from research.report.read import read_run_folder, workload_of
 from research.runs.experiment import restore_config, restore_hparams
@@ -86,9 +87,9 @@ def main(arguments: Arguments) -> Path:
     print_line(
         f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}; "
         f"this episode has a return of {episode.returns[-1]:.4g} "
-        f"after {len(episode.states)} steps{end}"
+        f"after {count_of(len(episode.states), 'step')}{end}"
     )
-    print_line(f"drawing {len(episode.states)} frames")
+    print_line(f"drawing {count_of(len(episode.states), 'frame')}")
     draw(env, env_params, episode, path)
     print_line(f"animation: {path}")
     return path

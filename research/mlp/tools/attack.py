@@ -42,6 +42,7 @@ from research.mlp.tools.trained import (
 )
 from research.mlp.views import plots
 from research.parsing import Unbounded
+from research.plain_text import count_of
 from research.report.read import read_run_of
 from research.report.statistics import iqm_interval
 from research.task import make_key
@@ -126,8 +127,9 @@ def print_setting(
 ) -> None:
     """Prints a table with a row for each radius."""
     rows = min(args.rows, len(getattr(trained.shared, args.part).y))
-    title = f"{trained.setting.label}: {score} of {len(trained.runs)} runs, {rows} {args.part} rows"
-    pgd = f"PGD, {args.steps} steps"
+    of = f"{count_of(len(trained.runs), 'run')}, {count_of(rows, f'{args.part} row')}"
+    title = f"{trained.setting.label}: {score} of {of}"
+    pgd = f"PGD, {count_of(args.steps, 'step')}"
     names = ("radius", "FGSM\nmedian IQM [95%]", f"{pgd}\nmedian IQM [95%]")
     lines = [
         (f"{radius:g}", *(summary(one_RxM[:, at]) for one_RxM in scores))

@@ -36,6 +36,7 @@ from research.mlp.tools.trained import (
     write_table,
 )
 from research.mlp.views import plots
+from research.plain_text import count_of
 from research.report.read import read_run_of
 from research.report.statistics import mean_interval
 from research.runs.tensors import save_tree
@@ -152,7 +153,12 @@ def print_setting(found: Evaluated, part: str, by_class: bool) -> None:
             lines.append((name, summary(values), f"{found.together[part][name]:.4g}"))
     headings = ("metric", "each alone\nmedian IQM [95%]", f"ensemble\nof {runs}")
     console = Console()
-    print_table(console, headings, lines, title=f"{label}: {runs} runs, {rows} {part} rows")
+    print_table(
+        console,
+        headings,
+        lines,
+        title=f"{label}: {count_of(runs, 'run')}, {count_of(rows, f'{part} row')}",
+    )
     if runs > 1:
         print_paragraph(console, gain_line(found, part))
     print_paragraph(console, "IQM: interquartile mean over seeds, its 95% bootstrap interval.\n")

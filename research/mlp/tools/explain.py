@@ -40,6 +40,7 @@ from research.mlp.tools.trained import (
 )
 from research.mlp.views import plots
 from research.parsing import Unbounded
+from research.plain_text import count_of
 from research.report.read import read_run_of
 from research.task import make_key
 
@@ -136,7 +137,8 @@ def integrate(
         found, gaps = map(np.asarray, all_runs(*given, steps))
         if gaps.max() <= COMPLETE or steps == args.steps:
             print_line(
-                f"integrated gradients: {steps} steps; completeness holds to {gaps.max():.1e}"
+                f"integrated gradients: {count_of(steps, 'step')}; completeness holds to "
+                f"{gaps.max():.1e}"
             )
             return found
         steps = min(4 * steps, args.steps)
@@ -162,18 +164,19 @@ def print_measure(
 ) -> None:
     """Prints a table of the columns that matter most, and which of them all runs agree on."""
     runs, order = len(trained.runs), np.argsort(-np.median(values, axis=0), kind="stable")
-    title = f"{measure}, {trained.setting.label}: {runs} runs"
+    title = f"{measure}, {trained.setting.label}: {count_of(runs, 'run')}"
     counts, rows = in_top(values, top), []
     for column in order[:MOST_PRINTED]:
         some = values[:, column]
         cell = f"{np.median(some):.3g} [{some.min():.3g}, {some.max():.3g}]"
-        rows.append((names[column], cell, f"{counts[column]} runs"))
+        rows.append((names[column], cell, count_of(int(counts[column]), "run")))
     headings = ("column", "median [least, most]", f"in the top {top} of")
     print_table(Console(), headings, rows, title=title)
     agreed = [names[column] for column in order if counts[column] == runs]
     print_line(
-        f"in the top {top} of all {runs} runs: {shortlist(agreed, 20) or 'none'}; mean rank "
-        f"correlation of two runs: {rank_correlation(values):.2f}"
+        f"in the top {top} of {'all ' * (runs > 1)}{count_of(runs, 'run')}: "
+        f"{shortlist(agreed, 20) or 'none'}; mean rank correlation of two runs: "
+        f"{rank_correlation(values):.2f}"
     )
     print_text("")
 

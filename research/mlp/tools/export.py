@@ -31,6 +31,7 @@ from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
 from research.mlp.tools.evaluate import predict
 from research.mlp.tools.trained import Trained, finished_settings, load_trained
+from research.plain_text import count_of
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, read_run_of
 from research.runs.session import versions
@@ -73,10 +74,10 @@ def main(args: Arguments) -> Path:
         raise UserError(f"--run {args.run} --ensemble: choose one")
     trained = choose(data, args)
     rows, gap = _write(target, trained)
-    who = f"{len(trained.runs)} runs" if args.ensemble else f"run {trained.runs[0]}"
+    who = count_of(len(trained.runs), "run") if args.ensemble else f"run {trained.runs[0]}"
     print_line(
         f"{who} of {data.path}, {trained.setting.label}: exported to {target}; its predictions of "
-        f"{rows} rows of the table differ from the net's by {gap:.1e} at most"
+        f"{count_of(rows, 'row')} of the table differ from the net's by {gap:.1e} at most"
     )
     return target
 

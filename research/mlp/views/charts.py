@@ -19,7 +19,7 @@ from research.mlp.views.class_curves import (
     class_curves,
     confusion,
 )
-from research.plain_text import labels, shortened
+from research.plain_text import count_of, labels, shortened
 from research.recorded import Recorded
 from research.report.page.chart import COLOURS, Chart, Trace, Variant, band, plain
 from research.report.summary import Summary
@@ -138,7 +138,7 @@ def _recall_chart(run: int, found: list[Predictions]) -> Chart:
 def _note(one: Predictions, curve: Curve) -> str:
     return (
         f"{one.setting}: the run of median {curve.measure}, and a band through 95% of the "
-        f"{len(one.probabilities)} runs; thin lines are its classes against the rest."
+        f"{count_of(len(one.probabilities), 'run')}; thin lines are its classes against the rest."
     )
 
 

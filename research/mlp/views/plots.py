@@ -21,7 +21,7 @@ from research.mlp.views.class_curves import (
     class_curves,
     confusion,
 )
-from research.plain_text import shortened
+from research.plain_text import count_of, shortened
 from research.report.statistics import Interval
 
 MOST_OF_CLASS = 24  # letters of a class beside a confusion matrix
@@ -71,7 +71,9 @@ def draw_confusion(
     figures.set_ticks(axes.yaxis, labels, class_names, MOST_OF_CLASS)
     figures.set_x_label(axes, "predicted")
     figures.set_y_label(axes, "true")
-    figures.set_title(axes, f"Run of median accuracy; spread of {len(probabilities_RxNxK)} runs")
+    figures.set_title(
+        axes, f"Run of median accuracy; spread of {count_of(len(probabilities_RxNxK), 'run')}"
+    )
     return figures.save_figure(figure, path)
 
 
@@ -83,7 +85,9 @@ def draw_predicted(path: Path, y_N: Any, predicted_RxN: Any, unit: str) -> Path:
     axes.plot(ends, ends, color="grey", linewidth=0.8, linestyle=":")
     axes.vlines(y_N, low, high, color=LIGHT, linewidth=1)
     axes.plot(y_N, middle, "o", color=DARK, markersize=3)
-    figures.set_title(axes, f"Median of {len(predicted_RxN)} runs, bars through 95% of them")
+    figures.set_title(
+        axes, f"Median of {count_of(len(predicted_RxN), 'run')}, bars through 95% of them"
+    )
     return figures.save_figure(figure, path)
 
 
@@ -174,7 +178,9 @@ def draw_pixels(path: Path, by_run: Mapping[str, Any]) -> Path:
         ):
             shown = axes.imshow(panel, cmap="viridis")
             figure.colorbar(shown, ax=axes, shrink=0.8)
-            figures.set_title(axes, f"{measure}: {what} of {len(by_pixel)} runs", size=9)
+            figures.set_title(
+                axes, f"{measure}: {what} of {count_of(len(by_pixel), 'run')}", size=9
+            )
             figures.set_ticks(axes.xaxis, [], [])
             figures.set_ticks(axes.yaxis, [], [])
     return figures.save_figure(figure, path)
@@ -194,7 +200,7 @@ def _draw_curves(
         entries.append((line, shortened(name)))
     band = axes.fill_between(found.x, found.low, found.high, color=LIGHT, alpha=0.5, linewidth=0)
     (middle,) = axes.plot(found.x, found.middle, color=DARK, linewidth=1.8)
-    entries.append((band, f"95% of {len(probabilities_RxNxK)} runs"))
+    entries.append((band, f"95% of {count_of(len(probabilities_RxNxK), 'run')}"))
     entries.append((middle, f"run of median {found.measure}, {shortened(found.of)}"))
     figures.set_legend(axes, entries, size=7)
     figures.set_title(axes, f"{title} of the median run, and of the others")

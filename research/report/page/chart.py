@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 
 from research.plain_text import one_line
 
-# Okabe and Ito (2008), for colour-blind readers too, on a light and a dark background: without
-# their black and yellow, each of which one of the backgrounds would swallow.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a")
+# The first three are of Okabe and Ito (2008). Each has a contrast of 3:1 on the light and the dark
+# ground of the page, and any two differ to colour-blind readers, too.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#9424ff", "#df034a", "#0d9ab2", "#b566fe")
 DASHES = ("solid", "dash", "dot")
 MARKERS = ("circle", "square", "diamond")
 MOST = len(COLOURS) * len(DASHES)  # settings that are drawn; more look alike

@@ -39,6 +39,7 @@ def learning_curves(summary: Summary, resamples: int = RESAMPLES) -> Chart:
         variants=[variant for variant in variants if variant.traces],
         legend=True,
         height=460,
+        whole=True,
     )
 
 

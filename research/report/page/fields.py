@@ -14,7 +14,8 @@ from research.report.summary import Line, Summary, in_order
 
 MOST_PAIRS = 10  # of fields, in heat maps
 MOST_PATHS = 300  # in parallel coordinates
-SCALE = "Cividis"  # the same to all eyes
+SCALE = "Cividis"  # the same to all eyes; numbers are written on it
+LINES = ("#0072b2", "#8a8a8a", "#d55e00")  # from poor to good; seen on both grounds of the page
 
 
 def field_charts(summary: Summary, run: int) -> list[Chart]:
@@ -131,7 +132,7 @@ def _parallel(
     return Chart(
         name=f"parallel-{run}",
         title=_title(summary, run, "Parallel coordinates"),
-        note="A line is a setting; blue ones are poor, yellow ones good." + some,
+        note="A line is a setting; blue ones are poor, orange ones good." + some,
         variants=[Variant("all", traces, _parallel_layout(names, axes))],
         height=440,
         whole=True,
@@ -159,7 +160,7 @@ def _axis(values: Sequence[Any]) -> tuple[np.ndarray, list[float], list[str]]:
 def _path(line: Line, heights: np.ndarray, quality: float) -> Trace:
     from plotly.colors import sample_colorscale
 
-    (colour,) = sample_colorscale(SCALE, [quality])
+    (colour,) = sample_colorscale(list(LINES), [quality])
     assert line.iqm is not None  # it has scores
     return Trace(
         go.Scatter(

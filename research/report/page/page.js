@@ -124,17 +124,22 @@
     place.querySelectorAll("select, input")[focused]?.focus();
   }
 
-  function swatch({ colour, dash }) {
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("width", 26);
-    svg.setAttribute("height", 8);
-    svg.setAttribute("aria-hidden", "true");
-    const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
-    const drawn = { x1: 0, x2: 26, y1: 4, y2: 4, stroke: colour, "stroke-width": 3,
-                    "stroke-dasharray": { dash: "8 4", dot: "3 3", dashdot: "8 3 2 3" }[dash] ?? "none" };
-    for (const [key, value] of Object.entries(drawn)) line.setAttribute(key, value);
-    svg.append(line);
-    return svg;
+  function svg(tag, attributes) {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return made;
+  }
+
+  // How a setting looks, in the table and in legends: the line of its curve, the mark of its dots.
+  function swatch({ colour, dash, mark }) {
+    const made = svg("svg", { width: 30, height: 12, "aria-hidden": "true" });
+    const dashes = { dash: "8 4", dot: "3 3", dashdot: "8 3 2 3" }[dash] ?? "none";
+    made.append(svg("line", { x1: 0, x2: 30, y1: 6, y2: 6, stroke: colour, "stroke-width": 2.5,
+                              "stroke-dasharray": dashes }));
+    const outline = { circle: "M11 6a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", square: "M11 2h8v8h-8z",
+                      diamond: "M15 1l5 5l-5 5l-5-5z" }[mark];
+    if (outline) made.append(svg("path", { d: outline, fill: colour }));
+    return made;
   }
 
   function button(label, look, on, attributes, onPress) {
@@ -153,6 +158,7 @@
     place.setAttribute("aria-label", ofSettings
       ? "Settings: press to show or hide, in every chart" : "Press to show or hide");
     place.replaceChildren(...(ofSettings ? settingButtons() : traceButtons(name)));
+    tellHidden();
   }
 
   function settingButtons() {
@@ -168,7 +174,8 @@
       made.addEventListener("click", () => toggle(every, hide));
       return made;
     };
-    return [...buttons, some("all", false), some("none", true)];
+    return [...buttons, some("show all", false), some("hide all", true),
+            element("span", { class: "shown" })];
   }
 
   function traceButtons(name) {
@@ -201,7 +208,15 @@
     for (const button of document.querySelectorAll("[data-setting]")) {
       button.setAttribute("aria-pressed", !hidden.has(Number(button.dataset.setting)));
     }
+    tellHidden();
     for (const name of seen) if (data.charts[name].legend) draw(name);
+  }
+
+  function tellHidden() {
+    const shown = data.settings.filter((_, at) => !hidden.has(at)).length;
+    for (const place of document.querySelectorAll(".shown")) {
+      place.textContent = `${shown} of ${data.settings.length} shown; press one to show or hide it`;
+    }
   }
 
   // ---- keys: left and right go along a curve, up and down to the next one
@@ -240,20 +255,30 @@
     }, 100);
   }
 
-  // ---- colours: as the system has them, or as the button says
+  // ---- colours: as the system has them, until the button is pressed
 
-  function theme(name) {
-    if (name === "auto") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = name;
-    const button = byId("theme");
-    button.textContent = name;
-    button.setAttribute("aria-label", `Colours: ${name}`);
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => {
+    const chosen = document.documentElement.dataset.theme;
+    return chosen ? chosen === "dark" : system.matches;
+  };
+
+  function nameTheme() {
+    byId("theme").textContent = `Use ${isDark() ? "light" : "dark"} colours`;
+  }
+
+  function switchTheme() {
+    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+    nameTheme();
     return drawSeen();
   }
 
   // ---- all of it, and again when a live page has news
 
   function build() {
+    for (const place of document.querySelectorAll("[data-look]")) {
+      place.replaceChildren(swatch(data.settings[place.dataset.look]));
+    }
     for (const name of Object.keys(data.charts)) {
       currentVariant(name);
       controls(name);
@@ -291,13 +316,10 @@
     setTimeout(renew, 3000, version);
   }
 
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  system.addEventListener("change", () => drawSeen());
+  nameTheme();
+  system.addEventListener("change", () => { nameTheme(); drawSeen(); });
   addEventListener("beforeprint", () => Object.keys(data.charts).forEach(draw));
-  byId("theme").addEventListener("click", () => {
-    const order = ["auto", "light", "dark"];
-    theme(order[(order.indexOf(byId("theme").textContent) + 1) % 3]);
-  });
+  byId("theme").addEventListener("click", switchTheme);
   build().then(() => {
     document.documentElement.dataset.ready = "";
     if ("live" in document.documentElement.dataset) renew("");

@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import markupsafe
@@ -21,19 +23,27 @@ from research.report.page.curves import RESAMPLES, learning_curves
 from research.report.page.fields import field_charts
 from research.report.page.scores import dots, profile
 from research.report.summary import Summary
-from research.report.table import columns_as_rows, full_columns, pair_columns
+from research.report.table import columns_as_rows, full_columns, pair_columns, setting_columns
 from research.report.views import Shown, find_views
 
 SHOWN_AT_FIRST = 8  # settings; the others are switched on
 FILES = resources.files("research.report.page")
 
 
-def make_page(summary: Summary, live: bool = False) -> str:
+class LiveProgress(NamedTuple):
+    """How far a sweep is: the share of its steps, from 0 to 1, and in words."""
+
+    share: float
+    text: str
+
+
+def make_page(summary: Summary, live: bool = False, progress: Sequence[LiveProgress] = ()) -> str:
     """The whole page as HTML.
 
     Args:
       summary: what it shows.
       live: whether it polls the server that it came from for news.
+      progress: of the sweeps that are still trained.
     """
     scripts = [get_plotlyjs(), (FILES / "page.js").read_text("utf-8")]
     return (
@@ -44,19 +54,22 @@ def make_page(summary: Summary, live: bool = False) -> str:
             style=(FILES / "page.css").read_text("utf-8"),
             scripts=scripts,
             policy=_policy(scripts, live),
-            content=make_content(summary),
+            content=make_content(summary, progress=progress),
             live=live,
         )
     )
 
 
-def make_content(summary: Summary, resamples: int = RESAMPLES) -> dict[str, Any]:
+def make_content(
+    summary: Summary, resamples: int = RESAMPLES, progress: Sequence[LiveProgress] = ()
+) -> dict[str, Any]:
     """The part of the page that changes while a sweep runs: its body as HTML, and what its charts
     draw as JSON.
 
     Args:
       summary: what to show.
       resamples: of the bands of learning curves.
+      progress: of the sweeps that are still trained.
     """
     main = [learning_curves(summary, resamples), dots(summary), profile(summary)]
     charts = [chart for chart in main if chart is not None and chart.variants]
@@ -68,10 +81,13 @@ def make_content(summary: Summary, resamples: int = RESAMPLES) -> dict[str, Any]
         .render(
             title=_title(summary),
             findings=findings(summary),
+            progress=progress,
             columns=columns,
             meanings=[(column.name, column.meaning) for column in columns],
             rows=columns_as_rows(columns),
-            looks=[look(place) for place in range(min(MOST, len(summary.lines)))],
+            fields=len(setting_columns(summary)),
+            labels=[line.label for line in summary.lines],
+            looks=min(MOST, len(summary.lines)),
             charts=charts,
             runs=by_run,
             names=[run["name"] for run in by_run],
@@ -157,8 +173,21 @@ def _shown(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not ours else value
 
 
+def _pieces(cell: str) -> markupsafe.Markup:
+    """A cell that may be broken around an interval, and nowhere else."""
+    parts = re.split(r" (?=\[)|(?<=\]) ", visible(cell))
+    return markupsafe.Markup(" ").join(
+        markupsafe.Markup('<span class="piece">{}</span>').format(part) for part in parts
+    )
+
+
+def _broken(name: str) -> markupsafe.Markup:
+    """A heading that may be broken at a space or after an underscore."""
+    return markupsafe.Markup("_<wbr>").join(visible(name).split("_"))
+
+
 def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("research.report.page", ""),
         autoescape=True,
         finalize=_shown,
@@ -166,3 +195,5 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters |= {"pieces": _pieces, "broken": _broken}
+    return made

@@ -85,7 +85,7 @@ def _dots_of(row: int, line: Line, scores: pd.Series, headline: bool) -> list[Tr
     jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(scores))
     each = go.Scatter(
         x=scores.to_numpy(np.float32), y=(row + jitter).astype(np.float32), mode="markers",
-        marker={"color": kind.colour, "symbol": kind.mark, "size": 7, "opacity": 0.55},
+        marker={"color": kind.colour, "symbol": f"{kind.mark}-open", "size": 7},
         name=plain(line.label), customdata=scores.index.to_numpy(),
         hovertemplate="%{x:.6g}, seed %{customdata}",
     )  # fmt: skip

@@ -41,6 +41,7 @@ from research.report.table import (
     columns_as_rows,
     first_rows,
     full_columns,
+    setting_columns,
 )
 from research.report.views import find_views
 from research.task import OnlyWith
@@ -212,7 +213,7 @@ def check_writable(page: Path) -> None:
 def print_summary(summary: Summary, console: Console, top: int = TOP) -> None:
     """Prints the table of the best settings, and the findings in sentences."""
     columns, note = first_rows(full_columns(summary), top)
-    first = next(place for place, column in enumerate(columns) if column.name == "seeds")
+    first = len(setting_columns(summary))
     for some in _fitting(columns[:first], columns[first:], console.width):
         print_table(console, list(map(_heading, some)), columns_as_rows(some), padding=LOOSE)
     if note:

@@ -251,11 +251,32 @@ def test_the_page_fits_a_phone_and_follows_the_dark_theme(browser, grid, tmp_pat
     text = "return arguments[0]._fullLayout.font.color"
     assert browser.execute_script(text, plot(browser, "curves")) == "#e6e9ed"
     button = browser.find_element(By.ID, "theme")
-    button.click()  # from the system's to light
+    assert button.text == "Use light colours"
+    assert first_columns(browser) == ["setting", "validation_score IQM [95%]"]
+    button.click()
     until(lambda: browser.execute_script(ground) == "rgb(255, 255, 255)", "it stays dark")
     until(
         lambda: browser.execute_script(text, plot(browser, "curves")) == "#1b1f24", "so do charts"
     )
+
+
+def first_columns(browser):
+    """The headings that are seen at the left end of the table, at most two."""
+    heads = browser.find_elements(By.CSS_SELECTOR, ".headline th")
+    shown = [one for one in heads if one.text and one.rect["x"] + one.rect["width"] < 390]
+    return [" ".join(one.get_attribute("textContent").split()) for one in shown[:2]]
+
+
+@pytest.mark.slow
+def test_no_column_of_the_table_is_cut_off_on_a_desktop(browser, grid, tmp_path):
+    show_summary(browser, grid, tmp_path)
+    table = browser.find_element(By.CLASS_NAME, "headline")
+    assert table.rect["width"] <= table.find_element(By.XPATH, "..").rect["width"]
+    swatches = table.find_elements(By.CSS_SELECTOR, "tbody td:first-child svg")
+    in_legend = browser.find_elements(By.CSS_SELECTOR, '[data-chart="curves"] [data-setting] svg')
+    drawn = [[one.get_attribute("outerHTML") for one in place] for place in (swatches, in_legend)]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == len(grid.lines)
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ def test_a_table_has_a_line_for_each_setting_the_best_on_top(make_sweep):
     axes = {"rate": [0.1, 0.2, 0.3]}
     summary = summarize([read_run_folder(make_sweep(SCORES[:3], axes=axes))])
     rows = list(csv.reader(io.StringIO(table_text(summary, "csv"))))
-    assert rows[0][:2] == ["rate", "seeds"]
+    assert rows[0][:2] == ["rate", "validation_score IQM [95%]"]
     assert [row[0] for row in rows[1:]] == ["0.3", "0.2", "0.1"]
     named = table_text(summary, "csv", 1, {"rate 0.3": "fast"})
     assert [row[0] for row in csv.reader(io.StringIO(named))] == ["setting", "fast"]
