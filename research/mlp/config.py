@@ -10,6 +10,7 @@ from research.limits import MOST_SEED, fit_fields
 from research.matmul import PRECISION_HELP, PRECISIONS
 from research.mlp import loss as losses
 from research.mlp.dataset import DATA_HELP, TARGET_TYPES, DataChoice
+from research.mlp.key_metrics import KEY_METRIC_HELP, KEY_METRICS
 from research.mlp.model import ACTIVATIONS
 from research.task import OnlyWith, field, off_field
 
@@ -56,6 +57,7 @@ class Config:
     class_weights: str = field(
         "none", "weights of the loss: none, or balanced (rare classes weigh more)"
     )
+    key_metric: str = field("auto", KEY_METRIC_HELP)
     optimizer: str = field("adam", "adam (AdamW) or sgd (with momentum)")
     batch_size: int = field(64, "examples an update", low=1)
     compute: str = field("float32", PRECISION_HELP)
@@ -73,6 +75,7 @@ class Config:
         for name, known in (
             ("activation", ACTIVATIONS),
             ("loss", ("auto", *losses.LOSSES)),
+            ("key_metric", ("auto", *KEY_METRICS)),
             ("optimizer", OPTIMIZERS),
             ("class_weights", CLASS_WEIGHTS),
             ("target_type", TARGET_TYPES),
@@ -80,7 +83,7 @@ class Config:
         ):
             if (given := getattr(self, name)) not in known:
                 flag = "--" + name.replace("_", "-")
-                raise UserError(f"{flag} {given}: there are {shortlist(known)}")
+                raise UserError(f"{flag} {given}: there are {shortlist(known, 20)}")
         for name in ("hidden", "channels"):
             if any(width < 1 for width in getattr(self, name)):
                 raise UserError(f"--{name} {getattr(self, name)}: each width must be at least 1")

@@ -11,7 +11,9 @@ FLAG_GROUPS = {
     ),
     "data": ("test_data", "drop", "missing", "target_type", "min_category", "split_seed"),
     "network": ("channels", "activation", "layer_norm", "residual", "dropout", "compute"),
-    "optimizer": ("optimizer", "momentum", "beta2", "weight_decay", "loss", "class_weights"),
+    "optimizer": (
+        "optimizer", "momentum", "beta2", "weight_decay", "loss", "class_weights", "key_metric",
+    ),
     "robustness": ("label_noise", "adversarial_steps", "adversarial_radius"),
     "running": ("out", "parallel"),
 }  # fmt: skip
