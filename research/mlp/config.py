@@ -35,6 +35,12 @@ class Config:
         "nan null none in any case, - among numbers, and none of them in a Parquet file",
         words="WORD",
     )  # fmt: skip
+    categorical: tuple[str, ...] = field(
+        (), "columns of a file whose cells are categories, such as zip codes", words="COLUMN"
+    )
+    numeric: tuple[str, ...] = field(
+        (), "columns of a file whose cells are numbers, such as ids to keep", words="COLUMN"
+    )
     target_type: str = field("auto", "what the target is, one of " + ", ".join(TARGET_TYPES))
     min_category: int = field(1, "categories with fewer training rows become one", low=1)
     hidden: tuple[int, ...] = field((128,), "widths of the hidden layers, such as 128 or 64x32")
@@ -68,7 +74,7 @@ class Config:
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
-        for name in ("drop", "missing"):
+        for name in ("drop", "missing", "categorical", "numeric"):
             if isinstance(given := getattr(self, name), str):
                 object.__setattr__(self, name, (given,) if given else ())
         fit_fields(self)

@@ -29,6 +29,7 @@ from research.effects import flag_field
 from research.errors import shortlist
 from research.mlp.attribution import explain, in_top, permutation_importance, rank_correlation
 from research.mlp.dataset import Split
+from research.mlp.encoding import width
 from research.mlp.tools.trained import (
     Trained,
     at_once,
@@ -108,11 +109,7 @@ def columns_of(trained: Trained) -> tuple[list[str], np.ndarray]:
     columns, features = trained.facts.get("columns"), trained.shared.train.x.shape[1]
     if columns is None:  # images by name
         return [str(pixel) for pixel in range(features)], np.eye(features, dtype=bool)
-    widths = [
-        1 + column["indicator"] if column["kind"] == "number"
-        else len(column["categories"]) + bool(column["other"])
-        for column in columns
-    ]  # fmt: skip
+    widths = [width(column) for column in columns]
     owners = np.repeat(np.arange(len(columns)), widths)
     return [column["name"] for column in columns], owners == np.arange(len(columns))[:, None]
 
