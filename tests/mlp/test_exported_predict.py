@@ -91,7 +91,7 @@ def test_parts_of_dates_are_those_of_the_calendar():
     parts, of = date_parts(seconds, 0.0), moments.dt
     expected = {
         "days": seconds / 86_400, "year": of.year, "month": of.month, "day of month": of.day,
-        "day of week": of.dayofweek + 1, "day of year": of.dayofyear,
+        "day of week": of.day_of_week + 1, "day of year": of.day_of_year,
         "hour": of.hour + of.minute / 60,
     }  # fmt: skip
     assert list(parts) == list(expected)
