@@ -5,7 +5,7 @@ import unicodedata
 
 import numpy as np
 
-from research.mlp.columns import Column, column_flag, column_title
+from research.mlp.columns import Column, column_title
 from research.mlp.exported_predict import number
 
 ID_NAME = re.compile(
@@ -30,21 +30,22 @@ def is_id(column: Column) -> bool:
 def describe(column: Column) -> str:
     """How the cells of a column were read, for a note; "" where there was no choice."""
     name, example = column_title(column.name), column.example
-    other = f"; {column_flag('--categorical', [column.name])} takes each for a category"
     if column.is_dates:
         such = f", such as {example!r}" if example else ""
-        return f"{name} is read as dates, {column.form}{such}{other}"
+        return f"{name} is read as dates, {column.form}{such}"
     if column.form in ("thousands", "percent"):
-        return f"{name} is read as numbers: {example!r} is {number(example, column.form):g}{other}"
+        value = number(example, column.form)
+        return f"{name} is read as numbers: {example!r} is {value:g}"
     if example and not column.form:
-        return f"{name} holds numbers that begin with 0, such as {example!r}, as codes do{other}"
+        return f"{name} holds numbers that begin with 0, such as {example!r}, as codes do"
     if like := number_like(column):
         return (
             f"{name} looks like numbers but is read as words, such as {like!r}, and each is a "
             "category: write 1200 or 0.5"
         )
     words = column.values[~column.missing] if column.is_words else []
-    if count := sum(number(word) is not None for word in words):
+    count = sum(number(word) is not None for word in words)
+    if 0 < count < len(words):
         some = next(word for word in words if number(word) is None)
         return (
             f"{name} holds {count} numbers among {len(words) - count} words, such as {some!r}: "

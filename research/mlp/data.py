@@ -147,7 +147,9 @@ def _notes(table: Table, target: str) -> list[str]:
         f"{column_flag('--numeric', [name])} to keep it"
         for name in table.ids
     ]
-    lines += [line for column in table.columns if (line := column_notes.describe(column))]
+    unchosen = [column for column in table.columns if column.name not in table.chosen]
+    if told := [line for column in unchosen if (line := column_notes.describe(column))]:
+        lines += [*told, "--categorical COLUMN takes the cells of a column for categories instead"]
     return [f"{table.source}: {line}" for line in lines]
 
 

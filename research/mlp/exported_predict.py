@@ -1,8 +1,11 @@
 """Predicts with a net that was exported to this folder; needs numpy and jax alone.
 
     python predict.py table.csv > predictions.csv
+    python predict.py table.csv --id customer --unknown missing > predictions.csv
 
-jax reads programs with flatbuffers (`pip install jax flatbuffers`).
+`--id` prints a column of the table before each prediction; `--unknown missing` takes categories
+that training did not see for missing ones. jax reads programs with flatbuffers (`pip install jax
+flatbuffers`).
 
 The table has a header line with the columns that schema.json names, in any order; other columns are
 ignored. Cells are read as those of the training table were: an empty cell is missing, and so are
@@ -15,10 +18,12 @@ is predicted and the exit status is 2. From Python:
 predict.jaxexport is a compiled program: do not run one that you do not trust.
 """
 
+import argparse
 import csv
 import datetime
 import functools
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -29,6 +34,7 @@ import numpy as np
 FOLDER = Path(__file__).resolve().parent
 LARGEST = 1e30  # beyond, the square of a number overflows float32
 MOST_LINES = 20  # of errors
+UNKNOWN = "is no category that the net knows"
 NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
 TRUTH = {"true": 1.0, "false": 0.0}
@@ -244,26 +250,31 @@ def read_csv(path):
     return _read(path)[0]
 
 
-def encode(table):
+def encode(table, unknown=None):
     """The features that the net reads, [rows, features], from column -> values.
 
-    Values are words, as `read_csv` returns them, or numbers; None and NaN are missing.
+    Args:
+      table: column -> values: words, as `read_csv` returns them, numbers or dates; None and NaN
+        are missing.
+      unknown: what becomes of categories that the net does not know: `missing`, `error`; None: an
+        error, but where rare categories were merged in training.
 
     Raises:
       BadTable: if a column is missing or of another length.
-      BadCells: for cells of numeric columns that are not numbers, and for unknown categories.
+      BadCells: for cells that are no numbers or dates in columns of these, and for unknown
+        categories.
     """
-    return np.concatenate(_encode_columns(_select(table)), axis=1)
+    return np.concatenate(_encode_columns(_select(table), unknown), axis=1)
 
 
-def predict(table):
+def predict(table, unknown=None):
     """Probabilities [rows, classes]; for regression [rows, 1], in the unit of the target.
 
     Raises:
       BadTable: as `encode`, and for rows whose prediction would not be finite.
     """
     table = _select(table)
-    parts = _encode_columns(table)
+    parts = _encode_columns(table, unknown)
     x = np.concatenate(parts, axis=1)
     program = jax.export.deserialize(bytearray((FOLDER / "predict.jaxexport").read_bytes()))
     outputs = np.asarray(program.call(x))
@@ -300,9 +311,11 @@ def _select(table):
     return {name: table[name] for name in names}
 
 
-def _encode_columns(table):
+def _encode_columns(table, unknown):
     """The features of each column, a list of arrays [rows, features of the column]."""
     columns = schema()["columns"] or [{"name": name, "kind": "pixel"} for name in table]
+    if unknown is not None:
+        columns = [{**column, "unknown": unknown} for column in columns]
     bad = []
     parts = [_ENCODERS[one["kind"]](table[one["name"]], one, bad) for one in columns]
     if bad:
@@ -360,14 +373,27 @@ def _encode_words(values, column, bad):
         for value, gone in zip(values, missing, strict=True)
     ]
     places = {word: place for place, word in enumerate(column["categories"])}
-    other = len(places)  # the feature of rare and unknown words
-    one_hot = np.zeros((len(words), other + bool(column["other"])), np.float32)
+    features = len(places) + bool(column["other"])  # the last one is that of rare words
+    one_hot = np.zeros((len(words), features), np.float32)
     for row, word in enumerate(words):
-        if word in places or column["other"]:
-            one_hot[row, places.get(word, other)] = 1
-        elif not column["unknown"]:
-            bad.append((row, column["name"], f"{word!r} is no category that the net knows"))
+        place = places[word] if word in places else _place_of_other(word, column, places)
+        if place == "error":
+            bad.append((row, column["name"], f"{word!r} {UNKNOWN}"))
+        elif place is not None:
+            one_hot[row, place] = 1
     return one_hot
+
+
+def _place_of_other(word, column, places):
+    """The feature of a rare or an unknown word, None if it has none, or "error"."""
+    rare, unknown = len(places) if column["other"] else None, column["unknown"]
+    if word in column["other"]:
+        return rare
+    if unknown == "missing":
+        return places.get(schema()["none"], rare)
+    if unknown == "error" or (rare is None and not unknown):
+        return "error"
+    return rare
 
 
 def _encode_pixels(values, column, bad):
@@ -429,29 +455,57 @@ def _visible(text):
     )
 
 
-def _main(path):
-    lines = []
+def _main(argv):
+    given = _parser().parse_args(argv)
+    lines, ids = [], None
     try:
-        table, lines = _read(path)
-        predictions = predict(table)
+        table, lines = _read(given.table)
+        if given.id is not None and (ids := table.get(clean_name(given.id))) is None:
+            have = ", ".join(table)
+            raise BadTable(f"--id {given.id}: no such column in {given.table}; it has {have}")
+        predictions = predict(table, given.unknown)
     except BadTable as bad:
         problems = bad.problems
         if isinstance(bad, BadCells):
-            problems = bad.lines(lambda row: f"{path}, line {lines[row]}")
+            who = lambda row: f" ({given.id} {ids[row]})" if ids else ""
+            problems = bad.lines(lambda row: f"{given.table}, line {lines[row]}{who(row)}")
         for problem in problems[:MOST_LINES]:
             print(f"error: {_visible(problem)}", file=sys.stderr)
         if len(problems) > MOST_LINES:
             print(f"error: and {len(problems) - MOST_LINES} more", file=sys.stderr)
+        if any(problem.endswith(UNKNOWN) for problem in problems):
+            print("error: --unknown missing takes such categories for missing", file=sys.stderr)
         raise SystemExit(2) from None
     names, out = schema()["classes"], csv.writer(sys.stdout, lineterminator="\n")
     target = schema()["target"] or "predicted"
-    out.writerow([target, *(f"probability of {name}" for name in names)])
-    for row in predictions:
-        out.writerow([names[row.argmax()], *row] if names else row)
+    first = [given.id] if ids else []
+    out.writerow([*first, target, *(f"probability of {name}" for name in names)])
+    for place, row in enumerate(predictions):
+        first = [ids[place]] if ids else []
+        out.writerow([*first, *([names[row.argmax()], *row] if names else row)])
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        "predict.py", description="Predicts a CSV table; the predictions are printed as CSV."
+    )
+    parser.add_argument("table", metavar="table.csv", help="a header line and rows")
+    parser.add_argument(
+        "--id", metavar="COLUMN", help="a column to print before each prediction, such as an id"
+    )
+    parser.add_argument(
+        "--unknown",
+        choices=("missing", "error"),
+        help="what becomes of categories that training did not see: they count as missing, or are "
+        "an error; if not given, an error unless rare categories were merged (--min-category)",
+    )
+    return parser
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
-        print("usage: python predict.py table.csv", file=sys.stderr)
-        raise SystemExit(2)
-    _main(sys.argv[1])
+    try:
+        _main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None

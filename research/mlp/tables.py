@@ -47,6 +47,7 @@ class Table(NamedTuple):
       missing_words: column -> word -> how many cells hold it and count as missing.
       left_out: the columns that --drop named; None if --drop does not apply.
       ids: the columns that are left out because they look like ids.
+      chosen: the columns whose kind the user chose.
       image: (height, width, channels) if a row is an image, else ().
       brightest: the largest value of a pixel.
     """
@@ -62,6 +63,7 @@ class Table(NamedTuple):
     missing_words: Mapping[str, Mapping[str, int]] = {}
     left_out: tuple[str, ...] | None = None
     ids: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
     image: tuple[int, ...] = ()
     brightest: float = 1.0
 
@@ -136,8 +138,9 @@ def read_files(
     y, class_names = _read_target(path, labels, target_type)
     taken = {one.name: one.missing_words for one in [*columns, labels] if one.missing_words}
     return Table(
-        tuple(columns), y, class_names, path, dropped, test_rows, rows, rule, taken, left_out, ids
-    )
+        tuple(columns), y, class_names, path, dropped, test_rows, rows, rule, taken,
+        left_out, ids, tuple(kinds),
+    )  # fmt: skip
 
 
 def _find_kinds(

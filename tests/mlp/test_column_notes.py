@@ -31,17 +31,17 @@ def test_dates_that_all_differ_are_no_id():
     ("column", "says"),
     [
         (Column("d", np.zeros(2), {}, "day.month.year", "1.2.2020"),
-         "column d is read as dates, day.month.year, such as '1.2.2020'; --categorical d takes"),
+         "column d is read as dates, day.month.year, such as '1.2.2020'"),
         (Column("n", np.zeros(2), {}, "percent", "12.5%"),
-         "column n is read as numbers: '12.5%' is 12.5; --categorical n"),
+         "column n is read as numbers: '12.5%' is 12.5"),
         (Column("zip", np.zeros(2), {}, "", "01234"),
-         "column zip holds numbers that begin with 0, such as '01234', as codes do; --categorical"),
+         "column zip holds numbers that begin with 0, such as '01234', as codes do"),
         (Column("w", np.array(["1", "x", "2", "y"], object)),
          "column w holds 2 numbers among 2 words, such as 'x': each is a category"),
     ],
 )  # fmt: skip
 def test_how_cells_were_read_is_told(column, says):
-    assert describe(column).startswith(says)
+    assert describe(column) == says
 
 
 @pytest.mark.parametrize("values", [[1.0, 2.0], ["x", "y"], ["x", None]])

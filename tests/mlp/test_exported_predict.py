@@ -153,11 +153,11 @@ def test_values_of_python_are_dates_and_categories(tmp_path):
         script["encode"]({"d": ["2.1.1970", 5], "zip": ["7", "7"]})
 
 
-def refusal(script, folder, capsys, text):
+def refusal(script, folder, capsys, text, *flags):
     """The error lines of the script about a file, after checking that there is no traceback."""
     (folder / "table.csv").write_text(text)
     with pytest.raises(SystemExit) as exit_info:
-        script["_main"](str(folder / "table.csv"))
+        script["_main"]([str(folder / "table.csv"), *flags])
     assert exit_info.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -176,10 +176,51 @@ def test_every_bad_cell_is_reported_with_row_column_and_value(tmp_path, capsys):
         "table.csv, line 6, column a: '1_000' is not a number",
         "table.csv, line 8, column a: 'six' is not a number",
         "table.csv, line 8, column w: '-' is no category that the net knows",
+        "--unknown missing takes such categories for missing",
     ]
     with pytest.raises(ValueError, match="row 2, column a: inf is above") as raised:
         script["encode"]({"a": [1, np.inf, "x"], "w": ["x"] * 3})
     assert raised.value.problems[1] == "row 3, column a: 'x' is not a number"
+
+
+def test_a_bad_row_is_named_by_its_id(tmp_path, capsys):
+    script = load_script(tmp_path, schema(numbers()))
+    given = (script, tmp_path, capsys, "a,who\n1,ann\n\nx,bob\n")
+    (line,) = refusal(*given, "--id", "who")
+    assert line == "table.csv, line 4 (who bob), column a: 'x' is not a number"
+    (line,) = refusal(*given, "--id", "name")
+    assert line == "--id name: no such column in table.csv; it has a, who"
+
+
+def test_ids_are_printed_before_the_predictions(tmp_path, capsys):
+    script = load_script(tmp_path, schema(numbers()), lambda x: 2 * x)
+    (tmp_path / "table.csv").write_text("a,who\n1,ann\n3,bob\n")
+    script["_main"]([str(tmp_path / "table.csv"), "--id", "who"])
+    assert capsys.readouterr().out == "who,y\nann,2.0\nbob,6.0\n"
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (words("w", "(missing)", "x"), {None: "error", "error": "error", "missing": [1, 0]}),
+        (words("w", "x"), {None: "error", "error": "error", "missing": [0]}),
+        (words("w", "x", unknown=True), {None: [0], "error": "error", "missing": [0]}),
+        (words("w", "x", unknown=True) | {"other": ["r"]},
+         {None: [0, 1], "error": "error", "missing": [0, 1]}),
+        (words("w", "(missing)", unknown=True) | {"other": ["r"]},
+         {None: [0, 1], "error": "error", "missing": [1, 0]}),
+    ],
+)  # fmt: skip
+def test_unknown_categories_are_an_error_or_missing(tmp_path, column, expected):
+    script = load_script(tmp_path, schema(column))
+    for unknown, x in expected.items():
+        if x == "error":
+            with pytest.raises(ValueError, match="row 1, column w: 'y' is no category"):
+                script["encode"]({"w": ["y"]}, unknown)
+        else:
+            assert script["encode"]({"w": ["y"]}, unknown).tolist() == [x]
+        if column["other"]:
+            assert script["encode"]({"w": ["r"]}, unknown).tolist() == [[0, 1]]
 
 
 def test_only_the_first_of_many_bad_cells_are_named(tmp_path, capsys):

@@ -83,7 +83,7 @@ def load_trained(data: RunFolderData, setting: Setting) -> Trained:
     config = restore_config(first.config, Config())
     recorded = data.manifest["data"][first.group : first.group + 1]
     if "categorical" not in first.config:
-        config = _read_as_recorded(config, recorded[0] if recorded else {})
+        config = read_as_recorded(config, recorded[0] if recorded else {})
     shared, facts = load(config.choice)
     if [one.get("sha256") for one in recorded] != [facts["sha256"]]:
         raise UserError(f"--data {config.data} is not what the runs of {data.path} were trained on")
@@ -92,7 +92,7 @@ def load_trained(data: RunFolderData, setting: Setting) -> Trained:
     return Trained(setting, config, shared, facts, runs, seeds, params)
 
 
-def _read_as_recorded(config: Config, facts: Mapping[str, Any]) -> Config:
+def read_as_recorded(config: Config, facts: Mapping[str, Any]) -> Config:
     """The config of a folder of an older version, which knew no dates, ids and percents, with
     columns read as that version did."""
     columns = facts.get("columns") if config.target else None  # bundled sets have no target
