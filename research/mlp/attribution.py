@@ -14,8 +14,8 @@ from scipy.stats import rankdata
 
 from research.mlp.config import Config
 from research.mlp.dataset import Dataset, Split
-from research.mlp.loss import accuracy, r2
-from research.mlp.task import make_model
+from research.mlp.task import key_metric_of, make_model, scores_of
+from research.task import Mean
 
 Output = Callable[[jax.Array], jax.Array]  # [B, F] -> a scalar for each row, [B]
 
@@ -121,15 +121,19 @@ def permutation_importance(
       key: typed.
 
     Returns:
-      float32 [C]: the loss of accuracy, or of R^2 for regression.
+      float32 [C]: how much worse the key metric of the config is, by default accuracy, or R^2 for
+      regression.
 
     References: Breiman (2001); Fisher, Rudin and Dominici (2019).
     """
     model, x_BxF, y_B = make_model(config, shared), shared.standardized(rows.x), jnp.asarray(rows.y)
 
+    name, key_metric = key_metric_of(config)
+    sign = jnp.float32(1 if key_metric.higher_is_better else -1)
+
     def score(x_BxF: jax.Array) -> jax.Array:
         outputs_BxK: jax.Array = model.apply({"params": params}, x_BxF)  # pyright: ignore
-        return accuracy(outputs_BxK, y_B) if shared.classes else r2(outputs_BxK, y_B)
+        return sign * Mean.of(scores_of(config, shared, outputs_BxK, y_B)[name]).total
 
     def without(members_F_and_key: tuple[jax.Array, jax.Array]) -> jax.Array:
         members_F, column_key = members_F_and_key

@@ -1,24 +1,23 @@
-"""Columns that `--drop` leaves out, and columns that cannot be used.
+"""Columns that flags such as `--drop` name, and columns that cannot be used.
 
 The latter are named all at once, with the `--drop` that would leave them out.
 """
 
 import csv
-import io
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from research.errors import UserError, shortlist
+from research.errors import UserError, did_you_mean, shortlist
+from research.mlp.column_notes import number_like, text_reason
 from research.mlp.columns import (
     BadColumn,
     Cells,
     Column,
     MissingRule,
+    column_flag,
     column_title,
     join,
-    number_like,
     parse,
-    text_reason,
 )
 from research.mlp.exported_predict import clean_name
 
@@ -27,12 +26,7 @@ MOST_SHOWN = 5  # columns of a file whose problem is shown
 
 def drop_flag(names: Iterable[str]) -> str:
     """The flag `--drop` with these columns, quoted for a shell."""
-    names = list(names)
-    if not any(name.startswith("-") for name in names):
-        return " ".join(["--drop", *map(shlex.quote, names)])
-    line = io.StringIO()  # a name that looks like a flag must follow an equals sign
-    csv.writer(line, lineterminator="").writerow(names)
-    return f"--drop={shlex.quote(line.getvalue())}"
+    return column_flag("--drop", names)
 
 
 def quoted(names: Iterable[str]) -> str:
@@ -40,32 +34,35 @@ def quoted(names: Iterable[str]) -> str:
     return shortlist(map(shlex.quote, names))
 
 
-def find_dropped(
-    path: str, names: Sequence[str], target: str, drop: Sequence[str]
+def find_columns(
+    flag: str, path: str, names: Sequence[str], target: str, given: Sequence[str]
 ) -> tuple[str, ...]:
-    """The columns that `--drop` names.
+    """The columns that a flag names.
 
     Args:
+      flag: `--drop`, `--categorical` or `--numeric`.
       path: the path of the file.
       names: the names of its columns.
-      target: the target, which cannot be left out.
-      drop: names, or one string; an item that is no column is read as names between commas, as in
+      target: the target, which none of these flags is for.
+      given: names, or one string; an item that is no column is read as names between commas, as in
         a line of a CSV file.
 
     Raises:
       UserError: if there is no such column, or it is the target.
     """
     found: list[str] = []
-    for word in [drop] if isinstance(drop, str) else drop:
+    for word in [given] if isinstance(given, str) else given:
         several = [clean_name(one) for one in next(csv.reader([word], skipinitialspace=True), [])]
         known = clean_name(word) in names
         found += [clean_name(word)] if known else [one for one in several if one or one in names]
     if unknown := [name for name in found if name not in names]:
-        raise UserError(
-            f"{drop_flag(unknown)}: no column of {path} to leave out; there are {quoted(names)}"
-        )
+        what = " to leave out" if flag == "--drop" else ""
+        near = did_you_mean(unknown[0], names)
+        right = f"{near} There are {quoted(names)}" if near else f"there are {quoted(names)}"
+        raise UserError(f"{column_flag(flag, unknown)}: no column of {path}{what}; {right}")
     if target in found:
-        raise UserError(f"{drop_flag([target])}: it is the target, which cannot be left out")
+        instead = ", which cannot be left out" if flag == "--drop" else "; give --target-type"
+        raise UserError(f"{column_flag(flag, [target])}: it is the target{instead}")
     return tuple(dict.fromkeys(found))
 
 
@@ -77,10 +74,11 @@ class ColumnProblems:
       left_out: the columns that are left out already.
       problems: file -> the problems of its columns.
       names: of the columns.
+      kinds: column -> how `parse` is to read it, where that was asked for.
     """
 
-    def __init__(self, path: str, left_out: Sequence[str]):
-        self.path, self.left_out = path, left_out
+    def __init__(self, path: str, left_out: Sequence[str], kinds: Mapping[str, str] | None = None):
+        self.path, self.left_out, self.kinds = path, left_out, kinds or {}
         self.problems: dict[str, list[str]] = {}
         self.names: list[str] = []
 
@@ -94,7 +92,8 @@ class ColumnProblems:
         columns = []
         for one in self._unique(path, cells):
             try:
-                columns.append(parse(one, rule))
+                kind = self.kinds.get(one.name, "auto")
+                columns.append(parse(one, rule, kind=kind))
             except BadColumn as error:
                 self.add(path, one.name, str(error))
         return columns
@@ -109,7 +108,8 @@ class ColumnProblems:
         for column in columns:
             try:
                 if column.name in by_name:
-                    joined.append(join(column, parse(by_name[column.name], rule, column)))
+                    kind = self.kinds.get(column.name, "auto")
+                    joined.append(join(column, parse(by_name[column.name], rule, column, kind)))
                 elif column.name not in self.names:
                     raise BadColumn(f"{column_title(column.name)} is only in {self.path}")
             except BadColumn as error:
@@ -119,7 +119,8 @@ class ColumnProblems:
     def check_text(self, columns: Sequence[Column]) -> None:
         """Adds the columns of words that are text and not categories."""
         for column in columns:
-            if reason := text_reason(column):
+            reason = text_reason(column)
+            if reason and self.kinds.get(column.name) != "words":
                 if like := number_like(column):
                     reason += f" ({like!r} is no number: write 1200 or 0.5)"
                 self.add(self.path, column.name, f"{column_title(column.name)}: {reason}")

@@ -1,4 +1,4 @@
-"""Columns of CSV, TSV and Parquet files: cells are parsed as numbers or words, or are missing.
+"""Columns of CSV, TSV and Parquet files: cells are parsed as numbers, dates or words.
 
 How the cells of a text file are read is defined in `exported_predict`, since exported programs read
 tables, too. `pandas.read_csv` does not fit: it pads short rows, and tells no line numbers.
@@ -6,11 +6,14 @@ tables, too. `pandas.read_csv` does not fit: it pads short rows, and tells no li
 Shape letters: N rows.
 """
 
-import re
-import unicodedata
+import csv
+import io
+import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +22,11 @@ import pandas as pd
 
 from research.errors import UserError
 from research.mlp.exported_predict import (
+    DATES,
     LARGEST,
+    TRUTH,
     BadTable,
+    as_word,
     clean_name,
     is_missing_word,
     number,
@@ -29,6 +35,10 @@ from research.mlp.exported_predict import (
 
 MissingRule = Mapping[str, Any]  # which words are missing cells, see `is_missing_word`; JSON types
 
+NUMBER_FORMS = ("thousands", "percent")
+BOTH_WAYS = ("day/month/year", "month/day/year")
+EPOCH = pd.Timestamp("1970-01-01", tz="UTC")
+
 MISSING_IN_TEXT: MissingRule = {
     "words": ["?", "n/a", "na", "nan", "none", "null"], "any_case": True, "numbers": ["-"],
 }  # fmt: skip
@@ -36,24 +46,32 @@ MISSING_IN_PARQUET: MissingRule = {"words": [], "any_case": False, "numbers": []
 
 
 class Column(NamedTuple):
-    """A column of numbers or of words.
+    """A column of numbers, of dates or of words.
 
     Attributes:
       name: the name of the column.
-      values: numbers, float64 [N], NaN where missing; or words, object [N], None where missing.
+      values: numbers, float64 [N], NaN where missing; dates, as seconds since 1970; or words,
+        object [N], None where missing.
       missing_words: word -> how many cells hold it and count as missing.
-      truth: whether the numbers were True and False in the file.
+      form: how numbers and dates are written in the file, as `number` has it.
+      example: a cell that is written in this form, for notes.
     """
 
     name: str
     values: np.ndarray
     missing_words: Mapping[str, int] = {}
-    truth: bool = False
+    form: str = ""
+    example: str = ""
 
     @property
     def is_words(self) -> bool:
         """Whether the values are words."""
         return self.values.dtype == object
+
+    @property
+    def is_dates(self) -> bool:
+        """Whether the values are dates."""
+        return self.form in DATES
 
     @property
     def missing(self) -> np.ndarray:
@@ -87,6 +105,16 @@ class Cells(NamedTuple):
 def column_title(name: str) -> str:
     """The name of a column in errors and notes."""
     return f"column {name}" if name else "the column without a name"
+
+
+def column_flag(flag: str, names: Iterable[str]) -> str:
+    """A flag with these columns, quoted for a shell."""
+    names = list(names)
+    if not any(name.startswith("-") for name in names):
+        return " ".join([flag, *map(shlex.quote, names)])
+    line = io.StringIO()  # a name that looks like a flag must follow an equals sign
+    csv.writer(line, lineterminator="").writerow(names)
+    return f"{flag}={shlex.quote(line.getvalue())}"
 
 
 class BadColumn(Exception):
@@ -140,72 +168,121 @@ def _read_parquet(path: str) -> list[Cells]:
     return [Cells(name, frame.iloc[:, at], None) for at, name in enumerate(names)]
 
 
-def parse(cells: Cells, rule: MissingRule, like: Column | None = None) -> Column:
-    """The column that the cells hold: numbers or words.
+def parse(
+    cells: Cells, rule: MissingRule, like: Column | None = None, kind: str = "auto"
+) -> Column:
+    """The column that the cells hold: numbers, dates or words.
 
     Args:
       cells: the cells of the column.
       rule: which cells are missing.
-      like: the same column of the training file, which determines the kind. If None, the column is
-        numbers if all cells are, and words if at most half of them are numbers.
+      like: the same column of the training file, which determines the kind and the form. If None,
+        the column is what all cells are, and words if at most half of them are anything else.
+      kind: `words` or `numbers`, where `auto` might choose the other; `plain`: numbers in digits
+        alone, or words.
 
     Raises:
       BadColumn: if a cell is not of that kind, or a number is too large.
     """
     if isinstance(cells.values, pd.Series):
-        return _parse_series(cells, rule, like)
-    return _parse_words(cells, list(cells.values), rule, like)
+        return _parse_series(cells, rule, like, kind)
+    return _parse_words(cells, list(cells.values), rule, like, kind)
 
 
-def _parse_series(cells: Cells, rule: MissingRule, like: Column | None) -> Column:
+def _parse_series(cells: Cells, rule: MissingRule, like: Column | None, kind: str) -> Column:
     """The column of a Parquet file, by the types of its values."""
     types, series = pd.api.types, cells.values
     known = series.notna()
     some = series[known]
-    truth = types.is_bool_dtype(series) or (
-        len(some) > 0 and all(isinstance(value, bool) for value in some)
-    )
-    if truth or types.is_numeric_dtype(series):
-        column = Column(cells.name, series.astype("Float64").to_numpy(np.float64, na_value=np.nan))
+    if kind == "words" or (all(isinstance(value, str) for value in some) and len(some)):
+        words = [as_word(value) if there else "" for value, there in zip(series, known)]
+        if like is None:  # or words such as 01 would lose their zeros
+            kind = {"auto": "typed words", "plain": "words"}.get(kind, kind)
+        return _parse_words(cells, words, rule, like, kind)
+    form = ""
+    if types.is_datetime64_any_dtype(series) or all(isinstance(value, date) for value in some):
+        moments = pd.to_datetime(series, utc=True)
+        values = ((moments - EPOCH) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
+        form = "year-month-day"
+    elif types.is_numeric_dtype(series):
+        values = series.astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        form = "truth" if types.is_bool_dtype(series) else ""
     elif all(isinstance(value, bool | int | float | Decimal) for value in some):
         numbers = series.map(float, na_action="ignore").astype(float)
-        column = Column(cells.name, numbers.to_numpy(np.float64, na_value=np.nan))
-    elif all(isinstance(value, str) for value in some):
-        words = series.astype(object).where(known, "")
-        if like is None or like.is_words:
-            return _as_words(cells, [word.strip() for word in words], rule)
-        return _parse_words(cells, [word.strip() for word in words], rule, like)
+        values = numbers.to_numpy(np.float64, na_value=np.nan)
+        form = "truth" if all(isinstance(value, bool) for value in some) else ""
     else:
         raise BadColumn(
             f"{column_title(cells.name)}: its {series.dtype} is neither numbers nor words"
         )
-    if like is not None and like.is_words and known.any():
-        raise BadColumn(
-            f"{column_title(cells.name)}: holds numbers, but words in the training file"
-        )
+    column = Column(cells.name, values, {}, form if known.any() else "")
+    _check_kind(cells, column, like, kind)
     _check_size(cells, column.values)
-    return column._replace(truth=truth)
+    return column
 
 
-def _parse_words(cells: Cells, words: list[str], rule: MissingRule, like: Column | None) -> Column:
-    if like is not None and like.is_words:
+def _check_kind(cells: Cells, column: Column, like: Column | None, kind: str) -> None:
+    """Checks that a typed column is of the kind of the training file, or that was asked for."""
+    if column.missing.all():
+        return
+    name, what = column_title(cells.name), "dates" if column.is_dates else "numbers"
+    if kind in ("plain", "numbers") and column.is_dates:
+        raise BadColumn(f"{name}: holds dates, not numbers")
+    if like is not None and (like.is_words or like.is_dates != column.is_dates):
+        other = "words" if like.is_words else "dates" if like.is_dates else "numbers"
+        raise BadColumn(f"{name}: holds {what}, but {other} in the training file")
+
+
+def _parse_words(
+    cells: Cells, words: list[str], rule: MissingRule, like: Column | None, kind: str
+) -> Column:
+    if kind == "words" or (like is not None and like.is_words):
         return _as_words(cells, words, rule)
     is_missing = is_missing_word(rule, among_numbers=True)
     known = [not is_missing(word) for word in words]
-    truth = like is not None and like.truth
-    numbers = [number(word, truth) if is_known else np.nan for word, is_known in zip(words, known)]
+    form = like.form if like else _find_form(cells, Counter(compress(words, known)), kind)
+    numbers = [number(word, form) if is_known else np.nan for word, is_known in zip(words, known)]
     bad = [row for row, found in enumerate(numbers) if found is None]
     good = sum(known) - len(bad)
-    if bad and (like is not None or good > len(bad)):
+    if bad and (like is not None or kind == "numbers" or good > len(bad)):
         others = f"{good} other cells of the column" if like is None else "all in the training file"
-        raise BadColumn(
-            f"{cells.place(bad[0])}: {words[bad[0]]!r} is not a number, as {others} are"
-        )
-    if bad:
+        what = "a date" if form in DATES else "a number"
+        raise BadColumn(f"{cells.place(bad[0])}: {words[bad[0]]!r} is not {what}, as {others} are")
+    if bad or (kind == "typed words" and not form):
         return _as_words(cells, words, rule)
     values = np.array(numbers, np.float64)
     _check_size(cells, values)
-    return Column(cells.name, values, _count(words, is_missing))
+    example = next((word for word in compress(words, known) if _is_special(word)), "")
+    return Column(cells.name, values, _count(words, is_missing), form, example)
+
+
+def _is_special(word: str) -> bool:
+    """Whether a word is no number in digits alone, or one that begins with 0, as codes do."""
+    return number(word) is None or (word.isdecimal() and len(word) > 1 and word[0] == "0")
+
+
+def _find_form(cells: Cells, words: Counter[str], kind: str) -> str:
+    """The form in which most words are numbers or dates; "" where there is a tie.
+
+    Raises:
+      BadColumn: if all words are dates with the day first, and with the month first, too.
+    """
+    count = lambda form: sum(many for word, many in words.items() if number(word, form) is not None)
+    forms = ["", *(() if kind == "plain" else NUMBER_FORMS)]
+    if kind in ("auto", "typed words"):
+        forms += [*DATES, *(["truth"] if all(word.casefold() in TRUTH for word in words) else [])]
+    read: dict[str, int] = {}
+    for form in forms:
+        read[form] = count(form)
+        if read[form] == words.total():
+            break
+    best = max(read, key=read.__getitem__)
+    if best in BOTH_WAYS and all(count(form) == words.total() for form in BOTH_WAYS):
+        raise BadColumn(
+            f"{column_title(cells.name)}: dates such as {next(iter(words))!r} may have the day or "
+            "the month first; write them as 2020-01-31"
+        )
+    return best
 
 
 def _as_words(cells: Cells, words: list[str], rule: MissingRule) -> Column:
@@ -233,32 +310,3 @@ def join(column: Column, more: Column) -> Column:
         values[more.missing] = None
     counts = dict(Counter(column.missing_words) + Counter(more.missing_words))
     return column._replace(values=np.concatenate([column.values, values]), missing_words=counts)
-
-
-def text_reason(column: Column) -> str:
-    """Why a column of words is text: it has too many different words; "" if it is categories."""
-    if not column.is_words:
-        return ""
-    words = column.values[~column.missing]
-    kinds, rows = len(set(words)), len(words)
-    if not ((rows and kinds > max(1, rows / 2)) or kinds > max(50, rows / 10)):
-        return ""
-    return f"{kinds} different words in {rows} rows are text, not categories"
-
-
-def number_like(column: Column) -> str:
-    """A word that resembles a number, such as 1,200 or 12%, if most words of a column do; or ""."""
-    if not column.is_words:
-        return ""
-    words = sorted(set(column.values[~column.missing]))
-    similar = [word for word in words if number(word) is None and _resembles_number(word)]
-    plain = sum(number(word) is not None for word in words)
-    return similar[0] if similar and len(similar) + plain > len(words) / 2 else ""
-
-
-def _resembles_number(word: str) -> bool:
-    """Whether a word is a number apart from separators, currency signs and non-ASCII digits."""
-    word = unicodedata.normalize("NFKC", word)
-    word = "".join(str(unicodedata.decimal(letter, letter)) for letter in word)
-    bare = re.sub(r"[\s,_'\u2019%$\u20ac\u00a3\u00a5]", "", word)
-    return number(bare) is not None or bool(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+", bare))

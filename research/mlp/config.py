@@ -10,6 +10,7 @@ from research.limits import MOST_SEED, fit_fields
 from research.matmul import PRECISION_HELP, PRECISIONS
 from research.mlp import loss as losses
 from research.mlp.dataset import DATA_HELP, TARGET_TYPES, DataChoice
+from research.mlp.key_metrics import KEY_METRIC_HELP, KEY_METRICS
 from research.mlp.model import ACTIVATIONS
 from research.task import OnlyWith, field, off_field
 
@@ -34,6 +35,12 @@ class Config:
         "nan null none in any case, - among numbers, and none of them in a Parquet file",
         words="WORD",
     )  # fmt: skip
+    categorical: tuple[str, ...] = field(
+        (), "columns of a file whose cells are categories, such as zip codes", words="COLUMN"
+    )
+    numeric: tuple[str, ...] = field(
+        (), "columns of a file whose cells are numbers, such as ids to keep", words="COLUMN"
+    )
     target_type: str = field("auto", "what the target is, one of " + ", ".join(TARGET_TYPES))
     min_category: int = field(1, "categories with fewer training rows become one", low=1)
     hidden: tuple[int, ...] = field((128,), "widths of the hidden layers, such as 128 or 64x32")
@@ -56,6 +63,7 @@ class Config:
     class_weights: str = field(
         "none", "weights of the loss: none, or balanced (rare classes weigh more)"
     )
+    key_metric: str = field("auto", KEY_METRIC_HELP)
     optimizer: str = field("adam", "adam (AdamW) or sgd (with momentum)")
     batch_size: int = field(64, "examples an update", low=1)
     compute: str = field("float32", PRECISION_HELP)
@@ -66,13 +74,14 @@ class Config:
     off: tuple[str, ...] = off_field()
 
     def __post_init__(self):
-        for name in ("drop", "missing"):
+        for name in ("drop", "missing", "categorical", "numeric"):
             if isinstance(given := getattr(self, name), str):
                 object.__setattr__(self, name, (given,) if given else ())
         fit_fields(self)
         for name, known in (
             ("activation", ACTIVATIONS),
             ("loss", ("auto", *losses.LOSSES)),
+            ("key_metric", ("auto", *KEY_METRICS)),
             ("optimizer", OPTIMIZERS),
             ("class_weights", CLASS_WEIGHTS),
             ("target_type", TARGET_TYPES),
@@ -80,7 +89,7 @@ class Config:
         ):
             if (given := getattr(self, name)) not in known:
                 flag = "--" + name.replace("_", "-")
-                raise UserError(f"{flag} {given}: there are {shortlist(known)}")
+                raise UserError(f"{flag} {given}: there are {shortlist(known, 20)}")
         for name in ("hidden", "channels"):
             if any(width < 1 for width in getattr(self, name)):
                 raise UserError(f"--{name} {getattr(self, name)}: each width must be at least 1")

@@ -19,8 +19,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from research.errors import UserError, shortlist
 from research.flags import check_length
-from research.mlp import data_quality
-from research.mlp.columns import column_title, number_like
+from research.mlp import column_notes, data_quality
+from research.mlp.columns import column_flag
 from research.mlp.dataset import BUNDLED, DataChoice, Dataset, Split
 from research.mlp.encoding import Encoded, encode
 from research.mlp.images import IMAGES, Images, load_images
@@ -74,8 +74,9 @@ def _read_files(choice: DataChoice) -> Table:
             names = f" nor one of {known}" if flag == "--data" else ""
             kind = "neither a file" if names else "no such file"
             raise UserError(f"{flag} {one_line(path) or repr(path)}: {kind}{names}")
-    how = (choice.test_data, choice.drop, choice.target_type, choice.missing)
-    return read_files(choice.data, choice.target, *how)
+    names = ("drop", "target_type", "missing", "categorical", "numeric")
+    how = {name: getattr(choice, name) for name in names}
+    return read_files(choice.data, choice.target, choice.test_data, **how)
 
 
 def balanced(dataset: Dataset) -> Dataset:
@@ -116,6 +117,7 @@ def _load_table(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
         "missing": {"rule": dict(table.rule), "cells": table.missing_words},
         "sha256": _sha256(*(_plain(column.values) for column in table.columns), table.y),
         "dropped_rows": table.dropped,
+        "ids": list(table.ids),
         "features": encoded.features,
         "columns": encoded.facts,
         "target_mean": y_mean,
@@ -141,11 +143,13 @@ def _notes(table: Table, target: str) -> list[str]:
     if table.missing_words:
         lines.append(f"read as missing: {_describe_missing(table)}; --missing names other words")
     lines += [
-        f"{column_title(column.name)} looks like numbers but is read as words, such as "
-        f"{word!r}, and each is a category: write 1200 or 0.5"
-        for column in table.columns
-        if (word := number_like(column))
+        f"{name or repr(name)}: looks like an id (every value differs), left out; "
+        f"{column_flag('--numeric', [name])} to keep it"
+        for name in table.ids
     ]
+    unchosen = [column for column in table.columns if column.name not in table.chosen]
+    if told := [line for column in unchosen if (line := column_notes.describe(column))]:
+        lines += [*told, "--categorical COLUMN takes the cells of a column for categories instead"]
     return [f"{table.source}: {line}" for line in lines]
 
 

@@ -14,6 +14,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from research.errors import shortlist
 from research.mlp.column_problems import drop_flag
 from research.mlp.columns import column_title
+from research.mlp.config import Config
 
 LOOKED_AT = 2_000  # training rows that are searched for leaks
 MOST_COLUMNS = 300  # beyond, leaks are not searched for
@@ -77,13 +78,32 @@ def describe(report: Report, table: str, left_out: Sequence[str] | None = None) 
     if count := report["contradictions"]:
         lines.append(f"{count} training rows have the features of another one, but another target")
     counts = report["class_rows"]
-    if counts and max(counts.values()) >= UNEVEN * min(counts.values()):
+    if is_imbalanced(report):
         few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        share = counts[few] / sum(counts.values())
         lines.append(
-            f"imbalanced classes: {counts[many]} training rows of {many}, {counts[few]} of {few}; "
-            "look at balanced accuracy, and try --class-weights balanced"
+            f"imbalanced classes: {counts[many]} training rows of {many}, {counts[few]} of {few} "
+            f"({100 * share:.2g}%)"
         )
     return [f"{table}: {line}" for line in lines]
+
+
+def is_imbalanced(report: Report) -> bool:
+    """Whether the largest class has at least `UNEVEN` times the rows of the smallest."""
+    counts = report["class_rows"].values()
+    return bool(counts) and max(counts) >= UNEVEN * min(counts)
+
+
+def advice(report: Report, config: Config) -> list[str]:
+    """A note on what to try where classes are imbalanced and settings are ordered by accuracy."""
+    if not is_imbalanced(report) or config.key_metric not in ("auto", "accuracy"):
+        return []
+    counts = report["class_rows"].values()
+    says = f"accuracy says little, {max(counts) / sum(counts):.2g} without looking at any column"
+    tried = "--key-metric roc_auc orders settings by the ROC AUC"
+    if config.class_weights == "none":
+        tried += "; --class-weights balanced gives rare classes more weight"
+    return [f"{config.data}: {says}; {tried}"]
 
 
 def _describe_leaks(

@@ -76,6 +76,8 @@ class DataChoice(NamedTuple):
     test_data: str = ""
     drop: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
     target_type: str = "auto"
     min_category: int = 1
     split_seed: int = 0

@@ -16,9 +16,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from research.errors import UserError
 from research.mlp.columns import Column
+from research.mlp.exported_predict import date_parts
 from research.mlp.tables import Table
 
 NONE = "(missing)"  # the category of missing words
+DAY = 86_400  # seconds
 OTHER = "(other)"  # the category of rare and unknown words
 
 
@@ -42,7 +44,7 @@ class Encoded(NamedTuple):
 
 
 def encode(table: Table, train: np.ndarray, min_category: int = 1) -> Encoded:
-    """The encoded table: numbers standardized, words one-hot.
+    """The encoded table: numbers and the parts of dates standardized, words one-hot.
 
     A missing number becomes the median, and gets an indicator feature if any training row lacks it;
     a missing word is a category. The pixels of an image share one mean and scale.
@@ -63,6 +65,9 @@ def encode(table: Table, train: np.ndarray, min_category: int = 1) -> Encoded:
         if column.is_words:
             x_NxE, names, fact = _encode_words(table.source, column, train, min_category)
             radius += [0.0] * len(names)
+        elif column.is_dates:
+            x_NxE, names, fact = _encode_dates(column, train)
+            radius += [0.0] * len(names)
         else:
             x_NxE, names, fact = _encode_numbers(column, train)
             radius += [1.0] + [0.0] * (len(names) - 1)
@@ -73,6 +78,13 @@ def encode(table: Table, train: np.ndarray, min_category: int = 1) -> Encoded:
     return Encoded(
         np.concatenate(parts, axis=1), features, columns, np.array(radius, np.float32), facts
     )
+
+
+def width(fact: dict[str, Any]) -> int:
+    """How many features a column became, by the facts about it."""
+    if fact["kind"] == "category":
+        return len(fact["categories"]) + bool(fact["other"])
+    return len(fact["mean"])
 
 
 def _encode_pixels(table: Table, train: np.ndarray) -> Encoded:
@@ -104,10 +116,41 @@ def _encode_numbers(
         "indicator": indicator,
         "mean": scaler.mean_.tolist(),
         "scale": scaler.scale_.tolist(),
-        **({"truth": True} if column.truth else {}),
+        **({"form": column.form} if column.form else {}),
     }
     names = [column.name, *([f"{column.name} {NONE}"] if indicator else [])]
     return np.asarray(pipeline.transform(column.values[:, None])), names, fact
+
+
+def _encode_dates(
+    column: Column, train: np.ndarray
+) -> tuple[np.ndarray, list[str], dict[str, Any]]:
+    """The parts of dates that differ in the training rows, imputed and standardized as numbers."""
+    known = column.values[train][~column.missing[train]]
+    origin = float(DAY * np.floor(known.min() / DAY)) if len(known) else 0.0
+    parts = date_parts(column.values, origin)
+    seen = date_parts(known, origin)
+    kept = [name for name, values in seen.items() if len(set(values)) > 1] or ["days"]
+    x_NxP = np.stack([parts[name] for name in kept], axis=1)
+    imputer: Any = SimpleImputer(strategy="median", keep_empty_features=True).fit(x_NxP[train])
+    x_NxE, indicator = imputer.transform(x_NxP), bool(column.missing[train].any())
+    if indicator:
+        x_NxE = np.concatenate([x_NxE, column.missing[:, None]], axis=1)
+    scaler: Any = StandardScaler().fit(x_NxE[train])
+    fact = {
+        "kind": "date",
+        "form": column.form,
+        "origin": origin,
+        "parts": kept,
+        "fill": imputer.statistics_.tolist(),
+        "indicator": indicator,
+        "mean": scaler.mean_.tolist(),
+        "scale": scaler.scale_.tolist(),
+    }
+    since = str(np.datetime64(int(origin), "s").astype("datetime64[D]"))
+    names = [f"{column.name}: {name}" + f" since {since}" * (name == "days") for name in kept]
+    names += [f"{column.name} {NONE}"] if indicator else []
+    return np.asarray(scaler.transform(x_NxE)), names, fact
 
 
 def _encode_words(

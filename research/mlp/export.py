@@ -24,6 +24,7 @@ from research.mlp.config import Config
 from research.mlp.data import read_images, read_table
 from research.mlp.dataset import DataChoice, Dataset
 from research.mlp.encoding import NONE
+from research.mlp.exported_predict import as_word
 from research.mlp.images import IMAGES
 from research.mlp.task import make_model, to_predictions
 
@@ -122,6 +123,9 @@ def _read_raw(path: str, read_csv: ReadCSV) -> Mapping[str, Sequence[str]]:
     if not is_parquet(path):
         return read_csv(path)
     frame = pd.read_parquet(path)
+    for name in frame.select_dtypes("float"):  # whole numbers that became floats beside gaps
+        if (frame[name].dropna() % 1 == 0).all():
+            frame[name] = frame[name].map(as_word, na_action="ignore")
     narrow = list(frame.select_dtypes("float32"))  # which pandas would write with too few digits
     with tempfile.TemporaryDirectory() as folder:
         frame.astype(dict.fromkeys(narrow, "float64")).to_csv(f"{folder}/table.csv", index=False)

@@ -9,9 +9,14 @@ FLAG_GROUPS = {
         "data", "target", "seeds", "steps", "learning_rate", "hidden", "batch_size", "name",
         "resume",
     ),
-    "data": ("test_data", "drop", "missing", "target_type", "min_category", "split_seed"),
+    "data": (
+        "test_data", "drop", "categorical", "numeric", "missing", "target_type", "min_category",
+        "split_seed",
+    ),
     "network": ("channels", "activation", "layer_norm", "residual", "dropout", "compute"),
-    "optimizer": ("optimizer", "momentum", "beta2", "weight_decay", "loss", "class_weights"),
+    "optimizer": (
+        "optimizer", "momentum", "beta2", "weight_decay", "loss", "class_weights", "key_metric",
+    ),
     "robustness": ("label_noise", "adversarial_steps", "adversarial_radius"),
     "running": ("out", "parallel"),
 }  # fmt: skip

@@ -28,9 +28,10 @@ def score_classes(
 
     Returns:
       `accuracy`, `balanced_accuracy`; `precision`, `recall` and `f1`, each as `_macro`, `_micro`
-      and `_class_NAME` (0 if the class is never predicted); `roc_auc` and `average_precision`, of
-      class 1 for two classes, else the mean over classes, one against the rest; `log_loss` in nats;
-      `brier`, of class 1 for two classes, else summed over classes (0 to 2); `calibration_error`.
+      and `_class_NAME` (0 if the class is never predicted), for two classes also of class 1 without
+      a suffix; `roc_auc` and `average_precision`, of class 1 for two classes, else the mean over
+      classes, one against the rest; `log_loss` in nats; `brier`, of class 1 for two classes, else
+      summed over classes (0 to 2); `calibration_error`.
       A metric that is not defined is left out, for example if all rows are of one class.
     """
     probabilities_NxK = probabilities_NxK.astype(np.float64)
@@ -118,6 +119,7 @@ def _by_class(y_N: np.ndarray, predicted_N: np.ndarray, class_names: Sequence[st
         found |= {
             f"{name}_class_{label}": one for label, one in zip(class_names, values, strict=True)
         }
+        found |= {name: values[1]} if len(class_names) == 2 else {}
     return found
 
 

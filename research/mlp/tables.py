@@ -11,19 +11,19 @@ import numpy as np
 from sklearn import datasets
 
 from research.errors import UserError, did_you_mean, shortlist
-from research.mlp.column_problems import ColumnProblems, find_dropped, quoted
+from research.mlp.column_notes import is_id, number_like, text_reason
+from research.mlp.column_problems import ColumnProblems, find_columns, quoted
 from research.mlp.columns import (
     MISSING_IN_TEXT,
     BadColumn,
     Cells,
     Column,
     MissingRule,
+    column_flag,
     join,
     missing_rule,
-    number_like,
     parse,
     read_cells,
-    text_reason,
 )
 from research.mlp.exported_predict import clean_name
 from research.plain_text import count_of
@@ -47,6 +47,8 @@ class Table(NamedTuple):
       rule: which cells are missing.
       missing_words: column -> word -> how many cells hold it and count as missing.
       left_out: the columns that --drop named; None if --drop does not apply.
+      ids: the columns that are left out because they look like ids.
+      chosen: the columns whose kind the user chose.
       image: (height, width, channels) if a row is an image, else ().
       brightest: the largest value of a pixel.
     """
@@ -61,6 +63,8 @@ class Table(NamedTuple):
     rule: MissingRule = MISSING_IN_TEXT
     missing_words: Mapping[str, Mapping[str, int]] = {}
     left_out: tuple[str, ...] | None = None
+    ids: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
     image: tuple[int, ...] = ()
     brightest: float = 1.0
 
@@ -84,6 +88,8 @@ def read_files(
     drop: Sequence[str] = (),
     target_type: str = "auto",
     missing: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
 ) -> Table:
     """The table of a file, or of a training file and a test file.
 
@@ -95,19 +101,22 @@ def read_files(
       drop: columns to leave out; an item that is no column is read as several between commas.
       target_type: `classes` or `numbers` (regression), where `auto` would choose the other.
       missing: the words of missing cells, as in `missing_rule`.
+      categorical: columns whose cells are categories, whatever they hold; written as `drop` is.
+      numeric: columns whose cells are numbers, though they look like something else.
 
     Returns:
-      The table without the rows whose target is missing.
+      The table without the rows whose target is missing, and without columns that look like ids.
 
     Raises:
       UserError: naming the file, line and column of invalid cells, for all columns at once.
     """
     rule, target = missing_rule(missing, path), clean_name(target)
     given = read_cells(path)
-    left_out = find_dropped(path, [cells.name for cells in given], target, drop)
+    left_out = find_columns("--drop", path, [cells.name for cells in given], target, drop)
+    kinds = _find_kinds(path, given, target, left_out, categorical, numeric)
     cells, target_cells = _cut(path, given, target, left_out)
     labels = _parse_target(path, target_cells, rule)
-    bad = ColumnProblems(path, left_out)
+    bad = ColumnProblems(path, left_out, kinds)
     columns, test_rows = bad.parse(path, cells, rule), 0
     _check_size(path, labels, target)
     if test_path:
@@ -118,13 +127,40 @@ def read_files(
     rows = np.flatnonzero(~labels.missing)
     dropped = len(labels.values) - len(rows)
     columns, labels = [column.take(rows) for column in columns], labels.take(rows)
+    ids = tuple(one.name for one in columns if one.name not in kinds and is_id(one))
+    columns = [one for one in columns if one.name not in ids]
     bad.check_text(columns)
     bad.check([one.name for one in cells])
+    if not columns:
+        raise UserError(
+            f"{path}: every value of {quoted(ids)} differs, as of an id, and no other column is "
+            f"left to predict from; {column_flag('--numeric', ids)} keeps numbers"
+        )
     y, class_names = _read_target(path, labels, target_type)
     taken = {one.name: one.missing_words for one in [*columns, labels] if one.missing_words}
     return Table(
-        tuple(columns), y, class_names, path, dropped, test_rows, rows, rule, taken, left_out
-    )
+        tuple(columns), y, class_names, path, dropped, test_rows, rows, rule, taken,
+        left_out, ids, tuple(kinds),
+    )  # fmt: skip
+
+
+def _find_kinds(
+    path: str,
+    given: Sequence[Cells],
+    target: str,
+    left_out: Sequence[str],
+    categorical: Sequence[str],
+    numeric: Sequence[str],
+) -> dict[str, str]:
+    """Column -> how it is to be parsed, of the columns that --categorical and --numeric name."""
+    names = [cells.name for cells in given if cells.name not in left_out]
+    words = find_columns("--categorical", path, names, target, categorical)
+    numbers = find_columns("--numeric", path, names, target, numeric)
+    if both := [name for name in words if name in numbers]:
+        raise UserError(
+            f"{column_flag('--categorical', both)} {column_flag('--numeric', both)}: choose one"
+        )
+    return dict.fromkeys(words, "words") | dict.fromkeys(numbers, "numbers")
 
 
 def read_columns(path: str, missing: Sequence[str] = ()) -> list[Column]:
@@ -164,7 +200,7 @@ def _cut(
 
 def _parse_target(path: str, cells: Cells, rule: MissingRule, like: Column | None = None) -> Column:
     try:
-        return parse(cells, rule, like)
+        return parse(cells, rule, like, "plain")
     except BadColumn as error:
         raise UserError(f"{path}, {error}") from error
 

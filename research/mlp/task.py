@@ -15,6 +15,7 @@ import optax
 from jax import lax
 
 from research.errors import UserError, shortlist
+from research.mlp import key_metrics
 from research.mlp import loss as losses
 from research.mlp.attacks import Box, adversarial
 from research.mlp.config import Config, HParams
@@ -117,23 +118,39 @@ def next_batch(
 def evaluate(
     config: Config, shared: Dataset, hparams: HParams, state: State, key: jax.Array
 ) -> Metrics:
-    """The loss and the scores on the validation and test parts."""
+    """The loss, the scores and the key metric on the validation and test parts."""
     del hparams, key
-    loss = losses.LOSSES[config.loss]
     metrics = {}
     for part in ("validation", "test"):
         split = getattr(shared, part)
         outputs_NxK = outputs(config, shared, state.params, split.x)
-        metrics[f"{part}_loss"] = loss(outputs_NxK, split.y)
-        if config.loss in losses.CLASSIFICATION:
-            metrics[f"{part}_accuracy"] = losses.accuracy(outputs_NxK, split.y)
-        else:
-            error = jnp.sqrt(losses.squared_error(outputs_NxK, split.y))
-            metrics[f"{part}_rmse"] = error * shared.target_scale
-            varies = jnp.max(split.y) > jnp.min(split.y)  # or R2 is 1 - residual / 0
-            r2 = losses.r2(outputs_NxK, split.y)
-            metrics[f"{part}_r2"] = Mean(r2, varies.astype(jnp.float32))
+        found = scores_of(config, shared, outputs_NxK, jnp.asarray(split.y))
+        metrics |= {f"{part}_{name}": value for name, value in found.items()}
     return metrics
+
+
+def scores_of(config: Config, shared: Dataset, outputs_NxK: jax.Array, y_N: jax.Array) -> Metrics:
+    """The loss, the scores and the key metric of outputs."""
+    metrics: dict[str, Any] = {"loss": losses.LOSSES[config.loss](outputs_NxK, y_N)}
+    if config.loss in losses.CLASSIFICATION:
+        metrics["accuracy"] = losses.accuracy(outputs_NxK, y_N)
+    else:
+        error = jnp.sqrt(losses.squared_error(outputs_NxK, y_N))
+        metrics["rmse"] = error * shared.target_scale
+        varies = jnp.max(y_N) > jnp.min(y_N)  # or R2 is 1 - residual / 0
+        metrics["r2"] = Mean(losses.r2(outputs_NxK, y_N), varies.astype(jnp.float32))
+    name, key_metric = key_metric_of(config)
+    if key_metric.score:
+        targets_N = y_N if shared.classes else y_N * shared.target_scale + shared.target_mean
+        metrics[name] = key_metric.score(to_predictions(shared, outputs_NxK), targets_N)
+    return metrics
+
+
+def key_metric_of(config: Config) -> tuple[str, key_metrics.KeyMetric]:
+    """The metric that settings are ordered by, and its name; unless chosen, by the loss."""
+    known = key_metrics.fitting(config.loss in losses.CLASSIFICATION)
+    name = next(iter(known)) if config.key_metric == "auto" else config.key_metric
+    return name, known[name]
 
 
 def outputs(config: Config, shared: Dataset, params: Any, x_NxF: Any) -> jax.Array:
@@ -210,13 +227,13 @@ def make_input_gradient(
 @cache
 def make_task(config: Config) -> Task:
     """The task of a config, whose loss must not be `auto`; see `fit_to`."""
-    classifies = config.loss in losses.CLASSIFICATION
+    key_metric, how = key_metric_of(config)
     return Task(
         init=bind(init, config),
         step=bind(step, config),
         evaluate=bind(evaluate, config),
-        key_metric="validation_accuracy" if classifies else "validation_r2",
-        higher_is_better=True,
+        key_metric=f"validation_{key_metric}",
+        higher_is_better=how.higher_is_better,
         work_unit="examples",
         work_per_step=config.batch_size,
     )
@@ -228,13 +245,15 @@ def make_problem(config: Config) -> Problem:
     Raises:
       UserError: if the data is unknown or unusable, or does not fit the config.
     """
-    from research.mlp.data import balanced, load  # whose imports training does not need
+    from research.mlp import data_quality  # whose imports training does not need
+    from research.mlp.data import balanced, load
 
     dataset, facts = load(config.choice)
     config = fit_to(config, dataset)
     if config.class_weights == "balanced":
         dataset = balanced(dataset)
-    return Problem(make_task(config), dataset, facts, notes=facts["notes"], workload="mlp")
+    notes = facts["notes"] + data_quality.advice(facts["found"], config)
+    return Problem(make_task(config), dataset, facts, notes=notes, workload="mlp")
 
 
 def fit_to(config: Config, dataset: Dataset) -> Config:
@@ -246,6 +265,7 @@ def fit_to(config: Config, dataset: Dataset) -> Config:
     fitting = losses.CLASSIFICATION if dataset.classes else losses.REGRESSION
     if config.loss == "auto":
         config = dataclasses.replace(config, loss=next(iter(fitting)))
+    key_metrics.check_fits(config.key_metric, config.data, dataset.classes)
     kind = "classification" if dataset.classes else "regression"
     if config.loss not in fitting:
         raise UserError(

@@ -126,6 +126,20 @@ def test_permutation_importance_finds_the_column_that_matters():
     np.testing.assert_allclose(found[1:], 0, atol=1e-6)
 
 
+def test_importance_is_what_the_key_metric_loses():
+    """Of RMSE, of which less is better: the error of a net that predicts by its one column."""
+    config = dataclasses.replace(
+        Config(data="diabetes", hidden=(), key_metric="rmse"), loss="squared_error"
+    )
+    shared = make_problem(config).shared
+    rows = Split(shared.test.x, shared.test.x[:, 0])
+    params = linear(np.float32([1] + 9 * [0]))
+    found = importance(config, shared, params, rows, np.eye(10, dtype=bool), 20, jax.random.key(0))
+    expected = np.sqrt(2) * np.std(rows.x[:, 0]) * float(shared.target_scale)
+    np.testing.assert_allclose(found[0], expected, rtol=0.1)
+    np.testing.assert_allclose(found[1:], 0, atol=1e-3)
+
+
 def test_features_of_one_column_are_shuffled_together():
     """Two features are equal: shuffled separately, one would compensate for half of the other."""
     config = dataclasses.replace(Config(data="diabetes", hidden=()), loss="squared_error")

@@ -10,7 +10,7 @@ from research.cli.arguments import arguments_type, make_experiment
 from research.cli.command_line import parse_arguments
 from research.errors import UserError
 from research.mlp import PRESETS
-from research.mlp.column_problems import drop_flag, find_dropped
+from research.mlp.column_problems import drop_flag, find_columns
 from research.mlp.tables import read_files
 
 ROWS = range(30)
@@ -102,8 +102,8 @@ def test_dropping_all_columns_is_never_advised(tmp_path):
 
 
 def test_a_text_column_that_resembles_numbers_is_noted(tmp_path):
-    path = write(tmp_path, [("a", BITS), ("area", [f"1,{200 + i}" for i in ROWS]), ("y", BITS)])
-    assert "are text, not categories ('1,200' is no number: write 1200 or 0.5); " in refusal(
+    path = write(tmp_path, [("a", BITS), ("area", [f"${200 + i}" for i in ROWS]), ("y", BITS)])
+    assert "are text, not categories ('$200' is no number: write 1200 or 0.5); " in refusal(
         path, "y"
     )
 
@@ -122,18 +122,29 @@ def test_a_text_column_that_resembles_numbers_is_noted(tmp_path):
     ],
 )
 def test_drop_takes_single_columns_and_comma_separated_ones(drop, found):
-    assert find_dropped("table.csv", ["", "a", "b, c", "c", "-x", "y"], "y", drop) == found
+    assert (
+        find_columns("--drop", "table.csv", ["", "a", "b, c", "c", "-x", "y"], "y", drop) == found
+    )
 
 
 def test_a_comma_at_the_end_names_no_column():
-    assert find_dropped("table.csv", ["a", "c", "y"], "y", "c, ,a,") == ("c", "a")
+    assert find_columns("--drop", "table.csv", ["a", "c", "y"], "y", "c, ,a,") == ("c", "a")
 
 
 def test_all_missing_columns_of_drop_are_named():
     with pytest.raises(
         UserError, match=r"--drop z 'x y': no column of t\.csv to leave out; there are a, ''"
     ):
-        find_dropped("t.csv", ["a", ""], "a", ["z", "x y"])
+        find_columns("--drop", "t.csv", ["a", ""], "a", ["z", "x y"])
+
+
+def test_a_name_that_is_nearly_that_of_a_column_is_guessed():
+    with pytest.raises(
+        UserError, match=r"--categorical Zpi: no column of t\.csv; did you mean zip"
+    ):
+        find_columns("--categorical", "t.csv", ["zip", "y"], "y", ["Zpi"])
+    with pytest.raises(UserError, match="--numeric y: it is the target; give --target-type"):
+        find_columns("--numeric", "t.csv", ["zip", "y"], "y", "y")
 
 
 def test_a_column_name_that_looks_like_a_flag_is_given_with_an_equals_sign():

@@ -132,8 +132,6 @@ def test_parquet_columns_keep_the_types_of_pandas(tmp_path, kind):
 @pytest.mark.parametrize(
     "values",
     [
-        [datetime.datetime(2020, 1, 1)],
-        [datetime.date(2020, 1, 1)],
         [datetime.timedelta(1)],
         [[1, 2]],
         [{"x": 1}],
@@ -143,6 +141,65 @@ def test_parquet_columns_keep_the_types_of_pandas(tmp_path, kind):
 def test_parquet_columns_of_other_types_are_named(tmp_path, values):
     with pytest.raises(UserError, match=r"table\.parquet, column b: .*neither numbers nor words"):
         read_columns(parquet(tmp_path, a=[1], b=values))
+
+
+FORMS = {
+    "year-month-day": (["2020-02-29", "1969-12-31"], [18_321, -1]),
+    "day.month.year": (["1.2.2020", "13.2.2020"], [18_293, 18_305]),
+    "month/day/year": (["2/1/2020", "2/13/2020"], [18_293, 18_305]),
+    "day month year": (["1 Feb 2020", "13 February 2020"], [18_293, 18_305]),
+}
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_a_column_of_dates_is_read_by_the_one_form_that_all_cells_have(tmp_path, form):
+    cells, days = FORMS[form]
+    (column,) = read_columns(write(tmp_path, "a\n" + "\n?\n".join(cells)))
+    assert (column.form, column.is_dates, column.example) == (form, True, cells[0])
+    np.testing.assert_array_equal(column.values, np.array([days[0], np.nan, days[1]]) * 86_400)
+
+
+@pytest.mark.parametrize(
+    ("cells", "form", "values"),
+    [
+        (["1,200", "900", "-1,000.5"], "thousands", [1200, 900, -1000.5]),
+        (["12.5%", "7 %", "0%"], "percent", [12.5, 7, 0]),
+        (["True", "false", "TRUE"], "truth", [1, 0, 1]),
+    ],
+)
+def test_numbers_that_are_written_in_one_form_are_numbers(tmp_path, cells, form, values):
+    (column,) = read_columns(write(tmp_path, "a\n" + "\n".join(f'"{cell}"' for cell in cells)))
+    assert (column.form, column.values.tolist()) == (form, values)
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        (["1/2/2020", "3/4/2020"], "column a: dates such as '1/2/2020' may have the day or the mo"),
+        (["2020-01-02", "2020-01-03", "soon"], "line 4, column a: 'soon' is not a date, as 2 oth"),
+        (["2020-01-02", "2020-01-03", "2020-02-30"], "line 4, column a: '2020-02-30' is not a da"),
+        (["5%", "6%", "7"], "line 4, column a: '7' is not a number, as 2 other cells"),
+        (["1,200", "900", "1,20"], "line 4, column a: '1,20' is not a number, as 2 other cells"),
+    ],
+)
+def test_a_cell_of_another_form_is_named(tmp_path, cells, says):
+    with pytest.raises(UserError, match=says):
+        read_columns(write(tmp_path, "a\n" + "\n".join(f'"{cell}"' for cell in cells)))
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds"),
+    [
+        ([datetime.datetime(2020, 1, 1, 12), None], 1_577_880_000),
+        ([datetime.date(2020, 1, 1), None], 1_577_836_800),
+        (pa.array(["2020-01-01", None]), 1_577_836_800),
+        (pa.array([1_577_836_800], pa.timestamp("s", "Europe/Berlin")), 1_577_836_800),
+    ],
+)
+def test_parquet_columns_of_dates_are_dates(tmp_path, values, seconds):
+    (column,) = read_columns(parquet(tmp_path, a=values))
+    assert (column.form, column.values[0]) == ("year-month-day", seconds)
+    assert column.missing[1:].all()
 
 
 def test_unusable_parquet_files_give_a_one_line_error(tmp_path):

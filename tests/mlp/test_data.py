@@ -182,11 +182,11 @@ def test_words_that_count_as_missing_are_noted_and_recorded(tmp_path):
 
 
 def test_words_that_look_like_numbers_are_noted(tmp_path):
-    areas = [("1,200", "1,300", "900")[i // 2 % 3] for i in ROWS]
+    areas = [("1.200,5", "1.300,5", "900")[i // 2 % 3] for i in ROWS]
     path = csv(tmp_path, a=UP, c=[f'"{area}"' for area in areas], b=BITS)
     note = load(path, "b")[1]["notes"][0]
     assert note.startswith(
-        f"{path}: column c looks like numbers but is read as words, such as '1,2"
+        f"{path}: column c looks like numbers but is read as words, such as '1.2"
     )
 
 

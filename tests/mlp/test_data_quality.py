@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from research.mlp import data_quality
+from research.mlp import Config, data_quality
 from research.mlp.data import load
 from research.mlp.dataset import DataChoice
 
@@ -125,8 +125,13 @@ def test_class_imbalance_is_noted_from_3_to_1(rare, uneven):
     found = data_quality.describe(report, "table.csv")
     assert len(found) == uneven
     if uneven:
-        assert "imbalanced classes: 90 training rows of common, 30 of rare" in found[0]
-        assert "--class-weights balanced" in found[0]
+        assert found == [
+            "table.csv: imbalanced classes: 90 training rows of common, 30 of rare (25%)"
+        ]
+        (advised,) = data_quality.advice(report, Config())
+        assert "0.75 without looking" in advised
+        assert "--key-metric roc_auc" in advised
+        assert not data_quality.advice(report, Config(key_metric="roc_auc"))
 
 
 def test_no_leaks_are_searched_with_two_rows_per_class():

@@ -8,7 +8,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from research.errors import UserError
-from research.mlp.encoding import encode
+from research.mlp.encoding import encode, width
 from research.mlp.tables import Column, Table
 
 RNG = np.random.default_rng(0)
@@ -158,3 +158,25 @@ def test_encoding_depends_on_training_rows_only(min_category):
     np.testing.assert_array_equal(second.x[TRAIN], first.x[TRAIN])
     assert second.facts == first.facts
     assert np.abs(second.x[others] - first.x[others]).max() > 100
+
+
+def test_parts_of_dates_that_differ_are_standardized_by_the_training_rows():
+    """All are of one year and at midnight, so that year and hour are left out."""
+    days = np.where(np.arange(N) % 8 == 0, np.nan, 18_300.0 + 3 * np.arange(N))
+    column = Column("d", days * 86_400, {}, "year-month-day")
+    encoded = encode(Table((column,), np.zeros(N, int), [], "table.csv"), TRAIN)
+    (fact,) = encoded.facts
+    assert encoded.features == [
+        "d: days since 2020-02-14", "d: month", "d: day of month", "d: day of week",
+        "d: day of year", "d (missing)",
+    ]  # fmt: skip
+    assert (fact["origin"], width(fact)) == (18_306 * 86_400, 6)
+    filled = np.where(np.isnan(days), np.nanmedian(days[TRAIN]), days)[:, None]
+    close(encoded.x[:, 0], StandardScaler().fit(filled[TRAIN]).transform(filled)[:, 0])
+    assert not encoded.radius.any()
+
+
+def test_a_column_without_any_date_is_one_number():
+    column = Column("d", np.full(N, np.nan), {}, "year-month-day")
+    encoded = encode(Table((column,), np.zeros(N, int), [], "table.csv"), TRAIN)
+    assert np.isfinite(encoded.x).all()

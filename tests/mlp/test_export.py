@@ -107,9 +107,9 @@ def export_to(folder, config, shared, facts, params):
 def call(monkeypatch, capsys):
     """Runs `predict.py` of a folder on a table; returns its status, output and errors."""
 
-    def called(folder, table):
+    def called(folder, table, *flags):
         with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", [str(folder / "predict.py"), str(table)])
+            patch.setattr(sys, "argv", [str(folder / "predict.py"), str(table), *flags])
             patch.setitem(sys.modules, "research", None)
             try:
                 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -167,7 +167,9 @@ def test_cells_that_training_did_not_cover_are_reported(table, call, tmp_path):
     if config.min_category == 1:
         assert code == 2
         says = "line 7, column city: 'Rome' is no category that the net knows"
-        assert err == f"error: {tmp_path / 'other.csv'}, {says}\n"
+        assert err.splitlines()[0] == f"error: {tmp_path / 'other.csv'}, {says}"
+        code, out, _ = call(folder / "export", tmp_path / "other.csv", "--unknown", "missing")
+        assert (code, len(out.splitlines())) == (0, len(frame) + 1)
     else:
         assert (code, err) == (0, "")
     frame.drop(columns="age").to_csv(tmp_path / "other.csv", index=False)

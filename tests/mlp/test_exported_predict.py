@@ -14,10 +14,11 @@ from research.mlp import Config
 from research.mlp.columns import MISSING_IN_TEXT
 from research.mlp.data import load
 from research.mlp.export import SCRIPT, make_schema, raw_rows
-from research.mlp.exported_predict import number
+from research.mlp.exported_predict import date_parts, number
 
 ROWS = range(40)
 BITS = [i % 2 for i in ROWS]
+MOMENTS = pd.to_datetime(["2020-02-29 18:30", "1969-12-31 00:15", None, "2023-01-01 00:00"])
 PARTS = ("train", "validation", "test")
 
 
@@ -60,12 +61,51 @@ def test_numbers_are_parsed_from_digits_point_and_exponent_only(word, value):
 
 
 def test_true_and_false_are_numbers_only_in_boolean_columns():
-    assert [number(word, truth=True) for word in ("True", "FALSE", "1", "yes")] == [1, 0, 1, None]
+    assert [number(word, "truth") for word in ("True", "FALSE", "1", "yes")] == [1, 0, 1, None]
+
+
+@pytest.mark.parametrize(
+    ("word", "form", "value"),
+    [
+        ("1,200", "thousands", 1200), ("1200", "thousands", 1200), ("1,20", "thousands", None),
+        ("12.5 %", "percent", 12.5), ("12.5", "percent", None), ("%", "percent", None),
+        ("1970-01-02", "year-month-day", 86_400), ("1970/1/2", "year-month-day", 86_400),
+        ("1970-01-01T01:02:03.5Z", "year-month-day", 3723.5),
+        ("1970-01-01 01:00+01:00", "year-month-day", 0), ("1970-01", "year-month", 0),
+        ("1970-01/02", "year-month-day", None), ("1970-02-29", "year-month-day", None),
+        ("2/1/1970", "day/month/year", 86_400), ("1/2/1970", "month/day/year", 86_400),
+        ("13/13/1970", "day/month/year", None), ("1970-01-01 24:00", "year-month-day", None),
+        ("1/1/1970 12:30 AM", "month/day/year", 1800),
+        ("1/1/1970 13:00 pm", "month/day/year", None),
+        ("2-Sept-1970", "day month year", 244 * 86_400), ("2 Foo 1970", "day month year", None),
+        ("January 2, 1970", "month day, year", 86_400), ("\u0661970-01-02", "year-month-day", None),
+    ],
+)  # fmt: skip
+def test_numbers_and_dates_are_read_in_one_form(word, form, value):
+    assert number(word, form) == value
+
+
+def test_parts_of_dates_are_those_of_the_calendar():
+    moments = pd.Series([*MOMENTS])
+    seconds = (moments - pd.Timestamp(0)) / pd.Timedelta(seconds=1)
+    parts, of = date_parts(seconds, 0.0), moments.dt
+    expected = {
+        "days": seconds / 86_400, "year": of.year, "month": of.month, "day of month": of.day,
+        "day of week": of.day_of_week + 1, "day of year": of.day_of_year,
+        "hour": of.hour + of.minute / 60,
+    }  # fmt: skip
+    assert list(parts) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(parts[name], values, err_msg=name)
 
 
 @pytest.mark.parametrize(
     "values",
     [
+        [*MOMENTS] * 2,
+        ["1 Feb 2020", "13 February 2020", "1 Feb 2020", ""] * 2,
+        ["1,200", "900", "-1,000.5", None, "2", "3", "4", "1,200"],
+        ["5%", "6 %", None, "0.5%"] * 2,
         ["red", "green", "none", "-", "red", "NA", "x y", "None"],
         ["red", "green", None, "", " red ", "red", "green", "-"],
         [True, False, True, True, None, False, True, False],
@@ -99,11 +139,25 @@ def test_python_values_are_encoded_like_cells_of_a_file(tmp_path):
     assert x[:, 1:].argmax(axis=1).tolist() == [2, 1, 0, 0, 0, 0, 0]
 
 
-def refusal(script, folder, capsys, text):
+def test_values_of_python_are_dates_and_categories(tmp_path):
+    dates = {
+        "kind": "date", "form": "year-month-day", "origin": 0.0, "parts": ["days", "year"],
+        "fill": [9.0, 8.0], "indicator": True, "mean": [0, 0, 0], "scale": [1, 1, 1],
+    }  # fmt: skip
+    script = load_script(tmp_path, schema({"name": "d", **dates}, words("zip", "7", "8")))
+    days = ["1970-01-02", pd.Timestamp("1970-01-02"), np.datetime64("1970-01-02"), None]
+    x = script["encode"]({"d": days, "zip": [7, 8.0, "7", np.float32(8)]})
+    assert x[:, :3].tolist() == [[1, 1970, 0]] * 3 + [[9, 8, 1]]
+    assert x[:, 3:].argmax(axis=1).tolist() == [0, 1, 0, 1]
+    with pytest.raises(ValueError, match=r"row 1, column d: '2\.1\.1970' is not a date, year-mo"):
+        script["encode"]({"d": ["2.1.1970", 5], "zip": ["7", "7"]})
+
+
+def refusal(script, folder, capsys, text, *flags):
     """The error lines of the script about a file, after checking that there is no traceback."""
     (folder / "table.csv").write_text(text)
     with pytest.raises(SystemExit) as exit_info:
-        script["_main"](str(folder / "table.csv"))
+        script["_main"]([str(folder / "table.csv"), *flags])
     assert exit_info.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -122,10 +176,51 @@ def test_every_bad_cell_is_reported_with_row_column_and_value(tmp_path, capsys):
         "table.csv, line 6, column a: '1_000' is not a number",
         "table.csv, line 8, column a: 'six' is not a number",
         "table.csv, line 8, column w: '-' is no category that the net knows",
+        "--unknown missing takes such categories for missing",
     ]
     with pytest.raises(ValueError, match="row 2, column a: inf is above") as raised:
         script["encode"]({"a": [1, np.inf, "x"], "w": ["x"] * 3})
     assert raised.value.problems[1] == "row 3, column a: 'x' is not a number"
+
+
+def test_a_bad_row_is_named_by_its_id(tmp_path, capsys):
+    script = load_script(tmp_path, schema(numbers()))
+    given = (script, tmp_path, capsys, "a,who\n1,ann\n\nx,bob\n")
+    (line,) = refusal(*given, "--id", "who")
+    assert line == "table.csv, line 4 (who bob), column a: 'x' is not a number"
+    (line,) = refusal(*given, "--id", "name")
+    assert line == "--id name: no such column in table.csv; it has a, who"
+
+
+def test_ids_are_printed_before_the_predictions(tmp_path, capsys):
+    script = load_script(tmp_path, schema(numbers()), lambda x: 2 * x)
+    (tmp_path / "table.csv").write_text("a,who\n1,ann\n3,bob\n")
+    script["_main"]([str(tmp_path / "table.csv"), "--id", "who"])
+    assert capsys.readouterr().out == "who,y\nann,2.0\nbob,6.0\n"
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (words("w", "(missing)", "x"), {None: "error", "error": "error", "missing": [1, 0]}),
+        (words("w", "x"), {None: "error", "error": "error", "missing": [0]}),
+        (words("w", "x", unknown=True), {None: [0], "error": "error", "missing": [0]}),
+        (words("w", "x", unknown=True) | {"other": ["r"]},
+         {None: [0, 1], "error": "error", "missing": [0, 1]}),
+        (words("w", "(missing)", unknown=True) | {"other": ["r"]},
+         {None: [0, 1], "error": "error", "missing": [1, 0]}),
+    ],
+)  # fmt: skip
+def test_unknown_categories_are_an_error_or_missing(tmp_path, column, expected):
+    script = load_script(tmp_path, schema(column))
+    for unknown, x in expected.items():
+        if x == "error":
+            with pytest.raises(ValueError, match="row 1, column w: 'y' is no category"):
+                script["encode"]({"w": ["y"]}, unknown)
+        else:
+            assert script["encode"]({"w": ["y"]}, unknown).tolist() == [x]
+        if column["other"]:
+            assert script["encode"]({"w": ["r"]}, unknown).tolist() == [[0, 1]]
 
 
 def test_only_the_first_of_many_bad_cells_are_named(tmp_path, capsys):

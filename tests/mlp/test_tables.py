@@ -145,6 +145,36 @@ def test_a_word_column_is_text_beyond_one_distinct_word_in_ten_rows(tmp_path):
         read_files(path(61), "b")
 
 
+def test_chosen_columns_are_categories_or_numbers(tmp_path):
+    """Zip codes keep their zeros, also where there are more of them than categories may be."""
+    ids, zips = [100 + i for i in ROWS], [f"0{i}" for i in ROWS]
+    path = csv(tmp_path, customer_id=ids, zip=zips, a=BITS, b=BITS)
+    table = read_files(path, "b", categorical=["zip"], numeric=["customer_id"])
+    columns = by_name(table.columns)
+    assert columns["zip"].values.tolist() == zips
+    assert columns["customer_id"].values.tolist() == ids
+    assert not table.ids
+    for flags in ({"categorical": "a", "numeric": "a"}, {"drop": "a", "categorical": "a"}):
+        with pytest.raises(UserError, match="--categorical a"):
+            read_files(path, "b", **flags)
+    with pytest.raises(UserError, match="line 2, column a: 'x' is not a number, as 14 other cells"):
+        read_files(csv(tmp_path, a=["x", "y"] * 8 + BITS[:14], b=BITS), "b", numeric="a")
+
+
+def test_columns_that_look_like_ids_are_left_out(tmp_path):
+    codes = [f"C{i:04}" for i in ROWS]
+    table = read_files(csv(tmp_path, customer_id=UP, code=codes, a=UP, b=BITS), "b")
+    assert (table.ids, [one.name for one in table.columns]) == (("customer_id", "code"), ["a"])
+    with pytest.raises(UserError, match="every value of id differs, as of an id, and no other col"):
+        read_files(csv(tmp_path, id=UP, b=BITS), "b")
+
+
+def test_a_chosen_parquet_column_of_numbers_has_the_words_of_whole_numbers(tmp_path):
+    path = parquet(tmp_path, zip=[None, 1201, *[7] * 28], b=BITS)
+    (column,) = read_files(path, "b", categorical="zip").columns
+    assert column.values.tolist()[:3] == [None, "1201", "7"]
+
+
 def test_rows_of_a_test_file_come_last(tmp_path):
     """The columns of the test file have another order, and there is one more."""
     train = csv(tmp_path, a=UP, c=COLORS, b=BITS)

@@ -3,14 +3,20 @@
     scripts/perplexity RUN                         the test part of what they were trained on
     scripts/perplexity RUN --corpus other.txt      another text, in the words that they know
     scripts/perplexity RUN --dynamic rms           while they keep learning from it
+    scripts/perplexity RUN --by-line FILE          each line of a file, by the best run
 
 Every token is predicted once, from all tokens before it. An ensemble gives a token the mean of the
 probabilities that the runs of a setting give it. Dynamic evaluation updates the params after every
 window, once it has been predicted.
+
+With `--by-line`, each line is a text of its own: the state is reset before it, unless
+`--carry-state` is given. The CSV names the line, its tokens (with the end of the line), their
+negative log-likelihood in nats, summed, and the perplexity, exp of nll / tokens.
 """
 
 import dataclasses
 from functools import cache, partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -18,12 +24,15 @@ import numpy as np
 import tyro
 from rich.console import Console
 
+from research.atomic import write_text
 from research.cli.tool import run_tool
-from research.console import print_line, print_table
+from research.console import print_line, print_table, print_text
 from research.effects import flag_field
 from research.errors import UserError
+from research.flags import check_path
 from research.limits import as_float, as_int
 from research.lm import Config
+from research.lm.by_line import encode_lines, line_nlls, read_lines
 from research.lm.corpora import load_corpus
 from research.lm.data import Heldout, TextLayout, lay_out_heldout, lay_out_train
 from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
@@ -40,6 +49,8 @@ from research.task import OnlyWith
 
 RULES = ("none", "sgd", "rms")
 LEARNS = OnlyWith(("dynamic",), lambda rule: rule != "none", "--dynamic sgd or rms")
+BY_LINE = OnlyWith(("by_line",), lambda path: path is not None, "--by-line")
+WHOLE = OnlyWith(("by_line",), lambda path: path is None, "a whole text, not --by-line")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +63,23 @@ class Arguments:
     corpus: Annotated[
         str | None, tyro.conf.arg(help="another text than that of training, if given")
     ] = None
-    part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = "test"
+    part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = (
+        flag_field("test", only_with=WHOLE)
+    )
+    by_line: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="FILE", help="a file: a perplexity for each of its lines, as CSV"),
+    ] = None
+    carry_state: Annotated[
+        bool, tyro.conf.arg(help="predict a line of --by-line from all lines before it, too")
+    ] = flag_field(False, only_with=BY_LINE)
+    run: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="N", help="run of --by-line, by its number; the best if not given"),
+    ] = flag_field(None, only_with=BY_LINE)
+    out: Annotated[
+        str | None, tyro.conf.arg(metavar="FILE", help="where the CSV of --by-line goes, if given")
+    ] = flag_field(None, only_with=BY_LINE)
     window: Annotated[
         int, tyro.conf.arg(help="tokens read at once; an update of --dynamic each")
     ] = 20
@@ -92,12 +119,28 @@ class Arguments:
             raise UserError(f"--epsilon {self.epsilon}: must be above 0")
         if not 0 <= as_float("--decay", self.decay) <= 1:
             raise UserError(f"--decay {self.decay}: must be between 0 and 1")
+        check_path("--out", self.out)
+        if self.by_line is not None:
+            self._check_by_line()
+
+    def _check_by_line(self) -> None:
+        for flag, given, usual in (
+            ("--corpus", self.corpus, None), ("--dynamic", self.dynamic, "none"),
+            ("--streams", self.streams, 1),
+        ):  # fmt: skip
+            if given != usual:
+                raise UserError(f"{flag} {given} --by-line {self.by_line}: choose one")
+        if self.out is not None and Path(self.out).exists():
+            raise UserError(f"--out {self.out}: it is there already and is not overwritten")
 
 
 def main(args: Arguments) -> None:
-    """Prints a table with a row for each setting of the run folder."""
+    """Prints a table with a row for each setting of the run folder, or for each line of a file."""
     args.check()
     data = read_run_of(args.folder, "lm", "lstm_lm")
+    if args.by_line is not None:
+        write_by_line(data, args.by_line, args)
+        return
     rows = []
     for setting in settings(data):
         runs = [one_run(data, int(number)) for number in setting.rows["run"].unique()]
@@ -113,11 +156,39 @@ def main(args: Arguments) -> None:
     print_line("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
 
 
+def write_by_line(data: RunFolderData, path: str, args: Arguments) -> None:
+    """Prints, or writes to a file, a row for each line of a file.
+
+    Raises:
+      UserError: if the file cannot be read, is empty or has symbols that the model does not know.
+    """
+    run = one_run(data, args.run)
+    config, tokenizer = restore(data, run)
+    lines = read_lines("--by-line", path, config.level == "byte")
+    encoded = encode_lines(tokenizer, path, lines)
+    params = load_params(data.path, run.number, param_shapes(config, len(tokenizer)))
+    judge = partial(make_judge(config, len(tokenizer), args), train=None)
+    nlls = line_nlls(judge, params, tokenizer, encoded, args.window, args.carry_state)
+    tokens = np.array([len(some) for some in encoded])
+    rows = zip(tokens, nlls, np.exp(nlls / tokens), strict=True)
+    table = [f"{line},{n},{nll:.6g},{each:.6g}\n" for line, (n, nll, each) in enumerate(rows, 1)]
+    text = "".join(["line,tokens,nll,perplexity\n", *table])
+    if args.out is None:
+        print_text(text, end="")
+        return
+    write_text(args.out, text)
+    mean = np.exp(nlls.sum() / tokens.sum())
+    print_line(
+        f"run {run.number}, seed {run.seed}: {len(lines)} lines, {tokens.sum():,} tokens, "
+        f"perplexity {mean:.4g} in all; by line: {args.out}"
+    )
+
+
 def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> Any:
     """Returns the name of the measure and its value for each run of a setting, float64 [R], and for
     their ensemble."""
     config, tokenizer = restore(data, runs[0])
-    heldout, train = read_text(config, tokenizer, args)
+    heldout, train = read_heldout(config, tokenizer, args)
     judge = make_judge(config, len(tokenizer), args)
     predicted = heldout.counts > 0
     shapes = param_shapes(config, len(tokenizer))
@@ -131,7 +202,7 @@ def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> A
     return measure, scores[:-1], scores[-1]
 
 
-def read_text(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple[Heldout, Any]:
+def read_heldout(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple[Heldout, Any]:
     """Returns the text to predict, and the training text if dynamic evaluation needs it.
 
     Raises:

@@ -2,13 +2,16 @@
 
     scripts/sample RUN                          the best run of the folder
     scripts/sample RUN --run 3 --prompt "The "  a chosen one continues a text
+    scripts/sample RUN --prompt "The " "A cat"  one continues two, one after the other
+    scripts/sample RUN --prompts FILE           ... or each line of a file
 
-The same seed writes the same text. The last texts are kept in RUN/evaluation/samples.json.
+The same seed writes the same text after a prompt, whatever the others are. The last texts are kept
+in RUN/evaluation/samples.json.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -20,6 +23,7 @@ from research.effects import flag_field
 from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.lm import PRESETS, Config
+from research.lm.by_line import read_lines
 from research.lm.corpora import plain_text
 from research.lm.samples import keep_sample
 from research.lm.sampling import SamplingRule, generate
@@ -35,6 +39,7 @@ from research.runs.run_folder import load_file, load_params
 from research.task import OnlyWith, make_key
 
 USUAL_TOKENS = 20_000
+NOT_KEPT = ("folder", "unbounded", "prompts")
 DRAWN = OnlyWith(("temperature",), lambda temperature: temperature > 0, "--temperature above 0")
 
 
@@ -48,7 +53,14 @@ class Arguments:
     run: Annotated[
         int | None, tyro.conf.arg(metavar="N", help="number of the run; the best if not given")
     ] = None
-    prompt: Annotated[str, tyro.conf.arg(help="text to continue; a new line if empty")] = ""
+    prompt: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="TEXT...", help="text to continue, or several; a new line if empty"),
+    ] = ("",)
+    prompts: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="FILE", help="a file with a text to continue in each line"),
+    ] = None
     tokens: Annotated[int, tyro.conf.arg(help="how many tokens to write")] = flag_field(
         400, usual=USUAL_TOKENS
     )
@@ -70,7 +82,7 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> str:
-    """Prints the text while it is written, and returns it."""
+    """Prints the text after each prompt while it is written, and returns what was written."""
     as_int("--tokens", arguments.tokens, low=1)
     seed = as_seed("--seed", arguments.seed)
     choice = SamplingRule(arguments.temperature, arguments.top_k, arguments.top_p)
@@ -79,22 +91,44 @@ def main(arguments: Arguments) -> str:
     run = one_run(data, arguments.run)
     config, tokenizer = restore(data, run)
     params = load_params(data.path, run.number, param_shapes(config, len(tokenizer)))
-    prompt = read_prompt(tokenizer, arguments.prompt)
+    prompts = given_prompts(arguments)
+    encoded = [read_prompt(tokenizer, prompt) for prompt in prompts]
     score = f"{data.manifest['key_metric']} {run.score:.4g}"
     print_line(f"run {run.number}, seed {run.seed}: {score}")
-    print_text("")
     model = make_model(config, len(tokenizer))
     if isinstance(tokenizer, Words) and not arguments.unknown:
         choice = choice._replace(never=_unknown_token(tokenizer))
-    tokens = generate(model, params, prompt, make_key(seed), choice)
-    text = write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
-    given = {
-        name: value
-        for name, value in vars(arguments).items()
-        if name not in ("folder", "unbounded")
-    }
-    keep_sample(data.path, given | {"run": run.number, "of_seed": run.seed, "text": text})
-    return text
+    texts = []
+    for number, (prompt, tokens) in enumerate(zip(prompts, encoded, strict=True), 1):
+        print_text("")
+        if len(prompts) > 1:
+            print_line(f"prompt {number} of {len(prompts)}: {shortened(one_line(prompt))}")
+        written = generate(model, params, tokens, make_key(seed), choice)
+        text = write(tokenizer, tokens[1:], itertools.islice(written, arguments.tokens))
+        given = {name: value for name, value in vars(arguments).items() if name not in NOT_KEPT}
+        who = {"run": run.number, "of_seed": run.seed}
+        keep_sample(data.path, given | who | {"prompt": prompt, "text": text})
+        texts.append(text)
+    return "\n".join(texts)
+
+
+def given_prompts(arguments: Arguments) -> Sequence[str]:
+    """Returns the texts to continue: those of the command line, or the lines of a file.
+
+    Raises:
+      UserError: if there are none, or both are given.
+    """
+    prompts = [arguments.prompt] if isinstance(arguments.prompt, str) else arguments.prompt
+    if arguments.prompts is None:
+        if not prompts:
+            raise UserError("--prompt: give a text; '' is the empty one")
+        return prompts
+    if tuple(prompts) != ("",):
+        raise UserError(f"--prompt --prompts {arguments.prompts}: choose one")
+    lines = [line for line in read_lines("--prompts", arguments.prompts) if line.strip()]
+    if not lines:
+        raise UserError(f"--prompts {arguments.prompts}: it has no line with a text")
+    return lines
 
 
 def restore(data: RunFolderData, run: OneRun) -> tuple[Config, Tokenizer]:

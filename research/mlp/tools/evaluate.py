@@ -43,8 +43,9 @@ from research.runs.tensors import save_tree
 
 PARTS = ("validation", "test")
 SHOWN = (
-    "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_micro",
-    "roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "rmse", "mae", "r2",
+    "accuracy", "balanced_accuracy", "precision", "recall", "f1", "precision_macro",
+    "recall_macro", "f1_macro", "f1_micro", "roc_auc", "average_precision",
+    "log_loss", "brier", "calibration_error", "rmse", "mae", "r2",
 )  # fmt: skip
 
 

@@ -5,13 +5,18 @@
 
 For every run of the best setting there are integrated gradients (Sundararajan et al., 2017): how
 much a column adds to or takes from the logit of the true class, on average over rows, starting from
-the mean of the training rows. And permutation importance: how much accuracy (R^2 of a regression)
-is lost when the column's values are shuffled among rows. The first says what a net uses, the second
-what it needs. The steps of the integral are increased until the columns' shares add up to the
-difference of outputs, to 1e-3 of it in every row and run (completeness).
+the mean of the training rows. And permutation importance: how much of the key metric (accuracy, R^2
+of a regression, or what --key-metric named) is lost when the column's values are shuffled among
+rows. The first says what a net uses, the second what it needs.
+
+The steps of the integral are increased until the columns' shares add up to the difference of
+outputs, to 1e-3 of it in every row and run (completeness). Rows are added, unless --rows says how
+many, until the 95% interval of every column's mean over rows is at most 5% of the largest mean to
+either side; the shuffles take at least 2,000. How many were taken is printed.
 """
 
 import dataclasses
+import math
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +34,8 @@ from research.effects import flag_field
 from research.errors import shortlist
 from research.mlp.attribution import explain, in_top, permutation_importance, rank_correlation
 from research.mlp.dataset import Split
+from research.mlp.encoding import width
+from research.mlp.task import key_metric_of
 from research.mlp.tools.trained import (
     Trained,
     at_once,
@@ -45,6 +52,9 @@ from research.report.read import read_run_of
 from research.task import make_key
 
 COMPLETE = 1e-3
+PRECISE = 0.05  # of the largest mean, what an interval may be wide to either side
+ROWS_AT_ONCE, MOST_ROWS, LEAST_SHUFFLED_ROWS = 200, 10_000, 2_000
+LOST = "lost when shuffled"
 MOST_SHUFFLED = 300  # columns; of more, as of pixels, one tells little
 MOST_DRAWN, MOST_PRINTED = 20, 10
 
@@ -63,7 +73,13 @@ class Arguments:
             help="how many columns seeds should agree on; 5, or half of all, if not given",
         ),
     ] = None
-    rows: Annotated[int, tyro.conf.arg(help="most rows of the part, from its first on")] = 200
+    rows: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="N",
+            help="most rows of the part, from its first on; as many as intervals need if not given",
+        ),
+    ] = None
     part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = "test"
     steps: Annotated[int, tyro.conf.arg(help="most steps of the integral")] = flag_field(
         4_096, usual=2**18
@@ -89,14 +105,20 @@ def main(args: Arguments) -> Path:
     args.check()
     data = read_run_of(args.folder, "mlp")
     trained = load_trained(data, finished_settings(data)[0])
-    rows = first_rows(trained, args.part, args.rows)
     names, members_CxF = columns_of(trained)
-    by_run = {"integrated gradients": integrate(trained, rows, members_CxF, args)}
+    found, taken = integrate(trained, members_CxF, args)
+    by_run, rows = {"integrated gradients": found}, {"integrated gradients": taken}
     if len(names) <= MOST_SHUFFLED:
-        by_run["lost when shuffled"] = shuffle(trained, rows, members_CxF, args)
+        some = first_rows(trained, args.part, args.rows or max(taken, LEAST_SHUFFLED_ROWS))
+        by_run[LOST] = shuffle(trained, some, members_CxF, args)
+        rows[LOST] = len(some.y)
     top = args.top or min(5, -(-len(names) // 2))
     for measure, values in by_run.items():
-        print_measure(trained, names, measure, values, top)
+        lost = f"{key_metric_of(trained.config)[0]} " * (measure == LOST)
+        title = f"{lost}{measure}, {trained.setting.label}"
+        print_measure(
+            f"{title}: {len(found)} runs, {rows[measure]} {args.part} rows", names, values, top
+        )
     figure = draw(trained, names, by_run, data.path)
     numbers = write_table(data.path, "importance", numbers_table(trained, names, by_run))
     print_line(f"figure: {figure}")
@@ -109,39 +131,56 @@ def columns_of(trained: Trained) -> tuple[list[str], np.ndarray]:
     columns, features = trained.facts.get("columns"), trained.shared.train.x.shape[1]
     if columns is None:  # images by name
         return [str(pixel) for pixel in range(features)], np.eye(features, dtype=bool)
-    widths = [
-        1 + column["indicator"] if column["kind"] == "number"
-        else len(column["categories"]) + bool(column["other"])
-        for column in columns
-    ]  # fmt: skip
+    widths = [width(column) for column in columns]
     owners = np.repeat(np.arange(len(columns)), widths)
     return [column["name"] for column in columns], owners == np.arange(len(columns))[:, None]
 
 
-def integrate(
-    trained: Trained, rows: Split, members_CxF: np.ndarray, args: Arguments
-) -> np.ndarray:
-    """Returns the mean size of each column's integrated gradients over rows, float32 [R, C]."""
+def integrate(trained: Trained, members_CxF: np.ndarray, args: Arguments) -> tuple[np.ndarray, int]:
+    """Returns the mean size of each column's integrated gradients over rows, float32 [R, C], and
+    the number of rows; without --rows, as many as intervals need."""
 
     @partial(jax.jit, static_argnames="steps")
     def all_runs(shared, all_params, rows, members_CxF, steps):
         def one_run(params):
             attributions_BxF, gap_B = explain(trained.config, shared, params, rows, steps)
-            by_column_BxC = attributions_BxF @ members_CxF.T.astype(np.float32)
-            return abs(by_column_BxC).mean(axis=0), gap_B.max()
+            return abs(attributions_BxF @ members_CxF.T.astype(np.float32)), gap_B.max()
 
-        return lax.map(one_run, all_params, batch_size=at_once(trained.config))
+        sizes_RxBxC, gap_R = lax.map(one_run, all_params, batch_size=at_once(trained.config))
+        return sizes_RxBxC.mean(axis=1), sizes_RxBxC.mean(axis=0), gap_R.max()
 
-    given, steps = (trained.shared, trained.params, rows, members_CxF), min(256, args.steps)
-    while True:
-        found, gaps = map(np.asarray, all_runs(*given, steps))
-        if gaps.max() <= COMPLETE or steps == args.steps:
-            print_line(
-                f"integrated gradients: {count_of(steps, 'step')}; completeness holds to "
-                f"{gaps.max():.1e}"
-            )
-            return found
-        steps = min(4 * steps, args.steps)
+    every = first_rows(trained, args.part, args.rows or MOST_ROWS)
+    steps, taken, largest_gap = min(256, args.steps), 0, 0.0
+    sums_RxC, sizes_NxC = 0.0, []
+    while taken < len(every.y):
+        rows = Split(*(leaf[taken : taken + ROWS_AT_ONCE] for leaf in every))
+        given = (trained.shared, trained.params, rows, members_CxF)
+        found_RxC, sizes_BxC, gap = map(np.asarray, all_runs(*given, steps))
+        while gap > COMPLETE and steps < args.steps:
+            steps = min(4 * steps, args.steps)
+            found_RxC, sizes_BxC, gap = map(np.asarray, all_runs(*given, steps))
+        sums_RxC, taken = sums_RxC + len(rows.y) * found_RxC, taken + len(rows.y)
+        sizes_NxC.append(sizes_BxC)
+        largest_gap = max(largest_gap, float(gap))
+        uncertain = uncertainty(np.concatenate(sizes_NxC))
+        if args.rows is None and uncertain <= PRECISE:
+            break
+    whole = len(getattr(trained.shared, args.part).y)
+    print_line(
+        f"integrated gradients: {count_of(steps, 'step')}; completeness holds to "
+        f"{largest_gap:.1e}; over {taken} of {whole} {args.part} rows, means are known to "
+        f"{uncertain:.1%} of the largest (95%)"
+    )
+    return np.asarray(sums_RxC, np.float32) / taken, taken
+
+
+def uncertainty(sizes_NxC: np.ndarray) -> float:
+    """Returns half the widest 95% interval of the mean over rows of a column, as a share of the
+    largest mean; 0 where all are 0, infinite for one row."""
+    rows, largest = len(sizes_NxC), float(sizes_NxC.mean(axis=0).max())
+    if rows < 2 or largest == 0:
+        return math.inf if rows < 2 else 0.0
+    return 1.96 * float(sizes_NxC.std(axis=0, ddof=1).max()) / math.sqrt(rows) / largest
 
 
 def shuffle(trained: Trained, rows: Split, members_CxF: np.ndarray, args: Arguments) -> np.ndarray:
@@ -159,12 +198,9 @@ def shuffle(trained: Trained, rows: Split, members_CxF: np.ndarray, args: Argume
     return np.asarray(all_runs(trained.shared, trained.params, rows, members_CxF, key))
 
 
-def print_measure(
-    trained: Trained, names: list[str], measure: str, values: np.ndarray, top: int
-) -> None:
+def print_measure(title: str, names: list[str], values: np.ndarray, top: int) -> None:
     """Prints a table of the columns that matter most, and which of them all runs agree on."""
-    runs, order = len(trained.runs), np.argsort(-np.median(values, axis=0), kind="stable")
-    title = f"{measure}, {trained.setting.label}: {count_of(runs, 'run')}"
+    runs, order = len(values), np.argsort(-np.median(values, axis=0), kind="stable")
     counts, rows = in_top(values, top), []
     for column in order[:MOST_PRINTED]:
         some = values[:, column]

@@ -1,5 +1,7 @@
 """Reads the trained nets of a run folder, and what else the tools of MLPs share."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,13 +81,27 @@ def load_trained(data: RunFolderData, setting: Setting) -> Trained:
     runs, seeds = rows["run"].to_numpy(), rows["seed"].to_numpy()
     first = one_run(data, int(runs[0]))
     config = restore_config(first.config, Config())
-    shared, facts = load(config.choice)
     recorded = data.manifest["data"][first.group : first.group + 1]
+    if "categorical" not in first.config:
+        config = read_as_recorded(config, recorded[0] if recorded else {})
+    shared, facts = load(config.choice)
     if [one.get("sha256") for one in recorded] != [facts["sha256"]]:
         raise UserError(f"--data {config.data} is not what the runs of {data.path} were trained on")
     config = fit_to(config, shared)
     params = load_all_params(data.path, runs, param_shapes(config, shared))
     return Trained(setting, config, shared, facts, runs, seeds, params)
+
+
+def read_as_recorded(config: Config, facts: Mapping[str, Any]) -> Config:
+    """The config of a folder of an older version, which knew no dates, ids and percents, with
+    columns read as that version did."""
+    columns = facts.get("columns") if config.target else None  # bundled sets have no target
+    kinds: dict[str, list[str]] = {"category": [], "number": []}
+    for column in columns or ():
+        kinds[column["kind"]].append(column["name"])
+    return dataclasses.replace(
+        config, categorical=tuple(kinds["category"]), numeric=tuple(kinds["number"])
+    )
 
 
 def first_rows(trained: Trained, part: str, most: int) -> Split:

@@ -32,6 +32,30 @@ def test_a_prompt_is_continued(trained, capsys):
     assert write(seed=1, temperature=0.0) == write(seed=2, temperature=0.0)
 
 
+def test_each_of_several_prompts_is_continued_as_it_would_be_alone(trained, tmp_path, capsys):
+    folder, file = trained(), tmp_path / "prompts.txt"
+    file.write_text("the cat \n\na rat\n")
+    write = lambda **changes: sample.main(sample.Arguments(str(folder), tokens=20, **changes))
+    alone = [write(prompt=(prompt,)) for prompt in ("the cat ", "a rat")]
+    capsys.readouterr()
+    assert write(prompt=("the cat ", "a rat")) == write(prompts=str(file)) == "\n".join(alone)
+    out = capsys.readouterr().out
+    assert f"prompt 2 of 2: a rat\n{alone[1]}\n" in out
+    kept = json.loads((folder / "evaluation" / "samples.json").read_text())
+    assert [one["prompt"] for one in kept[-2:]] == ["the cat ", "a rat"]
+    assert [one["text"] for one in kept[-2:]] == alone
+
+
+def test_prompts_that_cannot_be_read_give_a_one_line_error(trained, tmp_path):
+    folder, file = trained(), tmp_path / "prompts.txt"
+    file.write_text("\n")
+    given = {"prompts": str(file)}
+    with pytest.raises(UserError, match="it has no line with a text"):
+        sample.main(sample.Arguments(str(folder), **given))
+    with pytest.raises(UserError, match=r"--prompt --prompts .*: choose one"):
+        sample.main(sample.Arguments(str(folder), prompt=("a",), **given))
+
+
 @pytest.mark.parametrize("level", ["character", "word", "byte"])
 def test_a_prompt_is_read_as_the_training_text_was(level):
     """Line ends and byte-order marks are normalized in both, except in models of bytes."""
