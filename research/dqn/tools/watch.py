@@ -10,24 +10,17 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import tyro
 
-from research.cli import own_code
 from research.cli.tool import run_tool
 from research.console import print_line
-from research.dqn import algorithm_of, make_environment
-from research.dqn.env_params import PREFIX, add_env_params, with_env_params
-from research.dqn.own_environments import code_in
+from research.dqn.tools.trained import restore
 from research.dqn.watching import check_drawn, draw, play_one
 from research.effects import flag_field
-from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.parsing import Unbounded
 from research.report.one_run import one_run
-from research.report.read import read_run_folder, workload_of
-from research.runs.experiment import restore_config, restore_hparams
-from research.runs.run_folder import load_params
+from research.report.read import read_run_folder
 from research.task import make_key
 
 
@@ -59,28 +52,11 @@ def main(arguments: Arguments) -> Path:
     as_int("--steps", arguments.steps, low=1)
     seed = as_seed("--seed", arguments.seed)
     data = read_run_folder(arguments.folder)
-    algorithm = algorithm_of(data.manifest)
-    if algorithm is None:
-        workload = workload_of(data.manifest)
-        raise UserError(f"{data.path} is a run folder of {workload}: only agents can be watched")
     run = one_run(data, arguments.run)
-    like, hparams = next(iter(algorithm.presets.values()))
-    config = restore_config(run.config, like)
-    if arguments.env is not None:
-        config = dataclasses.replace(config, env=arguments.env)
-        own_code.remember(code_in(config.env))
-    own_code.check_known(code_in(config.env), data.path, f"--env {config.env}")
-    env = make_environment(config.env, config.protocol)
-    check_drawn(env)
-    problem = algorithm.make_problem(config)  # checks what a changed file may hold
-    given = [name.removeprefix(PREFIX) for name in run.hparams if name.startswith(PREFIX)]
-    hparams = restore_hparams(run.hparams, add_env_params(hparams, env, given))
-    init = lambda: problem.task.init(problem.shared, hparams, make_key(0))
-    params = load_params(data.path, run.number, jax.eval_shape(init).params)
-    env_params = with_env_params(env.params, hparams)
-    policy = algorithm.policy_values(config, env, hparams, params)
-    key = make_key(seed)
-    episode = play_one(env, env_params, policy, hparams.eval_epsilon, key, arguments.steps)
+    agent = restore(data, run, arguments.env, check_drawn)
+    env, params = agent.env, agent.env_params
+    epsilon = getattr(agent.hparams, "eval_epsilon", 0.0)
+    episode = play_one(env, params, agent.values, epsilon, make_key(seed), arguments.steps)
     path = data.path / f"run-{run.number}.gif"
     end = "" if episode.ended else ", the most that are drawn"
     print_line(
@@ -89,7 +65,7 @@ def main(arguments: Arguments) -> Path:
         f"after {len(episode.states)} steps{end}"
     )
     print_line(f"drawing {len(episode.states)} frames")
-    draw(env, env_params, episode, path)
+    draw(env, params, episode, path)
     print_line(f"animation: {path}")
     return path
 

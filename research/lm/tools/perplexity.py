@@ -30,7 +30,7 @@ from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.evaluation import ensemble_nll, token_nlls
 from research.lm.task import make_model, param_shapes
 from research.lm.text import PER_CHARACTER, Tokenizer
-from research.lm.tools.sample import restore
+from research.lm.tools.trained import restore_parts
 from research.report.one_run import OneRun, one_run
 from research.report.read import RunFolderData, read_run_of
 from research.report.settings import settings
@@ -116,7 +116,7 @@ def main(args: Arguments) -> None:
 def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> Any:
     """Returns the name of the measure and its value for each run of a setting, float64 [R], and for
     their ensemble."""
-    config, tokenizer = restore(data, runs[0])
+    config, tokenizer = restore_parts(data, runs[0])
     heldout, train = read_text(config, tokenizer, args)
     judge = make_judge(config, len(tokenizer), args)
     predicted = heldout.counts > 0

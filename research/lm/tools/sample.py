@@ -7,32 +7,22 @@ The same seed writes the same text. The last texts are kept in RUN/evaluation/sa
 """
 
 import dataclasses
-import itertools
-from collections.abc import Iterable
 from typing import Annotated
 
-import numpy as np
 import tyro
 
 from research.cli.tool import run_tool
 from research.console import print_line, print_text
 from research.effects import flag_field
-from research.errors import UserError
 from research.limits import as_int, as_seed
-from research.lm import PRESETS, Config
-from research.lm.corpora import plain_text
 from research.lm.samples import keep_sample
-from research.lm.sampling import SamplingRule, generate
-from research.lm.task import make_model, param_shapes
-from research.lm.text import UNKNOWN, Bytes, Tokenizer, Words, load_tokenizer
+from research.lm.sampling import SamplingRule
+from research.lm.text import UNKNOWN
+from research.lm.tools.trained import restore
 from research.parsing import Unbounded
-from research.plain_text import one_line, shortened
-from research.recorded import Recorded
-from research.report.one_run import OneRun, one_run
-from research.report.read import RunFolderData, read_run_of
-from research.runs.experiment import restore_config
-from research.runs.run_folder import load_file, load_params
-from research.task import OnlyWith, make_key
+from research.report.one_run import one_run
+from research.report.read import read_run_of
+from research.task import OnlyWith
 
 USUAL_TOKENS = 20_000
 DRAWN = OnlyWith(("temperature",), lambda temperature: temperature > 0, "--temperature above 0")
@@ -77,82 +67,22 @@ def main(arguments: Arguments) -> str:
     choice.check()
     data = read_run_of(arguments.folder, "lm", "lstm_lm")
     run = one_run(data, arguments.run)
-    config, tokenizer = restore(data, run)
-    params = load_params(data.path, run.number, param_shapes(config, len(tokenizer)))
-    prompt = read_prompt(tokenizer, arguments.prompt)
+    model = restore(data, run)
+    written = model.write(arguments.prompt, arguments.tokens, choice, seed, arguments.unknown)
     score = f"{data.manifest['key_metric']} {run.score:.4g}"
     print_line(f"run {run.number}, seed {run.seed}: {score}")
     print_text("")
-    model = make_model(config, len(tokenizer))
-    if isinstance(tokenizer, Words) and not arguments.unknown:
-        choice = choice._replace(never=_unknown_token(tokenizer))
-    tokens = generate(model, params, prompt, make_key(seed), choice)
-    text = write(tokenizer, prompt[1:], itertools.islice(tokens, arguments.tokens))
+    text = ""
+    for piece in written:
+        print_text(piece, end="")
+        text += piece
+    print_text("")
     given = {
         name: value
         for name, value in vars(arguments).items()
         if name not in ("folder", "unbounded")
     }
     keep_sample(data.path, given | {"run": run.number, "of_seed": run.seed, "text": text})
-    return text
-
-
-def restore(data: RunFolderData, run: OneRun) -> tuple[Config, Tokenizer]:
-    """Returns the config and the tokenizer that a run was trained with.
-
-    Raises:
-      UserError: if either is damaged, or they do not fit together.
-    """
-    config = restore_config(run.config, PRESETS["topics"].config)
-    dumped = load_file(data.path, run.group, "vocabulary", Recorded)
-    try:
-        tokenizer = load_tokenizer(dumped)
-        if tokenizer.level != config.level:
-            raise ValueError(f"level: should be {config.level}, not {tokenizer.level}")
-    except ValueError as error:
-        file = data.path / f"vocabulary-{run.group}.json"
-        raise UserError(f"{file} is damaged: {error}") from None
-    return config, tokenizer
-
-
-def _unknown_token(tokenizer: Words) -> int | None:
-    """Returns the token that stands for all unknown words; None where there is none."""
-    symbols = list(tokenizer.symbols)
-    return symbols.index(UNKNOWN) if UNKNOWN in symbols else None
-
-
-def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
-    """Returns the start token and those of the prompt, which is read as the training text was.
-
-    Raises:
-      UserError: naming a symbol that the model does not know.
-    """
-    flag = f"--prompt {shortened(one_line(prompt))}"
-    prompt = prompt if isinstance(tokenizer, Bytes) else plain_text(prompt)
-    try:
-        tokens = tokenizer.encode(prompt)
-    except UserError as error:
-        raise UserError(f"{flag}: {error}") from None
-    if isinstance(tokenizer, Words):
-        tokens = tokens[:-1]  # the line continues
-        words = prompt.split()
-        known = set(tokenizer.symbols)
-        if strange := [word for word in words if word not in known and word != UNKNOWN]:
-            raise UserError(f"{flag}: the model does not know the word {strange[0]!r}")
-    return np.concatenate([[tokenizer.start], tokens])
-
-
-def write(tokenizer: Tokenizer, prompt: np.ndarray, tokens: Iterable[int]) -> str:
-    """Prints the text as it grows and returns it; a character may take several tokens."""
-    made, shown = prompt.tolist(), ""
-    for token in tokens:
-        made.append(token)
-        text = tokenizer.decode(made)
-        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
-            print_text(text[len(shown) :], end="")
-            shown = text
-    text = tokenizer.decode(made)
-    print_text(text[len(shown) :])
     return text
 
 

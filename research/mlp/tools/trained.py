@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import pandas as pd
 
 from research.atomic import write_bytes
+from research.cli.own_tasks import ProblemMaker, problem_maker
 from research.errors import UserError
 from research.limits import as_int, as_seed
-from research.mlp import Config
+from research.mlp import Config, HParams, make_problem
 from research.mlp.data import load
 from research.mlp.dataset import Dataset, Split
 from research.mlp.task import fit_to, param_shapes
@@ -78,7 +80,8 @@ def load_trained(data: RunFolderData, setting: Setting) -> Trained:
     rows = setting.rows.drop_duplicates("run").sort_values("run")
     runs, seeds = rows["run"].to_numpy(), rows["seed"].to_numpy()
     first = one_run(data, int(runs[0]))
-    config = restore_config(first.config, Config())
+    maker = problem_maker(data.manifest, data.path, ProblemMaker(Config(), HParams(), make_problem))
+    config = restore_config(first.config, maker.config)
     shared, facts = load(config.choice)
     recorded = data.manifest["data"][first.group : first.group + 1]
     if [one.get("sha256") for one in recorded] != [facts["sha256"]]:
@@ -86,6 +89,15 @@ def load_trained(data: RunFolderData, setting: Setting) -> Trained:
     config = fit_to(config, shared)
     params = load_all_params(data.path, runs, param_shapes(config, shared))
     return Trained(setting, config, shared, facts, runs, seeds, params)
+
+
+def load_one(data: RunFolderData, number: int) -> Trained:
+    """Returns the net of one run, every leaf of its params [1, ...]; else as `load_trained`."""
+    setting = next(one for one in settings(data) if number in set(one.rows["run"]))
+    trained = load_trained(data, setting)
+    at = np.flatnonzero(trained.runs == number)
+    params = jax.tree.map(lambda leaf: leaf[at], trained.params)
+    return trained._replace(runs=trained.runs[at], seeds=trained.seeds[at], params=params)
 
 
 def first_rows(trained: Trained, part: str, most: int) -> Split:
