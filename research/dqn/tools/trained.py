@@ -114,7 +114,8 @@ def _usual(data: RunFolderData) -> ProblemMaker | None:
     if algorithm is not None:
         preset = next(iter(algorithm.presets.values()))
         return ProblemMaker(preset.config, preset.hparams, algorithm.make_problem)
-    if (workload := workload_of(data.manifest)) != "dqn":
+    workload = workload_of(data.manifest)
+    if workload != "dqn" or not data.manifest.get("code"):  # which may make agents, too
         raise UserError(f"{data.path} is a run folder of {workload}: only agents can be watched")
     return None
 
