@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -31,6 +32,7 @@ CODE = {
     for path, text in GUIDES.items()
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 }
+NOTEBOOK = [CODE.pop(name) for name in list(CODE) if name.startswith("experiments/README.md")]
 SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
 CORRIDOR = CODE.pop("research/README.md:1")
 AGENT = CODE.pop("research/README.md:2")
@@ -71,6 +73,26 @@ def test_the_environment_of_the_guide_is_trained_and_watched(tmp_path, monkeypat
     script.run_main(script.main, script.RECIPES, "", words.split())
     watch.main(watch.Arguments("trained", steps=10))
     assert Path("trained/run-0.gif").exists() or Path("trained/run-1.gif").exists()
+
+
+def test_the_notebook_of_the_guide_runs_cell_by_cell(small_sweep, tmp_path, monkeypatch, capsys):
+    """Where the output is no terminal, as in a notebook, nothing moves a cursor."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    for name, sweep in {"cartpole": "dqn", "novel": "lm"}.items():
+        shutil.copytree(small_sweep(sweep).folder, tmp_path / "runs" / name)
+    names = {"__name__": "__main__"}
+    assert len(NOTEBOOK) > 4
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # JAX's own
+        for cell in NOTEBOOK:
+            exec(cell.replace("steps=300", "steps=40"), names)
+    out = capsys.readouterr().out
+    assert "wine: 16 runs = 2 settings x 8 seeds" in out
+    assert re.search(r"0\.01 is (better|worse|not resolved): -?0\.\d+ \[", out)
+    assert not set(out) & {"\x1b", "\r", "\b"}
+    assert len(names["table"]) == len(names["logits"]) == 178
 
 
 @pytest.fixture

@@ -10,14 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from research.errors import UserError
+from research.errors import UserError, shortlist
 from research.folders import files_in, read_file
+from research.limits import as_stored, plain
+from research.report.comparison import Comparison, compare
+from research.report.metrics import common_metric
 from research.report.one_run import OneRun, one_run
 from research.report.problems import goal_of, problem_of, problems
-from research.report.ranking import final_scores, order
+from research.report.ranking import counting_diverged, final_scores, order
 from research.report.read import (
     RunFolderData,
     diverged_runs,
@@ -71,7 +75,7 @@ class LoadedRun:
         self.seeds: list[int] = data.manifest["seeds"]
         self.key_metric: str = data.manifest["key_metric"]
         self.higher_is_better: bool = data.manifest["higher_is_better"]
-        self.metrics = _with_plain_floats(data.metrics)
+        self.metrics = _plain_table(data)
         self.scores = _last_rows(self.metrics, self.key_metric, diverged_runs(data))
         self.settings = _settings_table(data)
         self.evaluations: Mapping[str, pd.DataFrame] = _evaluations(data.path)
@@ -102,6 +106,41 @@ class LoadedRun:
         if views is not None and views.restore is not None:
             return views.restore(self.data, found)
         return TrainedRun(found, load_params(self.data.path, found.number))
+
+    def compare(
+        self, one: Mapping[str, Any], reference: Mapping[str, Any], metric: str | None = None
+    ) -> Comparison:
+        """Compares two settings that were chosen beforehand, seed by seed: by how much one is
+        better, how often, and with what confidence. Runs that diverged count as the worst. The best
+        of many is rather compared by `scripts/report`, which accounts for having chosen it.
+
+        Args:
+          one, reference: swept field -> value, such as `{"learning_rate": 0.01}`.
+          metric: a column of the metrics; the key metric if not given.
+
+        Raises:
+          UserError: if there is no one such setting, or the two are of different problems.
+        """
+        metric, higher = common_metric([self.data], metric)
+        both = [self._setting(values) for values in (one, reference)]
+        if len(names := {problem_of(self.data, setting) for setting in both}) > 1:
+            raise UserError(f"settings of {' and '.join(sorted(names))} are not compared")
+        scores = [final_scores(setting, metric) for setting in both]
+        if not all(map(len, scores)):
+            raise UserError(f"{dict(one)}, {dict(reference)}: a setting has no finite {metric}")
+        return compare(*counting_diverged(scores, both, higher), higher)
+
+    def _setting(self, values: Mapping[str, Any]) -> Setting:
+        """The setting that has these values."""
+        have = lambda setting: all(
+            name in setting.values and as_stored(plain(setting.values[name])) == as_stored(value)
+            for name, value in values.items()
+        )
+        found = list(filter(have, every := list(settings(self.data))))
+        if len(found) != 1:
+            known = shortlist([setting.label for setting in every], 20)
+            raise UserError(f"{dict(values)}: {len(found)} settings are so; there are {known}")
+        return found[0]
 
     def _number(self, run: Any) -> int | None:
         """The number of a run, checked; None for the best."""
@@ -135,12 +174,20 @@ def load_run(path: str | Path) -> LoadedRun:
     return LoadedRun(read_run_folder(path))
 
 
-def _with_plain_floats(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with NumPy's floats, which all libraries take: null becomes NaN."""
-    floats = {
-        name: "float64" for name, kind in table.dtypes.items() if isinstance(kind, pd.ArrowDtype)
-    }
-    return table.astype(floats)
+def _plain_table(data: RunFolderData) -> pd.DataFrame:
+    """The metrics with NumPy's floats, which all libraries take: null becomes NaN, and a
+    hyper-parameter the number that was given for it."""
+    kinds = data.metrics.dtypes.items()
+    floats = {name: "float64" for name, kind in kinds if isinstance(kind, pd.ArrowDtype)}
+    table = data.metrics.astype(floats)
+    for name in floats.keys() & data.manifest["hparams"].keys():
+        table[name] = table[name].map({value: _given(value) for value in table[name].unique()})
+    return table
+
+
+def _given(value: Any) -> Any:
+    """A number of 32 bits as the shortest decimal that it stands for: 0.1, not 0.10000000149."""
+    return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
 def _last_rows(metrics: pd.DataFrame, key_metric: str, diverged: set[int]) -> pd.DataFrame:
@@ -167,7 +214,8 @@ def _rank(data: RunFolderData, setting: Setting) -> tuple[float, ...]:
 
 
 def _setting_row(data: RunFolderData, problem: str, setting: Setting) -> dict[str, Any]:
-    row = {"problem": problem, **setting.values}
+    values = {name: _given(value) for name, value in setting.values.items()}
+    row = {"problem": problem, **values}
     row |= {"finite": setting.seeds - setting.left_out, "diverged": setting.left_out}
     score = final_score(setting, data.manifest["key_metric"])
     if score is None:

@@ -8,7 +8,6 @@ import pytest
 
 from research.errors import UserError
 from research.report import load_run
-from research.report.comparison import compare
 
 GROUPS = [{"first_run": 0, "runs": 8, "goal": None}]
 
@@ -26,12 +25,19 @@ def test_metrics_scores_and_settings_are_tables(make_run):
     assert (run.seeds, run.hparams, run.config) == ([0, 1, 2, 3], {}, {})
 
 
-def test_the_scores_are_what_the_statistics_of_the_report_take(make_sweep):
-    scores = np.arange(12).reshape(2, 6, 1)
-    table = load_run(make_sweep(scores)).scores.set_index("seed")
-    one, other = (table[table["rate"] == rate]["validation_score"] for rate in (0.2, 0.1))
-    found = compare(one, other, higher_is_better=True)
+def test_two_settings_are_compared_seed_by_seed(make_sweep):
+    run = load_run(make_sweep(np.arange(12).reshape(2, 6, 1)))
+    found = run.compare({"rate": 0.2}, {"rate": 0.1})
     assert (found.verdict, found.pairs, float(found.difference.estimate)) == ("better", 6, 6)
+    assert run.compare({"rate": 0.2}, {"rate": 0.1}, "loss").verdict == "better"  # lower
+    with pytest.raises(UserError, match=r"'rate': 0.3.*: 0 settings are so; there are rate 0.1"):
+        run.compare({"rate": 0.3}, {"rate": 0.1})
+
+
+def test_a_run_that_diverged_counts_as_the_worst_in_comparisons(make_run):
+    """Without it, setting 0.2 would be better by 4 in every pair."""
+    found = load_run(make_run()).compare({"rate": 0.2}, {"rate": 0.1})
+    assert float(found.improvement.estimate) == pytest.approx((12 + 0.5) / 16)
 
 
 @pytest.mark.parametrize(
