@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from research.plain_text import one_line
 from research.report.comparison import Comparison
 from research.report.metrics import on_test_part
+from research.report.problems import goal_of
 from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData, swept
-from research.report.settings import Setting, final_score, reached, settings, show
+from research.report.settings import Setting, final_score, reached, show
 from research.report.statistics import Interval
 from research.report.summary import Line, Summary
 
@@ -44,14 +45,12 @@ _AGAINST_BEST = (
 )
 
 
-def brief_columns(run: RunFolderData) -> list[TableColumn]:
-    """The columns of one run folder without comparisons: the key metric, and the same on the test
-    part where there is one. The best setting by the key metric is on top."""
-    manifest, goal = run.manifest, common_goal(run.manifest)
+def brief_columns(run: RunFolderData, some: Sequence[Setting]) -> list[TableColumn]:
+    """The columns of settings of one folder and problem, without comparisons: the key metric, and
+    the same on the test part where there is one. The best setting by the key metric is on top."""
+    manifest, goal = run.manifest, goal_of(run, some[0], str(run.manifest["key_metric"]))
     metric, higher = str(manifest["key_metric"]), manifest["higher_is_better"]
-    found = sorted(
-        settings(run), key=lambda one: order(one, final_scores(one, metric), higher, goal)
-    )
+    found = sorted(some, key=lambda one: order(one, final_scores(one, metric), higher, goal))
     columns = [
         *(TableColumn(one_line(name), "swept", [show(one.values[name]) for one in found])
           for name in swept(manifest)),
@@ -130,12 +129,6 @@ def headline_metrics(run: RunFolderData) -> Sequence[str]:
     """The key metric, and the same on the test part where there is one."""
     key = run.manifest["key_metric"]
     return list(dict.fromkeys([key, on_test_part([run], key)]))
-
-
-def common_goal(manifest: dict[str, Any]) -> float | None:
-    """The value of the key metric that solves every group's problem, if there is one."""
-    goals = {group["goal"] for group in manifest["groups"]}
-    return goals.pop() if len(goals) == 1 else None
 
 
 def interval_text(interval: Interval) -> str:

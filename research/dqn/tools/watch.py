@@ -1,6 +1,6 @@
 """Draws an episode of a trained agent as an animated GIF into its run folder.
 
-    scripts/watch RUN               the best run of the folder
+    scripts/watch RUN               the best run of the folder, of each environment
     scripts/watch RUN --run 17      a chosen one
 
 It acts as in evaluation, in an episode of its own.
@@ -17,10 +17,11 @@ from research.console import print_line
 from research.dqn.tools.trained import restore
 from research.dqn.watching import check_drawn, draw, play_one
 from research.effects import flag_field
+from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.parsing import Unbounded
-from research.report.one_run import one_run
-from research.report.read import read_run_folder
+from research.report.one_run import OneRun, best_runs
+from research.report.read import RunFolderData, read_run_folder
 from research.task import make_key
 
 
@@ -47,16 +48,33 @@ class Arguments:
     unbounded: Unbounded = False
 
 
-def main(arguments: Arguments) -> Path:
-    """Plays, draws, and returns the path of the GIF."""
+def main(arguments: Arguments) -> list[Path]:
+    """Plays, draws, and returns the path of the GIF: one for each environment, if there are several
+    and no run is named; one that cannot be drawn is named then.
+
+    Raises:
+      UserError: if nothing can be drawn.
+    """
     as_int("--steps", arguments.steps, low=1)
-    seed = as_seed("--seed", arguments.seed)
+    as_seed("--seed", arguments.seed)
     data = read_run_folder(arguments.folder)
-    run = one_run(data, arguments.run)
+    runs, paths = best_runs(data, arguments.run), []
+    for run in runs:
+        try:
+            paths.append(_watch(data, run, arguments))
+        except UserError as error:
+            if run is runs[-1] and not paths:
+                raise
+            print_line(f"run {run.number}: {error}")
+    return paths
+
+
+def _watch(data: RunFolderData, run: OneRun, arguments: Arguments) -> Path:
     agent = restore(data, run, arguments.env, check_drawn)
     env, params = agent.env, agent.env_params
     epsilon = getattr(agent.hparams, "eval_epsilon", 0.0)
-    episode = play_one(env, params, agent.values, epsilon, make_key(seed), arguments.steps)
+    key = make_key(arguments.seed)
+    episode = play_one(env, params, agent.values, epsilon, key, arguments.steps)
     path = data.path / f"run-{run.number}.gif"
     end = "" if episode.ended else ", the most that are drawn"
     print_line(

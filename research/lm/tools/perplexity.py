@@ -32,8 +32,9 @@ from research.lm.task import make_model, param_shapes
 from research.lm.text import PER_CHARACTER, Tokenizer
 from research.lm.tools.trained import restore_parts
 from research.report.one_run import OneRun, one_run
+from research.report.problems import by_problem
 from research.report.read import RunFolderData, read_run_of
-from research.report.settings import settings
+from research.report.settings import Setting
 from research.report.statistics import iqm_interval
 from research.runs.run_folder import load_params
 from research.task import OnlyWith
@@ -95,22 +96,26 @@ class Arguments:
 
 
 def main(args: Arguments) -> None:
-    """Prints a table with a row for each setting of the run folder."""
+    """Prints a table with a row for each setting of the run folder; one for each corpus."""
     args.check()
     data = read_run_of(args.folder, "lm", "lstm_lm")
-    rows = []
-    for setting in settings(data):
-        runs = [one_run(data, int(number)) for number in setting.rows["run"].unique()]
-        if not runs:
-            rows.append((setting.label, "0", "", "none finite", ""))
-            continue
-        measure, alone, together = evaluate_runs(data, runs, args)
-        iqm, low, high = map(float, iqm_interval(alone))
-        cell = f"{np.median(alone):.4g} {iqm:.4g} [{low:.4g}, {high:.4g}]"
-        rows.append((setting.label, str(len(runs)), measure, cell, f"{together:.4g}"))
     names = ("setting", "runs", "measure", "each alone\nmedian IQM [95%]", "ensemble")
-    print_table(Console(), names, rows, title=f"{data.path.name}: {args.part}")
+    for corpus, some in by_problem(data).items():
+        rows = [_row(data, setting, args) for setting in some]
+        title = ": ".join(filter(None, [corpus, data.path.name, args.part]))
+        print_table(Console(), names, rows, title=title)
     print_line("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
+
+
+def _row(data: RunFolderData, setting: Setting, args: Arguments) -> tuple[str, ...]:
+    """Returns the cells of a setting."""
+    runs = [one_run(data, int(number)) for number in setting.rows["run"].unique()]
+    if not runs:
+        return setting.label, "0", "", "none finite", ""
+    measure, alone, together = evaluate_runs(data, runs, args)
+    iqm, low, high = map(float, iqm_interval(alone))
+    cell = f"{np.median(alone):.4g} {iqm:.4g} [{low:.4g}, {high:.4g}]"
+    return setting.label, str(len(runs)), measure, cell, f"{together:.4g}"
 
 
 def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> Any:

@@ -20,8 +20,8 @@ from research.lm.sampling import SamplingRule
 from research.lm.text import UNKNOWN
 from research.lm.tools.trained import restore
 from research.parsing import Unbounded
-from research.report.one_run import one_run
-from research.report.read import read_run_of
+from research.report.one_run import OneRun, best_runs
+from research.report.read import RunFolderData, read_run_of
 from research.task import OnlyWith
 
 USUAL_TOKENS = 20_000
@@ -60,15 +60,22 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> str:
-    """Prints the text while it is written, and returns it."""
+    """Prints the text while it is written, and returns it: one by the best model of each corpus, if
+    there are several and no run is named."""
     as_int("--tokens", arguments.tokens, low=1)
-    seed = as_seed("--seed", arguments.seed)
+    as_seed("--seed", arguments.seed)
     choice = SamplingRule(arguments.temperature, arguments.top_k, arguments.top_p)
     choice.check()
     data = read_run_of(arguments.folder, "lm", "lstm_lm")
-    run = one_run(data, arguments.run)
+    runs = best_runs(data, arguments.run)
+    return "\n".join(_write(data, run, arguments, choice) for run in runs)
+
+
+def _write(data: RunFolderData, run: OneRun, arguments: Arguments, choice: SamplingRule) -> str:
     model = restore(data, run)
-    written = model.write(arguments.prompt, arguments.tokens, choice, seed, arguments.unknown)
+    written = model.write(
+        arguments.prompt, arguments.tokens, choice, arguments.seed, arguments.unknown
+    )
     score = f"{data.manifest['key_metric']} {run.score:.4g}"
     print_line(f"run {run.number}, seed {run.seed}: {score}")
     print_text("")

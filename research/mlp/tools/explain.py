@@ -33,9 +33,9 @@ from research.mlp.tools.trained import (
     Trained,
     at_once,
     check_choice,
-    finished_settings,
     first_rows,
     load_trained,
+    only_data_set,
     write_table,
 )
 from research.mlp.views import plots
@@ -87,7 +87,7 @@ def main(args: Arguments) -> Path:
     """Prints a table, draws a figure and returns the file with the numbers of every run."""
     args.check()
     data = read_run_of(args.folder, "mlp")
-    trained = load_trained(data, finished_settings(data)[0])
+    trained = load_trained(data, only_data_set(data)[0])
     rows = first_rows(trained, args.part, args.rows)
     names, members_CxF = columns_of(trained)
     by_run = {"integrated gradients": integrate(trained, rows, members_CxF, args)}

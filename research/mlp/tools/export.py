@@ -29,7 +29,7 @@ from research.flags import check_path
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
 from research.mlp.tools.evaluate import predict
-from research.mlp.tools.trained import Trained, finished_settings, load_one, load_trained
+from research.mlp.tools.trained import Trained, load_one, load_trained, only_data_set
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, read_run_of
 from research.runs.session import versions
@@ -87,7 +87,7 @@ def choose(data: RunFolderData, args: Arguments) -> Trained:
       UserError: if there is no such run.
     """
     if args.ensemble:
-        return load_trained(data, finished_settings(data)[0])
+        return load_trained(data, only_data_set(data)[0])
     return load_one(data, one_run(data, args.run).number)
 
 
