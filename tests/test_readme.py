@@ -90,7 +90,7 @@ def test_the_notebook_of_the_guide_runs_cell_by_cell(small_sweep, tmp_path, monk
             exec(cell.replace("steps=300", "steps=40"), names)
     out = capsys.readouterr().out
     assert "wine: 16 runs = 2 settings x 8 seeds" in out
-    assert re.search(r"0\.01 is (better|worse|not resolved): -?0\.\d+ \[", out)
+    assert re.search(r"0\.01 against 0\.0001: 0\.\d+ \[0\.\d+, 0\.\d+\], better", out)
     assert not set(out) & {"\x1b", "\r", "\b"}
     assert len(names["table"]) == len(names["logits"]) == 178
 

@@ -41,7 +41,7 @@ def problem_titles(names: Sequence[str]) -> list[str]:
 
 
 def one_problem(runs: Sequence[RunFolderData], problem: str | None) -> str:
-    """The problem of that name; if none is given, the only one there is.
+    """The problem of that name or title; if none is given, the only one there is.
 
     Raises:
       UserError: if there is no such problem, or none is named of several.
@@ -49,6 +49,8 @@ def one_problem(runs: Sequence[RunFolderData], problem: str | None) -> str:
     known = problems(runs)
     if problem is None and len(known) == 1:
         return known[0]
+    titles = dict(zip(problem_titles(known), known, strict=True))
+    problem = titles.get(problem, problem) if len(known) > 1 and problem else problem
     if problem not in known:
         asked = "" if problem is None else f" {problem!r}"
         names = ", ".join(map(repr, known))

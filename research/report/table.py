@@ -11,7 +11,7 @@ from research.report.metrics import on_test_part
 from research.report.problems import goal_of
 from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData, swept
-from research.report.settings import Setting, final_score, reached, show
+from research.report.settings import Setting, final_score, reached, settings, show
 from research.report.statistics import Interval
 from research.report.summary import Line, Summary
 
@@ -53,7 +53,7 @@ def brief_columns(run: RunFolderData, some: Sequence[Setting]) -> list[TableColu
     found = sorted(some, key=lambda one: order(one, final_scores(one, metric), higher, goal))
     columns = [
         *(TableColumn(one_line(name), "swept", [show(one.values[name]) for one in found])
-          for name in swept(manifest)),
+          for name in _telling(run, found)),
         TableColumn("seeds", _SEEDS, list(map(_seeds, found))),
     ]  # fmt: skip
     if manifest.get("rungs"):
@@ -65,6 +65,14 @@ def brief_columns(run: RunFolderData, some: Sequence[Setting]) -> list[TableColu
         counts = [reached(one, metric, goal, higher) for one in found]
         columns.append(TableColumn(f"reached\n{show(goal)}", _REACHED, _of_seeds(found, counts)))
     return columns
+
+
+def _telling(run: RunFolderData, some: Sequence[Setting]) -> list[str]:
+    """The swept fields, without those that are the same in these settings and differ in others, as
+    the environment does: their title says it."""
+    differ = lambda name, found: len({show(one.values[name]) for one in found}) > 1
+    every = list(settings(run))
+    return [name for name in swept(run.manifest) if differ(name, some) or not differ(name, every)]
 
 
 def full_columns(summary: Summary) -> list[TableColumn]:

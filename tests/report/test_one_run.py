@@ -47,5 +47,5 @@ def test_each_problem_has_a_best_run_of_its_own(make_run):
     run = read_run_folder(make_run(**GIVEN, data=data))
     assert [one.number for one in best_runs(run)] == [3, 6]
     assert [one.number for one in best_runs(run, 1)] == [1]
-    with pytest.raises(UserError, match="of 2 problems, .* the best of each are 3, 6"):
+    with pytest.raises(UserError, match=r"of 2 problems, .* the best of each are 3, 6"):
         one_run(run)

@@ -8,8 +8,9 @@ import pytest
 from safetensors import safe_open
 from sklearn import metrics
 
+from research.cli.train_and_show import missing
 from research.errors import UserError
-from research.mlp.tools import evaluate
+from research.mlp.tools import evaluate, explain, export
 from tests.mlp.tools.conftest import check_refused
 
 
