@@ -24,6 +24,7 @@ Small = Annotated[int, Field(ge=0, lt=2**31)]
 Number = Annotated[float, Field(allow_inf_nan=False)]  # an integer, too
 Pair = Annotated[list[Number], Field(min_length=2, max_length=2)]
 JobName = Annotated[str, Field(pattern=JOB_NAME)]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z_0-9]*$")]
 Object = dict[str, Any]
 
 
@@ -114,6 +115,15 @@ class RecordedGroup(Recorded):
     goal: Number | None = None
 
 
+class RecordedCode(Recorded):
+    """The code of the user's own that made the problem, as in the manifest."""
+
+    file: Annotated[str, Field(pattern=r"^/[^\x00]+\.py$")]
+    make_problem: Identifier
+    config: Identifier | None = None
+    hparams: Identifier | None = None
+
+
 class RecordedManifest(Recorded):
     """manifest.json. What has a default was not recorded by older versions."""
 
@@ -133,6 +143,7 @@ class RecordedManifest(Recorded):
     groups: Annotated[list[RecordedGroup], Field(min_length=1)]
     data: list[Object] = []
     sealed_as: str | None = None
+    code: RecordedCode | None = None
     versions: Object = {}
     device: Object = {}
     sessions: list[Object] = []

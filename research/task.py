@@ -134,6 +134,8 @@ class Problem(NamedTuple):
       notes: lines that the user should read before the runs are trained.
       workload: the name of its workload, by which tools and the report know the run folders of all
         experiments with it; without one, that of the experiment.
+      offers: name -> what the tools of the workload use of a trained run, such as the function that
+        an agent acts by. The workload says which names there are.
     """
 
     task: Task
@@ -142,6 +144,7 @@ class Problem(NamedTuple):
     files: Mapping[str, Any] = {}
     notes: Sequence[str] = ()
     workload: str = ""
+    offers: Mapping[str, Any] = {}
 
 
 class OnlyWith(NamedTuple):

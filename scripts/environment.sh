@@ -5,11 +5,11 @@
 #                   3.11 or newer)
 #   SEEDBED_EXTRA   cpu, cuda12, cuda13 or tpu; auto (the default) is CUDA where nvidia-smi answers,
 #                   else cpu
-#   SEEDBED_ALSO    trackers to install as well: tensorboard, wandb, or "tensorboard wandb"
+#   SEEDBED_ALSO    what to install as well, some of "jupyter tensorboard wandb"
 #   SEEDBED_VENV    the folder of the virtual environment (default: .venv beside this folder)
 #
 # Choices are remembered: the next call needs no variable. Packages that the user installed into the
-# environment, such as Jupyter, are kept. Removing the folder starts afresh.
+# environment are kept. Removing the folder starts afresh.
 #
 # Two files beside the environment are locked, each through a descriptor that stays open:
 #
@@ -158,8 +158,8 @@ set_up() {
     esac
     for one in ${SEEDBED_ALSO:-}; do
         case $one in
-            tensorboard | wandb) ;;
-            *) fail "SEEDBED_ALSO=$SEEDBED_ALSO: there are tensorboard and wandb" ;;
+            jupyter | tensorboard | wandb) ;;
+            *) fail "SEEDBED_ALSO=$SEEDBED_ALSO: there are jupyter, tensorboard and wandb" ;;
         esac
     done
     hold_environment

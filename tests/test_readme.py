@@ -1,6 +1,8 @@
 """Tests that code in the guides runs, and that files, links and commands in them exist."""
 
 import re
+import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,6 +11,9 @@ import pytest
 
 from research.cli import machine
 from research.dqn.tools import watch
+from research.errors import UserError
+from research.report import load_run
+from research.report.tools import report
 from tests.sweeps import SMALL_DQN
 
 ROOT = Path(__file__).parents[1]
@@ -27,9 +32,11 @@ CODE = {
     for path, text in GUIDES.items()
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 }
+NOTEBOOK = [CODE.pop(name) for name in list(CODE) if name.startswith("experiments/README.md")]
 SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
 CORRIDOR = CODE.pop("research/README.md:1")
-RECIPE = CODE.pop("research/README.md:2")  # it goes below WORKLOAD
+AGENT = CODE.pop("research/README.md:2")
+RECIPE = CODE.pop("research/README.md:3")  # it goes below WORKLOAD
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -66,6 +73,60 @@ def test_the_environment_of_the_guide_is_trained_and_watched(tmp_path, monkeypat
     script.run_main(script.main, script.RECIPES, "", words.split())
     watch.main(watch.Arguments("trained", steps=10))
     assert Path("trained/run-0.gif").exists() or Path("trained/run-1.gif").exists()
+
+
+def test_the_notebook_of_the_guide_runs_cell_by_cell(small_sweep, tmp_path, monkeypatch, capsys):
+    """Where the output is no terminal, as in a notebook, nothing moves a cursor."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    for name, sweep in {"cartpole": "dqn", "novel": "lm"}.items():
+        shutil.copytree(small_sweep(sweep).folder, tmp_path / "runs" / name)
+    names = {"__name__": "__main__"}
+    assert len(NOTEBOOK) > 4
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # JAX's own
+        for cell in NOTEBOOK:
+            exec(cell.replace("steps=300", "steps=40"), names)
+    out = capsys.readouterr().out
+    assert "wine: 16 runs = 2 settings x 8 seeds" in out
+    assert re.search(r"0\.01 against 0\.0001: 0\.\d+ \[0\.\d+, 0\.\d+\], better", out)
+    assert not set(out) & {"\x1b", "\r", "\b"}
+    assert len(names["table"]) == len(names["logits"]) == 178
+
+
+@pytest.fixture
+def own_agent(tmp_path, monkeypatch):
+    """The run folder of the agent of the guide, of two settings, trained by its script."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    Path("count_dqn.py").write_text(AGENT)
+    words = f"count_dqn.py --bonus 0 0.1 {SMALL_DQN} --out . --name trained"
+    monkeypatch.setattr(sys, "argv", words.split())
+    monkeypatch.setattr(machine, "configure_jax", lambda *_: None)
+    runpy.run_path("count_dqn.py", run_name="__main__")
+    return tmp_path / "trained"
+
+
+def test_the_agent_of_the_guide_is_used_as_every_other(own_agent):
+    """It has a config field and a hyper-parameter that DQN itself has not."""
+    run = load_run(own_agent)
+    assert run.config["cells"] == 4096
+    assert run.metrics["cells_seen"].between(0, 1).all()
+    agent = run.trained(1)
+    assert agent.hparams.bonus == pytest.approx(0.1)
+    assert agent.policy([0.0, 0.0, 0.0, 0.0]) in (0, 1)
+    (page,) = report.main(report.Arguments((str(own_agent),)))
+    assert len(list(own_agent.glob("run-*.gif"))) == 1
+    assert "data:image/gif" in page.read_text()
+
+
+def test_a_script_that_was_not_run_here_is_not_run_for_a_folder(own_agent, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(own_agent.parent / "of somebody else"))
+    with pytest.raises(UserError, match=r"count_dqn.py, which you have not used .* run it once"):
+        load_run(own_agent).trained()
+    with pytest.raises(UserError, match=r"count_dqn.py, which you have not used .* run it once"):
+        watch.main(watch.Arguments(str(own_agent), steps=3))
 
 
 def test_the_readme_is_short_and_begins_with_commands():

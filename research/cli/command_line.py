@@ -59,7 +59,7 @@ def _check_code(arguments: Any, named: Any, folder: Path) -> None:
         given = _places(code_in, getattr(named, field))
         for value in getattr(arguments, field):
             asked = [place for place in code_in(value) if place not in given]
-            own_code.check_known(asked, folder, f"{flag_of(field)} {value}")
+            own_code.check_known(asked, folder, f"add {flag_of(field)} {value}")
 
 
 def _remember_code(arguments: Any) -> None:

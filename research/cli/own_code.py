@@ -30,13 +30,13 @@ def remember(places: Iterable[str]) -> None:
                 file.writelines(f"{one}\n" for one in new)
 
 
-def check_known(places: Iterable[str], folder: Path, flag: str) -> None:
+def check_known(places: Iterable[str], folder: Path, how: str) -> None:
     """Checks that the user has named all code that a run folder asks for.
 
     Args:
       places: what the folder names.
       folder: the run folder.
-      flag: with which the user can name it, such as `--env maze.py:Maze`.
+      how: the user can name it, for the end of the error line: `add --env maze.py:Maze`.
 
     Raises:
       UserError: if not.
@@ -46,7 +46,7 @@ def check_known(places: Iterable[str], folder: Path, flag: str) -> None:
         if _resolved(place) not in known:
             raise UserError(
                 f"{folder} was trained with the code in {place}, which you have not used on this "
-                f"machine before: if you trust it, add {flag}"
+                f"machine before: if you trust it, {how}"
             )
 
 

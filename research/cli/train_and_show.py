@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from research.cli import own_code
 from research.cli.arguments import make_options
 from research.cli.compile_for import compile_sweep
 from research.cli.terminal import TerminalObserver
@@ -20,6 +21,7 @@ from research.report.trackers import chosen_trackers
 from research.report.tracking import tracking
 from research.runs.experiment import Experiment
 from research.runs.opening import AlreadyFinished
+from research.runs.recipe_code import describe_code
 from research.runs.runner import run_experiment
 
 
@@ -70,6 +72,8 @@ def train_and_show(experiment: Experiment, args: Any, *touches: FinishingTouch) 
     if kinds := chosen_trackers(args.tensorboard, args.wandb):
         warn = lambda line: say(console, f"{experiment.name}: {line}")
         options = options._replace(meanwhile=partial(tracking, kinds=kinds, warn=warn))
+    if code := describe_code(experiment):
+        own_code.remember([code["file"]])  # the user has started it
     wanted: Sequence[FinishingTouch] = (LEARNING_CURVE, *touches)
     try:
         folder = run_experiment(experiment, options, TerminalObserver(console, not args.worker))

@@ -67,13 +67,29 @@ def evaluate(
     )
 
 
-def agent_problem(task: Task, config: Any, algorithm: str) -> Problem:
-    """The task, and the environment's parameters for all runs to share.
+def agent_problem(
+    task: Task,
+    config: Any,
+    algorithm: str,
+    make_network: Callable[[Any, Environment], Any],
+    policy_values: Callable[..., Any],
+) -> Problem:
+    """The task, the environment's parameters for all runs to share, and what a trained agent offers
+    to tools: its `environment`, its `network`, a Flax module, and `policy_values`, a function
+    `(hparams, params) -> observations [N, ...] -> action values float32 [N, A]`.
 
     Args:
       algorithm: its name in `algorithms`, for the record.
+      make_network: of config and environment.
+      policy_values: as of `agent_task`.
     """
     env = make_environment(config.env, config.protocol)
     facts = {"algorithm": algorithm, "environment": config.env, "protocol": config.protocol}
     notes = env.facts.get("notes", ())
-    return Problem(task, env.params, facts | env.facts, notes=notes, workload="dqn")
+    offers = {
+        "environment": env,
+        "network": make_network(config, env),
+        "policy_values": bind(policy_values, config, env),
+    }
+    facts |= env.facts
+    return Problem(task, env.params, facts, notes=notes, workload="dqn", offers=offers)

@@ -12,10 +12,8 @@ state, reward, done, info).
 
 import hashlib
 import importlib
-import importlib.util
 import os
 import re
-import sys
 import traceback
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -27,6 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from research.errors import UserError
+from research.own_modules import add_to_path, import_file
 from research.task import make_key
 
 _WHERE = re.compile(r"(?P<place>[^():]+):(?P<name>[A-Za-z_]\w*)(?:\((?P<inner>.+)\))?")
@@ -167,28 +166,13 @@ def _load(where: str, place: str) -> ModuleType:
     """Imports a file or a module. Modules beside the file, or in the current folder, are found as
     Python itself would find them."""
     file = _file(where)
-    folder = str(Path(file).resolve().parent) if file else str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.append(folder)
     if file and not Path(file).is_file():
         raise UserError(f"--env {where}: no file {file}")
     with _told(where, place):
-        if not file:
-            return importlib.import_module(place)
-        name = f"_own_{hashlib.sha256(str(Path(file).resolve()).encode()).hexdigest()[:16]}"
-        if name in sys.modules:
-            return sys.modules[name]
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # dataclasses look for theirs
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-        return module
+        if file:
+            return import_file(file)
+        add_to_path(Path.cwd())
+        return importlib.import_module(place)
 
 
 def _file(where: str) -> str | None:

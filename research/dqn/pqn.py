@@ -181,7 +181,7 @@ def make_pqn_problem(config: PQNConfig) -> Problem:
     Raises:
       UserError: as `make_task`.
     """
-    return agent_problem(make_task(config), config, "pqn")
+    return agent_problem(make_task(config), config, "pqn", _network, pqn_values)
 
 
 def pqn_values(

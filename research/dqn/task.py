@@ -148,7 +148,7 @@ def make_problem(config: Config) -> Problem:
     Raises:
       UserError: as `make_task`.
     """
-    return agent_problem(make_task(config), config, "dqn")
+    return agent_problem(make_task(config), config, "dqn", q_network, policy_values)
 
 
 def policy_values(

@@ -1,6 +1,9 @@
 """What the report shows of agents: the latest animations of them at play."""
 
+from typing import Any
+
 from research.folders import files_in
+from research.report.one_run import OneRun
 from research.report.read import RunFolderData
 from research.report.summary import Summary
 from research.report.views import Image, Shown, Views, image
@@ -38,4 +41,11 @@ def make_examples(run: RunFolderData) -> None:
     watch.main(watch.Arguments(str(run.path), steps=EPISODE_STEPS))
 
 
-VIEWS = Views(show, make_examples, experiments=("pqn",))
+def restore(data: RunFolderData, run: OneRun) -> Any:
+    """The agent that a run has trained, as `research.dqn.tools.trained.TrainedAgent`."""
+    from research.dqn.tools import trained  # here: a page of what is there restores nothing
+
+    return trained.restore(data, run)
+
+
+VIEWS = Views(show, make_examples, experiments=("pqn",), restore=restore)

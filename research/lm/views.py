@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from research.lm.samples import read_samples, samples_path
+from research.report.one_run import OneRun
 from research.report.read import RunFolderData
 from research.report.summary import Summary
 from research.report.views import Shown, Text, Views
@@ -46,4 +47,11 @@ def make_examples(run: RunFolderData) -> None:
     sample.main(sample.Arguments(str(run.path)))
 
 
-VIEWS = Views(show, make_examples, experiments=("lstm_lm",))
+def restore(data: RunFolderData, run: OneRun) -> Any:
+    """The model that a run has trained, as `research.lm.tools.trained.TrainedModel`."""
+    from research.lm.tools import trained  # here: a page of what is there restores nothing
+
+    return trained.restore(data, run)
+
+
+VIEWS = Views(show, make_examples, experiments=("lstm_lm",), restore=restore)

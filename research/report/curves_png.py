@@ -12,16 +12,18 @@ from research import figures
 from research.folders import file_name
 from research.plain_text import count_of, shortened
 from research.report.curves import learning_curve
+from research.report.problems import by_problem
 from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData
-from research.report.settings import Setting, settings
+from research.report.settings import Setting
 
+MOST_COLUMNS = 2  # of panels
 MOST_CURVES = 10  # more cannot be told from each other; the best are drawn
 
 
 def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     """Draws interquartile mean and 95% interval over seeds against steps, or against work where
-    the experiment counts in it.
+    the experiment counts in it. Each problem has a panel of its own.
 
     Args:
       run: the run folder; the figure is put into it.
@@ -31,10 +33,23 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
       The path of the PNG.
     """
     metric = metric or str(run.manifest["key_metric"])
-    figure = Figure(figsize=(8, 4.8), layout="constrained", dpi=150)
-    axes = figure.subplots()
+    panels = by_problem(run)
+    columns = min(MOST_COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(8 * columns, 4.8 * rows), layout="constrained", dpi=150)
+    every = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (problem, some) in zip(every, panels.items(), strict=False):
+        _draw_panel(axes, run, problem, some, metric)
+    for axes in every[len(panels) :]:
+        axes.set_axis_off()
+    return figures.save_figure(figure, run.path / f"{file_name(metric)}.png")
+
+
+def _draw_panel(
+    axes: Any, run: RunFolderData, problem: str, every: Sequence[Setting], metric: str
+) -> None:
+    """Draws the settings of one problem."""
     in_work = run.manifest["in_work"]
-    every = list(settings(run))
     found = [setting for setting in every if setting.rows[metric].count() > 0]
     shown = _best(found, metric, run.manifest["higher_is_better"])
     entries = _draw(axes, shown, metric, in_work)
@@ -43,11 +58,10 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     note = f", best {len(shown)} of {len(found)} settings" if len(shown) < len(found) else ""
     if missing := sum(setting.all_diverged for setting in every):
         note += f"; {missing} without a finite run"
-    name = shortened(run.path.name)
+    name = shortened(problem or run.path.name)
     figures.set_title(axes, f"{name}: interquartile mean, 95% bootstrap interval{note}")
     axes.grid(alpha=0.3)
     figures.set_legend(axes, entries)
-    return figures.save_figure(figure, run.path / f"{file_name(metric)}.png")
 
 
 def _draw(axes: Any, shown: Sequence[Setting], metric: str, in_work: bool) -> list[tuple[Any, str]]:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from research.errors import UserError
 from research.folders import files_in
 from research.plain_text import count_of, one_line, visible
+from research.report.problems import by_problem, goal_of
 from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData, read_run_folder, swept, workload_of
-from research.report.settings import final_score, settings
-from research.report.table import common_goal
+from research.report.settings import final_score
 
 PAGE = "index.html"
 
@@ -122,11 +122,15 @@ def _progress(run: RunFolderData) -> float:
 
 
 def _best(run: RunFolderData) -> tuple[str, float]:
-    """The score of the best setting, in words and as a number."""
-    manifest = run.manifest
+    """The score of the best setting, in words and as a number. Where settings are of several
+    problems, none is the best of all."""
+    manifest, parts = run.manifest, by_problem(run)
+    if len(parts) > 1:
+        return f"of {len(parts)} problems, each its own", float("-inf")
     metric, higher = str(manifest["key_metric"]), bool(manifest["higher_is_better"])
-    goal = common_goal(manifest)
-    best = min(settings(run), key=lambda one: order(one, final_scores(one, metric), higher, goal))
+    some = next(iter(parts.values()))
+    goal = goal_of(run, some[0], metric)
+    best = min(some, key=lambda one: order(one, final_scores(one, metric), higher, goal))
     if (found := final_score(best, metric)) is None:
         return "", float("-inf")
     middle, low, high = map(float, found.iqm)

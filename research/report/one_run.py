@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from research.errors import UserError
+from research.report.problems import by_problem
 from research.report.read import RunFolderData, diverged_runs, stopped_runs
 
 
@@ -32,7 +33,63 @@ def one_run(data: RunFolderData, number: int | None = None) -> OneRun:
     """The run of that number; the one with the best key metric at the last step if not given.
 
     Raises:
-      UserError: if there is no such run, or none that is finite.
+      UserError: if there is no such run, or none that is finite; or none is given, and there is one
+        for each of several problems, such as environments.
+    """
+    if number is None:
+        best, *others = best_runs(data)
+        if others:
+            raise UserError(
+                f"{data.path} has settings of {len(others) + 1} problems, which are not compared: "
+                f"choose with --run; the best of each are {_listed([best, *others])}"
+            )
+        return best
+    finite = _finite_rows(data)
+    if number not in finite.index:
+        runs = data.metrics["run"]
+        raise UserError(
+            f"--run {number}: {data.path} has no such finite run; its runs are "
+            f"{runs.min()} to {runs.max()}"
+        )
+    return _describe(data, number, finite)
+
+
+def best_runs(data: RunFolderData, number: int | None = None) -> list[OneRun]:
+    """The run with the best key metric at the last step of each problem, such as an environment;
+    or the run of that number alone.
+
+    Raises:
+      UserError: as `one_run`, but for several problems.
+    """
+    if number is not None:
+        return [one_run(data, number)]
+    key, finite = data.manifest["key_metric"], _finite_rows(data)
+    full = finite[~finite.index.isin(list(stopped_runs(data.manifest)))]
+    found = []
+    for some in by_problem(data).values():
+        mine = {run for setting in some for run in setting.rows["run"].unique()}
+        scores = next(
+            (rows[key] for rows in (_of(full, mine), _of(finite, mine)) if len(rows)), None
+        )
+        if scores is not None:
+            best = scores.idxmax() if data.manifest["higher_is_better"] else scores.idxmin()
+            found.append(_describe(data, int(best), finite))
+    return found
+
+
+def _of(rows: Any, runs: set[int]) -> Any:
+    return rows[rows.index.isin(list(runs))]
+
+
+def _listed(runs: list[OneRun]) -> str:
+    return ", ".join(str(run.number) for run in runs)
+
+
+def _finite_rows(data: RunFolderData) -> Any:
+    """The row of each finite run at the last step at which it was measured, by its number.
+
+    Raises:
+      UserError: if there is none.
     """
     key = data.manifest["key_metric"]
     measured: Any = data.metrics[data.metrics[key].notna()]
@@ -40,16 +97,11 @@ def one_run(data: RunFolderData, number: int | None = None) -> OneRun:
     finite = last[~last["run"].isin(list(diverged_runs(data)))].set_index("run")
     if not len(finite):
         raise UserError(f"{data.path} has no finite run with {key} yet")
-    if number is None:
-        full = finite[~finite.index.isin(list(stopped_runs(data.manifest)))]
-        scores = full[key] if len(full) else finite[key]
-        number = int(scores.idxmax() if data.manifest["higher_is_better"] else scores.idxmin())
-    if number not in finite.index:
-        runs = data.metrics["run"]
-        raise UserError(
-            f"--run {number}: {data.path} has no such finite run; its runs are "
-            f"{runs.min()} to {runs.max()}"
-        )
+    return finite
+
+
+def _describe(data: RunFolderData, number: int, finite: Any) -> OneRun:
+    key = data.manifest["key_metric"]
     row, manifest = finite.loc[number], data.manifest
     if missing := [name for name in manifest["hparams"] if name not in row]:
         raise UserError(f"{data.path} is damaged: its metrics lack the column {missing[0]}")

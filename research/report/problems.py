@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from research.errors import UserError
 from research.report.read import RunFolderData
 from research.report.settings import Setting, settings
+from research.runs.ranking import problem_name
 
 
 def problems(runs: Sequence[RunFolderData]) -> list[str]:
@@ -18,12 +19,29 @@ def problem_of(run: RunFolderData, setting: Setting) -> str:
     """The problem of a setting: all text that its workload recorded of the data, but checksums."""
     data, group = run.manifest.get("data") or [], _group_of(run, setting)
     known = data[group] if group is not None and group < len(data) else {}
-    words = [text for name, text in known.items() if isinstance(text, str) and "sha" not in name]
-    return " ".join(words)
+    return problem_name(known)
+
+
+def by_problem(run: RunFolderData) -> dict[str, list[Setting]]:
+    """The settings of a run folder by the title of their problem, in the order given. One problem
+    alone has no title: ""."""
+    found: dict[str, list[Setting]] = {}
+    for setting in settings(run):
+        found.setdefault(problem_of(run, setting), []).append(setting)
+    return dict(zip(problem_titles(list(found)), found.values(), strict=True))
+
+
+def problem_titles(names: Sequence[str]) -> list[str]:
+    """What tells problems apart: the words of each that not all of them have, or all its words if
+    that is not enough."""
+    words = [name.split() for name in names]
+    shared = set.intersection(*map(set, words)) if words else set()
+    short = [" ".join(word for word in some if word not in shared) for some in words]
+    return short if len(names) == 1 or (all(short) and len(set(short)) == len(short)) else [*names]
 
 
 def one_problem(runs: Sequence[RunFolderData], problem: str | None) -> str:
-    """The problem of that name; if none is given, the only one there is.
+    """The problem of that name or title; if none is given, the only one there is.
 
     Raises:
       UserError: if there is no such problem, or none is named of several.
@@ -31,6 +49,8 @@ def one_problem(runs: Sequence[RunFolderData], problem: str | None) -> str:
     known = problems(runs)
     if problem is None and len(known) == 1:
         return known[0]
+    titles = dict(zip(problem_titles(known), known, strict=True))
+    problem = titles.get(problem, problem) if len(known) > 1 and problem else problem
     if problem not in known:
         asked = "" if problem is None else f" {problem!r}"
         names = ", ".join(map(repr, known))

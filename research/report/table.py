@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from research.plain_text import one_line
 from research.report.comparison import Comparison
 from research.report.metrics import on_test_part
+from research.report.problems import goal_of
 from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData, swept
 from research.report.settings import Setting, final_score, reached, settings, show
@@ -44,17 +45,15 @@ _AGAINST_BEST = (
 )
 
 
-def brief_columns(run: RunFolderData) -> list[TableColumn]:
-    """The columns of one run folder without comparisons: the key metric, and the same on the test
-    part where there is one. The best setting by the key metric is on top."""
-    manifest, goal = run.manifest, common_goal(run.manifest)
+def brief_columns(run: RunFolderData, some: Sequence[Setting]) -> list[TableColumn]:
+    """The columns of settings of one folder and problem, without comparisons: the key metric, and
+    the same on the test part where there is one. The best setting by the key metric is on top."""
+    manifest, goal = run.manifest, goal_of(run, some[0], str(run.manifest["key_metric"]))
     metric, higher = str(manifest["key_metric"]), manifest["higher_is_better"]
-    found = sorted(
-        settings(run), key=lambda one: order(one, final_scores(one, metric), higher, goal)
-    )
+    found = sorted(some, key=lambda one: order(one, final_scores(one, metric), higher, goal))
     columns = [
         *(TableColumn(one_line(name), "swept", [show(one.values[name]) for one in found])
-          for name in swept(manifest)),
+          for name in _telling(run, found)),
         TableColumn("seeds", _SEEDS, list(map(_seeds, found))),
     ]  # fmt: skip
     if manifest.get("rungs"):
@@ -66,6 +65,14 @@ def brief_columns(run: RunFolderData) -> list[TableColumn]:
         counts = [reached(one, metric, goal, higher) for one in found]
         columns.append(TableColumn(f"reached\n{show(goal)}", _REACHED, _of_seeds(found, counts)))
     return columns
+
+
+def _telling(run: RunFolderData, some: Sequence[Setting]) -> list[str]:
+    """The swept fields, without those that are the same in these settings and differ in others, as
+    the environment does: their title says it."""
+    differ = lambda name, found: len({show(one.values[name]) for one in found}) > 1
+    every = list(settings(run))
+    return [name for name in swept(run.manifest) if differ(name, some) or not differ(name, every)]
 
 
 def full_columns(summary: Summary) -> list[TableColumn]:
@@ -133,12 +140,6 @@ def headline_metrics(run: RunFolderData) -> Sequence[str]:
     """The key metric, and the same on the test part where there is one."""
     key = run.manifest["key_metric"]
     return list(dict.fromkeys([key, on_test_part([run], key)]))
-
-
-def common_goal(manifest: dict[str, Any]) -> float | None:
-    """The value of the key metric that solves every group's problem, if there is one."""
-    goals = {group["goal"] for group in manifest["groups"]}
-    return goals.pop() if len(goals) == 1 else None
 
 
 def interval_text(interval: Interval) -> str:

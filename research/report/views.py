@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from research.errors import UserError
 from research.folders import files_in, read_file
+from research.report.one_run import OneRun
 from research.report.page.chart import Chart
 from research.report.read import RunFolderData, workload_of
 from research.report.summary import Summary
@@ -77,11 +78,16 @@ class Views(NamedTuple):
         an animation. It may take long, and trains nothing. It raises a `UserError` where there is
         nothing to make, which is printed and is no error.
       experiments: other names of experiments than that of the workload.
+      restore: makes of a run of a folder an object to work with in Python, with `run`, `params` as
+        Flax takes them, and what the workload can do with them; see `load_run`. It raises a
+        `UserError` where there are no params, or the folder asks for code that the user has not
+        named. None where there is no more to do than with any run.
     """
 
     show: Callable[[Summary, int], Shown]
     make_examples: Callable[[RunFolderData], None]
     experiments: Sequence[str] = ()
+    restore: Callable[[RunFolderData, OneRun], Any] | None = None
 
 
 def find_views(manifest: Mapping[str, Any]) -> Views | None:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from research.engine.axes import (
-    Axes,
     Group,
     check_axes,
     check_requirements,
@@ -51,10 +50,10 @@ class Experiment(NamedTuple):
     make_problem: Callable[[Any], Problem]
     config: Any
     hparams: HParams
-    config_axes: Axes
-    hparams_axes: Axes
-    seeds: Sequence[int]
-    steps: int | None
+    config_axes: Mapping[str, Sequence[Any]] = {}
+    hparams_axes: Mapping[str, Sequence[Any]] = {}
+    seeds: Sequence[int] = (0,)
+    steps: int | None = None
     intervals: Intervals = Intervals()
     in_work: bool = False
     most_lanes: int | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from research.runs.experiment import Part
 from research.runs.jobs import Job, Plan, cut
-from research.runs.ranking import Rank, rank
+from research.runs.ranking import Rank, problem_name, rank
 from research.runs.search import Halving
 
 
@@ -64,8 +64,13 @@ def next_rung(
         s: _rank(range(s * seeds, (s + 1) * seeds), scores, diverged, task.higher_is_better)
         for s in settings
     }
-    ranked = sorted(settings, key=lambda setting: ranks[setting])
-    kept = sorted(ranked[: max(1, len(ranked) // halving.factor)])
+    kept = sorted(
+        setting
+        for some in _by_problem(parts, settings, seeds)
+        for setting in sorted(some, key=lambda one: ranks[one])[
+            : max(1, len(some) // halving.factor)
+        ]
+    )
     chosen = {setting * seeds + i for setting in kept for i in range(seeds)}
     began = []
     for part in parts:
@@ -89,6 +94,16 @@ def next_rung(
         ],
     }
     return began, note
+
+
+def _by_problem(parts: Sequence[Part], settings: Sequence[int], seeds: int) -> list[list[int]]:
+    """The settings of each problem, such as an environment: others are not ranked with them."""
+    found: dict[str, list[int]] = {}
+    for part in parts:
+        runs = range(part.first_run, part.first_run + len(part.group.runs))
+        mine = [setting for setting in settings if setting * seeds in runs]
+        found.setdefault(problem_name(part.problem.facts), []).extend(mine)
+    return [some for some in found.values() if some]
 
 
 def _scores(job: Job, result: Mapping[str, Any]) -> Iterator[tuple[int, float | None]]:

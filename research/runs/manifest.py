@@ -13,6 +13,7 @@ from research.errors import UserError
 from research.runs.experiment import Experiment, Part, cell
 from research.runs.jobs import Job
 from research.runs.metrics_writer import MetricsWriter, plain
+from research.runs.recipe_code import describe_code
 from research.runs.session import now
 
 
@@ -49,6 +50,7 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
         "in_work": experiment.in_work,
         "groups": [_describe_part(part) for part in parts],
         "data": [dict(part.problem.facts) for part in parts],
+        "code": describe_code(experiment),
     }
 
 

@@ -1,7 +1,7 @@
 """The order of settings, in which halving keeps them and reports list them."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,3 +43,10 @@ def rank(scores: Sequence[float | None], diverged: int, higher_is_better: bool) 
     lost, undefined, values = zip(*middle, strict=True)
     complete = not any((*lost, *undefined))
     return Rank(sum(lost), sum(undefined), float(np.mean(values)) if complete else 0.0)
+
+
+def problem_name(facts: Mapping[str, Any]) -> str:
+    """The name of what runs are trained on, such as an environment: all text among the recorded
+    facts but checksums. Scores on different problems are never ranked together."""
+    words = [text for name, text in facts.items() if isinstance(text, str) and "sha" not in name]
+    return " ".join(words)

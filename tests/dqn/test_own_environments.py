@@ -237,4 +237,4 @@ def test_no_folder_has_code_run_that_the_user_has_not_named(tmp_path, monkeypatc
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
     with pytest.raises(UserError, match=r"if you trust it, add --env maze\.py:Maze"):
-        own_code.check_known(["maze.py"], Path("it"), "--env maze.py:Maze")
+        own_code.check_known(["maze.py"], Path("it"), "add --env maze.py:Maze")

@@ -3,7 +3,7 @@
 import pytest
 
 from research.errors import UserError
-from research.report.one_run import one_run
+from research.report.one_run import best_runs, one_run
 from research.report.read import read_run_folder
 
 GIVEN = {
@@ -40,3 +40,12 @@ def test_a_chosen_run_is_found(make_run):
 def test_a_missing_or_diverged_run_is_refused(make_run, number):
     with pytest.raises(UserError, match=f"--run {number}: .*its runs are 0 to 7"):
         one_run(read_run_folder(make_run(**GIVEN)), number)
+
+
+def test_each_problem_has_a_best_run_of_its_own(make_run):
+    data = [{"environment": "easy", "by": "me"}, {"environment": "hard", "by": "me"}]
+    run = read_run_folder(make_run(**GIVEN, data=data))
+    assert [one.number for one in best_runs(run)] == [3, 6]
+    assert [one.number for one in best_runs(run, 1)] == [1]
+    with pytest.raises(UserError, match=r"of 2 problems, .* the best of each are 3, 6"):
+        one_run(run)

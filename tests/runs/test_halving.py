@@ -62,6 +62,18 @@ def kept(parts, plan, scores, halving, diverged=()):
     return [run for job in begun(after, plan) for run in job.runs]
 
 
+def test_settings_of_two_problems_are_not_ranked_together():
+    """All of the first problem score better than any of the second, of which a third continues."""
+    parts, plan = make(settings=9, groups=2)
+    named = [
+        part._replace(problem=part.problem._replace(facts={"environment": name}))
+        for part, name in zip(parts, ("easy", "hard"), strict=True)
+    ]
+    scores = {run: float(run) for run in range(18)}  # lower is better
+    assert kept(named, plan, scores, Halving(3, 3)) == [0, 1, 2, 9, 10, 11]
+    assert kept(parts, plan, scores, Halving(3, 3)) == [0, 1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(("higher_is_better", "best"), [(False, [2, 3, 8]), (True, [1, 4, 6])])
 def test_the_best_third_continues_whether_higher_or_lower_is_better(higher_is_better, best):
     scores = [5.0, 9.0, 1.0, 2.0, 8.0, 6.0, 7.0, 4.0, 0.0]

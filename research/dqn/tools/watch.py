@@ -1,6 +1,6 @@
 """Draws an episode of a trained agent as an animated GIF into its run folder.
 
-    scripts/watch RUN               the best run of the folder
+    scripts/watch RUN               the best run of the folder, of each environment
     scripts/watch RUN --run 17      a chosen one
 
 It acts as in evaluation, in an episode of its own.
@@ -10,25 +10,19 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import tyro
 
-from research.cli import own_code
 from research.cli.tool import run_tool
 from research.console import print_line
-from research.dqn import algorithm_of, make_environment
-from research.dqn.env_params import PREFIX, add_env_params, with_env_params
-from research.dqn.own_environments import code_in
+from research.dqn.tools.trained import restore
 from research.dqn.watching import check_drawn, draw, play_one
 from research.effects import flag_field
 from research.errors import UserError
 from research.limits import as_int, as_seed
 from research.parsing import Unbounded
 from research.plain_text import count_of
-from research.report.one_run import one_run
-from research.report.read import read_run_folder, workload_of
-from research.runs.experiment import restore_config, restore_hparams
-from research.runs.run_folder import load_params
+from research.report.one_run import OneRun, best_runs
+from research.report.read import RunFolderData, read_run_folder
 from research.task import make_key
 
 
@@ -55,33 +49,33 @@ class Arguments:
     unbounded: Unbounded = False
 
 
-def main(arguments: Arguments) -> Path:
-    """Plays, draws, and returns the path of the GIF."""
+def main(arguments: Arguments) -> list[Path]:
+    """Plays, draws, and returns the path of the GIF: one for each environment, if there are several
+    and no run is named; one that cannot be drawn is named then.
+
+    Raises:
+      UserError: if nothing can be drawn.
+    """
     as_int("--steps", arguments.steps, low=1)
-    seed = as_seed("--seed", arguments.seed)
+    as_seed("--seed", arguments.seed)
     data = read_run_folder(arguments.folder)
-    algorithm = algorithm_of(data.manifest)
-    if algorithm is None:
-        workload = workload_of(data.manifest)
-        raise UserError(f"{data.path} is a run folder of {workload}: only agents can be watched")
-    run = one_run(data, arguments.run)
-    like, hparams = next(iter(algorithm.presets.values()))
-    config = restore_config(run.config, like)
-    if arguments.env is not None:
-        config = dataclasses.replace(config, env=arguments.env)
-        own_code.remember(code_in(config.env))
-    own_code.check_known(code_in(config.env), data.path, f"--env {config.env}")
-    env = make_environment(config.env, config.protocol)
-    check_drawn(env)
-    problem = algorithm.make_problem(config)  # checks what a changed file may hold
-    given = [name.removeprefix(PREFIX) for name in run.hparams if name.startswith(PREFIX)]
-    hparams = restore_hparams(run.hparams, add_env_params(hparams, env, given))
-    init = lambda: problem.task.init(problem.shared, hparams, make_key(0))
-    params = load_params(data.path, run.number, jax.eval_shape(init).params)
-    env_params = with_env_params(env.params, hparams)
-    policy = algorithm.policy_values(config, env, hparams, params)
-    key = make_key(seed)
-    episode = play_one(env, env_params, policy, hparams.eval_epsilon, key, arguments.steps)
+    runs, paths = best_runs(data, arguments.run), []
+    for run in runs:
+        try:
+            paths.append(_watch(data, run, arguments))
+        except UserError as error:
+            if run is runs[-1] and not paths:
+                raise
+            print_line(f"run {run.number}: {error}")
+    return paths
+
+
+def _watch(data: RunFolderData, run: OneRun, arguments: Arguments) -> Path:
+    agent = restore(data, run, arguments.env, check_drawn)
+    env, params = agent.env, agent.env_params
+    epsilon = getattr(agent.hparams, "eval_epsilon", 0.0)
+    key = make_key(arguments.seed)
+    episode = play_one(env, params, agent.values, epsilon, key, arguments.steps)
     path = data.path / f"run-{run.number}.gif"
     end = "" if episode.ended else ", the most that are drawn"
     print_line(
@@ -90,7 +84,7 @@ def main(arguments: Arguments) -> Path:
         f"after {count_of(len(episode.states), 'step')}{end}"
     )
     print_line(f"drawing {count_of(len(episode.states), 'frame')}")
-    draw(env, env_params, episode, path)
+    draw(env, params, episode, path)
     print_line(f"animation: {path}")
     return path
 

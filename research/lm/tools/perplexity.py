@@ -39,10 +39,11 @@ from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.evaluation import ensemble_nll, token_nlls
 from research.lm.task import make_model, param_shapes
 from research.lm.text import PER_CHARACTER, Tokenizer
-from research.lm.tools.sample import restore
+from research.lm.tools.trained import restore, restore_parts
 from research.report.one_run import OneRun, one_run
+from research.report.problems import by_problem
 from research.report.read import RunFolderData, read_run_of
-from research.report.settings import settings
+from research.report.settings import Setting
 from research.report.statistics import iqm_interval
 from research.runs.run_folder import load_params
 from research.task import OnlyWith
@@ -135,24 +136,18 @@ class Arguments:
 
 
 def main(args: Arguments) -> None:
-    """Prints a table with a row for each setting of the run folder, or for each line of a file."""
+    """Prints a table with a row for each setting of the run folder, one for each corpus; or with a
+    row for each line of a file."""
     args.check()
     data = read_run_of(args.folder, "lm", "lstm_lm")
     if args.by_line is not None:
         write_by_line(data, args.by_line, args)
         return
-    rows = []
-    for setting in settings(data):
-        runs = [one_run(data, int(number)) for number in setting.rows["run"].unique()]
-        if not runs:
-            rows.append((setting.label, "0", "", "none finite", ""))
-            continue
-        measure, alone, together = evaluate_runs(data, runs, args)
-        iqm, low, high = map(float, iqm_interval(alone))
-        cell = f"{np.median(alone):.4g} {iqm:.4g} [{low:.4g}, {high:.4g}]"
-        rows.append((setting.label, str(len(runs)), measure, cell, f"{together:.4g}"))
     names = ("setting", "runs", "measure", "each alone\nmedian IQM [95%]", "ensemble")
-    print_table(Console(), names, rows, title=f"{data.path.name}: {args.part}")
+    for corpus, some in by_problem(data).items():
+        rows = [_row(data, setting, args) for setting in some]
+        title = ": ".join(filter(None, [corpus, data.path.name, args.part]))
+        print_table(Console(), names, rows, title=title)
     print_line("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
 
 
@@ -163,12 +158,14 @@ def write_by_line(data: RunFolderData, path: str, args: Arguments) -> None:
       UserError: if the file cannot be read, is empty or has symbols that the model does not know.
     """
     run = one_run(data, args.run)
-    config, tokenizer = restore(data, run)
+    model = restore(data, run)
+    config, tokenizer = model.config, model.tokenizer
     lines = read_lines("--by-line", path, config.level == "byte")
     encoded = encode_lines(tokenizer, path, lines)
-    params = load_params(data.path, run.number, param_shapes(config, len(tokenizer)))
     judge = partial(make_judge(config, len(tokenizer), args), train=None)
-    nlls = line_nlls(judge, params, tokenizer, encoded, args.window, args.carry_state)
+    nlls = line_nlls(
+        judge, model.params["params"], tokenizer, encoded, args.window, args.carry_state
+    )
     tokens = np.array([len(some) for some in encoded])
     rows = zip(tokens, nlls, np.exp(nlls / tokens), strict=True)
     table = [f"{line},{n},{nll:.6g},{each:.6g}\n" for line, (n, nll, each) in enumerate(rows, 1)]
@@ -184,10 +181,21 @@ def write_by_line(data: RunFolderData, path: str, args: Arguments) -> None:
     )
 
 
+def _row(data: RunFolderData, setting: Setting, args: Arguments) -> tuple[str, ...]:
+    """Returns the cells of a setting."""
+    runs = [one_run(data, int(number)) for number in setting.rows["run"].unique()]
+    if not runs:
+        return setting.label, "0", "", "none finite", ""
+    measure, alone, together = evaluate_runs(data, runs, args)
+    iqm, low, high = map(float, iqm_interval(alone))
+    cell = f"{np.median(alone):.4g} {iqm:.4g} [{low:.4g}, {high:.4g}]"
+    return setting.label, str(len(runs)), measure, cell, f"{together:.4g}"
+
+
 def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> Any:
     """Returns the name of the measure and its value for each run of a setting, float64 [R], and for
     their ensemble."""
-    config, tokenizer = restore(data, runs[0])
+    config, tokenizer = restore_parts(data, runs[0])
     heldout, train = read_heldout(config, tokenizer, args)
     judge = make_judge(config, len(tokenizer), args)
     predicted = heldout.counts > 0

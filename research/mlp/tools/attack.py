@@ -37,6 +37,7 @@ from research.mlp.tools.trained import (
     finished_settings,
     first_rows,
     load_trained,
+    named_after,
     summary,
     write_table,
 )
@@ -85,25 +86,35 @@ def main(args: Arguments) -> Path:
     args.check()
     data = read_run_of(args.folder, "mlp")
     radii = np.unique(np.array([0.0, *args.radius], np.float32))
-    nets = [load_trained(data, setting) for setting in finished_settings(data)]
-    found = [(trained, attack_runs(trained, radii, args)) for trained in nets]
-    score = "accuracy" if nets[0].class_names else "rmse"
-    for trained, scores in found:
-        print_setting(trained, scores, radii, score, args)
+    found, figures = [], []
+    for title, some in finished_settings(data).items():
+        nets = [load_trained(data, setting) for setting in some]
+        part = [(trained, attack_runs(trained, radii, args)) for trained in nets]
+        score = "accuracy" if nets[0].class_names else "rmse"
+        for trained, scores in part:
+            print_setting(trained, scores, radii, score, args)
+        path = data.path / named_after("attacks", title)
+        figures.append(draw(path, part, radii, f"{args.part} {score}"))
+        found += part
     print_line("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
+    table = pd.concat(numbers_table(trained, radii, *scores) for trained, scores in found)
+    numbers = write_table(data.path, "attacks", table)
+    for path in figures:
+        print_line(f"figure: {path}")
+    print_line(f"numbers: {numbers}")
+    return numbers
+
+
+def draw(path: Path, found: list[tuple[Trained, Any]], radii: np.ndarray, score: str) -> Path:
+    """Draws the scores of the best settings of one data set against the radius."""
     lines = {}
     for trained, (fast_RxM, pgd_RxM) in found[:MOST_LINES]:
         label = trained.setting.label
         if len(found) == 1:
             lines[f"{label}, FGSM"] = iqm_interval(fast_RxM)
         lines[f"{label}, PGD"] = iqm_interval(pgd_RxM)
-    path = data.path / "attacks.png"
-    plots.draw_lines(path, radii.tolist(), lines, "radius of the attack", f"{args.part} {score}")
-    table = pd.concat(numbers_table(trained, radii, *scores) for trained, scores in found)
-    numbers = write_table(data.path, "attacks", table)
-    print_line(f"figure: {path}")
-    print_line(f"numbers: {numbers}")
-    return numbers
+    plots.draw_lines(path, radii.tolist(), lines, "radius of the attack", score)
+    return path
 
 
 def attack_runs(trained: Trained, radii: np.ndarray, args: Arguments) -> tuple[Any, Any]:

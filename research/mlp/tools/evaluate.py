@@ -10,6 +10,7 @@ curves, the confusion matrix, ensembles by their size.
 """
 
 import dataclasses
+import glob
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -32,13 +33,16 @@ from research.mlp.tools.trained import (
     at_once,
     finished_settings,
     load_trained,
+    named_after,
     summary,
     write_table,
 )
 from research.mlp.views import plots
 from research.plain_text import count_of
+from research.report.problems import problem_titles
 from research.report.read import read_run_of
 from research.report.statistics import mean_interval
+from research.runs.ranking import problem_name
 from research.runs.tensors import save_tree
 
 PARTS = ("validation", "test")
@@ -86,19 +90,24 @@ def main(args: Arguments) -> Path:
     if args.part not in PARTS:
         raise UserError(f"--part {args.part}: there are {', '.join(PARTS)}")
     data = read_run_of(args.folder, "mlp")
-    chosen = finished_settings(data)
-    found = [
-        evaluate(load_trained(data, setting))
-        for setting in (chosen[:1] if args.settings == "best" else chosen)
-    ]
+    parts = {
+        title: [
+            evaluate(load_trained(data, setting))
+            for setting in (some[:1] if args.settings == "best" else some)
+        ]
+        for title, some in finished_settings(data).items()
+    }
+    found = [one for part in parts.values() for one in part]
     folder = write_table(data.path, "scores", pd.concat(map(scores_table, found))).parent
     for one in found:
         print_setting(one, args.part, args.by_class)
         save_predictions(one, folder)
-    sizes = ensembles_table(found[0], args.part)
-    write_table(data.path, "ensembles", sizes)
-    figures = draw(found[0], sizes, data.path, args.part)
-    print_line(f"figures of {found[0].trained.setting.label}: {', '.join(map(str, figures))}")
+    best = {title: part[0] for title, part in parts.items()}
+    sizes = {title: ensembles_table(one, args.part) for title, one in best.items()}
+    write_table(data.path, "ensembles", pd.concat(sizes.values()))
+    for title, one in best.items():
+        figures = draw(one, sizes[title], data.path, args.part, title)
+        print_line(f"figures of {one.trained.setting.label}: {', '.join(map(str, figures))}")
     print_line(f"numbers: {folder}")
     return folder
 
@@ -108,8 +117,14 @@ def files_of(manifest: Mapping[str, Any]) -> list[str]:
     of_classes = manifest["data"][0]["classes"]
     figures = ("roc", "precision_recall", "confusion") if of_classes else ("predicted",)
     numbers = ("scores.parquet", "ensembles.parquet", "predictions-*.safetensors")
+    names = dict.fromkeys(problem_name(facts) for facts in manifest["data"])
+    titles = problem_titles(list(names))
     return [
-        *(f"{name}.png" for name in (*figures, "ensembles")),
+        *(
+            glob.escape(named_after(name, title))
+            for name in (*figures, "ensembles")
+            for title in titles
+        ),
         *(f"evaluation/{name}" for name in numbers),
     ]
 
@@ -208,23 +223,33 @@ def save_predictions(found: Evaluated, folder: Path) -> None:
     save_tree(folder / f"predictions-{trained.runs[0]:06}.safetensors", tensors, facts)
 
 
-def draw(found: Evaluated, sizes: pd.DataFrame, folder: Path, part: str) -> list[Path]:
-    """Draws the figures of one setting and returns their paths."""
+def draw(
+    found: Evaluated, sizes: pd.DataFrame, folder: Path, part: str, title: str = ""
+) -> list[Path]:
+    """Draws the figures of one setting and returns their paths.
+
+    Args:
+      found: of the setting.
+      sizes: of its ensembles.
+      folder: to put them in.
+      part: validation or test.
+      title: of its data set, if there are several.
+    """
     y_N, predicted, names = found.targets[part], found.predicted[part], found.trained.class_names
+    path = lambda name: folder / named_after(name, title)
     if names:
         given, measures = (y_N, predicted, names), ("accuracy", "log_loss")
         figures = [
-            plots.draw_roc(folder / "roc.png", *given),
-            plots.draw_precision_recall(folder / "precision_recall.png", *given),
-            plots.draw_confusion(folder / "confusion.png", *given),
+            plots.draw_roc(path("roc"), *given),
+            plots.draw_precision_recall(path("precision_recall"), *given),
+            plots.draw_confusion(path("confusion"), *given),
         ]
     else:
         unit, measures = found.trained.config.target or "target", ("rmse", "r2")
-        path = folder / "predicted.png"
-        figures = [plots.draw_predicted(path, y_N, predicted[:, :, 0], unit)]
+        figures = [plots.draw_predicted(path("predicted"), y_N, predicted[:, :, 0], unit)]
     scores = {name: sizes[name].to_numpy() for name in measures if name in sizes}
     members = sizes["members"].tolist()
-    return [*figures, plots.draw_by_size(folder / "ensembles.png", members, scores, part)]
+    return [*figures, plots.draw_by_size(path("ensembles"), members, scores, part)]
 
 
 def run(argv: list[str] | None = None, prog: str = "scripts/evaluate") -> None:

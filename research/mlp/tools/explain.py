@@ -40,9 +40,9 @@ from research.mlp.tools.trained import (
     Trained,
     at_once,
     check_choice,
-    finished_settings,
     first_rows,
     load_trained,
+    only_data_set,
     write_table,
 )
 from research.mlp.views import plots
@@ -104,7 +104,7 @@ def main(args: Arguments) -> Path:
     """Prints a table, draws a figure and returns the file with the numbers of every run."""
     args.check()
     data = read_run_of(args.folder, "mlp")
-    trained = load_trained(data, finished_settings(data)[0])
+    trained = load_trained(data, only_data_set(data)[0])
     names, members_CxF = columns_of(trained)
     found, taken = integrate(trained, members_CxF, args)
     by_run, rows = {"integrated gradients": found}, {"integrated gradients": taken}
@@ -150,7 +150,7 @@ def integrate(trained: Trained, members_CxF: np.ndarray, args: Arguments) -> tup
         return sizes_RxBxC.mean(axis=1), sizes_RxBxC.mean(axis=0), gap_R.max()
 
     every = first_rows(trained, args.part, args.rows or MOST_ROWS)
-    steps, taken, largest_gap = min(256, args.steps), 0, 0.0
+    steps, taken, largest_gap, uncertain = min(256, args.steps), 0, 0.0, math.inf
     sums_RxC, sizes_NxC = 0.0, []
     while taken < len(every.y):
         rows = Split(*(leaf[taken : taken + ROWS_AT_ONCE] for leaf in every))

@@ -18,7 +18,6 @@ import runpy
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
 import numpy as np
 import tyro
 
@@ -30,7 +29,7 @@ from research.flags import check_path
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
 from research.mlp.tools.evaluate import predict
-from research.mlp.tools.trained import Trained, finished_settings, load_trained
+from research.mlp.tools.trained import Trained, load_one, load_trained, only_data_set
 from research.plain_text import count_of
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, read_run_of
@@ -89,13 +88,8 @@ def choose(data: RunFolderData, args: Arguments) -> Trained:
       UserError: if there is no such run.
     """
     if args.ensemble:
-        return load_trained(data, finished_settings(data)[0])
-    number = one_run(data, args.run).number
-    setting = next(one for one in finished_settings(data) if number in set(one.rows["run"]))
-    trained = load_trained(data, setting)
-    at = np.flatnonzero(trained.runs == number)
-    params = jax.tree.map(lambda leaf: leaf[at], trained.params)
-    return trained._replace(runs=trained.runs[at], seeds=trained.seeds[at], params=params)
+        return load_trained(data, only_data_set(data)[0])
+    return load_one(data, one_run(data, args.run).number)
 
 
 def check(trained: Trained, folder: Path) -> tuple[int, float]:

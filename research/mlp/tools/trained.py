@@ -5,18 +5,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import pandas as pd
 
 from research.atomic import write_bytes
+from research.cli.own_tasks import ProblemMaker, problem_maker
 from research.errors import UserError
+from research.folders import file_name
 from research.limits import as_int, as_seed
-from research.mlp import Config
+from research.mlp import Config, HParams, make_problem
 from research.mlp.data import load
 from research.mlp.dataset import Dataset, Split
 from research.mlp.task import fit_to, param_shapes
 from research.report.one_run import one_run
-from research.report.problems import goal_of
+from research.report.problems import by_problem, goal_of
 from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData, stopped_runs
 from research.report.settings import Setting, settings
@@ -52,22 +55,43 @@ class Trained(NamedTuple):
         return self.facts["classes"]
 
 
-def finished_settings(data: RunFolderData) -> list[Setting]:
-    """Returns the settings with a finite run, the best by the key metric first; settings that a
-    halving stopped are left out.
+def finished_settings(data: RunFolderData) -> dict[str, list[Setting]]:
+    """Returns the settings with a finite run by the title of their data set, the best by the key
+    metric first; settings that a halving stopped are left out. One data set alone has no title.
 
     Raises:
       UserError: if there is none.
     """
+    parts = {title: _finished(data, some) for title, some in by_problem(data).items()}
+    parts = {title: some for title, some in parts.items() if some}
+    if not parts:
+        raise UserError(f"{data.path} has no finite run that was evaluated yet")
+    return parts
+
+
+def only_data_set(data: RunFolderData) -> list[Setting]:
+    """Returns the finished settings of a run folder of one data set.
+
+    Raises:
+      UserError: if there are several, of which none is the best of all.
+    """
+    parts = finished_settings(data)
+    if len(parts) > 1:
+        raise UserError(
+            f"{data.path} has settings of {', '.join(parts)}, which are not compared: this tool "
+            "takes the best of one data set, swept alone"
+        )
+    return next(iter(parts.values()))
+
+
+def _finished(data: RunFolderData, some: list[Setting]) -> list[Setting]:
     stopped, manifest = stopped_runs(data.manifest), data.manifest
     found = []
-    for setting in settings(data):
+    for setting in some:
         scores = final_scores(setting, manifest["key_metric"])
         if len(scores) and not set(setting.rows["run"]) & stopped:
             goal = goal_of(data, setting, manifest["key_metric"])
             found.append((order(setting, scores, manifest["higher_is_better"], goal), setting))
-    if not found:
-        raise UserError(f"{data.path} has no finite run that was evaluated yet")
     return [setting for _, setting in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -80,7 +104,8 @@ def load_trained(data: RunFolderData, setting: Setting) -> Trained:
     rows = setting.rows.drop_duplicates("run").sort_values("run")
     runs, seeds = rows["run"].to_numpy(), rows["seed"].to_numpy()
     first = one_run(data, int(runs[0]))
-    config = restore_config(first.config, Config())
+    maker = problem_maker(data.manifest, data.path, ProblemMaker(Config(), HParams(), make_problem))
+    config = restore_config(first.config, maker.config)
     recorded = data.manifest["data"][first.group : first.group + 1]
     if "categorical" not in first.config:
         config = read_as_recorded(config, recorded[0] if recorded else {})
@@ -104,6 +129,15 @@ def read_as_recorded(config: Config, facts: Mapping[str, Any]) -> Config:
     )
 
 
+def load_one(data: RunFolderData, number: int) -> Trained:
+    """Returns the net of one run, every leaf of its params [1, ...]; else as `load_trained`."""
+    setting = next(one for one in settings(data) if number in set(one.rows["run"]))
+    trained = load_trained(data, setting)
+    at = np.flatnonzero(trained.runs == number)
+    params = jax.tree.map(lambda leaf: leaf[at], trained.params)
+    return trained._replace(runs=trained.runs[at], seeds=trained.seeds[at], params=params)
+
+
 def first_rows(trained: Trained, part: str, most: int) -> Split:
     """Returns the first rows of a part."""
     split = getattr(trained.shared, part)
@@ -113,6 +147,11 @@ def first_rows(trained: Trained, part: str, most: int) -> Split:
 def at_once(config: Config) -> int:
     """Returns how many runs to compute side by side: few with convolutions, which need memory."""
     return 2 if config.channels else 16
+
+
+def named_after(name: str, title: str, suffix: str = ".png") -> str:
+    """Returns the name of a figure of one data set, with its title if there are several."""
+    return f"{name}-{file_name(title)}{suffix}" if title else f"{name}{suffix}"
 
 
 def summary(values_R: np.ndarray) -> str:

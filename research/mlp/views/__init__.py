@@ -1,7 +1,10 @@
 """What the report shows of classifiers: ROC and precision-recall curves, and confusion matrices."""
 
+from typing import Any
+
 from research.folders import files_in
 from research.mlp.views.charts import class_charts
+from research.report.one_run import OneRun
 from research.report.read import RunFolderData
 from research.report.summary import Summary
 from research.report.views import Shown, Views
@@ -24,4 +27,11 @@ def make_examples(run: RunFolderData) -> None:
     evaluate.main(evaluate.Arguments(str(run.path), settings="best"))
 
 
-VIEWS = Views(show, make_examples)
+def restore(data: RunFolderData, run: OneRun) -> Any:
+    """The net that a run has trained, as `research.mlp.tools.trained_net.TrainedNet`."""
+    from research.mlp.tools import trained_net  # here: a page of what is there restores nothing
+
+    return trained_net.restore(data, run)
+
+
+VIEWS = Views(show, make_examples, restore=restore)

@@ -32,7 +32,7 @@ from research.report.paper import (
     figure_bytes,
     table_text,
 )
-from research.report.problems import problems
+from research.report.problems import problem_titles, problems
 from research.report.read import RunFolderData, metric_names, read_run_folder
 from research.report.summary import Summary, summarize
 
@@ -109,7 +109,7 @@ def main(arguments: Arguments, console: Console | None = None) -> list[Path]:
 
 
 def make_panels(runs: list[RunFolderData], metric: str | None) -> dict[str, Summary]:
-    """Returns what each panel shows, by the name of its problem.
+    """Returns what each panel shows, by the title of its problem.
 
     Raises:
       UserError: if a folder has no such metric.
@@ -117,7 +117,9 @@ def make_panels(runs: list[RunFolderData], metric: str | None) -> dict[str, Summ
     for run in runs:
         if metric is not None and metric not in (known := metric_names(run)):
             raise UserError(f"--metric {metric}: {run.path} has {shortlist(known, 20)}")
-    return {name: summarize(runs, metric, name) for name in problems(runs)}
+    names = problems(runs)
+    titles = problem_titles(names) if len(names) > 1 else names
+    return {title: summarize(runs, metric, name) for title, name in zip(titles, names, strict=True)}
 
 
 def read_size(text: str | None) -> tuple[float, float] | None:

@@ -19,6 +19,7 @@ from research.errors import UserError, plain_exit, shortlist
 from research.limits import as_int
 from research.parsing import read_arguments
 from research.report.curves_png import draw_curves
+from research.report.problems import by_problem
 from research.report.read import RunFolderData, metric_names, read_run_folder
 from research.report.settings import settings
 from research.report.table import TOP, TOP_HELP, brief_columns, columns_as_rows, first_rows
@@ -75,12 +76,16 @@ def show_run(
 
 
 def print_settings(run: RunFolderData, console: Console, top: int = TOP) -> None:
-    """Prints a line for each of the best settings by the key metric, and notes below."""
-    columns, note = first_rows(brief_columns(run), top)
-    title = f"{run.path.name} at the last step"
-    names = [column.name for column in columns]
-    print_table(console, names, columns_as_rows(columns), title=title)
-    for line in filter(None, [note, *_notes(run)]):
+    """Prints a line for each of the best settings by the key metric, in a table for each problem,
+    and notes below."""
+    title, left_out = f"{run.path.name} at the last step", ""
+    for problem, some in by_problem(run).items():
+        columns, note = first_rows(brief_columns(run, some), top)
+        names = [column.name for column in columns]
+        shown = f"{problem}: {title}" if problem else title
+        print_table(console, names, columns_as_rows(columns), title=shown)
+        left_out = note or left_out
+    for line in filter(None, [left_out, *_notes(run)]):
         print_paragraph(console, line)
 
 

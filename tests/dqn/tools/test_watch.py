@@ -94,3 +94,17 @@ def test_a_run_that_cannot_be_watched_gives_a_one_line_error(folder, tmp_path):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="FrozenLake-misc cannot be drawn; gymnax draws Acrobot-v1"):
         watch.main(watch.Arguments(str(folder)))
+
+
+def test_of_two_environments_the_best_agent_of_each_is_watched(load_script, tmp_path, capsys):
+    """One that cannot be drawn is named, and the other is drawn all the same."""
+    changes = {name: value for name, value in DQN_CHANGES.items() if name != "n_step"}
+    changes |= {"env": ("DeepSea-bsuite", "CartPole-v1"), "hidden": ((8,),), "seeds": ("1",)}
+    changes |= {"learning_rate": (1e-3,), "log_every": 40, "eval_every": 400}
+    folder = trained(load_script, "dqn.py", "cartpole", tmp_path, **changes)
+    said = capsys.readouterr().out
+    assert "DeepSea-bsuite: small at the last step" in said
+    assert "CartPole-v1: small at the last step" in said
+    (gif,) = watch.main(watch.Arguments(str(folder), steps=3))
+    assert gif == folder / "run-1.gif"
+    assert "run 0: DeepSea-bsuite cannot be drawn" in capsys.readouterr().out

@@ -7,6 +7,7 @@ import pytest
 from research.errors import UserError
 from research.lm.text import make_tokenizer
 from research.lm.tools import sample
+from research.lm.tools.trained import read_prompt
 from tests.lm.tools.conftest import WORDS
 from tests.sweeps import TEXT
 
@@ -62,7 +63,7 @@ def test_a_prompt_is_read_as_the_training_text_was(level):
     tokenizer = make_tokenizer(level, TEXT)
     plain, edited = "the cat\nsat", "\ufeffthe cat\r\nsat"
     expected = edited if level == "byte" else plain
-    tokens = sample.read_prompt(tokenizer, edited)
+    tokens = read_prompt(tokenizer, edited)
     assert tokenizer.decode(tokens[1:]) == expected
 
 

@@ -8,8 +8,9 @@ import pytest
 from safetensors import safe_open
 from sklearn import metrics
 
+from research.cli.train_and_show import missing
 from research.errors import UserError
-from research.mlp.tools import evaluate
+from research.mlp.tools import evaluate, explain, export
 from tests.mlp.tools.conftest import check_refused
 
 
@@ -87,3 +88,21 @@ def test_bad_input_gives_a_one_line_error(folder, given, says):
 
 def test_a_folder_that_is_not_of_mlps_is_refused(tmp_path, folder):
     check_refused(evaluate, tmp_path, folder)
+
+
+def test_each_data_set_has_a_best_setting_and_figures_of_its_own(load_script, tmp_path, capsys):
+    """A sweep over two ends with both, and none of its files is missing then."""
+    script = load_script("mlp.py")
+    small = {"data": ("wine", "iris"), "hidden": ((4,),), "steps": 4, "seeds": ("1",),
+             "out": str(tmp_path), "learning_rate": (1e-3, 1e-2), "name": "two"}  # fmt: skip
+    folder = script.main(script.arguments("digits", **small))
+    said = capsys.readouterr().out
+    for name in ("wine", "iris"):
+        assert f"{name}: two at the last step" in said
+        assert (folder / f"roc-{name}.png").is_file()
+        assert sum(f"data {name}, learning_rate" in line for line in said.splitlines()) > 1
+    assert missing(folder, [script.EVALUATION]) == []
+    with pytest.raises(UserError, match="settings of wine, iris, which are not compared"):
+        explain.main(explain.Arguments(str(folder)))
+    with pytest.raises(UserError, match="2 problems, which are not compared: choose with --run"):
+        export.main(export.Arguments(str(folder)))

@@ -7,6 +7,8 @@ import pytest
 from rich.console import Console
 
 from research.errors import UserError
+from research.report import curves_png
+from research.report.listing import list_run_folder
 from research.report.read import read_run_folder
 from research.report.tools.show import Arguments, main, print_settings, show_run
 
@@ -92,3 +94,38 @@ def test_of_many_settings_the_best_are_printed(make_sweep, top, shown):
 def test_a_negative_number_of_settings_is_refused(make_run):
     with pytest.raises(UserError, match="--top -1"):
         main(Arguments(str(make_run()), top=-1))
+
+
+TWO_PROBLEMS = {
+    "config_axes": {"env": ["easy", "hard"]},
+    "groups": [{"first_run": 0, "runs": 4, "goal": 32.0, "env": "easy"},
+               {"first_run": 4, "runs": 4, "goal": None, "env": "hard"}],
+    "data": [{"environment": "easy", "protocol": "p"}, {"environment": "hard", "protocol": "p"}],
+}  # fmt: skip
+
+
+def test_problems_have_a_table_and_a_panel_each(make_run, monkeypatch):
+    """Each with its own goal; of one that has none, nobody has reached it."""
+    path, panels = make_run(**TWO_PROBLEMS), []
+    save = curves_png.Figure.savefig
+
+    def savefig(figure, path):
+        panels.extend((axes.get_title(), len(axes.get_lines())) for axes in figure.axes)
+        save(figure, path)
+
+    monkeypatch.setattr(curves_png.Figure, "savefig", savefig)
+    file = io.StringIO()
+    show_run(path, console=Console(file=file, width=100))
+    easy, hard = file.getvalue().split("hard: run at the last step")
+    assert "easy: run at the last step" in easy
+    assert "2 of 4" in easy
+    assert "reached" not in hard
+    assert "0.2" not in easy
+    assert [(title.partition(":")[0], lines) for title, lines in panels] == [
+        ("easy", 1), ("hard", 1)
+    ]  # fmt: skip
+
+
+def test_a_folder_of_two_problems_has_no_one_score(make_run):
+    listed = list_run_folder(make_run(**TWO_PROBLEMS))
+    assert listed.score == "of 2 problems, each its own"
