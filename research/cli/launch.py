@@ -130,7 +130,7 @@ def launch(words: Sequence[str], prog: str = "scripts/launch") -> None:
             local_workers.run_workers(workers, resume, whole.look)
     elif not submit(given, folder, command, prog):
         return
-    show(folder, resume)
+    show(given.experiment, folder, resume)
 
 
 def make_places(given: argparse.Namespace) -> list[Place]:
@@ -201,15 +201,15 @@ def submit(given: argparse.Namespace, folder: Path, command: Sequence[str], prog
     return bool(given.wait)
 
 
-def show(folder: Path, resume: str) -> None:
-    """Shows the result, or says what is missing.
+def show(experiment: str, folder: Path, resume: str) -> None:
+    """Has the experiment show its result and make what belongs to it, or says what is missing.
 
     Raises:
       SystemExit: if the sweep has not ended.
     """
     run = RunFolder(folder)
     if run.manifest()["status"] == "finished":
-        command = [sys.executable, "-m", "research.report.tools.show", str(folder)]
+        command = [sys.executable, experiment, "--resume", str(folder)]
         raise SystemExit(subprocess.run(command).returncode)
     missing = {job.name for job in run.plan().jobs} - run.ended_jobs()
     print_line(f"{count_of(len(missing), 'job')} not ended; to resume: {resume}", error=True)

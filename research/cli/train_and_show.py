@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 from rich.console import Console
 
 from research.cli import own_code
@@ -66,6 +67,9 @@ def train_and_show(experiment: Experiment, args: Any, *touches: FinishingTouch) 
       Stopped: if a signal asked to stop; everything is saved then.
     """
     console, options = Console(), make_options(args)
+    if args.deterministic and jax.default_backend() == "cpu":
+        note = "--deterministic changes nothing on a CPU, whose kernels repeat to the last bit"
+        experiment = experiment._replace(notes=[*experiment.notes, note])
     if args.compile_for:
         compile_sweep(experiment, options, args.compile_for)
         return None

@@ -8,7 +8,7 @@ from flax import struct
 from research.errors import UserError, shortlist
 from research.limits import fit_fields
 from research.lm.averaging import MEMORY
-from research.lm.corpora import CORPORA, parse_split
+from research.lm.corpora import CORPORA, is_one_file, parse_split
 from research.lm.text import LEVELS
 from research.matmul import PRECISION_HELP, PRECISIONS
 from research.task import OnlyWith, field, off_field
@@ -29,7 +29,10 @@ class Config:
     """The static config of the language model: another value is another program."""
 
     corpus: str = field("topics", f"a text file, a folder of parts, or {', '.join(CORPORA)}")
-    split: str = field("90/5/5", "percent of one file to train on, validate on and test on")
+    split: str = field(
+        "90/5/5", "percent of one file to train on, validate on and test on",
+        only_with=OnlyWith(("corpus",), is_one_file, "--corpus of a single file"),
+    )  # fmt: skip
     level: str = field("character", "what a token is, one of " + ", ".join(LEVELS))
     vocabulary_size: int = field(
         0, "most words, or byte pairs; 0: all words, or 4096 pairs", low=0,

@@ -85,6 +85,11 @@ def load_corpus(corpus: str, split: str = "90/5/5", level: str = "word") -> Part
     return parts
 
 
+def is_one_file(corpus: str) -> bool:
+    """Whether a corpus is neither a named one nor a folder, but a file that is split."""
+    return corpus not in CORPORA and not Path(corpus).is_dir()
+
+
 def parse_split(split: str) -> tuple[int, ...]:
     """The percentages of a split, such as "90/5/5".
 

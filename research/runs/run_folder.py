@@ -16,6 +16,7 @@ trained by the process that holds its lock.
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,12 @@ class RunFolder:
             plan = change(self.plan())
             _write_json(self.path / "plan.json", plan.to_json())
         return plan
+
+    def remove_if_untrained(self) -> None:
+        """Removes the folder if nothing has been saved of any run."""
+        self.check_in_place()
+        if not any(path.is_file() for name in FOLDERS for path in (self.path / name).rglob("*")):
+            shutil.rmtree(self.path)
 
     def record(self, **facts: Any) -> None:
         """Adds facts to the manifest."""

@@ -79,6 +79,8 @@ def run_experiment(
             with options.meanwhile(folder.path):
                 _train_jobs(experiment, parts, folder, options, observer)
         except BaseException as error:
+            if isinstance(error, UserError) and not resumed and options.process is None:
+                folder.remove_if_untrained()  # so that the next try may have its name
             with contextlib.suppress(OSError, UserError, FolderLost):
                 folder.record(status="stopped", stopped=now())
             if isinstance(error, OSError):

@@ -186,10 +186,29 @@ def test_a_kill_after_a_job_was_split_changes_nothing(tmp_path, whole, at, monke
     assert_same(tmp_path / "run", whole)
 
 
-def test_a_single_run_that_does_not_fit_gives_a_one_line_error(tmp_path, monkeypatch):
-    monkeypatch.setattr("research.runs.job_runner.train", lambda *_, **__: out_of_memory())
-    with pytest.raises(UserError, match="run 0 alone does not fit the memory"):
-        run(tmp_path)
+def test_a_single_run_that_does_not_fit_gives_a_one_line_error_and_leaves_no_folder(
+    tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr("research.runs.job_runner.train", lambda *_, **__: out_of_memory())
+        with pytest.raises(UserError, match="run 0 alone does not fit the memory"):
+            run(tmp_path)
+    assert not (tmp_path / "run").exists()
+    run(tmp_path, changes={"seeds": (7,)})  # another experiment may have its name
+
+
+def test_a_folder_with_anything_trained_stays_when_a_later_job_does_not_fit(tmp_path, at, whole):
+    at(2, out_of_memory, group=1)  # of which halves do not fit either
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("research.runs.job_runner.JobRunner.cut", refuse)
+        with pytest.raises(UserError, match="too large"):
+            run(tmp_path)
+    run(tmp_path)
+    assert_same(tmp_path / "run", whole)
+
+
+def refuse(*_):
+    raise UserError("too large")
 
 
 @pytest.mark.parametrize(
