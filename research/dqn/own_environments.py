@@ -87,7 +87,10 @@ def load_own(where: str, make_known: Callable[[str], Any]) -> Own:
     facts: dict[str, Any] = {"source_sha256": _digest(where)} if _file(where) else {}
     if five:
         facts["notes"] = [_note_of(result[4])]
-    return Own(_FiveValues(raw) if five else raw, () if params is None else params, facts)
+    raw = _FiveValues(raw) if five else raw
+    if any(map(_is_key, jax.tree.leaves(start[1]))):
+        raw = _StoredKeys(raw, params)
+    return Own(raw, () if params is None else params, facts)
 
 
 def number_of_actions(raw: Any, params: Any) -> int | None:
@@ -121,6 +124,47 @@ class _FiveValues:
         pick = lambda new, old: jnp.where(done, new, old)
         observation, state = jax.tree.map(pick, (first, fresh), (last, after))
         return observation, state, reward, *_ends(done, info, last)
+
+
+class _StoredKeys:
+    """An environment whose state holds typed keys, with their numbers in place of them, as a
+    checkpoint stores them."""
+
+    def __init__(self, raw: Any, params: Any):
+        self._env, self._impls = raw, []
+
+        def look(key: jax.Array) -> None:
+            leaves = jax.tree.leaves(raw.reset(key, params)[1])
+            self._impls = [jax.random.key_impl(one) if _is_key(one) else None for one in leaves]
+
+        jax.eval_shape(look, _key())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._env, name)
+
+    def reset(self, key: jax.Array, params: Any) -> Any:
+        """Returns observation and state."""
+        observation, state = self._env.reset(key, params)
+        return observation, _without_keys(state)
+
+    def step(self, key: jax.Array, state: Any, action: jax.Array, params: Any) -> Any:
+        """Returns observation, state, reward, terminated, truncated and info."""
+        leaves, treedef = jax.tree.flatten(state)
+        typed = [
+            jax.random.wrap_key_data(leaf, impl=impl) if impl else leaf
+            for leaf, impl in zip(leaves, self._impls, strict=True)
+        ]
+        state = jax.tree.unflatten(treedef, typed)
+        observation, state, *others = self._env.step(key, state, action, params)
+        return observation, _without_keys(state), *others
+
+
+def _without_keys(state: Any) -> Any:
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, state)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _has_own_step_env(raw: Any) -> bool:

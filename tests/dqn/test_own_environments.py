@@ -150,6 +150,32 @@ class Blind:
 """
 
 
+KEYED = """
+class Keyed(Walk):
+    def reset(self, key, params):
+        key, place_key = jax.random.split(jax.random.key(7))
+        return ONE * jax.random.bernoulli(place_key)[None], (key, {"time": jnp.int32(0)})
+    def step(self, key, state, action, params):
+        own, rest = state
+        own, draw_key = jax.random.split(own)
+        seen = ONE * jax.random.bernoulli(draw_key)[None]
+        after = own, {"time": rest["time"] + 1}
+        return seen, after, ONE, jnp.bool_(False), jnp.bool_(False), {"final_observation": seen}
+"""
+
+
+def test_keys_in_a_state_are_stored_as_their_numbers(write):
+    env = make_environment(write(KEYED, name="Keyed"))
+    state, seen = env.reset(env.params, jax.random.key(0))
+    assert all(np.issubdtype(leaf.dtype, np.number) for leaf in jax.tree.leaves(state))
+    drawn = [float(seen[0])]
+    for _ in range(30):
+        state, outcome = env.step(env.params, jax.random.key(0), state, jnp.int32(0))
+        drawn.append(float(outcome.observation[0]))
+    assert 5 < sum(drawn) < 25  # a key that stood still would draw the same each time
+    assert state[1]["time"] == 30
+
+
 def test_wrappers_take_gymnax_environments_and_own_ones(write):
     wrapper = write(WRAPPER, "Blind", head="")
     cartpole = make_environment(f"{wrapper}(CartPole-v1)")
