@@ -221,5 +221,5 @@ def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
 
 
 def test_the_error_about_a_cell_says_how_to_keep_the_column(tmp_path):
-    with pytest.raises(UserError, match=r"are \(--categorical 'a b' takes all for categories\);"):
+    with pytest.raises(UserError, match=r"are \(--categorical 'a b' takes all for categories\)"):
         read_columns(write(tmp_path, "a b\n1\n2\nx\n"))
