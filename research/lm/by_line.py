@@ -14,7 +14,7 @@ from research.errors import UserError
 from research.flags import check_path
 from research.lm.corpora import read_text
 from research.lm.data import Heldout
-from research.lm.text import Characters, Tokenizer
+from research.lm.text import UNKNOWN, Characters, Tokenizer, Words
 
 AT_ONCE = 64  # lines that are read side by side
 
@@ -52,6 +52,13 @@ def encode_lines(tokenizer: Tokenizer, path: str, lines: Sequence[str]) -> list[
         except UserError as error:
             raise UserError(f"{path}, line {number}: {error}") from None
     return encoded
+
+
+def unknown_tokens(tokenizer: Tokenizer, tokens: np.ndarray) -> int:
+    """How many tokens stand for unknown words; 0 for a model of something else than words."""
+    if not isinstance(tokenizer, Words):
+        return 0
+    return int(np.sum(tokens == tokenizer.symbols.index(UNKNOWN)))
 
 
 def line_nlls(

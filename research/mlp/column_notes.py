@@ -5,7 +5,8 @@ import unicodedata
 
 import numpy as np
 
-from research.mlp.columns import Column, column_title
+from research.mlp.cells import column_title
+from research.mlp.columns import Column
 from research.mlp.exported_predict import number
 
 ID_NAME = re.compile(

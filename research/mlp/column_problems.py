@@ -8,17 +8,9 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from research.errors import UserError, did_you_mean, shortlist
+from research.mlp.cells import Cells, MissingRule, column_flag, column_title
 from research.mlp.column_notes import number_like, text_reason
-from research.mlp.columns import (
-    BadColumn,
-    Cells,
-    Column,
-    MissingRule,
-    column_flag,
-    column_title,
-    join,
-    parse,
-)
+from research.mlp.columns import BadColumn, Column, join, parse
 from research.mlp.exported_predict import clean_name
 
 MOST_SHOWN = 5  # columns of a file whose problem is shown

@@ -1,48 +1,33 @@
 """Columns of CSV, TSV and Parquet files: cells are parsed as numbers, dates or words.
 
-How the cells of a text file are read is defined in `exported_predict`, since exported programs read
-tables, too. `pandas.read_csv` does not fit: it pads short rows, and tells no line numbers.
+How numbers and dates are read is defined in `exported_predict`, since exported programs do so, too.
 
 Shape letters: N rows.
 """
 
-import csv
-import io
-import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import compress
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from research.errors import UserError
+from research.mlp.cells import Cells, MissingRule, column_flag, column_title
 from research.mlp.exported_predict import (
     DATES,
     LARGEST,
     TRUTH,
-    BadTable,
     as_word,
-    clean_name,
     is_missing_word,
     number,
-    read_lines,
 )
-
-MissingRule = Mapping[str, Any]  # which words are missing cells, see `is_missing_word`; JSON types
 
 NUMBER_FORMS = ("thousands", "percent")
 BOTH_WAYS = ("day/month/year", "month/day/year")
 EPOCH = pd.Timestamp("1970-01-01", tz="UTC")
-
-MISSING_IN_TEXT: MissingRule = {
-    "words": ["?", "n/a", "na", "nan", "none", "null"], "any_case": True, "numbers": ["-"],
-}  # fmt: skip
-MISSING_IN_PARQUET: MissingRule = {"words": [], "any_case": False, "numbers": []}  # it has nulls
 
 
 class Column(NamedTuple):
@@ -83,89 +68,8 @@ class Column(NamedTuple):
         return self._replace(values=self.values[rows])
 
 
-class Cells(NamedTuple):
-    """The cells of one column, not yet parsed.
-
-    Attributes:
-      name: the name of the column.
-      values: stripped words of a text file; a pandas Series of a Parquet file.
-      lines: the line number of each cell; None for a Parquet file.
-    """
-
-    name: str
-    values: Any
-    lines: Sequence[int] | None
-
-    def place(self, row: int) -> str:
-        """The location of a cell, for errors."""
-        where = f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
-        return f"{where}, {column_title(self.name)}"
-
-
-def column_title(name: str) -> str:
-    """The name of a column in errors and notes."""
-    return f"column {name}" if name else "the column without a name"
-
-
-def column_flag(flag: str, names: Iterable[str]) -> str:
-    """A flag with these columns, quoted for a shell."""
-    names = list(names)
-    if not any(name.startswith("-") for name in names):
-        return " ".join([flag, *map(shlex.quote, names)])
-    line = io.StringIO()  # a name that looks like a flag must follow an equals sign
-    csv.writer(line, lineterminator="").writerow(names)
-    return f"{flag}={shlex.quote(line.getvalue())}"
-
-
 class BadColumn(Exception):
     """A column is neither numbers nor categories; the text names it and says why."""
-
-
-def missing_rule(given: Sequence[str], path: str) -> MissingRule:
-    """The rule for which cells of a file count as missing, besides empty ones.
-
-    Args:
-      given: the words of missing cells, written as in the file. If empty, the rule is
-        `MISSING_IN_TEXT` or, for a Parquet file, `MISSING_IN_PARQUET`.
-      path: the path of the file.
-    """
-    if given:
-        return {"words": [word.strip() for word in given], "any_case": False, "numbers": []}
-    return MISSING_IN_PARQUET if is_parquet(path) else MISSING_IN_TEXT
-
-
-def is_parquet(path: str) -> bool:
-    """Whether the file's name says that it is Parquet."""
-    return Path(path).suffix.lower() in (".parquet", ".pq")
-
-
-def read_cells(path: str) -> list[Cells]:
-    """All columns of a file, not yet parsed.
-
-    Raises:
-      UserError: if it is missing, empty or ragged.
-    """
-    if is_parquet(path):
-        return _read_parquet(path)
-    try:
-        names, rows, lines = read_lines(path)
-    except BadTable as error:
-        first, *others = error.problems
-        more = f" (and {len(others)} more lines)" if others else ""
-        raise UserError(first + more) from error
-    columns = zip(*rows, strict=True)
-    return [Cells(name, cells, lines) for name, cells in zip(names, columns, strict=True)]
-
-
-def _read_parquet(path: str) -> list[Cells]:
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are among those
-        raise UserError(f"{path} cannot be read as Parquet: {error}") from error
-    if frame.empty:
-        raise UserError(f"{path} is empty: it has no rows")
-    names = [clean_name(str(name)) for name in frame.columns]
-    return [Cells(name, frame.iloc[:, at], None) for at, name in enumerate(names)]
 
 
 def parse(
@@ -245,15 +149,27 @@ def _parse_words(
     bad = [row for row, found in enumerate(numbers) if found is None]
     good = sum(known) - len(bad)
     if bad and (like is not None or kind == "numbers" or good > len(bad)):
-        others = f"{good} other cells of the column" if like is None else "all in the training file"
-        what = "a date" if form in DATES else "a number"
-        raise BadColumn(f"{cells.place(bad[0])}: {words[bad[0]]!r} is not {what}, as {others} are")
+        raise _bad_cell(cells, bad[0], words[bad[0]], form, good if like is None else None, kind)
     if bad or (kind == "typed words" and not form):
         return _as_words(cells, words, rule)
     values = np.array(numbers, np.float64)
     _check_size(cells, values)
     example = next((word for word in compress(words, known) if _is_special(word)), "")
     return Column(cells.name, values, _count(words, is_missing), form, example)
+
+
+def _bad_cell(
+    cells: Cells, row: int, word: str, form: str, good: int | None, kind: str
+) -> BadColumn:
+    """The error about a cell of another form than `good` others, or than the training file."""
+    what = "a date" if form in DATES else "a number"
+    others = "all in the training file are"
+    if good is not None:
+        others = f"{good} other cells of the column are"
+        if kind in ("auto", "typed words"):
+            flag = column_flag("--categorical", [cells.name])
+            others += f" ({flag} takes all for categories)"
+    return BadColumn(f"{cells.place(row)}: {word!r} is not {what}, as {others}")
 
 
 def _is_special(word: str) -> bool:

@@ -20,7 +20,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from research.errors import UserError, shortlist
 from research.flags import check_length
 from research.mlp import column_notes, data_quality
-from research.mlp.columns import column_flag
+from research.mlp.cells import column_flag
 from research.mlp.dataset import BUNDLED, DataChoice, Dataset, Split
 from research.mlp.encoding import Encoded, encode
 from research.mlp.images import IMAGES, Images, load_images

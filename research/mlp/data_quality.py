@@ -12,8 +12,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from research.errors import shortlist
+from research.mlp.cells import column_title
 from research.mlp.column_problems import drop_flag
-from research.mlp.columns import column_title
 from research.mlp.config import Config
 
 LOOKED_AT = 2_000  # training rows that are searched for leaks

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from jax import export
 
-from research.mlp.columns import MISSING_IN_TEXT, is_parquet
+from research.mlp.cells import MISSING_IN_TEXT, is_parquet
 from research.mlp.config import Config
 from research.mlp.data import read_images, read_table
 from research.mlp.dataset import DataChoice, Dataset

@@ -11,20 +11,17 @@ import numpy as np
 from sklearn import datasets
 
 from research.errors import UserError, did_you_mean, shortlist
-from research.mlp.column_notes import is_id, number_like, text_reason
-from research.mlp.column_problems import ColumnProblems, find_columns, quoted
-from research.mlp.columns import (
+from research.mlp.cells import (
     MISSING_IN_TEXT,
-    BadColumn,
     Cells,
-    Column,
     MissingRule,
     column_flag,
-    join,
     missing_rule,
-    parse,
     read_cells,
 )
+from research.mlp.column_notes import is_id, number_like, text_reason
+from research.mlp.column_problems import ColumnProblems, find_columns, quoted
+from research.mlp.columns import BadColumn, Column, join, parse
 from research.mlp.exported_predict import clean_name
 from research.plain_text import count_of
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from research.errors import UserError
-from research.mlp.columns import MISSING_IN_TEXT
+from research.mlp.cells import MISSING_IN_TEXT
 from research.mlp.tables import read_columns
 from tests.mlp.files import parquet, write
 
@@ -218,3 +218,8 @@ def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
     with pytest.raises(UserError, match=r"table\.parquet"):
         read_columns(path)
+
+
+def test_the_error_about_a_cell_says_how_to_keep_the_column(tmp_path):
+    with pytest.raises(UserError, match=r"are \(--categorical 'a b' takes all for categories\)"):
+        read_columns(write(tmp_path, "a b\n1\n2\nx\n"))

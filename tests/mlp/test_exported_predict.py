@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from research.mlp import Config
-from research.mlp.columns import MISSING_IN_TEXT
+from research.mlp.cells import MISSING_IN_TEXT
 from research.mlp.data import load
 from research.mlp.export import SCRIPT, make_schema, raw_rows
 from research.mlp.exported_predict import date_parts, number

@@ -11,7 +11,8 @@ window, once it has been predicted.
 
 With `--by-line`, each line is a text of its own: the state is reset before it, unless
 `--carry-state` is given. The CSV names the line, its tokens (with the end of the line), their
-negative log-likelihood in nats, summed, and the perplexity, exp of nll / tokens.
+negative log-likelihood in nats, summed, the perplexity, exp of nll / tokens, and how many of the
+tokens are words that the model does not know, which count as <unk>.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ from research.errors import UserError
 from research.flags import check_path
 from research.limits import as_float, as_int
 from research.lm import Config
-from research.lm.by_line import encode_lines, line_nlls, read_lines
+from research.lm.by_line import encode_lines, line_nlls, read_lines, unknown_tokens
 from research.lm.corpora import load_corpus
 from research.lm.data import Heldout, TextLayout, lay_out_heldout, lay_out_train
 from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
@@ -167,9 +168,13 @@ def write_by_line(data: RunFolderData, path: str, args: Arguments) -> None:
         judge, model.params["params"], tokenizer, encoded, args.window, args.carry_state
     )
     tokens = np.array([len(some) for some in encoded])
-    rows = zip(tokens, nlls, np.exp(nlls / tokens), strict=True)
-    table = [f"{line},{n},{nll:.6g},{each:.6g}\n" for line, (n, nll, each) in enumerate(rows, 1)]
-    text = "".join(["line,tokens,nll,perplexity\n", *table])
+    unknown = [unknown_tokens(tokenizer, some) for some in encoded]
+    rows = zip(tokens, nlls, np.exp(nlls / tokens), unknown, strict=True)
+    table = [
+        f"{line},{count},{nll:.6g},{perplexity:.6g},{strange}\n"
+        for line, (count, nll, perplexity, strange) in enumerate(rows, 1)
+    ]
+    text = "".join(["line,tokens,nll,perplexity,unknown\n", *table])
     if args.out is None:
         print_text(text, end="")
         return

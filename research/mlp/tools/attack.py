@@ -4,7 +4,7 @@
     scripts/attack RUN --radius 0.05 0.1 0.2 --steps 40
 
 A radius is how far every feature may move (the maximum norm), in standard deviations of the
-feature, or in images as a share of the way from black to white. Categories are not moved.
+feature, or in images as a share of the way from black to white. Categories and dates are not moved.
 FGSM (Goodfellow et al., 2015) takes one step. PGD (Madry et al., 2018) takes the worst of all
 points on its ways from FGSM's point and from a random one, so it is never weaker. To train on
 attacks:

@@ -27,7 +27,7 @@ from research.console import print_line, print_paragraph, print_table
 from research.errors import UserError
 from research.mlp.ensembles import average, by_size, gains
 from research.mlp.scores import score
-from research.mlp.task import predictions
+from research.mlp.task import key_metric_of, predictions
 from research.mlp.tools.trained import (
     Trained,
     at_once,
@@ -223,6 +223,14 @@ def save_predictions(found: Evaluated, folder: Path) -> None:
     save_tree(folder / f"predictions-{trained.runs[0]:06}.safetensors", tensors, facts)
 
 
+def key_score(found: Evaluated) -> str:
+    """Returns the name among the scores of the metric that settings are ordered by; accuracy where
+    that is the loss."""
+    name = key_metric_of(found.trained.config)[0]
+    scores = found.together["validation"]
+    return next((one for one in (name, f"{name}_macro") if one in scores), "accuracy")
+
+
 def draw(
     found: Evaluated, sizes: pd.DataFrame, folder: Path, part: str, title: str = ""
 ) -> list[Path]:
@@ -238,7 +246,7 @@ def draw(
     y_N, predicted, names = found.targets[part], found.predicted[part], found.trained.class_names
     path = lambda name: folder / named_after(name, title)
     if names:
-        given, measures = (y_N, predicted, names), ("accuracy", "log_loss")
+        given, measures = (y_N, predicted, names), (key_score(found), "log_loss")
         figures = [
             plots.draw_roc(path("roc"), *given),
             plots.draw_precision_recall(path("precision_recall"), *given),

@@ -150,8 +150,8 @@ def integrate(trained: Trained, members_CxF: np.ndarray, args: Arguments) -> tup
         return sizes_RxBxC.mean(axis=1), sizes_RxBxC.mean(axis=0), gap_R.max()
 
     every = first_rows(trained, args.part, args.rows or MOST_ROWS)
-    steps, taken, largest_gap, uncertain = min(256, args.steps), 0, 0.0, math.inf
-    sums_RxC, sizes_NxC = 0.0, []
+    steps, taken, largest_gap = min(256, args.steps), 0, 0.0
+    sums_RxC, sizes_NxC, uncertain = 0.0, [], math.inf
     while taken < len(every.y):
         rows = Split(*(leaf[taken : taken + ROWS_AT_ONCE] for leaf in every))
         given = (trained.shared, trained.params, rows, members_CxF)

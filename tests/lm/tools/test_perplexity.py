@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from research.errors import UserError
-from research.lm.by_line import encode_lines, line_nlls
+from research.lm.by_line import encode_lines, line_nlls, unknown_tokens
 from research.lm.text import make_tokenizer
 from research.lm.tools import perplexity
 from tests.lm.tools.conftest import WORDS
@@ -49,7 +49,7 @@ def test_lines_are_predicted_apart_or_in_one_text(trained, tmp_path, capsys):
         return pd.read_csv(io.StringIO(capsys.readouterr().out))
 
     apart, together = read(), read(carry_state=True)
-    assert list(apart) == ["line", "tokens", "nll", "perplexity"]
+    assert list(apart) == ["line", "tokens", "nll", "perplexity", "unknown"]
     assert apart["tokens"].tolist() == [len(line) + 1 for line in lines]
     assert apart["nll"][0] == apart["nll"][3] != together["nll"][3]
     assert together["nll"][0] == pytest.approx(apart["nll"][0], rel=1e-5)
@@ -83,6 +83,13 @@ def test_the_lines_of_a_text_add_up_to_its_loss():
     assert seen == [sum(map(len, encoded))] * 2
     with pytest.raises(UserError, match="t, line 2: '!' at place 0 does not occur"):
         encode_lines(tokenizer, "t", ["the", "!"])
+
+
+def test_unknown_words_of_a_line_are_counted():
+    words, characters = (make_tokenizer(level, TEXT) for level in ("word", "character"))
+    (tokens,) = encode_lines(words, "t", ["the zebra saw a zebu"])
+    assert unknown_tokens(words, tokens) == 2
+    assert unknown_tokens(characters, tokens) == 0
 
 
 def test_dynamic_evaluation_with_invalid_steps_gives_a_one_line_error():
