@@ -128,7 +128,8 @@ class LoadedRun:
         scores = [final_scores(setting, metric) for setting in both]
         if not all(map(len, scores)):
             raise UserError(f"{dict(one)}, {dict(reference)}: a setting has no finite {metric}")
-        return compare(*counting_diverged(scores, both, higher), higher)
+        first, second = counting_diverged(scores, both, higher)
+        return compare(first, second, higher)
 
     def _setting(self, values: Mapping[str, Any]) -> Setting:
         """The setting that has these values."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -59,8 +60,9 @@ class TrainedAgent:
         best = self.q_values(observation).argmax(axis=-1)
         return int(best) if best.ndim == 0 else best
 
-    def __post_init__(self):
-        object.__setattr__(self, "_jitted", jax.jit(self.values))
+    @cached_property
+    def _jitted(self) -> Any:
+        return jax.jit(self.values)
 
 
 def restore(
