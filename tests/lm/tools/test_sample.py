@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from research.cli import own_code
 from research.errors import UserError
 from research.lm.text import make_tokenizer
 from research.lm.tools import sample
@@ -100,3 +101,31 @@ def test_a_folder_of_another_workload_is_named(trained):
     (folder / "vocabulary-0.json").unlink()
     with pytest.raises(UserError, match=r"no file .*vocabulary-0.json"):
         sample.main(sample.Arguments(str(folder)))
+
+
+def test_a_model_of_a_script_with_a_config_of_its_own_writes(trained, tmp_path):
+    """The script is run for the folder only once the user has run it."""
+    script, folder = tmp_path / "own_lm.py", trained()
+    script.write_text(OWN_LM)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    code = {"file": str(script), "make_problem": "make_problem", "config": "Config"}
+    manifest |= {"code": code, "config": manifest["config"] | {"extra": 3}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"own_lm\.py, which you have not used on this machine"):
+        sample.main(sample.Arguments(str(folder), tokens=5))
+    own_code.remember([str(script)])
+    assert len(sample.main(sample.Arguments(str(folder), tokens=5))) == 5
+
+
+OWN_LM = """
+import dataclasses
+from research import lm
+from research.task import field
+
+@dataclasses.dataclass(frozen=True)
+class Config(lm.Config):
+    extra: int = field(1, "of its own")
+
+def make_problem(config):
+    return lm.make_problem(config)
+"""
