@@ -89,6 +89,7 @@ def pytest_configure(config):
     if not hasattr(config, "workerinput"):  # workers inherit the environment
         folder = tempfile.mkdtemp(prefix="seedbed-tests-")  # with mode 0700: it holds code
         os.environ["SEEDBED_CACHE"] = folder
+        os.environ["XDG_STATE_HOME"] = f"{folder}/state"  # which code was named
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     jax.config.update("jax_compilation_cache_dir", os.environ["SEEDBED_CACHE"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

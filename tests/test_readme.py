@@ -1,5 +1,6 @@
 """Tests that code in the guides runs, and that files, links and commands in them exist."""
 
+import json
 import re
 import runpy
 import shutil
@@ -14,6 +15,8 @@ from research.dqn.tools import watch
 from research.errors import UserError
 from research.report import load_run
 from research.report.tools import report
+from research.runs.experiment import Experiment
+from research.runs.recipe_code import describe_code
 from tests.sweeps import SMALL_DQN
 
 ROOT = Path(__file__).parents[1]
@@ -119,6 +122,19 @@ def test_the_agent_of_the_guide_is_used_as_every_other(own_agent):
     (page,) = report.main(report.Arguments((str(own_agent),)))
     assert len(list(own_agent.glob("run-*.gif"))) == 1
     assert "data:image/gif" in page.read_text()
+
+
+def test_an_agent_of_a_notebook_is_used_with_its_experiment(own_agent):
+    """Its code is in no file that the run folder could name."""
+    manifest = json.loads((own_agent / "manifest.json").read_text())
+    (own_agent / "manifest.json").write_text(json.dumps(manifest | {"code": None}))
+    run, names = load_run(own_agent), {"__name__": "notebook"}
+    exec(AGENT, names)
+    with pytest.raises(UserError, match="has a field cells, which this version has not"):
+        run.trained(1)
+    experiment = Experiment("mine", names["make_problem"], names["Config"](), names["HParams"]())
+    assert describe_code(experiment) is None
+    assert run.trained(1, experiment).policy([0.0, 0.0, 0.0, 0.0]) in (0, 1)
 
 
 def test_a_script_that_was_not_run_here_is_not_run_for_a_folder(own_agent, monkeypatch):

@@ -61,6 +61,11 @@ def _import(file: str, folder: Path) -> Any:
         raise UserError(f"{folder} was trained with the code in {file}, which is not there")
     try:
         return import_file(file)
+    except SystemExit:
+        raise UserError(
+            f"{folder}: {file} ends when it is imported: put what it runs under if __name__ == "
+            '"__main__"'
+        ) from None
     except Exception as error:  # of the user's code
         raise UserError(f"{folder}: {file} failed: {type(error).__name__}: {error}") from error
 

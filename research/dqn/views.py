@@ -7,6 +7,7 @@ from research.report.one_run import OneRun
 from research.report.read import RunFolderData
 from research.report.summary import Summary
 from research.report.views import Image, Shown, Views, image
+from research.runs.experiment import Experiment
 
 EPISODE_STEPS = 300  # of an animation: all of it is in the page
 MOST_ANIMATIONS = 2  # on the page: the latest
@@ -41,11 +42,11 @@ def make_examples(run: RunFolderData) -> None:
     watch.main(watch.Arguments(str(run.path), steps=EPISODE_STEPS))
 
 
-def restore(data: RunFolderData, run: OneRun) -> Any:
+def restore(data: RunFolderData, run: OneRun, experiment: Experiment | None) -> Any:
     """The agent that a run has trained, as `research.dqn.tools.trained.TrainedAgent`."""
     from research.dqn.tools import trained  # here: a page of what is there restores nothing
 
-    return trained.restore(data, run)
+    return trained.restore(data, run, experiment)
 
 
 VIEWS = Views(show, make_examples, experiments=("pqn",), restore=restore)

@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -26,7 +26,7 @@ from research.limits import (
 )
 from research.task import HParams, Requirement, Task
 
-Axes = dict[str, Sequence[Any]]  # field name -> the values it takes
+Axes = Mapping[str, Sequence[Any]]  # field name -> the values it takes
 
 
 class Sampler(Protocol):

@@ -9,6 +9,7 @@ from research.report.one_run import OneRun
 from research.report.read import RunFolderData
 from research.report.summary import Summary
 from research.report.views import Shown, Text, Views
+from research.runs.experiment import Experiment
 
 MOST_TEXTS = 6  # on the page
 MOST_LETTERS = 3_000  # of a text on the page
@@ -47,11 +48,11 @@ def make_examples(run: RunFolderData) -> None:
     sample.main(sample.Arguments(str(run.path)))
 
 
-def restore(data: RunFolderData, run: OneRun) -> Any:
+def restore(data: RunFolderData, run: OneRun, experiment: Experiment | None) -> Any:
     """The model that a run has trained, as `research.lm.tools.trained.TrainedModel`."""
     from research.lm.tools import trained  # here: a page of what is there restores nothing
 
-    return trained.restore(data, run)
+    return trained.restore(data, run, experiment)
 
 
 VIEWS = Views(show, make_examples, experiments=("lstm_lm",), restore=restore)

@@ -30,6 +30,7 @@ from research.report.read import (
     swept,
 )
 from research.report.settings import Setting, final_score, settings
+from research.runs.experiment import Experiment
 from research.runs.run_folder import load_params
 
 
@@ -84,12 +85,16 @@ class LoadedRun:
         runs = self.metrics["run"].nunique()
         return f"<{self.data.path}: {len(self.settings)} settings, {runs} runs>"
 
-    def trained(self, run: int | Literal["best"] = "best") -> Any:
+    def trained(
+        self, run: int | Literal["best"] = "best", experiment: Experiment | None = None
+    ) -> Any:
         """A trained run, with its `params` as Flax takes them and what its workload can do with
         them.
 
         Args:
           run: its number, as in the column `run`, or "best": the one with the best key metric.
+          experiment: that the folder was made by, if its task is of your own and in no file, such
+            as one of a notebook.
 
         Returns:
           `TrainedRun`, or what the workload gives: an agent with `policy` and `q_values`, a net
@@ -104,7 +109,7 @@ class LoadedRun:
         found = one_run(self.data, self._number(run))
         views = find_views(self.data.manifest)
         if views is not None and views.restore is not None:
-            return views.restore(self.data, found)
+            return views.restore(self.data, found, experiment)
         return TrainedRun(found, load_params(self.data.path, found.number))
 
     def compare(
@@ -128,7 +133,8 @@ class LoadedRun:
         scores = [final_scores(setting, metric) for setting in both]
         if not all(map(len, scores)):
             raise UserError(f"{dict(one)}, {dict(reference)}: a setting has no finite {metric}")
-        return compare(*counting_diverged(scores, both, higher), higher)
+        first, second = counting_diverged(scores, both, higher)
+        return compare(first, second, higher)
 
     def _setting(self, values: Mapping[str, Any]) -> Setting:
         """The setting that has these values."""

@@ -1,5 +1,6 @@
 """The problems (environments or data) that settings were trained on, and the goal of each."""
 
+import posixpath
 from collections.abc import Sequence
 
 from research.errors import UserError
@@ -32,12 +33,16 @@ def by_problem(run: RunFolderData) -> dict[str, list[Setting]]:
 
 
 def problem_titles(names: Sequence[str]) -> list[str]:
-    """What tells problems apart: the words of each that not all of them have, or all its words if
-    that is not enough."""
+    """What tells problems apart: the words of each that not all of them have, without a folder that
+    all are in; or all words, if that is not enough. One problem alone has no title: ""."""
+    if len(names) == 1:
+        return [""]
     words = [name.split() for name in names]
     shared = set.intersection(*map(set, words)) if words else set()
-    short = [" ".join(word for word in some if word not in shared) for some in words]
-    return short if len(names) == 1 or (all(short) and len(set(short)) == len(short)) else [*names]
+    titles = [" ".join(word for word in some if word not in shared) for some in words]
+    if folder := posixpath.dirname(posixpath.commonprefix(titles)):
+        titles = [title.removeprefix(folder).lstrip("/") for title in titles]
+    return titles if all(titles) and len(set(titles)) == len(titles) else [*names]
 
 
 def one_problem(runs: Sequence[RunFolderData], problem: str | None) -> str:
@@ -50,7 +55,7 @@ def one_problem(runs: Sequence[RunFolderData], problem: str | None) -> str:
     if problem is None and len(known) == 1:
         return known[0]
     titles = dict(zip(problem_titles(known), known, strict=True))
-    problem = titles.get(problem, problem) if len(known) > 1 and problem else problem
+    problem = titles.get(problem, problem) if problem else problem
     if problem not in known:
         asked = "" if problem is None else f" {problem!r}"
         names = ", ".join(map(repr, known))

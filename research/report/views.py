@@ -25,6 +25,7 @@ from research.report.one_run import OneRun
 from research.report.page.chart import Chart
 from research.report.read import RunFolderData, workload_of
 from research.report.summary import Summary
+from research.runs.experiment import Experiment
 
 GROUP = "seedbed.views"  # of entry points
 MOST_BYTES = 1_500_000  # of an image; the page is to stay small
@@ -79,15 +80,16 @@ class Views(NamedTuple):
         nothing to make, which is printed and is no error.
       experiments: other names of experiments than that of the workload.
       restore: makes of a run of a folder an object to work with in Python, with `run`, `params` as
-        Flax takes them, and what the workload can do with them; see `load_run`. It raises a
-        `UserError` where there are no params, or the folder asks for code that the user has not
-        named. None where there is no more to do than with any run.
+        Flax takes them, and what the workload can do with them; see `load_run`. It is also given
+        the experiment that made the folder, if the user has it at hand. It raises a `UserError`
+        where there are no params, or the folder asks for code that the user has not named. None
+        where there is no more to do than with any run.
     """
 
     show: Callable[[Summary, int], Shown]
     make_examples: Callable[[RunFolderData], None]
     experiments: Sequence[str] = ()
-    restore: Callable[[RunFolderData, OneRun], Any] | None = None
+    restore: Callable[[RunFolderData, OneRun, Experiment | None], Any] | None = None
 
 
 def find_views(manifest: Mapping[str, Any]) -> Views | None:

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from research.cli import new_experiment
 from research.cli.new_experiment import Arguments, main
 from research.errors import UserError
+from research.report import load_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +64,9 @@ def test_the_recipe_trains(clone, load_script, monkeypatch, capsys):
     script.run_main(script.main, script.RECIPES, "", words.split())
     assert "maze: 8 runs = 4 settings x 2 seeds, 20 steps each" in capsys.readouterr().out
     assert (clone / "runs" / "it" / "error.png").is_file()
+    best = load_run(clone / "runs" / "it").trained("best")
+    network = script.Network(best.run.config["hidden"])
+    assert network.apply(best.params, np.zeros((3, 1), np.float32)).shape == (3, 1)
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ ROWS = {
     "explain": [Row("RUN", ("integrate",))],
     "export": [Row("RUN", ("_write",))],
     "watch": [Row("AGENT", ("play_one",))],
-    "sample": [Row("MODEL", ("generate",))],
+    "sample": [Row("MODEL", ("research.lm.tools.trained.generate",))],
     "perplexity": [Row("MODEL", ("make_judge",))],
 }
 NAMES = {tool.name: tool for some in TOOLS.values() for tool in some}

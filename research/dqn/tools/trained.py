@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from research.dqn.own_environments import code_in
 from research.errors import UserError
 from research.report.one_run import OneRun
 from research.report.read import RunFolderData, workload_of
-from research.runs.experiment import restore_config, restore_hparams
+from research.runs.experiment import Experiment, restore_config, restore_hparams
 from research.runs.run_folder import load_params
 from research.task import Problem, make_key
 
@@ -59,13 +60,15 @@ class TrainedAgent:
         best = self.q_values(observation).argmax(axis=-1)
         return int(best) if best.ndim == 0 else best
 
-    def __post_init__(self):
-        object.__setattr__(self, "_jitted", jax.jit(self.values))
+    @cached_property
+    def _jitted(self) -> Any:
+        return jax.jit(self.values)
 
 
 def restore(
     data: RunFolderData,
     run: OneRun,
+    experiment: Experiment | None = None,
     env_name: str | None = None,
     check: Callable[[Environment], None] | None = None,
 ) -> TrainedAgent:
@@ -74,6 +77,7 @@ def restore(
     Args:
       data: the run folder.
       run: of it.
+      experiment: that made it, if its code is in no file: the user has it at hand.
       env_name: of its environment, if its code is not where it was: the user has named it.
       check: of the environment, before anything else is read.
 
@@ -81,13 +85,15 @@ def restore(
       UserError: if it is no agent, its params are not there, or the folder asks for code that the
         user has not named on this machine before.
     """
-    maker = problem_maker(data.manifest, data.path, _usual(data))
+    maker = experiment or problem_maker(data.manifest, data.path, _usual(data))
     config = restore_config(run.config, maker.config)
     if env_name is not None:
         config = dataclasses.replace(config, env=env_name)
         own_code.remember(code_in(env_name))
     how = f"add --env {config.env} to scripts/watch {data.path}"
-    own_code.check_known(code_in(config.env), data.path, how)
+    named = code_in(experiment.config.env) if experiment else []
+    asked = [place for place in code_in(config.env) if place not in named]
+    own_code.check_known(asked, data.path, how)
     problem = maker.make_problem(config)  # checks what a changed file may hold
     env, values = _offered(problem, config, data)
     if check is not None:

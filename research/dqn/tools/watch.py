@@ -71,7 +71,7 @@ def main(arguments: Arguments) -> list[Path]:
 
 
 def _watch(data: RunFolderData, run: OneRun, arguments: Arguments) -> Path:
-    agent = restore(data, run, arguments.env, check_drawn)
+    agent = restore(data, run, env_name=arguments.env, check=check_drawn)
     env, params = agent.env, agent.env_params
     epsilon = getattr(agent.hparams, "eval_epsilon", 0.0)
     key = make_key(arguments.seed)

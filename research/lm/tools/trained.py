@@ -24,7 +24,7 @@ from research.plain_text import one_line, shortened
 from research.recorded import Recorded
 from research.report.one_run import OneRun
 from research.report.read import RunFolderData
-from research.runs.experiment import restore_config
+from research.runs.experiment import Experiment, restore_config
 from research.runs.run_folder import load_file, load_params
 from research.task import make_key
 
@@ -117,27 +117,30 @@ class TrainedModel:
         return np.asarray(nll)[np.asarray(heldout.counts) > 0]
 
 
-def restore(data: RunFolderData, run: OneRun) -> TrainedModel:
-    """The model that a run has trained.
+def restore(data: RunFolderData, run: OneRun, experiment: Experiment | None = None) -> TrainedModel:
+    """The model that a run has trained, by an experiment if its code is in no file.
 
     Raises:
       UserError: if its vocabulary or params are damaged or not there, or the folder asks for code
         that the user has not run on this machine before.
     """
-    config, tokenizer = restore_parts(data, run)
+    config, tokenizer = restore_parts(data, run, experiment)
     params = load_params(data.path, run.number, param_shapes(config, len(tokenizer)))
     model = make_model(config, len(tokenizer))
     return TrainedModel(run, config, tokenizer, model, {"params": params})
 
 
-def restore_parts(data: RunFolderData, run: OneRun) -> tuple[Config, Tokenizer]:
+def restore_parts(
+    data: RunFolderData, run: OneRun, experiment: Experiment | None = None
+) -> tuple[Config, Tokenizer]:
     """The config and the tokenizer that a run was trained with.
 
     Raises:
       UserError: as `restore`.
     """
     usual = ProblemMaker(*PRESETS["topics"], make_problem)
-    config = restore_config(run.config, problem_maker(data.manifest, data.path, usual).config)
+    maker = experiment or problem_maker(data.manifest, data.path, usual)
+    config = restore_config(run.config, maker.config)
     dumped = load_file(data.path, run.group, "vocabulary", Recorded)
     try:
         tokenizer = load_tokenizer(dumped)

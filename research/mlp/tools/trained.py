@@ -24,7 +24,7 @@ from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData, stopped_runs
 from research.report.settings import Setting, settings
 from research.report.statistics import iqm_interval
-from research.runs.experiment import restore_config
+from research.runs.experiment import Experiment, restore_config
 from research.runs.run_folder import load_all_params
 
 
@@ -95,8 +95,15 @@ def _finished(data: RunFolderData, some: list[Setting]) -> list[Setting]:
     return [setting for _, setting in sorted(found, key=lambda pair: pair[0])]
 
 
-def load_trained(data: RunFolderData, setting: Setting) -> Trained:
+def load_trained(
+    data: RunFolderData, setting: Setting, experiment: Experiment | None = None
+) -> Trained:
     """Returns the nets of one setting, and their data.
+
+    Args:
+      data: the run folder.
+      setting: of it.
+      experiment: that made it, if its code is in no file.
 
     Raises:
       UserError: if they have not ended, or the data is not what they were trained on.
@@ -104,7 +111,8 @@ def load_trained(data: RunFolderData, setting: Setting) -> Trained:
     rows = setting.rows.drop_duplicates("run").sort_values("run")
     runs, seeds = rows["run"].to_numpy(), rows["seed"].to_numpy()
     first = one_run(data, int(runs[0]))
-    maker = problem_maker(data.manifest, data.path, ProblemMaker(Config(), HParams(), make_problem))
+    usual = ProblemMaker(Config(), HParams(), make_problem)
+    maker = experiment or problem_maker(data.manifest, data.path, usual)
     config = restore_config(first.config, maker.config)
     recorded = data.manifest["data"][first.group : first.group + 1]
     if "categorical" not in first.config:
@@ -129,10 +137,10 @@ def read_as_recorded(config: Config, facts: Mapping[str, Any]) -> Config:
     )
 
 
-def load_one(data: RunFolderData, number: int) -> Trained:
+def load_one(data: RunFolderData, number: int, experiment: Experiment | None = None) -> Trained:
     """Returns the net of one run, every leaf of its params [1, ...]; else as `load_trained`."""
     setting = next(one for one in settings(data) if number in set(one.rows["run"]))
-    trained = load_trained(data, setting)
+    trained = load_trained(data, setting, experiment)
     at = np.flatnonzero(trained.runs == number)
     params = jax.tree.map(lambda leaf: leaf[at], trained.params)
     return trained._replace(runs=trained.runs[at], seeds=trained.seeds[at], params=params)

@@ -17,6 +17,7 @@ from research.mlp.task import make_model, predictions
 from research.mlp.tools.trained import Trained, load_one
 from research.report.one_run import OneRun
 from research.report.read import RunFolderData
+from research.runs.experiment import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,12 +100,12 @@ class TrainedNet:
         return encode
 
 
-def restore(data: RunFolderData, run: OneRun) -> TrainedNet:
-    """The net that a run has trained.
+def restore(data: RunFolderData, run: OneRun, experiment: Experiment | None = None) -> TrainedNet:
+    """The net that a run has trained, by an experiment if its code is in no file.
 
     Raises:
       UserError: if its params are not there, or its data is not what it was trained on.
     """
-    trained = load_one(data, run.number)
+    trained = load_one(data, run.number, experiment)
     params = {"params": jax.tree.map(lambda leaf: leaf[0], trained.params)}
     return TrainedNet(run, trained, make_model(trained.config, trained.shared), params)

@@ -8,6 +8,7 @@ from research.report.one_run import OneRun
 from research.report.read import RunFolderData
 from research.report.summary import Summary
 from research.report.views import Shown, Views
+from research.runs.experiment import Experiment
 
 
 def show(summary: Summary, run: int) -> Shown:
@@ -27,11 +28,11 @@ def make_examples(run: RunFolderData) -> None:
     evaluate.main(evaluate.Arguments(str(run.path), settings="best"))
 
 
-def restore(data: RunFolderData, run: OneRun) -> Any:
+def restore(data: RunFolderData, run: OneRun, experiment: Experiment | None) -> Any:
     """The net that a run has trained, as `research.mlp.tools.trained_net.TrainedNet`."""
     from research.mlp.tools import trained_net  # here: a page of what is there restores nothing
 
-    return trained_net.restore(data, run)
+    return trained_net.restore(data, run, experiment)
 
 
 VIEWS = Views(show, make_examples, restore=restore)

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from research.cli import own_code
 from research.errors import UserError
 from research.lm.text import make_tokenizer
-from research.lm.tools import sample
+from research.lm.tools import perplexity, sample
 from research.lm.tools.trained import read_prompt
 from tests.lm.tools.conftest import WORDS
 from tests.sweeps import TEXT
@@ -124,3 +125,46 @@ def test_a_folder_of_another_workload_is_named(trained):
     (folder / "vocabulary-0.json").unlink()
     with pytest.raises(UserError, match=r"no file .*vocabulary-0.json"):
         sample.main(sample.Arguments(str(folder)))
+
+
+def test_two_corpora_have_a_table_and_a_text_each(trained, tmp_path, capsys):
+    (tmp_path / "other.txt").write_text("dogs bark\n" * 400)
+    (tmp_path / "same.txt").write_text(TEXT)
+    corpora = tuple(str(tmp_path / name) for name in ("other.txt", "same.txt"))
+    folder = str(trained(corpus=corpora, seeds=("1",)))
+    capsys.readouterr()
+    perplexity.main(perplexity.Arguments(folder))
+    first, second = capsys.readouterr().out.split("same.txt: small: test")
+    assert "other.txt: small: test" in first
+    assert "same.txt" not in first
+    assert "other.txt" not in second
+    assert len(sample.main(sample.Arguments(folder, tokens=7))) == 7 + 1 + 7
+    assert capsys.readouterr().out.count("seed 0: validation_bits_per_character") == 2
+
+
+def test_a_model_of_a_script_with_a_config_of_its_own_writes(trained, tmp_path):
+    """The script is run for the folder only once the user has run it."""
+    script, folder = tmp_path / "own_lm.py", trained()
+    script.write_text(OWN_LM)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    code = {"file": str(script), "make_problem": "make_problem", "config": "Config"}
+    manifest |= {"code": code, "config": manifest["config"] | {"extra": 3}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"own_lm\.py, which you have not used on this machine"):
+        sample.main(sample.Arguments(str(folder), tokens=5))
+    own_code.remember([str(script)])
+    assert len(sample.main(sample.Arguments(str(folder), tokens=5))) == 5
+
+
+OWN_LM = """
+import dataclasses
+from research import lm
+from research.task import field
+
+@dataclasses.dataclass(frozen=True)
+class Config(lm.Config):
+    extra: int = field(1, "of its own")
+
+def make_problem(config):
+    return lm.make_problem(config)
+"""
