@@ -4,7 +4,9 @@ import contextlib
 import dataclasses
 import io
 import re
+import shutil
 import sys
+import textwrap
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,11 @@ from research.errors import UserError
 from research.flags import NUMBERS, UNBOUNDED_HELP, check_words, read_value, unexpected
 from research.limits import flag_of
 
+MOST_WIDTH = 100  # of a line of a paragraph: longer ones are hard to read
 Unbounded = Annotated[bool, tyro.conf.arg(help=UNBOUNDED_HELP)]  # of a tool with such counts
+
+
+METAVARS = {int: "N", float: "NUMBER"}
 
 
 def parse(kind: Any, words: Sequence[str], flags: Mapping[str, bool], **options: Any) -> Any:
@@ -34,6 +40,8 @@ def parse(kind: Any, words: Sequence[str], flags: Mapping[str, bool], **options:
     Raises:
       UserError: for words that make none.
     """
+    if {"-h", "--help"} & set(words):
+        print_text(described(options.pop("description", ""), shutil.get_terminal_size().columns))
     shown = io.StringIO()
     try:
         with contextlib.redirect_stderr(shown):
@@ -45,6 +53,24 @@ def parse(kind: Any, words: Sequence[str], flags: Mapping[str, bool], **options:
     if unknown:
         raise UserError(unexpected(unknown[0], words, flags))
     return given
+
+
+def described(text: str, width: int) -> str:
+    """Returns the text of `--help`, its paragraphs wrapped; indented lines are commands, and what
+    they do goes below where it has no room beside."""
+    blocks = re.split(r"\n\s*\n", text.strip("\n"))
+    return "\n\n".join(_wrapped(block, min(width, MOST_WIDTH)) for block in blocks) + "\n"
+
+
+def _wrapped(block: str, width: int) -> str:
+    lines = block.split("\n")
+    if not any(line.startswith(" ") for line in lines):
+        return textwrap.fill(" ".join(lines), width)
+    below = r"\1\n        \2"
+    return "\n".join(
+        re.sub(r"^( *\S.*?\S) {2,}(\S.*)$", below, line) if len(line) > width else line
+        for line in lines
+    )
 
 
 def read_arguments(kind: Any, description: str, argv: Sequence[str] | None, prog: str) -> Any:
@@ -108,7 +134,7 @@ def number(flag: str, kind: Any, metavar: str | None = None) -> PrimitiveConstru
 
     return PrimitiveConstructorSpec(
         nargs=1,
-        metavar=metavar or one.__name__.upper(),
+        metavar=metavar or METAVARS[one],
         instance_from_str=read,
         is_instance=lambda value: value is None or isinstance(value, one),
         str_from_instance=lambda value: [str(value)],

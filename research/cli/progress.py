@@ -12,7 +12,6 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress import Task as Line
 from rich.text import Text
-from scipy.stats import trim_mean
 
 from research.console import say
 from research.engine.metrics import Record, diverged_runs, value
@@ -201,6 +200,8 @@ def summary(task: Task, record: Record) -> str:
       task: names the metric.
       record: of a chunk that was evaluated.
     """
+    from scipy.stats import trim_mean  # half a second, which help and errors do not need
+
     diverged = [run for run, _ in diverged_runs(record.diverged)]
     if len(diverged) == len(record.diverged):
         return f"{task.key_metric} finite in no run"
