@@ -46,6 +46,8 @@ class OverallProgress:
         return self
 
     def __exit__(self, *_) -> None:
+        self._looked = 0.0  # so that it ends with how far the workers came
+        self.look()
         self._bar.stop()
 
     def before_job(self) -> Overall | None:
@@ -114,7 +116,7 @@ def _bar(console: Console) -> _Bars:
 def _show_overall(bar: Progress, overall: Overall, left: float | None) -> None:
     """Shows the whole sweep as the last line of a bar."""
     if not bar.tasks or bar.tasks[-1].description != "all":
-        bar.add_task("all", count="", left="")
+        bar.add_task("all", total=overall.steps, count="", left="-:--:--")
     of = "planned steps" if overall.rungs else "steps"
     bar.update(
         bar.tasks[-1].id,
