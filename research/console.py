@@ -37,6 +37,11 @@ def print_text(text: str, end: str = "\n", *, error: bool = False) -> None:
     print(visible(text), end=end, file=sys.stderr if error else sys.stdout, flush=True)
 
 
+def print_coloured(text: str) -> None:
+    """Prints our own text with its colours, where the standard output is a terminal, unwrapped."""
+    Console(highlight=False).print(Text.from_ansi(text), soft_wrap=True)
+
+
 def print_paragraph(console: Console, text: str, style: str = "") -> None:
     """Prints text, wrapped at the width of the terminal; newlines at its ends are empty lines."""
     body = text.strip("\n")

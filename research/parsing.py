@@ -4,7 +4,9 @@ import contextlib
 import dataclasses
 import io
 import re
+import shutil
 import sys
+import textwrap
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -13,13 +15,17 @@ from typing import Annotated, Any
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from research.console import print_text
+from research.console import print_coloured, print_text
 from research.effects import check_counts, without_effect
 from research.errors import UserError
 from research.flags import NUMBERS, UNBOUNDED_HELP, check_words, read_value, unexpected
 from research.limits import flag_of
 
+MOST_WIDTH = 100  # of a line of a paragraph: longer ones are hard to read
 Unbounded = Annotated[bool, tyro.conf.arg(help=UNBOUNDED_HELP)]  # of a tool with such counts
+
+
+METAVARS = {int: "N", float: "NUMBER"}
 
 
 def parse(kind: Any, words: Sequence[str], flags: Mapping[str, bool], **options: Any) -> Any:
@@ -34,17 +40,48 @@ def parse(kind: Any, words: Sequence[str], flags: Mapping[str, bool], **options:
     Raises:
       UserError: for words that make none.
     """
-    shown = io.StringIO()
+    text, shown, helped = options.pop("description", ""), io.StringIO(), _Terminal()
     try:
-        with contextlib.redirect_stderr(shown):
+        with contextlib.redirect_stderr(shown), contextlib.redirect_stdout(helped):
             given, unknown = tyro.cli(kind, args=words, return_unknown_args=True, **options)
     except SystemExit as left:
         if left.code != 2:  # as of --help
+            usage, _, flags_alone = helped.getvalue().partition("\n\n")
+            width = shutil.get_terminal_size().columns
+            listed = flags_alone.strip("\n")
+            print_coloured(f"{usage}\n\n{described(text, width)}\n{listed}")
             raise
         raise UserError(_in_one_line(shown.getvalue())) from None
     if unknown:
         raise UserError(unexpected(unknown[0], words, flags))
     return given
+
+
+class _Terminal(io.StringIO):
+    """Text in the colours that the standard output shows."""
+
+    encoding = getattr(sys.__stdout__, "encoding", "utf-8")
+
+    def isatty(self) -> bool:
+        return sys.__stdout__ is not None and sys.__stdout__.isatty()
+
+
+def described(text: str, width: int) -> str:
+    """Returns the text of `--help`, its paragraphs wrapped; commands stay whole, and what they do
+    goes below where it has no room beside."""
+    blocks = re.split(r"\n\s*\n", text.strip("\n"))
+    return "\n\n".join(_wrapped(block, min(width, MOST_WIDTH)) for block in blocks) + "\n"
+
+
+def _wrapped(block: str, width: int) -> str:
+    lines = block.split("\n")
+    if not any(line.startswith((" ", "scripts/", "seedbed ")) for line in lines):
+        return textwrap.fill(" ".join(lines), width)
+    below = r"\1\n        \2"
+    return "\n".join(
+        re.sub(r"^( *\S.*?\S) {2,}(\S.*)$", below, line) if len(line) > width else line
+        for line in lines
+    )
 
 
 def read_arguments(kind: Any, description: str, argv: Sequence[str] | None, prog: str) -> Any:
@@ -108,7 +145,7 @@ def number(flag: str, kind: Any, metavar: str | None = None) -> PrimitiveConstru
 
     return PrimitiveConstructorSpec(
         nargs=1,
-        metavar=metavar or one.__name__.upper(),
+        metavar=metavar or METAVARS[one],
         instance_from_str=read,
         is_instance=lambda value: value is None or isinstance(value, one),
         str_from_instance=lambda value: [str(value)],

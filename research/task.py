@@ -18,11 +18,12 @@ measured, recorded and reported, without knowing about any of it.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+
+if TYPE_CHECKING:  # JAX takes a second to import, and flags are read without it
+    import jax
 
 Shared = Any
 HParams = Any
@@ -81,9 +82,9 @@ class Task(NamedTuple):
         schedule ends with the run. None: always where `steps` is None, and else never.
     """
 
-    init: Callable[[Shared, HParams, jax.Array], State]
-    step: Callable[[Shared, HParams, State, jax.Array, jax.Array], tuple[State, Metrics]]
-    evaluate: Callable[[Shared, HParams, State, jax.Array], Metrics]
+    init: Callable[[Shared, HParams, "jax.Array"], State]
+    step: Callable[[Shared, HParams, State, "jax.Array", "jax.Array"], tuple[State, Metrics]]
+    evaluate: Callable[[Shared, HParams, State, "jax.Array"], Metrics]
     key_metric: str = "loss"
     higher_is_better: bool = False
     work_unit: str = "steps"
@@ -117,6 +118,8 @@ class Mean(NamedTuple):
     @classmethod
     def of(cls, metric: "jax.Array | Mean") -> "Mean":
         """`metric` if it is a `Mean`, else a `Mean` of this one observation."""
+        import jax.numpy as jnp
+
         if isinstance(metric, Mean):
             return cls(jnp.float32(metric.total), jnp.float32(metric.weight))
         return cls(jnp.float32(metric), jnp.float32(1))
@@ -229,12 +232,14 @@ def in_use(config: Any, hparams: HParams, name: str) -> Any:
     return None if name in config.off else getattr(hparams, name)
 
 
-def make_key(seed: Any) -> jax.Array:
+def make_key(seed: Any) -> "jax.Array":
     """The typed key of a seed.
 
     The generator is Threefry whatever JAX's default is: under `vmap`, the numbers that JAX's other
     generators draw for a run depend on the other runs.
     """
+    import jax
+
     return jax.random.key(seed, impl="threefry2x32")
 
 

@@ -8,7 +8,13 @@ import tyro
 
 from research.effects import flag_field
 from research.errors import UserError
-from research.parsing import Unbounded, flags_of, read_arguments, tell_without_effect
+from research.parsing import (
+    Unbounded,
+    described,
+    flags_of,
+    read_arguments,
+    tell_without_effect,
+)
 from research.task import OnlyWith
 
 
@@ -45,8 +51,21 @@ def test_the_help_has_the_name_and_the_defaults_of_the_tool(capsys):
     assert left.value.code == 0
     text = capsys.readouterr().out
     assert "What seedbed it does." in text
-    for part in ("--steps INT", "(default: 20)", "(default: 0.1 0.2)", "--run N", "RUN"):
+    for part in ("--steps N", "(default: 20)", "(default: 0.1 0.2)", "--run N", "RUN"):
         assert part in text
+
+
+def test_the_text_of_the_help_fits_the_terminal_and_commands_stay_whole():
+    text = (
+        "Does a thing that takes\nmore than a line of forty columns to say.\n\n"
+        "    scripts/it RUN --steps 3        a few steps alone\n"
+        "    scripts/it RUN                  all\n\nThe end.\n"
+    )
+    assert described(text, 44) == (
+        "Does a thing that takes more than a line of\nforty columns to say.\n\n"
+        "    scripts/it RUN --steps 3\n        a few steps alone\n"
+        "    scripts/it RUN                  all\n\nThe end.\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from tyro.constructors import PrimitiveConstructorSpec
 from research.errors import UserError
 from research.flags import NUMBERS, read_value
 from research.limits import flag_of
-from research.parsing import number
+from research.parsing import METAVARS, number
 from research.runs.experiment import cell
 
-METAVARS = {float: "FLOAT", int: "INT", bool: "{True,False}", tuple: "INTxINT"}
+ONE = {**METAVARS, bool: "True|False", tuple: "NxN"}  # what the help calls a value of a type
+RATES = ("rate", "dropout", "gamma", "epsilon", "decay")  # in the names of fields
 
 
 def axis_flag(field: dataclasses.Field, default: Any) -> tuple[Any, Any]:
@@ -27,15 +28,23 @@ def axis_flag(field: dataclasses.Field, default: Any) -> tuple[Any, Any]:
     if field.metadata.get("words"):
         return _words_flag(field, default)
     kind, flag = type(default), flag_of(field.name)
+    metavar = _metavar(field, kind)
     one = PrimitiveConstructorSpec(
         nargs=1,
-        metavar=METAVARS.get(kind, "NAME"),
+        metavar=metavar,
         instance_from_str=partial(_read, kind, flag),
         is_instance=lambda value: isinstance(value, kind),
         str_from_instance=lambda value: [_write(value)],
     )
-    described = tyro.conf.arg(help=field.metadata.get("help", ""))
+    described = tyro.conf.arg(help=field.metadata.get("help", ""), metavar=f"{metavar}...")
     return Annotated[tuple[Annotated[kind, one], ...], described], (default,)
+
+
+def _metavar(field: dataclasses.Field, kind: type) -> str:
+    """What the help calls a value of a field."""
+    if kind is float and any(word in field.name for word in RATES):
+        return "RATE"
+    return ONE.get(kind, "NAME")
 
 
 def _words_flag(field: dataclasses.Field, default: Any) -> tuple[Any, Any]:

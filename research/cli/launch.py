@@ -30,7 +30,7 @@ from research.runs.run_folder import RunFolder
 from research.runs.session import usable_cores
 
 DEFAULT_WORKERS = 2  # where no GPUs say how many
-USUAL_WORKERS = {"local": 64, "slurm": 1_000}  # or one a core; each is a process with its own JAX
+USUAL_WORKERS = 1_000  # through SLURM; here, one a GPU or a core
 USUAL_RETRIES = 1_000
 SLURM_ONLY = ("partition", "minutes", "gpus", "cpus", "slurm", "wait")
 
@@ -92,9 +92,11 @@ def parse(
     flags += ["--unbounded"] * given.unbounded
     if given.workers is None:
         gpus = local_workers.visible_gpus() if given.on == "local" else ()
-        given.workers = len(gpus) or DEFAULT_WORKERS
-    workers = max(USUAL_WORKERS[given.on], usable_cores())
-    usual = {"workers": workers, "retries": USUAL_RETRIES}
+        cores = usable_cores() if given.on == "local" else DEFAULT_WORKERS
+        given.workers = len(gpus) or min(DEFAULT_WORKERS, cores)
+    if given.on == "local":
+        local_workers.check_workers(given.workers, given.unbounded)
+    usual = {"workers": USUAL_WORKERS, "retries": USUAL_RETRIES}
     for name, most in usual.items():
         count = getattr(given, name)
         check_usual(f"--{name} {count}", count, most, given.unbounded)

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import os
 import signal
 import subprocess
@@ -10,11 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from research.cli.machine import PROMISED_GPU
 from research.cli.signals import LAUNCHER, StopRequest, stop_request
 from research.cli.worker_process import IN_UTF8, describe_end, is_final
 from research.console import print_text
 from research.errors import Stopped, UserError
 from research.plain_text import count_of
+from research.runs.session import usable_cores
 
 POLL_SECONDS = 0.2  # between looks at whether the workers are done, or a signal came
 
@@ -84,19 +87,33 @@ class LocalWorker(threading.Thread):
         return child.returncode
 
 
-def make_places(count: int) -> list[Place]:
-    """Returns what each of `count` workers may use.
+def check_workers(count: int, unbounded: bool) -> None:
+    """Checks that each worker has a GPU, or where there is none, a core of its own.
 
     Raises:
-      UserError: if there are GPUs, but fewer than workers.
+      UserError: if not, unless the user has lifted the bound.
     """
-    gpus = visible_gpus()
-    if gpus and count > len(gpus):
+    gpus, cores = len(visible_gpus()), usable_cores()
+    if count > (gpus or cores) and not unbounded:
+        have = count_of(gpus, "GPU") if gpus else f"no GPU and {count_of(cores, 'core')}"
         raise UserError(
-            f"--workers {count}: this machine has {count_of(len(gpus), 'GPU')}, each for one worker"
+            f"--workers {count}: this machine has {have}, and each worker takes one; --unbounded "
+            "lets them share"
         )
+
+
+def make_places(count: int) -> list[Place]:
+    """Returns what each of `count` workers may use. Where there are more workers than GPUs, they
+    take them in turn, and share the memory of each."""
+    gpus = visible_gpus()
     if gpus:
-        return [Place({"CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus[:count]]
+        on_one = math.ceil(count / len(gpus))
+        share = {} if on_one == 1 else {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / on_one:.2f}"}
+        promised = {PROMISED_GPU: "nvidia-smi lists one", **share}
+        return [
+            Place({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)], **promised})
+            for number in range(count)
+        ]
     return [Place(cores=cores) for cores in shares_of_cores(count)]
 
 

@@ -21,6 +21,7 @@ from research.plain_text import one_line
 from research.runs.session import usable_cores
 
 NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")  # where the driver lists them
+PROMISED_GPU = "SEEDBED_PROMISED_GPU"  # set by a launcher for its workers: by what, in words
 DETERMINISTIC = ("--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0")
 
 # mallopt's numbers for glibc, from its malloc.h, and what they are set to.
@@ -104,14 +105,22 @@ def check_devices() -> None:
     """Prints a line on the standard error if there is a GPU that JAX does not use.
 
     Raises:
-      UserError: if JAX has no such device as `JAX_PLATFORMS` asks for.
+      UserError: if JAX has no such device as `JAX_PLATFORMS` asks for, or no GPU where a launcher
+        has promised this worker one: on the CPU it would take the jobs of the others, slowly.
     """
     asked = os.environ.get("JAX_PLATFORMS")
+    promised = os.environ.get(PROMISED_GPU)
     try:
         platforms = {device.platform for device in jax.local_devices()}
     except (RuntimeError, AssertionError) as error:  # without and with a plugin for the device
         reason = " ".join(str(error).split())[:200] or "its build of JAX is not installed"
         raise UserError(f"JAX_PLATFORMS={asked}: JAX finds no such device: {reason}") from None
+    if platforms == {"cpu"} and promised:
+        raise UserError(
+            f"this worker was promised a GPU ({promised}), and JAX finds only the CPU of "
+            f"{platform.node()}: set the environment up with SEEDBED_EXTRA=cuda12 or cuda13 (any "
+            "scripts/... does), or launch without GPUs by JAX_PLATFORMS=cpu"
+        )
     if platforms == {"cpu"} and not asked and has_nvidia_gpu():
         print_text(
             "there is a GPU, and JAX does not use it: SEEDBED_EXTRA=auto sets up for it, unless "

@@ -12,7 +12,6 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress import Task as Line
 from rich.text import Text
-from scipy.stats import trim_mean
 
 from research.console import say
 from research.engine.metrics import Record, diverged_runs, value
@@ -47,6 +46,8 @@ class OverallProgress:
         return self
 
     def __exit__(self, *_) -> None:
+        self._looked = 0.0  # so that it ends with how far the workers came
+        self.look()
         self._bar.stop()
 
     def before_job(self) -> Overall | None:
@@ -115,7 +116,7 @@ def _bar(console: Console) -> _Bars:
 def _show_overall(bar: Progress, overall: Overall, left: float | None) -> None:
     """Shows the whole sweep as the last line of a bar."""
     if not bar.tasks or bar.tasks[-1].description != "all":
-        bar.add_task("all", count="", left="")
+        bar.add_task("all", total=overall.steps, count="", left="-:--:--")
     of = "planned steps" if overall.rungs else "steps"
     bar.update(
         bar.tasks[-1].id,
@@ -201,6 +202,8 @@ def summary(task: Task, record: Record) -> str:
       task: names the metric.
       record: of a chunk that was evaluated.
     """
+    from scipy.stats import trim_mean  # half a second, which help and errors do not need
+
     diverged = [run for run, _ in diverged_runs(record.diverged)]
     if len(diverged) == len(record.diverged):
         return f"{task.key_metric} finite in no run"

@@ -18,7 +18,7 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import DelayedSubmission
 
-from research.cli.machine import private_folder
+from research.cli.machine import PROMISED_GPU, private_folder
 from research.cli.worker_process import describe_end, is_final, was_asked_to_stop
 from research.console import print_text
 from research.errors import UserError
@@ -127,7 +127,10 @@ def submit_workers(
     """
     logs = log_folder(folder)
     executor = submitit.AutoExecutor(logs, cluster="slurm", slurm_max_num_timeout=MOST_TIMEOUTS)
-    worker = Worker(list(command), _passed_on(), retries)
+    promised = {}
+    if request.gpus and os.environ.get("JAX_PLATFORMS") != "cpu":
+        promised = {PROMISED_GPU: f"--gpus {request.gpus}"}
+    worker = Worker(list(command), _passed_on() | promised, retries)
     try:
         executor.update_parameters(**parameters(folder.name, count, request))
         with executor.batch():

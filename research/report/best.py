@@ -20,8 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
-from scipy.stats import norm
+from scipy.special import ndtr, stdtrit
 
 from research.report.comparison import (
     Aligned,
@@ -186,7 +185,7 @@ def comparison_level(settings: int, possible: int) -> float:
     """
     if settings < 2:
         return 1 - CONFIDENCE
-    return float(2 * norm.sf(np.quantile(_largest(settings, possible), CONFIDENCE)))
+    return float(2 * ndtr(-np.quantile(_largest(settings, possible), CONFIDENCE)))
 
 
 def _largest(settings: int, possible: int) -> np.ndarray:

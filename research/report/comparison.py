@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 from scipy.special import comb, ndtri, stdtrit
 
 from research.report.statistics import CONFIDENCE, Interval, interquartile_mean, resample
@@ -163,6 +162,8 @@ def probability_of_improvement(
       a, b: scores [S], in any numbers.
       confidence: of the interval.
     """
+    from scipy.optimize import brentq  # a third of a second, which help does not need
+
     m, n = len(a), len(b)
     estimate = float(np.mean((a[:, None] > b) + 0.5 * (a[:, None] == b)))
     z = -float(ndtri((1 - confidence) / 2))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from research.errors import UserError
@@ -21,7 +21,9 @@ from research.recorded import read_manifest
 from research.report.page.page import LiveProgress, make_content, make_page
 from research.report.read import RunFolderData, read_run_folder
 from research.report.summary import Summary, summarize
-from research.runs.overall import Pace, read_overall
+
+if TYPE_CHECKING:
+    from research.runs.overall import Pace
 
 HOST = "127.0.0.1"
 RESAMPLES = 200  # of a band: the page is made anew every few seconds
@@ -76,6 +78,8 @@ class LivePage:
 
     def _progress(self) -> list[LiveProgress]:
         """How far each sweep is that is not finished, as far as its plan can be read."""
+        from research.runs.overall import Pace, read_overall  # with JAX, which takes a second
+
         found = []
         for path in self._paths:
             with contextlib.suppress(OSError, UserError):

@@ -4,10 +4,7 @@ LaTeX, Markdown or CSV."""
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import matplotlib
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from research import figures
 from research.errors import UserError, shortlist
@@ -23,6 +20,9 @@ from research.report.table import (
     full_columns,
     setting_columns,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIGURE_FORMATS, TABLE_FORMATS = ("pdf", "svg", "png"), ("latex", "markdown", "csv")
 SUFFIXES = {"latex": "tex", "markdown": "md", "csv": "csv"}
@@ -48,7 +48,7 @@ def draw_figure(
     size: tuple[float, float] | None = None,
     top: int = 8,
     names: Mapping[str, str] = {},
-) -> Figure:
+) -> "Figure":
     """Draws interquartile means with 95% intervals against steps, or work where that is counted.
 
     Args:
@@ -67,6 +67,9 @@ def draw_figure(
     columns = min(MOST_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     size = size or (PANEL[0] * columns, PANEL[1] * rows)
+    import matplotlib  # here, as help and errors do not need it
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         every = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -139,9 +142,11 @@ def check_names(names: Mapping[str, str], labels: Sequence[str]) -> None:
             raise UserError(f"--label {label}={names[label]}: the settings are {there}")
 
 
-def figure_bytes(figure: Figure, kind: str) -> bytes:
+def figure_bytes(figure: "Figure", kind: str) -> bytes:
     """Returns a figure as a file of one of `FIGURE_FORMATS`."""
     buffer = io.BytesIO()
+    import matplotlib
+
     with matplotlib.rc_context(_STYLE):
         figure.savefig(buffer, format=kind, dpi=300, metadata=_UNDATED[kind])
     return buffer.getvalue()

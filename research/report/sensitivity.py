@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from research.report.settings import show
 from research.report.statistics import Interval, interquartile_mean, iqm_interval
@@ -123,6 +122,8 @@ def explained_share(groups: np.ndarray, scores: np.ndarray) -> float:
       groups: int [N], the group of each score.
       scores: float [N].
     """
+    from scipy.stats import rankdata  # half a second, which help and errors do not need
+
     ranks = rankdata(scores)
     n, every = len(ranks), np.unique(groups)
     total = float(np.sum((ranks - ranks.mean()) ** 2))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap, norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 RESAMPLES = 4_000
 CONFIDENCE = 0.95
@@ -116,7 +116,7 @@ def performance_profile(
     """
     values, at = _floats(scores), _floats(at)
     good = (values[:, None] >= at) if higher_is_better else (values[:, None] <= at)
-    share, n, z = good.mean(axis=0), len(values), float(norm.ppf((1 + confidence) / 2))
+    share, n, z = good.mean(axis=0), len(values), float(ndtri((1 + confidence) / 2))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return Interval(share, np.maximum(middle - half, 0), np.minimum(middle + half, 1))
@@ -131,8 +131,8 @@ def expanded_confidence(confidence: float, n: int, strata: int = 1) -> float:
     the truth in 89 to 91% of all cases instead of 93 to 94%: experiments/results/statistics.md.
     Of several strata of n values each, each lacks its part, and all of them tell how much.
     """
-    wide = np.sqrt(n / (n - 1)) * t.ppf((1 + confidence) / 2, strata * (n - 1))
-    return float(2 * norm.cdf(wide) - 1)
+    wide = np.sqrt(n / (n - 1)) * stdtrit(strata * (n - 1), (1 + confidence) / 2)
+    return float(2 * ndtr(wide) - 1)
 
 
 def resample(
@@ -156,6 +156,8 @@ def resample(
     """
     strata = 1 if paired else len(samples)
     least = min(len(sample) for sample in samples if len(sample) > 1)
+    from scipy.stats import bootstrap  # half a second, which help and errors do not need
+
     return bootstrap(
         tuple(samples),
         statistic,

@@ -9,7 +9,6 @@ each is shrunk towards what is typical.
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 
 FEWEST = 3  # variances that say anything of how variances differ
@@ -40,6 +39,8 @@ def prior_freedom(variances: np.ndarray, freedom: np.ndarray) -> float:
       variances: estimates, float64 [V]; those that are 0 are left out.
       freedom: degrees of freedom of each, [V].
     """
+    from scipy.optimize import brentq  # a third of a second, which help does not need
+
     known = (variances > 0) & (freedom > 0)
     if np.sum(known) < FEWEST:
         return 0.0

@@ -1,5 +1,6 @@
 """Tests of sweeps in several processes: the launcher's flags, its workers, and killed workers."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,16 +8,18 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from research.cli import launch, local_workers, slurm_workers
+from research.cli import launch, local_workers, machine, slurm_workers
 from research.cli.local_workers import LocalWorker, Place
 from research.cli.slurm_workers import Request, Worker
 from research.cli.worker_process import is_final, was_asked_to_stop
 from research.errors import UserError
+from research.runs.session import usable_cores
 
 ROOT = Path(__file__).parents[2]
 MLP = str(ROOT / "experiments" / "mlp.py")
@@ -44,7 +47,7 @@ def test_launcher_flags_may_stand_anywhere_and_the_rest_is_passed_on(no_gpus):
 
 def test_flags_cannot_be_abbreviated(no_gpus):
     given, flags = launch.parse([MLP, "--work", "3"])
-    assert given.workers == 2
+    assert given.workers == min(2, usable_cores())
     assert flags == ["--work", "3"]
 
 
@@ -62,7 +65,10 @@ def test_flags_cannot_be_abbreviated(no_gpus):
         ("MLP --partition gpu", "--partition gpu: only with --on slurm"),
         ("MLP --wait", "--wait: only with --on slurm"),
         ("MLP --on slurm --minutes 0", "--minutes 0"),
-        ("MLP --workers 99999", "--workers 99999: more than .* --unbounded lifts this bound"),
+        (
+            "MLP --workers 99999",
+            "--workers 99999: this machine has no GPU and .* core.* --unbounded",
+        ),
         ("MLP --on slurm --workers 9999", "--workers 9999: more than 1,000"),
         ("MLP --retries 1001", "--retries 1001: more than 1,000"),
         ("MLP --workers 2 --workers 3", "--workers 2 and --workers 3: --workers is given twice"),
@@ -81,12 +87,54 @@ def test_slurm_is_refused_where_there_is_none(no_gpus, monkeypatch, tmp_path):
         launch.launch([MLP, "--on", "slurm"])
 
 
-def test_more_workers_than_gpus_are_refused(monkeypatch):
+def test_more_workers_than_gpus_are_refused_unless_forced(monkeypatch):
     monkeypatch.setattr(local_workers, "visible_gpus", lambda: ["0", "3"])
-    with pytest.raises(UserError, match="--workers 3: there are 2 GPUs"):
-        local_workers.make_places(3)
-    places = local_workers.make_places(2)
-    assert [place.environment["CUDA_VISIBLE_DEVICES"] for place in places] == ["0", "3"]
+    with pytest.raises(UserError, match=r"--workers 3: this machine has 2 GPUs, .* --unbounded"):
+        launch.parse([MLP, "--workers", "3"])
+    assert launch.parse([MLP])[0].workers == 2
+    assert launch.parse([MLP, "--workers", "3", "--unbounded"])[0].workers == 3
+    alone, shared = (
+        [place.environment for place in local_workers.make_places(count)] for count in (2, 3)
+    )
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in alone] == ["0", "3"]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in shared] == ["0", "3", "0"]
+    memory = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+    assert not any(memory in one for one in alone)
+    assert {one[memory] for one in shared} == {"0.45"}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "asked", "promised"), [(1, "", True), (1, "cpu", False), (None, "", False)]
+)
+def test_a_slurm_worker_is_promised_the_gpus_that_are_asked_for(
+    tmp_path, monkeypatch, gpus, asked, promised
+):
+    """The task runs on another machine, whose environment may be set up for the CPU alone."""
+    submitted = []
+    monkeypatch.setenv("JAX_PLATFORMS", asked)
+    monkeypatch.setattr(
+        slurm_workers.submitit, "AutoExecutor", lambda *_, **__: FakeExecutor(submitted)
+    )
+    slurm_workers.submit_workers(tmp_path / "it", ["true"], 1, 0, Request(gpus=gpus))
+    (worker,) = submitted
+    assert (machine.PROMISED_GPU in worker.environment) == promised
+
+
+class FakeExecutor:
+    """An executor that keeps what is submitted."""
+
+    def __init__(self, submitted):
+        self.submitted = submitted
+
+    def update_parameters(self, **_):
+        pass
+
+    def batch(self):
+        return contextlib.nullcontext()
+
+    def submit(self, worker):
+        self.submitted.append(worker)
+        return types.SimpleNamespace(job_id="7_0")
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes keep to no cores here")
@@ -194,7 +242,7 @@ def test_a_killed_worker_changes_no_bit_of_the_results(tmp_path):
 def start_launcher(sweep, workers, folder):
     """Starts the launcher as a process whose output lines can be read."""
     words = [sys.executable, "-m", "research.cli.launch", MLP, *sweep.split()]
-    words += ["--workers", str(workers)]
+    words += ["--workers", str(workers), "--unbounded"]
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
 

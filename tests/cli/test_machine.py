@@ -112,6 +112,12 @@ def test_a_missing_device_gives_a_one_line_error(monkeypatch, error):
         machine.check_devices()
 
 
+def test_a_worker_that_was_promised_a_gpu_does_not_train_on_a_cpu(monkeypatch):
+    monkeypatch.setenv(machine.PROMISED_GPU, "--gpus 1")
+    with pytest.raises(UserError, match=r"promised a GPU \(--gpus 1\), .* SEEDBED_EXTRA=cuda12"):
+        machine.check_devices()
+
+
 @pytest.mark.parametrize(
     ("asked", "hidden", "said"),
     [("", None, True), ("cpu", None, False), ("", "", False), ("", "-1", False), ("", "0", True)],

@@ -40,7 +40,7 @@ ROWS = {
     ],
     "gpu_check": [Row("--out NEW", ("check",), "check_parser")],
     "report": [Row("RUN", ("serving", "print_summary"))],
-    "show": [Row("RUN", ("draw_curves",))],
+    "show": [Row("RUN", ("research.report.curves_png.draw_curves",))],
     "runs": [Row("mlp", ("list_run_folder",))],
     "figure": [Row("RUN", ("draw_figure",))],
     "new-experiment": [Row("maze", ("write_bytes",))],

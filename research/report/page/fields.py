@@ -165,7 +165,7 @@ def _path(line: Line, heights: np.ndarray, quality: float) -> Trace:
     return Trace(
         go.Scatter(
             x=np.arange(len(heights)), y=heights.astype(np.float32), mode="lines",
-            line={"color": colour, "width": 2}, opacity=0.7,
+            line={"color": colour, "width": 1.5},
             text=[f"{plain(line.label)}: {float(line.iqm.estimate):.6g}"] * len(heights),
             hovertemplate="%{text}<extra></extra>",  # where a label with %{y} would be read
         )

@@ -18,7 +18,6 @@ from research.console import print_paragraph, print_table, say
 from research.errors import UserError, plain_exit, shortlist
 from research.limits import as_int
 from research.parsing import read_arguments
-from research.report.curves_png import draw_curves
 from research.report.problems import by_problem
 from research.report.read import RunFolderData, metric_names, read_run_folder
 from research.report.settings import settings
@@ -69,6 +68,8 @@ def show_run(
     if metric is not None and metric not in metrics:
         raise UserError(f"--metric {metric}: {path} has {shortlist(metrics, 20)}")
     print_settings(run, console, top)
+    from research.report.curves_png import draw_curves  # Matplotlib, which help does not need
+
     figure = draw_curves(run, metric)
     say(console, f"learning curve: {figure}")
     say(console, f"all of it: scripts/report {path}")
