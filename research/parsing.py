@@ -10,7 +10,7 @@ import textwrap
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
@@ -23,6 +23,13 @@ from research.limits import flag_of
 
 MOST_WIDTH = 100  # of a line of a paragraph: longer ones are hard to read
 Unbounded = Annotated[bool, tyro.conf.arg(help=UNBOUNDED_HELP)]  # of a tool with such counts
+WhichParams = Annotated[
+    Literal["last", "best"],
+    tyro.conf.arg(
+        help="which params of a run to take: the last, or those of its best evaluation, which "
+        "--keep best has kept"
+    ),
+]
 
 
 METAVARS = {int: "N", float: "NUMBER"}

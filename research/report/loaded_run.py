@@ -86,7 +86,10 @@ class LoadedRun:
         return f"<{self.data.path}: {len(self.settings)} settings, {runs} runs>"
 
     def trained(
-        self, run: int | Literal["best"] = "best", experiment: Experiment | None = None
+        self,
+        run: int | Literal["best"] = "best",
+        experiment: Experiment | None = None,
+        params: Literal["last", "best"] = "last",
     ) -> Any:
         """A trained run, with its `params` as Flax takes them and what its workload can do with
         them.
@@ -95,6 +98,7 @@ class LoadedRun:
           run: its number, as in the column `run`, or "best": the one with the best key metric.
           experiment: that the folder was made by, if its task is of your own and in no file, such
             as one of a notebook.
+          params: its last ones, or those of its best evaluation, which `keep_best` keeps.
 
         Returns:
           `TrainedRun`, or what the workload gives: an agent with `policy` and `q_values`, a net
@@ -109,8 +113,8 @@ class LoadedRun:
         found = one_run(self.data, self._number(run))
         views = find_views(self.data.manifest)
         if views is not None and views.restore is not None:
-            return views.restore(self.data, found, experiment)
-        return TrainedRun(found, load_params(self.data.path, found.number))
+            return views.restore(self.data._replace(params=params), found, experiment)
+        return TrainedRun(found, load_params(self.data.path, found.number, which=params))
 
     def compare(
         self, one: Mapping[str, Any], reference: Mapping[str, Any], metric: str | None = None

@@ -28,11 +28,13 @@ class RunFolderData(NamedTuple):
       manifest: what was run, on what, and how it went.
       metrics: one row a run and logged step; null (NA) is a number that was not measured. Of a
         run that has diverged, `diverged` has the step from there on.
+      params: which params of a run are loaded: the last, or those of its best evaluation.
     """
 
     path: Path
     manifest: dict[str, Any]
     metrics: pd.DataFrame
+    params: str = "last"
 
 
 def read_run_folder(path: str | Path) -> RunFolderData:

@@ -101,7 +101,7 @@ def restore(
     given = [name.removeprefix(PREFIX) for name in run.hparams if name.startswith(PREFIX)]
     hparams = restore_hparams(run.hparams, add_env_params(maker.hparams, env, given))
     init = lambda: problem.task.init(problem.shared, hparams, make_key(0))
-    params = load_params(data.path, run.number, jax.eval_shape(init).params)
+    params = load_params(data.path, run.number, jax.eval_shape(init).params, data.params)
     return TrainedAgent(
         run=run,
         config=config,

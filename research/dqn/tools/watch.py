@@ -19,7 +19,7 @@ from research.dqn.watching import check_drawn, draw, play_one
 from research.effects import flag_field
 from research.errors import UserError
 from research.limits import as_int, as_seed
-from research.parsing import Unbounded
+from research.parsing import Unbounded, WhichParams
 from research.plain_text import count_of
 from research.report.one_run import OneRun, best_runs
 from research.report.read import RunFolderData, read_run_folder
@@ -36,6 +36,7 @@ class Arguments:
     run: Annotated[
         int | None, tyro.conf.arg(metavar="N", help="number of the run; the best if not given")
     ] = None
+    params: WhichParams = "last"
     steps: Annotated[int, tyro.conf.arg(help="most steps to draw; a hundred take some seconds")] = (
         flag_field(500, usual=10_000)
     )
@@ -58,7 +59,7 @@ def main(arguments: Arguments) -> list[Path]:
     """
     as_int("--steps", arguments.steps, low=1)
     as_seed("--seed", arguments.seed)
-    data = read_run_folder(arguments.folder)
+    data = read_run_folder(arguments.folder)._replace(params=arguments.params)
     runs, paths = best_runs(data, arguments.run), []
     for run in runs:
         try:

@@ -41,6 +41,7 @@ from research.lm.evaluation import ensemble_nll, token_nlls
 from research.lm.task import make_model, param_shapes
 from research.lm.text import PER_CHARACTER, Tokenizer
 from research.lm.tools.trained import restore, restore_parts
+from research.parsing import WhichParams
 from research.report.one_run import OneRun, one_run
 from research.report.problems import by_problem
 from research.report.read import RunFolderData, read_run_of
@@ -62,6 +63,7 @@ class Arguments:
     folder: Annotated[
         str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of lstm_lm.py")
     ]
+    params: WhichParams = "last"
     corpus: Annotated[
         str | None, tyro.conf.arg(help="another text than that of training, if given")
     ] = None
@@ -140,7 +142,7 @@ def main(args: Arguments) -> None:
     """Prints a table with a row for each setting of the run folder, one for each corpus; or with a
     row for each line of a file."""
     args.check()
-    data = read_run_of(args.folder, "lm", "lstm_lm")
+    data = read_run_of(args.folder, "lm", "lstm_lm")._replace(params=args.params)
     if args.by_line is not None:
         write_by_line(data, args.by_line, args)
         return
@@ -205,7 +207,7 @@ def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> A
     judge = make_judge(config, len(tokenizer), args)
     predicted = heldout.counts > 0
     shapes = param_shapes(config, len(tokenizer))
-    params = (load_params(data.path, run.number, shapes) for run in runs)
+    params = (load_params(data.path, run.number, shapes, data.params) for run in runs)
     nll_RxN = np.stack([np.asarray(judge(some, heldout, train))[predicted] for some in params])
     totals = np.array([*nll_RxN.sum(axis=1, dtype=np.float64), ensemble_nll(nll_RxN).sum()])
     if config.level in PER_CHARACTER:

@@ -25,7 +25,7 @@ from research.lm.samples import keep_sample
 from research.lm.sampling import SamplingRule
 from research.lm.text import UNKNOWN
 from research.lm.tools.trained import restore
-from research.parsing import Unbounded
+from research.parsing import Unbounded, WhichParams
 from research.plain_text import one_line, shortened
 from research.report.one_run import OneRun, best_runs
 from research.report.read import RunFolderData, read_run_of
@@ -46,6 +46,7 @@ class Arguments:
     run: Annotated[
         int | None, tyro.conf.arg(metavar="N", help="number of the run; the best if not given")
     ] = None
+    params: WhichParams = "last"
     prompt: Annotated[
         tuple[str, ...],
         tyro.conf.arg(metavar="TEXT...", help="text to continue, or several; a new line if empty"),
@@ -81,7 +82,7 @@ def main(arguments: Arguments) -> str:
     as_seed("--seed", arguments.seed)
     choice = SamplingRule(arguments.temperature, arguments.top_k, arguments.top_p)
     choice.check()
-    data = read_run_of(arguments.folder, "lm", "lstm_lm")
+    data = read_run_of(arguments.folder, "lm", "lstm_lm")._replace(params=arguments.params)
     runs, prompts = best_runs(data, arguments.run), given_prompts(arguments)
     return "\n".join(_write(data, run, prompts, arguments, choice) for run in runs)
 

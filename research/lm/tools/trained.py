@@ -125,7 +125,7 @@ def restore(data: RunFolderData, run: OneRun, experiment: Experiment | None = No
         that the user has not run on this machine before.
     """
     config, tokenizer = restore_parts(data, run, experiment)
-    params = load_params(data.path, run.number, param_shapes(config, len(tokenizer)))
+    params = load_params(data.path, run.number, param_shapes(config, len(tokenizer)), data.params)
     model = make_model(config, len(tokenizer))
     return TrainedModel(run, config, tokenizer, model, {"params": params})
 

@@ -42,7 +42,7 @@ from research.mlp.tools.trained import (
     write_table,
 )
 from research.mlp.views import plots
-from research.parsing import Unbounded
+from research.parsing import Unbounded, WhichParams
 from research.plain_text import count_of
 from research.report.read import read_run_of
 from research.report.statistics import iqm_interval
@@ -58,6 +58,7 @@ class Arguments:
     folder: Annotated[
         str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of mlp")
     ]
+    params: WhichParams = "last"
     radius: Annotated[tuple[float, ...], tyro.conf.arg(help="how far inputs may move")] = (
         0.01, 0.03, 0.1, 0.3,
     )  # fmt: skip
@@ -84,7 +85,7 @@ class Arguments:
 def main(args: Arguments) -> Path:
     """Prints a table, draws a figure and returns the file with the numbers of every run."""
     args.check()
-    data = read_run_of(args.folder, "mlp")
+    data = read_run_of(args.folder, "mlp")._replace(params=args.params)
     radii = np.unique(np.array([0.0, *args.radius], np.float32))
     found, figures = [], []
     for title, some in finished_settings(data).items():

@@ -38,6 +38,7 @@ from research.mlp.tools.trained import (
     write_table,
 )
 from research.mlp.views import plots
+from research.parsing import WhichParams
 from research.plain_text import count_of
 from research.report.problems import problem_titles
 from research.report.read import read_run_of
@@ -60,6 +61,7 @@ class Arguments:
     folder: Annotated[
         str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of mlp")
     ]
+    params: WhichParams = "last"
     settings: Annotated[str, tyro.conf.arg(help="settings to evaluate: all or best")] = "all"
     part: Annotated[str, tyro.conf.arg(help="part to print and draw: validation or test")] = "test"
     by_class: Annotated[bool, tyro.conf.arg(help="print the metrics of each class as well")] = False
@@ -89,7 +91,7 @@ def main(args: Arguments) -> Path:
         raise UserError(f"--settings {args.settings}: give all or best")
     if args.part not in PARTS:
         raise UserError(f"--part {args.part}: there are {', '.join(PARTS)}")
-    data = read_run_of(args.folder, "mlp")
+    data = read_run_of(args.folder, "mlp")._replace(params=args.params)
     parts = {
         title: [
             evaluate(load_trained(data, setting))

@@ -46,7 +46,7 @@ from research.mlp.tools.trained import (
     write_table,
 )
 from research.mlp.views import plots
-from research.parsing import Unbounded
+from research.parsing import Unbounded, WhichParams
 from research.plain_text import count_of
 from research.report.read import read_run_of
 from research.task import make_key
@@ -66,6 +66,7 @@ class Arguments:
     folder: Annotated[
         str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of mlp")
     ]
+    params: WhichParams = "last"
     top: Annotated[
         int | None,
         tyro.conf.arg(
@@ -103,7 +104,7 @@ class Arguments:
 def main(args: Arguments) -> Path:
     """Prints a table, draws a figure and returns the file with the numbers of every run."""
     args.check()
-    data = read_run_of(args.folder, "mlp")
+    data = read_run_of(args.folder, "mlp")._replace(params=args.params)
     trained = load_trained(data, only_data_set(data)[0])
     names, members_CxF = columns_of(trained)
     found, taken = integrate(trained, members_CxF, args)

@@ -30,6 +30,7 @@ from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
 from research.mlp.tools.evaluate import predict
 from research.mlp.tools.trained import Trained, load_one, load_trained, only_data_set
+from research.parsing import WhichParams
 from research.plain_text import count_of
 from research.report.one_run import one_run
 from research.report.read import RunFolderData, read_run_of
@@ -50,6 +51,7 @@ class Arguments:
     run: Annotated[
         int | None, tyro.conf.arg(metavar="N", help="number of the run; the best if not given")
     ] = None
+    params: WhichParams = "last"
     ensemble: Annotated[bool, tyro.conf.arg(help="export all runs of the best setting, as one")] = (
         False
     )
@@ -61,7 +63,7 @@ class Arguments:
 
 def main(args: Arguments) -> Path:
     """Writes the folder and returns its path."""
-    data = read_run_of(args.folder, "mlp")
+    data = read_run_of(args.folder, "mlp")._replace(params=args.params)
     check_path("--to", args.to)
     target = Path(args.to) if args.to else data.path / "export"
     above = next(one for one in target.absolute().parents if one.exists())

@@ -121,7 +121,7 @@ def load_trained(
     if [one.get("sha256") for one in recorded] != [facts["sha256"]]:
         raise UserError(f"--data {config.data} is not what the runs of {data.path} were trained on")
     config = fit_to(config, shared)
-    params = load_all_params(data.path, runs, param_shapes(config, shared))
+    params = load_all_params(data.path, runs, param_shapes(config, shared), data.params)
     return Trained(setting, config, shared, facts, runs, seeds, params)
 
 
