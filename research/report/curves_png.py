@@ -4,21 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
 from matplotlib.figure import Figure
 
 from research import figures
 from research.folders import file_name
 from research.plain_text import count_of, shortened
 from research.report.curves import learning_curve
+from research.report.page.chart import look
+from research.report.paper import DASHES as LINES
 from research.report.problems import by_problem
 from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData
-from research.report.settings import Setting
+from research.report.settings import Setting, show
 
 MOST_COLUMNS = 2  # of panels
-MOST_CURVES = 10  # more cannot be told from each other; the best are drawn
+MOST_CURVES = 8  # more cannot be told from each other; the best are drawn
+BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.02)}  # the plot, which it does not cover
 
 
 def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
@@ -36,7 +37,7 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     panels = by_problem(run)
     columns = min(MOST_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(8 * columns, 4.8 * rows), layout="constrained", dpi=150)
+    figure = Figure(figsize=(9.5 * columns, 4.8 * rows), layout="constrained", dpi=150)
     every = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (problem, some) in zip(every, panels.items(), strict=False):
         _draw_panel(axes, run, problem, some, metric)
@@ -52,7 +53,7 @@ def _draw_panel(
     in_work = run.manifest["in_work"]
     found = [setting for setting in every if setting.rows[metric].count() > 0]
     shown = _best(found, metric, run.manifest["higher_is_better"])
-    entries = _draw(axes, shown, metric, in_work)
+    entries = _draw(axes, shown, _labels(shown, found), metric, in_work)
     figures.set_x_label(axes, run.manifest["work_unit"] if in_work else "step")
     figures.set_y_label(axes, metric.replace("_", " "))
     note = f", best {len(shown)} of {len(found)} settings" if len(shown) < len(found) else ""
@@ -61,26 +62,36 @@ def _draw_panel(
     name = shortened(problem or run.path.name)
     figures.set_title(axes, f"{name}: interquartile mean, 95% bootstrap interval{note}")
     axes.grid(alpha=0.3)
-    figures.set_legend(axes, entries)
+    figures.set_legend(axes, entries, **BESIDE)
 
 
-def _draw(axes: Any, shown: Sequence[Setting], metric: str, in_work: bool) -> list[tuple[Any, str]]:
-    """Draws the curves, and returns the entries of the legend."""
-    palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, max(1, len(shown))))
+def _draw(
+    axes: Any, shown: Sequence[Setting], labels: Sequence[str], metric: str, in_work: bool
+) -> list[tuple[Any, str]]:
+    """Draws the curves in the colours and dashes of the page, and returns the entries of the
+    legend."""
     entries = []
-    for setting, colour in zip(shown, palette, strict=False):
-        curve = learning_curve(setting, metric)
+    for place, (setting, label) in enumerate(zip(shown, labels, strict=True)):
+        curve, style = learning_curve(setting, metric), look(place)
+        colour = style.colour
         at = curve.work if in_work else curve.steps
         seeds = count_of(setting.seeds - setting.left_out, "seed")
         left_out = f", {setting.left_out} left out" if setting.left_out else ""
-        (line,) = axes.plot(at, curve.iqm, color=colour)
-        entries.append((line, f"{curve.label} ({seeds}{left_out})"))
+        (line,) = axes.plot(at, curve.iqm, color=colour, linestyle=LINES[style.dash])
+        entries.append((line, f"{label} ({seeds}{left_out})" if label else seeds + left_out))
         axes.fill_between(at, curve.low, curve.high, color=colour, alpha=0.25, linewidth=0)
     return entries
 
 
 def _best(found: list[Setting], metric: str, higher_is_better: bool) -> list[Setting]:
-    """The best settings by their last value, in the order in which they were given."""
+    """The best settings by their last value, the best first."""
     ranks = [order(one, final_scores(one, metric), higher_is_better) for one in found]
     best = sorted(range(len(found)), key=lambda index: ranks[index])[:MOST_CURVES]
-    return [found[index] for index in sorted(best)]
+    return [found[index] for index in best]
+
+
+def _labels(shown: Sequence[Setting], found: Sequence[Setting]) -> list[str]:
+    """A label for each setting that is shown, of what differs among all that were found."""
+    names = [name for name in (found[0].values if found else ())
+             if len({str(one.values.get(name)) for one in found}) > 1]  # fmt: skip
+    return [", ".join(f"{name} {show(one.values[name])}" for name in names) for one in shown]

@@ -39,7 +39,7 @@ def test_every_setting_is_drawn_into_the_folder(make_run, monkeypatch):
     path, labels = drawn(monkeypatch, run)
     assert path == run.path / "validation_score.png"
     assert path.read_bytes().startswith(b"\x89PNG")
-    assert labels == ["rate 0.1 (4 seeds)", "rate 0.2 (3 seeds, 1 left out)"]
+    assert labels == ["rate 0.2 (3 seeds, 1 left out)", "rate 0.1 (4 seeds)"]
 
 
 def test_another_metric_can_be_drawn(make_run, monkeypatch):
