@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from research.engine import Cadence, compile_program, make_runs, plan_chunks, start_blocks
-from research.engine.blocks import Block
 from research.engine.cadence import Chunk
 from research.engine.compiling import forget_programs
 from research.engine.one_run import forget_traces
@@ -132,10 +131,10 @@ class Ready:
         began = time.perf_counter()
         for call in range(self._called, self._called + self._calls):
             start = np.int32(call * self._chunk.end)
-            for place, (hparams, keys, states, diverged) in enumerate(self._blocks):
-                args = hparams, states, diverged, keys.step, start
+            for place, block in enumerate(self._blocks):
+                args = block.hparams, block.states, block.diverged, block.keys.step, start
                 states, (_, diverged) = train(self.program.shared, *args)
-                self._blocks[place] = Block(hparams, keys, states, diverged)
+                self._blocks[place] = block._replace(states=states, diverged=diverged)
         jax.block_until_ready(self._blocks)
         self._called += self._calls
         return time.perf_counter() - began
@@ -144,8 +143,8 @@ class Ready:
         """Evaluates all runs and returns how many seconds that took."""
         began = time.perf_counter()
         end = np.int32(self._called * self._chunk.end)
-        for hparams, keys, states, diverged in self._blocks:
-            args = hparams, states, diverged, keys.evaluate, end
+        for block in self._blocks:
+            args = block.hparams, block.states, block.diverged, block.keys.evaluate, end
             assert self.program.evaluate is not None  # its one chunk ends with an evaluation
             jax.block_until_ready(self.program.evaluate(self.program.shared, *args))
         return time.perf_counter() - began

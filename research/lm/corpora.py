@@ -87,7 +87,10 @@ def load_corpus(corpus: str, split: str = "90/5/5", level: str = "word") -> Part
 
 def is_one_file(corpus: str) -> bool:
     """Whether a corpus is neither a named one nor a folder, but a file that is split."""
-    return corpus not in CORPORA and not Path(corpus).is_dir()
+    try:
+        return corpus not in CORPORA and not Path(corpus).is_dir()
+    except OSError:  # the name is longer than names may be
+        return True
 
 
 def parse_split(split: str) -> tuple[int, ...]:

@@ -42,7 +42,7 @@ PRESETS = {
         HParams(learning_rate=2e-3),
     ),
     "shakespeare": Preset(
-        Config(corpus="tinyshakespeare", split="90/10", batch_size=50, window=50, epochs=10),
+        Config(corpus="tinyshakespeare", batch_size=50, window=50, epochs=10),
         HParams(learning_rate=5e-3),
     ),
     "ptb-small": Preset(_ZAREMBA, _ZAREMBA_RATES),

@@ -17,7 +17,7 @@ import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from research.errors import UserError
 from research.folders import files_in, read_file
@@ -25,7 +25,9 @@ from research.report.one_run import OneRun
 from research.report.page.chart import Chart
 from research.report.read import RunFolderData, workload_of
 from research.report.summary import Summary
-from research.runs.experiment import Experiment
+
+if TYPE_CHECKING:
+    from research.runs.experiment import Experiment  # which imports JAX
 
 GROUP = "seedbed.views"  # of entry points
 MOST_BYTES = 1_500_000  # of an image; the page is to stay small
@@ -89,7 +91,7 @@ class Views(NamedTuple):
     show: Callable[[Summary, int], Shown]
     make_examples: Callable[[RunFolderData], None]
     experiments: Sequence[str] = ()
-    restore: Callable[[RunFolderData, OneRun, Experiment | None], Any] | None = None
+    restore: "Callable[[RunFolderData, OneRun, Experiment | None], Any] | None" = None
 
 
 def find_views(manifest: Mapping[str, Any]) -> Views | None:

@@ -180,7 +180,9 @@ class RunFolder:
     def remove_if_untrained(self) -> None:
         """Removes the folder if nothing has been saved of any run."""
         self.check_in_place()
-        if not any(path.is_file() for name in FOLDERS for path in (self.path / name).rglob("*")):
+        places = [self.path / name for name in FOLDERS if name != "checkpoints"]
+        places += files_in(self.path / "checkpoints")  # a folder for each job
+        if not any(files_in(place) for place in places):
             shutil.rmtree(self.path)
 
     def record(self, **facts: Any) -> None:

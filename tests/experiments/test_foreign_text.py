@@ -6,7 +6,6 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -184,9 +183,8 @@ def corpus(folder):
 
 
 def test_columns_with_hostile_names_are_printed_as_text(capsys):
-    trained = SimpleNamespace(runs=np.arange(2), setting=SimpleNamespace(label=HOSTILE))
     names, values = [f"{HOSTILE} {n}" for n in range(3)], np.arange(6.0).reshape(2, 3)
-    explain.print_measure(trained, names, "integrated gradients", values, 3)
+    explain.print_measure(f"integrated gradients, {HOSTILE}", names, values, 3)
     check_printed(capsys.readouterr().out)
 
 
