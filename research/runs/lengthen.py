@@ -1,8 +1,9 @@
 """Lengthens the runs of a run folder, where a longer run begins as they do.
 
 The result is what one sweep of that length gives, to the bit: the runs continue from their last
-states, at the same cadence, and none of their schedules ends with the run. Only where the shorter
-length is no multiple of the logging interval, one logged mean is in two parts.
+states, at the same cadence, and none of their schedules ends with the run. Only the evaluation with
+which the shorter runs ended is there as well, and their last logged mean stays apart, where these
+are not on the cadence.
 """
 
 import dataclasses
