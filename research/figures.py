@@ -37,6 +37,20 @@ def set_y_label(axes: Any, text: str) -> None:
     _set(axes.yaxis.label, shortened(one_line(text)))
 
 
+def set_counts(axis: Any, most: int) -> None:
+    """Has an axis of counts show a few round ones, thousands as k."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(EngFormatter(sep=""))
+
+
+def set_shared_labels(figure: Any, x: str, y: str, size: float) -> None:
+    """Sets labels that all axes of a figure share, below and left of them all."""
+    _set(figure.supxlabel(" ", fontsize=size), shortened(one_line(x)))
+    _set(figure.supylabel(" ", fontsize=size), shortened(one_line(y)))
+
+
 def set_ticks(
     axis: Any, places: Any, names: Sequence[object], most: int = MOST_LETTERS, **look: Any
 ) -> None:

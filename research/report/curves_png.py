@@ -39,21 +39,31 @@ def draw_curves(run: RunFolderData, metric: str | None = None) -> Path:
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(9.5 * columns, 4.8 * rows), layout="constrained", dpi=150)
     every = figure.subplots(rows, columns, squeeze=False).ravel()
+    places: dict[str, int] = {}
     for axes, (problem, some) in zip(every, panels.items(), strict=False):
-        _draw_panel(axes, run, problem, some, metric)
+        _draw_panel(axes, run, problem, some, metric, places)
     for axes in every[len(panels) :]:
         axes.set_axis_off()
     return figures.save_figure(figure, run.path / f"{file_name(metric)}.png")
 
 
 def _draw_panel(
-    axes: Any, run: RunFolderData, problem: str, every: Sequence[Setting], metric: str
+    axes: Any,
+    run: RunFolderData,
+    problem: str,
+    every: Sequence[Setting],
+    metric: str,
+    places: dict[str, int],
 ) -> None:
-    """Draws the settings of one problem."""
+    """Draws the settings of one problem; those of one label look alike in all panels, by their
+    `places`."""
     in_work = run.manifest["in_work"]
     found = [setting for setting in every if setting.rows[metric].count() > 0]
     shown = _best(found, metric, run.manifest["higher_is_better"])
-    entries = _draw(axes, shown, _labels(shown, found), metric, in_work)
+    labels = _labels(shown, found)
+    for label in labels:
+        places.setdefault(label, len(places))
+    entries = _draw(axes, shown, labels, [places[label] for label in labels], metric, in_work)
     figures.set_x_label(axes, run.manifest["work_unit"] if in_work else "step")
     figures.set_y_label(axes, metric.replace("_", " "))
     note = f", best {len(shown)} of {len(found)} settings" if len(shown) < len(found) else ""
@@ -66,12 +76,17 @@ def _draw_panel(
 
 
 def _draw(
-    axes: Any, shown: Sequence[Setting], labels: Sequence[str], metric: str, in_work: bool
+    axes: Any,
+    shown: Sequence[Setting],
+    labels: Sequence[str],
+    places: Sequence[int],
+    metric: str,
+    in_work: bool,
 ) -> list[tuple[Any, str]]:
     """Draws the curves in the colours and dashes of the page, and returns the entries of the
     legend."""
     entries = []
-    for place, (setting, label) in enumerate(zip(shown, labels, strict=True)):
+    for setting, label, place in zip(shown, labels, places, strict=True):
         curve, style = learning_curve(setting, metric), look(place)
         colour = style.colour
         at = curve.work if in_work else curve.steps

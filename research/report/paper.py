@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 FIGURE_FORMATS, TABLE_FORMATS = ("pdf", "svg", "png"), ("latex", "markdown", "csv")
 SUFFIXES = {"latex": "tex", "markdown": "md", "csv": "csv"}
 PANEL = 3.25, 2.4  # inches of one panel: the column of a paper
-MOST_COLUMNS = 3  # of panels
+MOST_COLUMNS, LEAST_WIDTH = 3, 1.6  # of panels; inches of one, so that its ticks can be read
+TICKS_AN_INCH = 2
 FONT = 8  # points
 DASHES = {"solid": "-", "dash": "--", "dot": ":"}
 _STYLE: Any = {
@@ -65,6 +66,8 @@ def draw_figure(
     labels = list(dict.fromkeys(label for some in shown.values() for label, _ in some))
     check_names(names, labels)
     columns = min(MOST_COLUMNS, len(panels))
+    if size:
+        columns = max(1, min(columns, int(size[0] / LEAST_WIDTH)))
     rows = -(-len(panels) // columns)
     size = size or (PANEL[0] * columns, PANEL[1] * rows)
     import matplotlib  # here, as help and errors do not need it
@@ -76,8 +79,10 @@ def draw_figure(
         entries: dict[str, Any] = {}
         for axes, (title, some) in zip(every, shown.items(), strict=False):
             _draw_panel(axes, panels[title], some, labels, metric, entries)
+            figures.set_counts(axes.xaxis, max(2, round(TICKS_AN_INCH * size[0] / columns)))
             if len(panels) > 1:
                 figures.set_title(axes, title, FONT)
+        figures.set_shared_labels(figure, *_axis_labels(panels, metric), FONT)
         for axes in every[len(panels) :]:
             axes.set_axis_off()
         called = [(handle, names.get(label, label)) for label, handle in entries.items()]
@@ -87,6 +92,14 @@ def draw_figure(
             place = {"loc": "outside upper center", "ncols": min(fit, len(called))}
             figures.set_legend(figure, called, FONT - 1, **place)
     return figure
+
+
+def _axis_labels(panels: Mapping[str, Summary], metric: str) -> tuple[str, str]:
+    """What the axes of all panels show."""
+    summary = next(iter(panels.values()))
+    in_work = all(run.manifest["in_work"] for run in summary.runs)
+    x = str(summary.runs[0].manifest["work_unit"]) if in_work else "step"
+    return x, metric.replace("_", " ")
 
 
 def labels_of(summary: Summary) -> list[str]:
@@ -124,8 +137,6 @@ def _draw_panel(
         drawn = {"color": style.colour, "linestyle": DASHES[style.dash]}
         (entries[label],) = axes.plot(at, curve.iqm, **drawn)
         axes.fill_between(at, curve.low, curve.high, color=style.colour, alpha=0.2, linewidth=0)
-    figures.set_x_label(axes, summary.runs[0].manifest["work_unit"] if in_work else "step")
-    figures.set_y_label(axes, metric.replace("_", " "))
     axes.grid(alpha=0.3, linewidth=0.4)
     axes.spines[["top", "right"]].set_visible(False)
 

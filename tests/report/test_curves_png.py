@@ -1,5 +1,6 @@
 """Tests of the PNG figure of learning curves."""
 
+import numpy as np
 import pytest
 
 from research.report import curves_png
@@ -40,6 +41,30 @@ def test_every_setting_is_drawn_into_the_folder(make_run, monkeypatch):
     assert path == run.path / "validation_score.png"
     assert path.read_bytes().startswith(b"\x89PNG")
     assert labels == ["rate 0.2 (3 seeds, 1 left out)", "rate 0.1 (4 seeds)"]
+
+
+def test_a_setting_looks_alike_in_all_panels(make_sweep, monkeypatch):
+    """In the second environment another one is the best, and comes first."""
+    figures = []
+    monkeypatch.setattr(curves_png.Figure, "savefig", lambda figure, _: figures.append(figure))
+    groups = [
+        {"first_run": 8 * place, "runs": 8, "goal": None, "env": name}
+        for place, name in enumerate(("One", "Two"))
+    ]
+    scores = np.array([1.0, 2.0, 2.0, 1.0])[:, None, None] + np.zeros((4, 4, 3))
+    axes = {"env": ["One", "Two"], "double": [False, True]}
+    run = make_sweep(
+        scores, axes=axes, config_axes={"env": axes["env"]}, hparams_axes={"double": [False, True]},
+        groups=groups, data=[{"environment": name} for name in axes["env"]],
+    )  # fmt: skip
+    curves_png.draw_curves(read_run_folder(run))
+    looks = []
+    for axes in figures[0].axes:
+        names = [text.get_text() for text in axes.get_legend().get_texts()]
+        looks.append({name: line.get_color() for name, line in zip(names, axes.lines, strict=True)})
+    assert list(looks[0]) == list(looks[1])[::-1]
+    assert looks[0] == looks[1]
+    assert len(set(looks[0].values())) == 2
 
 
 def test_another_metric_can_be_drawn(make_run, monkeypatch):

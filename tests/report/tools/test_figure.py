@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 
 import numpy as np
@@ -46,6 +47,21 @@ def test_a_figure_has_a_panel_for_each_environment_and_names_only_what_differs(t
     colours = [{line.get_color() for line in one.lines} for one in axes]
     assert colours[0] == colours[1] == colours[2]
     assert len(colours[0]) == 2
+
+
+@pytest.mark.parametrize(("size", "columns"), [((3.25, 4.5), 2), ((1.5, 4), 1), ((5.5, 2), 3)])
+def test_in_a_narrow_figure_panels_go_below_each_other_and_nothing_overlaps(three, size, columns):
+    panels = figure.make_panels([read_run_folder(three)], None)
+    drawn = figure.draw_figure(panels, "validation_score", size)
+    drawn.canvas.draw()
+    axes = [one for one in drawn.axes if one.lines]
+    assert {one.get_gridspec().ncols for one in axes} == {columns}
+    assert drawn.get_supylabel() == "validation score"
+    ends = drawn.bbox.x1
+    for one in axes:
+        ticks = [label.get_window_extent() for label in one.get_xticklabels() if label.get_text()]
+        assert not any(a.overlaps(b) for a, b in itertools.pairwise(ticks))
+        assert one.title.get_window_extent().x1 <= ends
 
 
 @pytest.mark.parametrize(("given", "inches"), [("3.25x2", (3.25, 2)), (None, (9.75, 2.4))])
