@@ -91,9 +91,9 @@ def bare_rate(name: str, steps: int) -> float:
     for chunk in chunks:
         start = jax.device_put(np.int32(chunk.start), program.replicated)
         run_chunk = program.train[chunk.logs, chunk.log_every]
-        for index, (hparams, keys, states, diverged) in enumerate(blocks):
-            states, _ = run_chunk(program.shared, hparams, states, diverged, keys.step, start)
-            blocks[index] = blocks[index]._replace(states=states)
+        for index, block in enumerate(blocks):
+            args = block.hparams, block.states, block.diverged, block.keys.step, start
+            blocks[index] = block._replace(states=run_chunk(program.shared, *args)[0])
         if chunk.start == 0:
             jax.block_until_ready([block.states for block in blocks])
             began = time.perf_counter()

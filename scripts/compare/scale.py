@@ -50,9 +50,9 @@ def measure(name: str, count: int, seconds: float) -> tuple[Program, float]:
     calls, began = 0, time.perf_counter()
     while calls < 2 or time.perf_counter() - began < seconds:
         start = jax.device_put(np.int32(calls * steps), program.replicated)
-        for index, (hparams, keys, states, diverged) in enumerate(blocks):
-            states, _ = call(program.shared, hparams, states, diverged, keys.step, start)
-            blocks[index] = blocks[index]._replace(states=states)
+        for index, block in enumerate(blocks):
+            args = block.hparams, block.states, block.diverged, block.keys.step, start
+            blocks[index] = block._replace(states=call(program.shared, *args)[0])
         jax.block_until_ready([block.states for block in blocks])
         calls += 1
         if calls == 1:  # warms up
