@@ -3,9 +3,9 @@
     scripts/run experiments/dqn.py
 
 trains 64 of them on CartPole-v1 for 100,000 environment steps each: a minute on 2 cores of an AMD
-EPYC, half of it training; all 64 solve it (a return of 475 or more). Every flag below that is shown
-with dots takes a list; hyper-parameters are swept inside one program, config fields get one program
-each. Intervals are in environment steps.
+EPYC, half of it training; 63 of the 64 end with a return of 475 or more, which solves it. Every
+flag below that is shown with dots takes a list; hyper-parameters are swept inside one program,
+config fields get one program each. Intervals are in environment steps.
 
     scripts/run experiments/dqn.py --learning-rate 1e-4 1e-3 --double False True
     scripts/run experiments/dqn.py --preset mountaincar --exploration-length 1 20
