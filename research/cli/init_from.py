@@ -78,16 +78,9 @@ def _best_setting(data: "RunFolderData") -> "Setting":
     Raises:
       UserError: if none has been evaluated.
     """
-    from research.report.ranking import final_scores, order
-    from research.report.read import stopped_runs
+    from research.report.problems import ranked_settings
     from research.report.settings import settings
 
-    key, stopped = data.manifest["key_metric"], stopped_runs(data.manifest)
-    found = []
-    for setting in settings(data):
-        scores = final_scores(setting, key)
-        if len(scores) and not set(setting.rows["run"]) & stopped:
-            found.append((order(setting, scores, data.manifest["higher_is_better"]), setting))
-    if not found:
+    if not (ranked := ranked_settings(data, settings(data))):
         raise UserError(f"{FLAG} {data.path}: no finite run was evaluated yet")
-    return min(found, key=lambda pair: pair[0])[1]
+    return ranked[0]

@@ -26,10 +26,9 @@ def state_shapes(problem: Problem, runs: Runs) -> Any:
     return jax.tree.map(lambda leaf: with_run_axis(leaf, len(runs)), one.state)
 
 
-def kept_shapes(problem: Problem, runs: Runs) -> Kept:
-    """Returns the shapes of states and of best evaluations; else as `state_shapes`."""
-    states = state_shapes(problem, runs)
-    status = jax.ShapeDtypeStruct((len(runs),), np.int32)
+def kept_shapes(states: Any) -> Kept:
+    """Returns the shapes of states [R, ...] and of the best evaluations of their runs."""
+    status = jax.ShapeDtypeStruct(jax.tree.leaves(states)[0].shape[:1], np.int32)
     return Kept(states, jax.eval_shape(start_best, states, status))
 
 

@@ -1,10 +1,11 @@
 """The problems (environments or data) that settings were trained on, and the goal of each."""
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from research.errors import UserError
-from research.report.read import RunFolderData
+from research.report.ranking import final_scores, order
+from research.report.read import RunFolderData, stopped_runs
 from research.report.settings import Setting, settings
 from research.runs.ranking import problem_name
 
@@ -76,3 +77,16 @@ def _group_of(run: RunFolderData, setting: Setting) -> int | None:
         if all(group[name] == setting.values[name] for name in run.manifest["config_axes"]):
             return place
     return None
+
+
+def ranked_settings(run: RunFolderData, some: Iterable[Setting]) -> list[Setting]:
+    """Those of some settings that have a finite run which was evaluated, the best by the key metric
+    first; settings that a halving stopped are left out."""
+    stopped, metric = stopped_runs(run.manifest), run.manifest["key_metric"]
+    found = []
+    for setting in some:
+        scores = final_scores(setting, metric)
+        if len(scores) and not set(setting.rows["run"]) & stopped:
+            goal = goal_of(run, setting, metric)
+            found.append((order(setting, scores, run.manifest["higher_is_better"], goal), setting))
+    return [setting for _, setting in sorted(found, key=lambda pair: pair[0])]

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from research.engine.best import Kept, start_best
-from research.engine.one_run import trace_one_run, with_run_axis
+from research.engine.one_run import kept_shapes, trace_one_run, with_run_axis
 from research.errors import UserError
 from research.recorded import RecordedInitial, read_manifest
 from research.runs.checkpoints import Checkpoints
@@ -141,9 +140,8 @@ def _load_states(path: Path, runs: Sequence[int], like: Any) -> tuple[Any, int]:
 def _states_of(folder: RunFolder, recorded: Mapping[str, Any], job: Job, like: Any) -> Any:
     """The states in which a job has left its runs."""
     states = jax.tree.map(lambda leaf: with_run_axis(leaf, len(job.runs)), like)
-    status = jax.ShapeDtypeStruct((len(job.runs),), np.int32)
     keeps_best = recorded.get("keep") == "best"
-    template = Kept(states, jax.eval_shape(start_best, states, status)) if keeps_best else states
+    template = kept_shapes(states) if keeps_best else states
     with Checkpoints(folder.checkpoints(job.name), seal_of(recorded, job.runs)) as checkpoints:
         if job.stop not in checkpoints.steps():
             raise UserError(

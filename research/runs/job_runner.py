@@ -166,8 +166,8 @@ class _Training:
 
     def _shapes(self, runs: Runs) -> Any:
         """The shapes of what a checkpoint of runs holds."""
-        shapes = kept_shapes if self.runner.experiment.keep_best else state_shapes
-        return shapes(self.part.problem, runs)
+        states = state_shapes(self.part.problem, runs)
+        return kept_shapes(states) if self.runner.experiment.keep_best else states
 
     def _compile(self, chunks: Any, runs: Runs, width: int, resumed: bool = False) -> Program:
         experiment = self.runner.experiment

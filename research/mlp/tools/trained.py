@@ -19,9 +19,8 @@ from research.mlp.data import load
 from research.mlp.dataset import Dataset, Split
 from research.mlp.task import fit_to, param_shapes
 from research.report.one_run import one_run
-from research.report.problems import by_problem, goal_of
-from research.report.ranking import final_scores, order
-from research.report.read import RunFolderData, stopped_runs
+from research.report.problems import by_problem, ranked_settings
+from research.report.read import RunFolderData
 from research.report.settings import Setting, settings
 from research.report.statistics import iqm_interval
 from research.runs.experiment import Experiment, restore_config
@@ -62,7 +61,7 @@ def finished_settings(data: RunFolderData) -> dict[str, list[Setting]]:
     Raises:
       UserError: if there is none.
     """
-    parts = {title: _finished(data, some) for title, some in by_problem(data).items()}
+    parts = {title: ranked_settings(data, some) for title, some in by_problem(data).items()}
     parts = {title: some for title, some in parts.items() if some}
     if not parts:
         raise UserError(f"{data.path} has no finite run that was evaluated yet")
@@ -82,17 +81,6 @@ def only_data_set(data: RunFolderData) -> list[Setting]:
             "takes the best of one data set, swept alone"
         )
     return next(iter(parts.values()))
-
-
-def _finished(data: RunFolderData, some: list[Setting]) -> list[Setting]:
-    stopped, manifest = stopped_runs(data.manifest), data.manifest
-    found = []
-    for setting in some:
-        scores = final_scores(setting, manifest["key_metric"])
-        if len(scores) and not set(setting.rows["run"]) & stopped:
-            goal = goal_of(data, setting, manifest["key_metric"])
-            found.append((order(setting, scores, manifest["higher_is_better"], goal), setting))
-    return [setting for _, setting in sorted(found, key=lambda pair: pair[0])]
 
 
 def load_trained(
