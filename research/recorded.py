@@ -192,6 +192,7 @@ class RecordedProgress(Recorded):
     layout: list[Any]
     position: RecordedPosition
     metrics: list[Count | None]
+    decisions: dict[Annotated[str, Field(pattern=r"^\d{1,10}$")], Count] = {}
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

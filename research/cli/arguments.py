@@ -16,11 +16,13 @@ from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.flags import check_path
 from research.limits import MOST_RUNS, USUAL_RUNS, as_int, check_usual, flag_of
+from research.plain_text import shortened
 from research.runs.experiment import Experiment, check_experiment
-from research.runs.job_runner import TrainOptions
 from research.runs.memory_limit import parse_bytes
 from research.runs.opening import RunOptions
+from research.runs.schedulers.population import Population, check_population
 from research.runs.search import check_halving, check_search
+from research.runs.training import TrainOptions
 from research.task import HParams, Problem, always_zero
 
 FlagGroups = Mapping[str, Sequence[str]]  # the heading of a group in `--help` -> names of its flags
@@ -125,12 +127,43 @@ def make_experiment(
         most_lanes=arguments.lanes,
         search=check_search(arguments.search, arguments.search_seed),
         halving=check_halving(arguments.halving, arguments.rungs),
+        population=read_population(arguments),
         keep_best=arguments.keep == "best",
         init_from=read_init_from(arguments.init_from, arguments.init_states),
         notes=notes,
     )
     _check_runs(experiment, arguments.unbounded)
     return check_experiment(experiment)
+
+
+def read_population(arguments: Any) -> Population | None:
+    """Returns the population-based training that `arguments` ask for; None for none.
+
+    Raises:
+      UserError: for numbers that make none.
+    """
+    if arguments.population is None:
+        return None
+    return check_population(
+        Population(
+            arguments.ready_every,
+            arguments.exploit,
+            arguments.exploit_fraction,
+            _read_perturb(arguments.perturb),
+            arguments.resample,
+        )
+    )
+
+
+def _read_perturb(words: Sequence[str]) -> tuple[float, float]:
+    """The two factors of `--perturb 0.8 1.2`, or `--perturb 0.8,1.2`."""
+    given = " ".join(words)
+    try:
+        low, high = map(float, given.replace(",", " ").split())
+    except ValueError:
+        line = shortened(repr(given), 40)
+        raise UserError(f"--perturb {line}: give two factors, such as 0.8 1.2") from None
+    return low, high
 
 
 def _check_runs(experiment: Experiment, unbounded: bool) -> None:

@@ -20,6 +20,16 @@ def _fits(parallel: str, compile_for: tuple[str, ...]) -> bool:
     return parallel == "auto" or bool(compile_for)
 
 
+def _is_truncation(population: str | None, exploit: str) -> bool:
+    return population is not None and exploit == "truncation"
+
+
+_WITH_POPULATION = OnlyWith(("population",), _is_given, "--population")
+_WITH_TRUNCATION = OnlyWith(
+    ("population", "exploit"), _is_truncation, "--population with --exploit truncation"
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class UsualFlags:
     """What a sweep is made of, and where it is kept."""
@@ -140,6 +150,42 @@ class SearchFlags:
 
 
 @dataclasses.dataclass(frozen=True)
+class PopulationFlags:
+    """Population-based training: members with low scores take over the states of better ones and go
+    on with other hyper-parameters. The members are the settings of --search; each seed is a
+    population of its own."""
+
+    population: Annotated[
+        Literal["pbt"] | None,
+        tyro.conf.arg(help="train the settings of --search as a population, of each seed"),
+    ] = flag_field(None, only_with=OnlyWith(("search",), _is_given, "--search"))
+    ready_every: Annotated[
+        int | None,
+        tyro.conf.arg(help="{unit} between decisions; at every evaluation if not given"),
+    ] = flag_field(None, only_with=_WITH_POPULATION)
+    exploit: Annotated[
+        Literal["truncation", "tournament"],
+        tyro.conf.arg(
+            help="truncation: the worst members take over from the best; tournament: each from one "
+            "drawn at random, if that is better"
+        ),
+    ] = flag_field("truncation", only_with=_WITH_POPULATION)
+    exploit_fraction: Annotated[
+        float, tyro.conf.arg(help="share of the members that are the worst, and the best")
+    ] = flag_field(0.2, only_with=_WITH_TRUNCATION)
+    perturb: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="LOW HIGH",
+            help="factors, of which one changes each hyper-parameter that is searched",
+        ),
+    ] = flag_field(("0.8", "1.2"), only_with=_WITH_POPULATION)
+    resample: Annotated[
+        float, tyro.conf.arg(help="probability of drawing a hyper-parameter anew instead")
+    ] = flag_field(0.25, only_with=_WITH_POPULATION)
+
+
+@dataclasses.dataclass(frozen=True)
 class ProcessFlags:
     """One sweep in several processes; scripts/launch gives these."""
 
@@ -173,6 +219,7 @@ SWEEP_FLAGS: Mapping[str, type] = {
     "usual": UsualFlags,
     "running": RunningFlags,
     "search": SearchFlags,
+    "population": PopulationFlags,
     "process": ProcessFlags,
     "tracking": TrackingFlags,
 }  # the heading of a group in `--help` -> its flags

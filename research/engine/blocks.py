@@ -46,9 +46,8 @@ def start_blocks(
     status = start_status(len(runs)) if diverged is None else diverged
     blocks = []
     for index in range(program.layout.blocks):
-        rows = _rows(program.layout, index)
         put = lambda tree, where=program.sharding: jax.device_put(
-            jax.tree.map(lambda leaf: np.asarray(leaf)[rows], tree),  # noqa: B023
+            pad_rows(tree, program.layout, index),  # noqa: B023
             where,
         )
         hparams, seeds = put((runs.hparams, runs.seeds))
@@ -84,6 +83,12 @@ def join_blocks(layout: Layout, parts: Sequence[Any]) -> Any:
     """Concatenates what each block gave along the run axis and drops the padding lanes."""
 
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: layout.runs], *parts)
+
+
+def pad_rows(tree: Any, layout: Layout, index: int) -> Any:
+    """Returns what is of the runs of a block, [layout.width, ...], from host arrays [R, ...]."""
+    rows = _rows(layout, index)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], tree)
 
 
 def _rows(layout: Layout, index: int) -> np.ndarray:

@@ -27,6 +27,7 @@ def compile_sharded(
     args: tuple[Any, ...],
     donate: tuple[int, ...] = (),
     places: Any = None,
+    whole: bool = False,
 ) -> tuple[Callable[..., Any], Any]:
     """Returns a compiled function, sharded over the mesh, and the shapes of what it returns.
 
@@ -40,29 +41,34 @@ def compile_sharded(
       donate: which of them it may overwrite.
       places: (of arguments, of results), trees of shardings or of layouts in memory as `jax.jit`
         takes them; None leaves results to the compiler, and arguments lie as their shapes say.
+      whole: whether the function sees all runs, and may move something between devices; else
+        each device's own.
     """
     leaves, treedef = jax.tree.flatten(args)
     settings = tuple(jax_settings().items())
     wanted, wanted_treedef = jax.tree.flatten(places)
-    key = (mesh, call, tuple(specs), treedef, tuple(leaves), donate)
+    key = (mesh, call, tuple(specs), treedef, tuple(leaves), donate, whole)
     return _compile_once(*key, wanted_treedef, tuple(wanted), settings)
 
 
 @lru_cache(maxsize=64)
 def _compile_once(
-    mesh, call, specs, treedef, leaves, donate, places_treedef, places_leaves, settings
+    mesh, call, specs, treedef, leaves, donate, whole, places_treedef, places_leaves, settings
 ):
     del settings  # of JAX, which tracing and compiling read
     args = jax.tree.unflatten(treedef, leaves)
     places = jax.tree.unflatten(places_treedef, places_leaves)
     # shard_map, not a sharded vmap: each device runs the plain program on its own lanes, so no
     # collective can arise.
-    mapped = jax.shard_map(
-        partial(*call), mesh=mesh, in_specs=specs, out_specs=P("run"), check_vma=False
-    )
+    mapped = partial(*call)
+    if not whole:
+        mapped = jax.shard_map(
+            mapped, mesh=mesh, in_specs=specs, out_specs=P("run"), check_vma=False
+        )
     where = {"in_shardings": places[0], "out_shardings": places[1]} if places else {}
     lowered = jax.jit(mapped, donate_argnums=donate, **where).lower(*args)
-    return lowered.compile(), shapes_of(lowered.out_info, NamedSharding(mesh, P("run")))
+    out = NamedSharding(mesh, P() if whole else P("run"))
+    return lowered.compile(), shapes_of(lowered.out_info, out)
 
 
 def shapes_of(tree: Any, sharding: NamedSharding) -> Any:

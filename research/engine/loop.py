@@ -12,6 +12,7 @@ from research.engine.blocks import Block, gather_states, join_blocks, start_bloc
 from research.engine.cadence import Cadence, Chunk, plan_chunks
 from research.engine.metrics import Diverged, Record, as_status, diverged_runs
 from research.engine.program import Program, compile_program
+from research.engine.schedule import Decision, Scheduler, Seen, Standing
 from research.limits import as_int
 from research.task import HParams, Problem, Shared, Task
 
@@ -92,6 +93,8 @@ def sweep(
     diverged: Sequence[Diverged] = (),
     devices: Sequence[Any] | None = None,
     most_lanes: int | None = None,
+    scheduler: Scheduler | None = None,
+    on_decision: Callable[[Seen, Decision], None] = lambda seen, decision: None,
 ) -> Swept:
     """Trains every seed under every setting of `axes` in one program, without files.
 
@@ -107,6 +110,9 @@ def sweep(
       states, diverged: to resume from, as an earlier sweep of the same runs returned them.
       devices: to shard the runs over; all local ones if not given.
       most_lanes: runs in lockstep on one device at most.
+      scheduler: decides on the way what becomes of the runs. The columns of the metrics keep the
+        hyper-parameters that they began with.
+      on_decision: takes what the scheduler knew and what it decided.
 
     Returns:
       Metrics, final states and the runs that diverged. The same bits whatever the chunk length,
@@ -119,6 +125,7 @@ def sweep(
     import pyarrow as pa
 
     from research.engine import rows
+    from research.engine.scheduled import train_scheduled
 
     steps, start = as_int("--steps", steps, low=1), as_int("--start", start, low=0)
     runs = make_runs(hparams, axes or {}, seeds)
@@ -126,12 +133,24 @@ def sweep(
     problem = Problem(task, shared)
     chunks = plan_chunks(steps, cadence or Cadence.of(steps), start)
     program = compile_program(
-        problem, runs, chunks, devices=devices, most_lanes=most_lanes, resumed=states is not None
+        problem,
+        runs,
+        chunks,
+        devices=devices,
+        most_lanes=most_lanes,
+        resumed=states is not None,
+        exchanges=scheduler is not None,
     )
     records: list[Record] = []
     status = as_status(diverged, len(runs))
     blocks = start_blocks(program, runs, states, status)
-    blocks = train(program, blocks, chunks, records.append)
+    if scheduler is None:
+        blocks = train(program, blocks, chunks, records.append)
+    else:
+        numbers = np.arange(len(runs))
+        standing = Standing(runs, numbers, numbers // len(np.unique(runs.seeds)), status)
+        how = scheduler, standing, records.append, on_decision
+        blocks = train_scheduled(program, blocks, chunks, *how)
     names = dict.fromkeys(
         name for record in records for name in (*record.logged, *record.evaluated)
     )

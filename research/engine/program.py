@@ -19,6 +19,7 @@ from research.engine.blocks import block_of
 from research.engine.cadence import Chunk
 from research.engine.chunk import begin_with, evaluate_runs, init_runs, make_keys, train_chunk
 from research.engine.compiling import CacheHits, compile_sharded, shapes_of
+from research.engine.exchange import exchange_calls, lanes_moved
 from research.engine.layout import Layout, cache_lanes, plan_layout
 from research.engine.memory import Cost, byte_count, measure_memory
 from research.engine.one_run import trace_one_run, with_run_axis
@@ -44,6 +45,9 @@ class Program:
       start_best, keep_best: as in `research.engine.best`, without the task: `(states, diverged) ->
         Best` and `(best, params, key metric, diverged, t) -> Best`; None if only the last params
         are kept.
+      take, put: as in `research.engine.exchange`: `((states, diverged), lanes) -> moved` and
+        `((states, diverged), moved, lanes) -> (states, diverged)`, the former consumed; None if
+        runs keep to themselves.
       shared: on every device.
       sharding: of what has a run axis.
       state_places: how the states lie: sharded likewise, and on a TPU in layouts of their own.
@@ -63,6 +67,8 @@ class Program:
     begin_with: Callable[..., Any] | None
     start_best: Callable[..., Any] | None
     keep_best: Callable[..., Any] | None
+    take: Callable[..., Any] | None
+    put: Callable[..., Any] | None
     cost: Cost
 
     @property
@@ -82,6 +88,7 @@ def compile_program(
     resumed: bool = False,
     keep_best: bool = False,
     given_params: bool = False,
+    exchanges: bool = False,
 ) -> Program:
     """Compiles, ahead of time, all programs that `runs` need to go through `chunks`.
 
@@ -96,12 +103,13 @@ def compile_program(
       resumed: whether the runs have states to start from, so that `init` is not needed.
       keep_best: whether the params of the best evaluation of each run are kept, too.
       given_params: whether runs begin with params that are given.
+      exchanges: whether runs may take over the states of others.
 
     Raises:
       UserError: as `metric_names`.
     """
     devices = jax.local_devices() if devices is None else devices
-    options = most_lanes, width, resumed, keep_best, given_params
+    options = most_lanes, width, resumed, keep_best, given_params, exchanges
     calls = compile_calls(problem, runs, chunks, devices, *options)
     sharding, replicated = NamedSharding(calls.mesh, P("run")), NamedSharding(calls.mesh, P())
     return Program(
@@ -137,6 +145,7 @@ def compile_calls(
     resumed: bool = False,
     keep_best: bool = False,
     given_params: bool = False,
+    exchanges: bool = False,
 ) -> Calls:
     """Returns what `compile_program` compiles; the devices need not exist.
 
@@ -155,6 +164,8 @@ def compile_calls(
         best = _compile_best(problem.task, mesh, shapes, formats, compiled) if keep_best else None
         if given_params and not resumed:
             compiled["begin_with"] = _compile_begin(problem.task, mesh, shapes.states, formats)
+        if exchanges:
+            compiled |= _compile_exchange(mesh, shapes, formats, layout.width)
     per_run = shapes.hparams, keys, shapes.states, shapes.diverged, best
     evaluate = [compiled["evaluate"]] if compiled["evaluate"] else []
     memory = measure_memory(
@@ -261,7 +272,8 @@ def _compile(
         call = evaluate_runs, task
         evaluate, _ = compile_sharded(mesh, call, _SPECS, args, places=places)
     programs = {"make_keys": new_keys, "init": init, "train": train, "evaluate": evaluate}
-    return keys, formats, dict.fromkeys(("begin_with", "start_best", "keep_best")) | programs
+    others = ("begin_with", "start_best", "keep_best", "take", "put")
+    return keys, formats, dict.fromkeys(others) | programs
 
 
 def _compile_begin(task: Task, mesh: Mesh, states: Any, formats: Any) -> Callable[..., Any]:
@@ -273,6 +285,19 @@ def _compile_begin(task: Task, mesh: Mesh, states: Any, formats: Any) -> Callabl
     call, specs = (begin_with, task), [P("run"), P("run")]
     args = (states, states.params)
     return compile_sharded(mesh, call, specs, args, donate=(0,), places=places)[0]
+
+
+def _compile_exchange(
+    mesh: Mesh, shapes: ProgramShapes, formats: Any, width: int
+) -> dict[str, Any]:
+    """The programs that move states between runs."""
+
+    def compile_whole(function, args, places, donate=()):
+        return compile_sharded(mesh, (function,), (), args, donate, places, whole=True)
+
+    lanes = jax.ShapeDtypeStruct((lanes_moved(width),), jnp.int32, sharding=shapes.t.sharding)
+    places = formats or jax.tree.map(lambda leaf: leaf.sharding, shapes.states)
+    return exchange_calls(compile_whole, shapes.states, shapes.diverged, places, lanes)
 
 
 def _compile_best(

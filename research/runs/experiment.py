@@ -20,6 +20,7 @@ from research.engine.one_run import metric_names, unread_hparams
 from research.engine.rows import table_schema
 from research.errors import UserError
 from research.limits import MOST_INT, as_int, as_stored, flag_of, plain
+from research.runs.schedulers.population import Population, decision_steps
 from research.runs.search import Halving, Search
 from research.task import HParams, Problem, Task
 
@@ -41,6 +42,7 @@ class Experiment(NamedTuple):
       search: how many settings to draw from `hparams_axes`, which are ranges then; None for the
         grid.
       halving: how settings are thinned out on the way; None keeps them all.
+      population: how settings take over from better ones on the way; None: each keeps to itself.
       keep_best: whether the params of each run's best evaluation are kept beside the last.
       init_from: where runs take their first params from; None: random ones.
       notes: lines that the user should read before anything is trained.
@@ -59,9 +61,16 @@ class Experiment(NamedTuple):
     most_lanes: int | None = None
     search: Search | None = None
     halving: Halving | None = None
+    population: Population | None = None
     keep_best: bool = False
     init_from: Any = None  # an `InitFrom`
     notes: Sequence[str] = ()
+
+    @property
+    def seeds_together(self) -> int | None:
+        """How many seeds each setting has, if all runs of one seed are trained together; None if
+        any runs may be apart."""
+        return len(self.seeds) if self.population else None
 
 
 class Part(NamedTuple):
@@ -145,10 +154,32 @@ def make_parts(experiment: Experiment, paced_for: Sequence[int] = ()) -> list[Pa
         schedule = make_schedule(experiment, problem.task, pace)
         parts.append(Part(index, first_run, group, problem, labels, *schedule))
         check_requirements(problem.task, group.runs, parts[-1].name)
+        _check_population(experiment, parts[-1])
     if experiment.halving:
         runs = sum(len(part.group.runs) for part in parts)
         experiment.halving.check_settings(runs // len(experiment.seeds))
     return parts
+
+
+def _check_population(experiment: Experiment, part: Part) -> None:
+    """Raises a `UserError` if the runs of a group make no population."""
+    population, task = experiment.population, part.problem.task
+    if population is None:
+        return
+    if experiment.halving:
+        raise UserError("--population pbt --halving: settings are replaced, or stopped; choose one")
+    if (members := len(part.group.runs) // len(experiment.seeds)) < 2:
+        raise UserError(
+            f"--population pbt: a population of {members} has nobody to take over from; give "
+            "--search 16, or so, with a range for each hyper-parameter that is searched"
+        )
+    if experiment.search is None:
+        raise UserError(
+            "--population pbt: needs --search N, so that two values of a hyper-parameter are the "
+            "range that it is searched in"
+        )
+    per = task.work_per_step if experiment.in_work else 1
+    decision_steps(population, per, part.cadence.eval_every, part.steps)
 
 
 def first_stops(experiment: Experiment, parts: Sequence[Part]) -> list[int]:

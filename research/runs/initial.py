@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from research.engine.one_run import kept_shapes, trace_one_run, with_run_axis
+from research.engine.one_run import trace_one_run, with_run_axis
 from research.errors import UserError
 from research.recorded import RecordedInitial, read_manifest
 from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import Part
+from research.runs.held import Held, held_shapes
 from research.runs.jobs import Job
 from research.runs.manifest import seal_of
 from research.runs.run_folder import RunFolder, load_all_params, load_file
@@ -66,10 +67,11 @@ def take_initial(init_from: InitFrom, parts: Sequence[Part]) -> dict[int, Initia
         chosen = init_from.choose([int(seed) for seed in part.group.runs.seeds])
         numbers = sorted(set(chosen))
         _check_files(part.problem, init_from.folder, numbers)
-        step, like = 0, trace_one_run(part.problem, part.group.runs).state
+        step = 0
         if init_from.states:
-            tree, step = _load_states(init_from.folder, numbers, like)
+            tree, step = _load_states(init_from.folder, numbers, part)
         else:
+            like = trace_one_run(part.problem, part.group.runs).state
             tree = load_all_params(init_from.folder, numbers, like.params)
         rows = [numbers.index(one) for one in chosen]
         found[part.number] = Initial(tree, numbers, rows, step)
@@ -107,8 +109,9 @@ def load_initial(folder: Path, part: Part, places: Sequence[int], states: bool) 
     return jax.tree.map(lambda leaf: leaf[np.array(rows)[list(places)]], tree)
 
 
-def _load_states(path: Path, runs: Sequence[int], like: Any) -> tuple[Any, int]:
-    """The last states of runs of a folder, every leaf [runs, ...], and the step that they are of.
+def _load_states(path: Path, runs: Sequence[int], part: Part) -> tuple[Any, int]:
+    """The last states of runs of a folder, every leaf [runs, ...], for a group of the same model;
+    and the step that they are of.
 
     Raises:
       UserError: if they were not kept, are of several steps, or of another model.
@@ -129,7 +132,7 @@ def _load_states(path: Path, runs: Sequence[int], like: Any) -> tuple[Any, int]:
             f"--init-from {path}: its runs have {steps[0]:,} to {steps[-1]:,} steps; take one "
             "with :N"
         )
-    states = {job: _states_of(folder, recorded, job, like) for job in jobs}
+    states = {job: _states_of(folder, recorded, job, part) for job in jobs}
     rows = [
         jax.tree.map(lambda leaf: leaf[job.runs.index(run)], states[job])  # noqa: B023
         for run, job in ((run, last[run]) for run in runs)
@@ -137,19 +140,18 @@ def _load_states(path: Path, runs: Sequence[int], like: Any) -> tuple[Any, int]:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *rows), steps[0]
 
 
-def _states_of(folder: RunFolder, recorded: Mapping[str, Any], job: Job, like: Any) -> Any:
-    """The states in which a job has left its runs."""
-    states = jax.tree.map(lambda leaf: with_run_axis(leaf, len(job.runs)), like)
-    keeps_best = recorded.get("keep") == "best"
-    template = kept_shapes(states) if keeps_best else states
+def _states_of(folder: RunFolder, recorded: Mapping[str, Any], job: Job, part: Part) -> Any:
+    """The states in which a job has left its runs, which are like those of a group."""
+    runs = part.group.runs.take(np.zeros(len(job.runs), np.int64))
+    keeps_best, changes = recorded.get("keep") == "best", bool(recorded.get("population"))
+    template = held_shapes(part.problem, runs, keeps_best, changes)
     with Checkpoints(folder.checkpoints(job.name), seal_of(recorded, job.runs)) as checkpoints:
         if job.stop not in checkpoints.steps():
             raise UserError(
                 f"--init-from {folder.path}: it does not hold the last states of its runs: "
                 "--keep-states keeps them; or take only their params"
             )
-        saved = checkpoints.load(job.stop, template).states
-    return saved.states if keeps_best else saved
+        return Held.of(checkpoints.load(job.stop, template).states).states
 
 
 def _path(folder: Path, group: int) -> Path:

@@ -93,12 +93,21 @@ def _check_jobs(jobs: Sequence[Job]) -> None:
             raise ValueError(f"job {job.name} has runs that none of its sources has")
 
 
+def first_start(plan: Plan, job: Job) -> int:
+    """Returns the step at which the runs of a job began, in it or in the jobs that it continues."""
+    jobs = {one.name: one for one in plan.jobs}
+    while job.sources:
+        job = jobs[job.sources[0]]
+    return job.start
+
+
 def cut_jobs(
     parts: Sequence[Part],
     stops: Sequence[int],
     most_runs: int | None = None,
     shares: int = 1,
     starts: Mapping[int, int] = {},
+    seeds: int | None = None,
 ) -> tuple[Job, ...]:
     """Returns the jobs that a sweep starts with.
 
@@ -108,18 +117,31 @@ def cut_jobs(
       most_runs: trained together at most.
       shares: for how many processes; no job is larger than an equal share.
       starts: group -> the step at which its runs begin, if it is not 0.
+      seeds: as of `cut`.
     """
     jobs = []
     for part, stop in zip(parts, stops, strict=True):
         runs = range(part.first_run, part.first_run + len(part.group.runs))
         pieces = max(-(-shares // len(parts)), -(-len(runs) // (most_runs or len(runs))))
         start = starts.get(part.number, 0)
-        jobs += cut(Job(part.number, tuple(runs), start, stop, len(runs)), pieces)
+        jobs += cut(Job(part.number, tuple(runs), start, stop, len(runs)), pieces, seeds)
     return tuple(jobs)
 
 
-def cut(job: Job, pieces: int) -> list[Job]:
-    """Returns a job split into `pieces` jobs of one size, but for the last."""
+def cut(job: Job, pieces: int, seeds: int | None = None) -> list[Job]:
+    """Returns a job split into `pieces` jobs of one size, but for the last.
+
+    Args:
+      job: to split.
+      pieces: into how many; fewer where there is not so much to split.
+      seeds: how many seeds each setting has, if all runs of a seed stay together; else None.
+    """
+    if seeds is not None:
+        places = sorted({run % seeds for run in job.runs})
+        width = math.ceil(len(places) / min(pieces, len(places)))
+        shares = [set(places[first : first + width]) for first in range(0, len(places), width)]
+        parts = [tuple(run for run in job.runs if run % seeds in share) for share in shares]
+        return [job._replace(runs=runs, width=len(parts[0])) for runs in parts]
     width = math.ceil(len(job.runs) / pieces)
     return [
         job._replace(runs=job.runs[first : first + width], width=width)
@@ -127,16 +149,18 @@ def cut(job: Job, pieces: int) -> list[Job]:
     ]
 
 
-def split(plan: Plan, job: Job, pieces: int, step: int, reason: str) -> Plan:
-    """Returns the plan with a job that has reached `step` split into smaller ones.
+def split(
+    plan: Plan, job: Job, pieces: int, step: int, reason: str, seeds: int | None = None
+) -> Plan:
+    """Returns the plan with a job that has reached `step` split into smaller ones, as `cut` does.
 
     What it has done stays: it ends there, and the smaller ones continue from its last states.
     """
     if step > job.start:
         rest = job._replace(start=step, sources=(job.name,))
-        instead = [job._replace(stop=step), *cut(rest, pieces)]
+        instead = [job._replace(stop=step), *cut(rest, pieces, seeds)]
     else:
-        instead = cut(job, pieces)
+        instead = cut(job, pieces, seeds)
     note = {"job": job.name, "step": step, "runs": len(job.runs), "pieces": pieces, "why": reason}
     jobs = [new for old in plan.jobs for new in (instead if old.name == job.name else [old])]
     return plan._replace(jobs=tuple(jobs), splits=(*plan.splits, note))

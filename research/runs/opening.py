@@ -13,12 +13,12 @@ from research.runs import manifest
 from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import Experiment, Part, first_stops
 from research.runs.initial import Initial, save_initial, take_initial
-from research.runs.job_runner import TrainOptions
 from research.runs.jobs import Plan, check_plan, cut_jobs, unneeded_states
 from research.runs.lengthen import is_longer, lengthen, prolong_jobs
 from research.runs.locks import Taken
 from research.runs.observer import Observer
 from research.runs.run_folder import RunFolder
+from research.runs.training import TrainOptions
 
 
 class AlreadyFinished(UserError):
@@ -79,7 +79,9 @@ def open_or_create(
         return _resume(experiment, parts, path, facts, session, options, observer), True
     initial = take_initial(experiment.init_from, parts) if experiment.init_from else {}
     starts = _starts(initial, stops)
-    plan = Plan(cut_jobs(parts, stops, options.parallel, options.shares, starts))
+    together = experiment.seeds_together
+    _check_parallel(options.parallel, parts, together)
+    plan = Plan(cut_jobs(parts, stops, options.parallel, options.shares, starts, together))
     files = {
         (part.number, name): content
         for part in parts
@@ -96,6 +98,16 @@ def open_or_create(
         return _resume(experiment, parts, path, facts, session, options, observer), True
     observer.begin(experiment, parts, path, resumed=False)
     return folder, False
+
+
+def _check_parallel(parallel: int | None, parts: Sequence[Part], seeds: int | None) -> None:
+    """Raises a `UserError` if fewer runs are to be trained together than have to be."""
+    members = len(parts[0].group.runs) // seeds if seeds else 1
+    if parallel is not None and parallel < members:
+        raise UserError(
+            f"--parallel {parallel}: a population of {members} is trained together; give {members} "
+            "or more"
+        )
 
 
 def _starts(initial: Mapping[int, Initial], stops: Sequence[int]) -> dict[int, int]:

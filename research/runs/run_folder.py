@@ -3,6 +3,7 @@
     runs/NAME/manifest.json            what was run, on what, how long it took, what diverged
     runs/NAME/plan.json                the jobs: which runs train together, over which steps
     runs/NAME/metrics/JOB-*.parquet    one row a run and logged step; one data set
+    runs/NAME/decisions/JOB-*.parquet  what a scheduler decided, if there is one
     runs/NAME/params/JOB.safetensors   final params of a job's runs, every tensor [runs, ...]
     runs/NAME/results/JOB.json         the result of a job; exists if and only if it has ended
     runs/NAME/checkpoints/JOB/STEP/    from which a job that has not ended resumes
@@ -252,9 +253,7 @@ class RunFolder:
     def append_metrics(self, job: str, number: int, table: pa.Table) -> None:
         """Writes rows of metrics as file `number` of a job."""
         self.check_in_place()
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        write_bytes(self.metrics_file(job, number), sink.getvalue().to_pybytes())
+        write_bytes(self.metrics_file(job, number), _as_parquet(table))
 
     def metrics_sizes(self, job: str, files: int) -> list[int | None]:
         """Returns the bytes of each of the first `files` files of metrics of a job; None where one
@@ -274,6 +273,31 @@ class RunFolder:
             if int(path.stem.rpartition("-")[2]) >= files:
                 path.unlink()
 
+    def decisions_file(self, job: str, step: int) -> Path:
+        """Returns the path of what was decided about the runs of a job at a step."""
+        return self.path / "decisions" / f"{job}-{step:010}.parquet"
+
+    def save_decisions(self, job: str, step: int, table: pa.Table) -> None:
+        """Writes what was decided about the runs of a job at a step."""
+        self.check_in_place()
+        (self.path / "decisions").mkdir(exist_ok=True)
+        write_bytes(self.decisions_file(job, step), _as_parquet(table))
+
+    def decisions_sizes(self, job: str) -> dict[str, int]:
+        """Returns the bytes of each file of decisions of a job, by its step."""
+        return {str(step): path.stat().st_size for step, path in self._decisions(job)}
+
+    def cut_decisions(self, job: str, step: int) -> None:
+        """Removes the decisions about a job from a step on; it will decide again."""
+        self.check_in_place()
+        for decided, path in self._decisions(job):
+            if decided >= step:
+                path.unlink()
+
+    def _decisions(self, job: str) -> list[tuple[int, Path]]:
+        found = files_in(self.path / "decisions", f"{job}-{'[0-9]' * 10}.parquet")
+        return [(int(path.stem.rpartition("-")[2]), path) for path in found]
+
     def save_params(self, job: Job, params: Any) -> None:
         """Writes the final params of a job, every leaf [runs, ...]."""
         self.check_in_place()
@@ -287,6 +311,12 @@ class RunFolder:
         (self.path / "best").mkdir(exist_ok=True)
         facts = {"group": job.group, "runs": list(job.runs), "step": job.stop, "steps": list(steps)}
         save_tree(self.path / "best" / f"{job.name}.safetensors", params, facts)
+
+
+def _as_parquet(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
 
 
 def _is_not_of(job: Job | None, name: str, result: Mapping[str, Any]) -> str:

@@ -120,7 +120,7 @@ def draw_settings(hparams: HParams, axes: Axes, search: Search) -> list[dict[str
         )
     log = {field.name: bool(field.metadata.get("log")) for field in dataclasses.fields(hparams)}
     for name, values in axes.items():
-        if log[name] and _is_range(values) and min(values) <= 0:
+        if log[name] and is_range(values) and min(values) <= 0:
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag} {min(values)}: drawn by its logarithm; begin above 0")
     settings = _draw_distinct(axes, log, search)
@@ -141,14 +141,14 @@ def _draw_distinct(axes: Axes, log: Mapping[str, bool], search: Search) -> list[
     for _ in range(100 * wanted):
         if len(settings) == wanted:
             break
-        one = tuple(_draw(random, values, log[name]) for name, values in axes.items())
+        one = tuple(draw_value(random, values, log[name]) for name, values in axes.items())
         settings.setdefault(tuple(map(as_stored, one)), one)
     return [dict(zip(axes, values, strict=True)) for values in settings.values()]
 
 
 def _count(values: Sequence[Any]) -> int:
     """How many values there are to draw, or more."""
-    if not _is_range(values):
+    if not is_range(values):
         return len(values)
     low, high = sorted(values)
     if isinstance(low, int) and isinstance(high, int):
@@ -164,12 +164,14 @@ def _place(value: float) -> float:
     return math.copysign(9000 * (int(exponent) + 39) + 1000 * (float(mantissa) - 1), value)
 
 
-def _is_range(values: Sequence[Any]) -> bool:
+def is_range(values: Sequence[Any]) -> bool:
+    """Whether values are the two ends of a range."""
     return len(values) == 2 and not any(isinstance(value, bool | str) for value in values)
 
 
-def _draw(random: np.random.Generator, values: Sequence[Any], log: bool) -> Any:
-    if not _is_range(values):
+def draw_value(random: np.random.Generator, values: Sequence[Any], log: bool) -> Any:
+    """Returns a value from a range, evenly or evenly in its logarithm, or one of a list."""
+    if not is_range(values):
         return values[int(random.integers(len(values)))]
     low, high = sorted(values)
     if isinstance(low, int) and isinstance(high, int):
@@ -181,5 +183,9 @@ def _draw(random: np.random.Generator, values: Sequence[Any], log: bool) -> Any:
         if log
         else (random.uniform(low, high))
     )
-    in_four_digits = float(f"{value:.3e}")  # the user can type the same value again
-    return min(max(in_four_digits, low), high)
+    return min(max(four_digits(value), low), high)
+
+
+def four_digits(value: float) -> float:
+    """Returns a number in so many digits that the user can type the same value again."""
+    return float(f"{value:.3e}")

@@ -31,10 +31,10 @@ from research.engine import Cadence, compile_program, make_runs, plan_chunks, st
 from research.engine.cadence import Intervals
 from research.errors import UserError, plain_exit, shortlist
 from research.runs.experiment import Experiment
-from research.runs.job_runner import TrainOptions
 from research.runs.opening import RunOptions
 from research.runs.runner import run_experiment
 from research.runs.session import device_facts, versions
+from research.runs.training import TrainOptions
 from research.task import always_zero
 
 # Config, hyper-parameters, runs, steps of a chunk.

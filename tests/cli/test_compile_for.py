@@ -14,8 +14,8 @@ from research.cli.compile_for import GroupNeeds, compile_sweep, group_needs
 from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.runs.experiment import Experiment, make_parts
-from research.runs.job_runner import TrainOptions
 from research.runs.opening import RunOptions
+from research.runs.training import TrainOptions
 from research.task import field
 from tests import toy
 from tests.accelerators.small_device import SMALL, compile_on_cpu

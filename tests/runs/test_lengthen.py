@@ -14,10 +14,10 @@ from research.engine.cadence import Intervals
 from research.errors import Stopped, UserError
 from research.runs import lengthen
 from research.runs.experiment import make_parts
-from research.runs.job_runner import TrainOptions
 from research.runs.jobs import Plan, cut_jobs
 from research.runs.run_folder import RunFolder, load_params
 from research.runs.search import Halving
+from research.runs.training import TrainOptions
 from research.task import Requirement, field
 from tests import toy
 from tests.runs.test_resume import assert_same, at, run  # noqa: F401

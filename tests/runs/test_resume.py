@@ -20,11 +20,11 @@ from research.report.read import named_divergences
 from research.runs import manifest as manifests
 from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import make_parts
-from research.runs.job_runner import TrainOptions
 from research.runs.opening import RunOptions
 from research.runs.run_folder import RunFolder, load_params
 from research.runs.runner import run_experiment
 from research.runs.search import Halving
+from research.runs.training import TrainOptions
 from tests.contract import slow
 from tests.runs.test_runner import experiment
 
@@ -190,7 +190,7 @@ def test_a_single_run_that_does_not_fit_gives_a_one_line_error_and_leaves_no_fol
     tmp_path, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr("research.runs.job_runner.train", lambda *_, **__: out_of_memory())
+        patch.setattr("research.runs.training.train", lambda *_, **__: out_of_memory())
         with pytest.raises(UserError, match="run 0 alone does not fit the memory"):
             run(tmp_path)
     assert not (tmp_path / "run").exists()

@@ -120,7 +120,7 @@ def test_cost_and_throughput_are_printed(tmp_path):
 
 def test_an_existing_folder_is_refused_before_anything_is_compiled(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
-    monkeypatch.setattr("research.runs.job_runner.compile_program", None)
+    monkeypatch.setattr("research.runs.training.compile_program", None)
     with pytest.raises(UserError, match="is there already"):
         run(tmp_path)
 

@@ -1,0 +1,1 @@
+"""Schedulers: pure functions that decide, between chunks, what becomes of every run."""
