@@ -143,6 +143,7 @@ class RecordedManifest(Recorded):
     groups: Annotated[list[RecordedGroup], Field(min_length=1)]
     data: list[Object] = []
     sealed_as: str | None = None
+    population: Object | None = None
     code: RecordedCode | None = None
     versions: Object = {}
     device: Object = {}

@@ -16,7 +16,7 @@ from research.errors import UserError
 from research.folders import check_is_file, files_in
 from research.recorded import read_manifest
 from research.report.metrics_table import check_columns
-from research.report.read import swept
+from research.report.read import swept_fields
 from research.report.settings import show
 from research.report.statistics import interquartile_mean
 
@@ -189,7 +189,10 @@ class Follower:
         """The setting that one row of its runs belongs to."""
         columns = row.column_names[: row.column_names.index("step")]
         given = {name: row[name][0].as_py() for name in columns if name not in ("run", "seed")}
-        label = ", ".join(f"{name} {show(given[name])}" for name in swept(self._manifest)) or "all"
+        label = (
+            ", ".join(f"{name} {show(given[name])}" for name in swept_fields(self._manifest))
+            or "all"
+        )
         config = {**self._manifest["config"], **given, "seeds": self._seeds}
         return TrackedSetting(int(number), label, config, self._manifest["key_metric"])
 

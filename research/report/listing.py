@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from research.errors import UserError
 from research.folders import files_in
 from research.plain_text import count_of, one_line, visible
+from research.report.population import is_population
 from research.report.problems import by_problem, goal_of
 from research.report.ranking import final_scores, order
 from research.report.read import RunFolderData, read_run_folder, swept, workload_of
@@ -108,7 +109,10 @@ def _sweep_in_words(run: RunFolderData) -> str:
     seeds = max(1, len(run.manifest["seeds"]))
     names = [one_line(name) for name in swept(run.manifest)]
     of = f" of {', '.join(names)}" if names else ""
-    return f"{count_of(max(1, runs // seeds), 'setting')}{of} x {count_of(seeds, 'seed')}"
+    settings = count_of(max(1, runs // seeds), "setting")
+    if is_population(run.manifest):
+        settings, of = f"a population of {max(1, runs // seeds)}", ""
+    return f"{settings}{of} x {count_of(seeds, 'seed')}"
 
 
 def _progress(run: RunFolderData) -> float:
@@ -117,7 +121,7 @@ def _progress(run: RunFolderData) -> float:
     for group in run.manifest["groups"]:
         last = range(group["first_run"], group["first_run"] + group["runs"])
         steps |= dict.fromkeys(last, group.get("steps") or 0)
-    reached = run.metrics.groupby("run")["step"].max()
+    reached = run.all_rows.groupby("run")["step"].max()
     return float(sum(reached.get(one, 0) for one in steps)) / max(1, sum(steps.values()))
 
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from research.errors import UserError
+from research.report.population import values_now
 from research.report.problems import by_problem
 from research.report.read import RunFolderData, diverged_runs, stopped_runs
 
@@ -46,7 +47,7 @@ def one_run(data: RunFolderData, number: int | None = None) -> OneRun:
         return best
     finite = _finite_rows(data)
     if number not in finite.index:
-        runs = data.metrics["run"]
+        runs = data.all_rows["run"]
         raise UserError(
             f"--run {number}: {data.path} has no such finite run; its runs are "
             f"{runs.min()} to {runs.max()}"
@@ -92,7 +93,7 @@ def _finite_rows(data: RunFolderData) -> Any:
       UserError: if there is none.
     """
     key = data.manifest["key_metric"]
-    measured: Any = data.metrics[data.metrics[key].notna()]
+    measured: Any = data.all_rows[data.all_rows[key].notna()]
     last = measured[measured["step"] == measured.groupby("run")["step"].transform("max")]
     finite = last[~last["run"].isin(list(diverged_runs(data)))].set_index("run")
     if not len(finite):
@@ -107,12 +108,16 @@ def _describe(data: RunFolderData, number: int, finite: Any) -> OneRun:
         raise UserError(f"{data.path} is damaged: its metrics lack the column {missing[0]}")
     group = max(i for i, part in enumerate(manifest["groups"]) if part["first_run"] <= number)
     labels = manifest["groups"][group]
+    hparams = {name: row[name] for name in manifest["hparams"]}
+    if data.members is not None and data.decisions is not None:
+        names = list(manifest["hparams_axes"])
+        hparams |= values_now(data.members, data.decisions, number, names)
     return OneRun(
         number=number,
         group=group,
         place=number - labels["first_run"],
         seed=int(row["seed"]),
         config=manifest["config"] | {name: labels[name] for name in manifest["config_axes"]},
-        hparams={name: row[name] for name in manifest["hparams"]},
+        hparams=hparams,
         score=float(row[key]),
     )

@@ -12,6 +12,7 @@ from research.errors import UserError
 from research.folders import check_is_file, files_in, named
 from research.recorded import read_manifest
 from research.report.metrics_table import check_columns, check_rows
+from research.report.population import MEMBERS, best_paths, is_population, read_decisions
 
 MOST_CELLS = 2**32  # of the metrics; a file of a few bytes can claim any number of them
 
@@ -27,14 +28,24 @@ class RunFolderData(NamedTuple):
       path: of the folder.
       manifest: what was run, on what, and how it went.
       metrics: one row a run and logged step; null (NA) is a number that was not measured. Of a
-        run that has diverged, `diverged` has the step from there on.
+        run that has diverged, `diverged` has the step from there on. Of a population, the
+        history of its best member alone, as one run.
+      members: the metrics of all members of populations; None where there are none.
+      decisions: what a scheduler decided about them; None where there is none.
       params: which params of a run are loaded: the last, or those of its best evaluation.
     """
 
     path: Path
     manifest: dict[str, Any]
     metrics: pd.DataFrame
+    members: pd.DataFrame | None = None
+    decisions: pd.DataFrame | None = None
     params: str = "last"
+
+    @property
+    def all_rows(self) -> pd.DataFrame:
+        """The metrics of all runs that were trained, members of populations included."""
+        return self.metrics if self.members is None else self.members
 
 
 def read_run_folder(path: str | Path) -> RunFolderData:
@@ -50,7 +61,11 @@ def read_run_folder(path: str | Path) -> RunFolderData:
     if table is None or not len(table):
         raise NothingYet(f"{path} has no metrics yet")
     check_rows(table, manifest, path / "metrics")
-    return RunFolderData(path, manifest, table)
+    if not is_population(manifest):
+        return RunFolderData(path, manifest, table)
+    decisions = read_decisions(path, manifest)
+    paths = best_paths(table, decisions, manifest)
+    return RunFolderData(path, manifest, paths, table, decisions)
 
 
 def _read_metrics(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame | None:
@@ -92,7 +107,15 @@ def read_run_of(path: str | Path, *workloads: str) -> RunFolderData:
 
 
 def swept(manifest: dict[str, Any]) -> list[str]:
-    """The columns that tell one setting from another."""
+    """The columns that tell one setting from another. A population is one setting, whatever the
+    hyper-parameters of its members."""
+    if is_population(manifest):
+        return [*manifest["config_axes"], MEMBERS]
+    return swept_fields(manifest)
+
+
+def swept_fields(manifest: dict[str, Any]) -> list[str]:
+    """The config fields and hyper-parameters that have several values."""
     return [*manifest["config_axes"], *manifest["hparams_axes"]]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from research.plain_text import count_of
-from research.report.read import RunFolderData, named_divergences, swept
+from research.report.read import RunFolderData, named_divergences, swept_fields
 from research.report.settings import show
 
 MOST_DIVERGED = 200  # rows of a table
@@ -56,7 +56,7 @@ def diverged(run: RunFolderData) -> list[list[str]]:
     """The runs that became non-finite, as far as the manifest names them: a heading, and a row
     each; nothing where there are none."""
     named = named_divergences(run.manifest)
-    names = ["run", "seed", "step", *swept(run.manifest)]
+    names = ["run", "seed", "step", *swept_fields(run.manifest)]
     rows = [[_shown(one.get(name)) for name in names] for one in named[:MOST_DIVERGED]]
     return [names, *rows] if rows else []
 

@@ -18,6 +18,7 @@ from research.console import print_paragraph, print_table, say
 from research.errors import UserError, plain_exit, shortlist
 from research.limits import as_int
 from research.parsing import read_arguments
+from research.plain_text import count_of
 from research.report.problems import by_problem
 from research.report.read import RunFolderData, metric_names, read_run_folder
 from research.report.settings import settings
@@ -72,6 +73,10 @@ def show_run(
 
     figure = draw_curves(run, metric)
     say(console, f"learning curve: {figure}")
+    if run.decisions is not None and len(run.decisions):
+        from research.report.schedules_png import draw_schedules
+
+        say(console, f"schedules of hyper-parameters: {draw_schedules(run)}")
     say(console, f"all of it: scripts/report {path}")
     return figure
 
@@ -100,6 +105,12 @@ def _notes(run: RunFolderData) -> list[str]:
         notes.append(
             "Successive halving: settings were compared where others end, and the best of them "
             "trained on. Compare those of equal steps only."
+        )
+    if run.decisions is not None:
+        notes.append(
+            f"Population-based training: {count_of(len(run.decisions), 'member')} took over from "
+            "another. Each population counts as one run, its best member at the end, which was "
+            "chosen by the score that is shown: --confirm N scores it on N other seeds."
         )
     if left_out := sum(setting.left_out for setting in settings(run)):
         notes.append(
