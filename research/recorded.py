@@ -144,12 +144,33 @@ class RecordedManifest(Recorded):
     data: list[Object] = []
     sealed_as: str | None = None
     population: Object | None = None
+    schedule: list[Annotated[list[Any], Field(min_length=2, max_length=2)]] | None = None
     code: RecordedCode | None = None
     versions: Object = {}
     device: Object = {}
     sessions: list[Object] = []
     results: list[RecordedResult] = []
     rungs: list[RecordedRung] = []
+
+
+class RecordedConfirmation(Recorded):
+    """What was trained anew with other seeds, and its score."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    folder: Annotated[str, Field(pattern=r"^confirmed(-[0-9]{1,6})?$")]
+    problem: Text
+    run: Count
+    seeds: Annotated[list[Count], Field(min_length=1)]
+    metric: Text
+    score: Annotated[list[Number], Field(min_length=3, max_length=3)] | None
+    chosen_by: Number
+
+
+class RecordedConfirmations(Recorded):
+    """confirmed.json."""
+
+    confirmed: list[RecordedConfirmation]
 
 
 class RecordedParams(Recorded):

@@ -4,14 +4,16 @@ options that they ask for."""
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from research.cli import machine
 from research.cli.flag_types import axis_flag, plain_flag
+from research.cli.follow import read_follow
 from research.cli.init_from import read_init_from
 from research.cli.sweep_flags import SWEEP_FLAGS
 from research.effects import check_counts, without_effect
-from research.engine.axes import check_axes, parse_seeds
+from research.engine.axes import check_axes, check_values, parse_seeds
 from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.flags import check_path
@@ -20,6 +22,7 @@ from research.plain_text import shortened
 from research.runs.experiment import Experiment, check_experiment
 from research.runs.memory_limit import parse_bytes
 from research.runs.opening import RunOptions
+from research.runs.schedulers.follow import Changes
 from research.runs.schedulers.population import Population, check_population
 from research.runs.search import check_halving, check_search
 from research.runs.training import TrainOptions
@@ -111,8 +114,16 @@ def make_experiment(
     notes = without_effect(arguments)
     config_axes, config = _split(config, arguments)
     hparams_axes, hparams = _split(hparams, arguments)
+    resumed = Path(arguments.out) / arguments.name if arguments.resume else None
+    schedule = read_follow(arguments.follow, resumed)
+    hparams = _at_the_beginning(hparams, schedule)
+    if followed := [flag_of(one) for one in hparams_axes if schedule and one in schedule[0][1]]:
+        hparams_axes = {one: hparams_axes[one] for one in hparams_axes if one not in schedule[0][1]}
+        notes.append(f"{' and '.join(followed)} as in {arguments.follow}, which is followed")
     if hasattr(config, "off"):
-        config = dataclasses.replace(config, off=always_zero(hparams, arguments))
+        used = {name for _, values in schedule for name, value in values.items() if value}
+        off = [one for one in always_zero(hparams, arguments) if one not in used]
+        config = dataclasses.replace(config, off=tuple(off))
     experiment = Experiment(
         name=name,
         make_problem=make_problem,
@@ -128,12 +139,28 @@ def make_experiment(
         search=check_search(arguments.search, arguments.search_seed),
         halving=check_halving(arguments.halving, arguments.rungs),
         population=read_population(arguments),
+        schedule=schedule,
         keep_best=arguments.keep == "best",
         init_from=read_init_from(arguments.init_from, arguments.init_states),
         notes=notes,
     )
     _check_runs(experiment, arguments.unbounded)
     return check_experiment(experiment)
+
+
+def _at_the_beginning(hparams: HParams, schedule: Changes) -> HParams:
+    """The hyper-parameters with those that a schedule begins with.
+
+    Raises:
+      UserError: for one that there is not.
+    """
+    if not schedule:
+        return hparams
+    _, first = schedule[0]
+    for name in first:
+        if name not in vars(hparams):
+            raise UserError(f"--follow: it has {name}, which is no hyper-parameter here")
+    return check_values(dataclasses.replace(hparams, **first))
 
 
 def read_population(arguments: Any) -> Population | None:

@@ -137,6 +137,13 @@ class SearchFlags:
             metavar="N", help="draw N settings; two values of a hyper-parameter are a range then"
         ),
     ] = None
+    confirm: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="N",
+            help="in the end, train the best found anew with N seeds that did not choose it",
+        ),
+    ] = None
     search_seed: Annotated[int, tyro.conf.arg(help="seed of the draws")] = flag_field(
         0, only_with=OnlyWith(("search",), _is_given, "--search")
     )
@@ -183,6 +190,14 @@ class PopulationFlags:
     resample: Annotated[
         float, tyro.conf.arg(help="probability of drawing a hyper-parameter anew instead")
     ] = flag_field(0.25, only_with=_WITH_POPULATION)
+    follow: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="RUN[:N]",
+            help="train along the schedule of hyper-parameters that led to run N of a population, "
+            "or to its best run",
+        ),
+    ] = None
 
 
 @dataclasses.dataclass(frozen=True)

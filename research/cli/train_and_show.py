@@ -12,6 +12,7 @@ from rich.console import Console
 from research.cli import own_code
 from research.cli.arguments import make_options
 from research.cli.compile_for import compile_sweep
+from research.cli.confirm import FILE, check_confirm, confirm
 from research.cli.terminal import TerminalObserver
 from research.console import say
 from research.errors import UserError, describe_os_error, is_of_the_machine
@@ -78,7 +79,11 @@ def train_and_show(experiment: Experiment, args: Any, *touches: FinishingTouch) 
         options = options._replace(meanwhile=partial(tracking, kinds=kinds, warn=warn))
     if code := describe_code(experiment):
         own_code.remember([code["file"]])  # the user has started it
+    check_confirm(experiment, args.confirm, options.process is not None)
     wanted: Sequence[FinishingTouch] = (LEARNING_CURVE, *touches)
+    if args.confirm is not None:
+        train = partial(confirm, experiment, options, args.confirm)
+        wanted = (*wanted, FinishingTouch("the best on other seeds", lambda _: [FILE], train))
     try:
         folder = run_experiment(experiment, options, TerminalObserver(console, not args.worker))
     except AlreadyFinished as finished:

@@ -139,7 +139,7 @@ def sweep(
         devices=devices,
         most_lanes=most_lanes,
         resumed=states is not None,
-        exchanges=scheduler is not None,
+        exchanges=scheduler is not None and scheduler.moves,
     )
     records: list[Record] = []
     status = as_status(diverged, len(runs))

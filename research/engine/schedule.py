@@ -67,11 +67,13 @@ class Scheduler(NamedTuple):
       due: step -> whether it is asked there, before the step is taken. Only where runs have been
         evaluated, and neither before the first step nor after the last.
       seed: of its keys.
+      moves: whether any run ever takes over the state of another.
     """
 
     decide: Callable[[Seen, Key], Decision]
     due: Callable[[int], bool]
     seed: int = 0
+    moves: bool = True
 
 
 class Standing:

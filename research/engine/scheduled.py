@@ -30,7 +30,7 @@ def train_scheduled(
     chunks nor a stop changes it. At a stop, what is due at that step has not been decided yet.
 
     Args:
-      program: what to run; compiled with `exchanges`.
+      program: what to run; compiled with `exchanges` where the scheduler moves states.
       blocks: all runs.
       chunks: which steps.
       scheduler: is asked where it is due, but not before the first step.
@@ -55,7 +55,8 @@ def train_scheduled(
             decision = scheduler.decide(seen, (scheduler.seed, step))
             on_decision(seen, decision)
             standing.follow(decision)
-            blocks = take_over(program, blocks, decision.parents)
+            if scheduler.moves:
+                blocks = take_over(program, blocks, decision.parents)
             blocks = with_hparams(program, blocks, decision.hparams)
         seconds = time.perf_counter() - began
         blocks = train(program, blocks, stretch, note, seconds=seconds, **pauses)

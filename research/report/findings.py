@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from research.report.comparison import MOST_SEEDS, NOT_RESOLVED, SAME, VERDICTS, Comparison
+from research.report.confirmed import in_words, read_confirmed
 from research.report.selection import Selection
 from research.report.sensitivity import Sensitivity, in_percent
 from research.report.summary import Line, Summary
@@ -12,7 +13,8 @@ from research.report.table import interval_text, score_text
 
 def findings(summary: Summary) -> list[str]:
     """The findings in a summary, of one or two sentences each, the most important first."""
-    said = [_status(summary), _best(summary), _ties(summary), *_selections(summary)]
+    said = [_status(summary), _best(summary), *_confirmed(summary)]
+    said += [_ties(summary), *_selections(summary)]
     said += [_resolved(summary), _not_compared(summary)]
     said += [*_sensitivity(summary), *_pairs(summary), _diverged(summary)]
     return [sentence for sentence in said if sentence]
@@ -39,6 +41,21 @@ def _best(summary: Summary) -> str:
         f"Best of {len(summary.lines)} settings by {summary.metric}: {first.label}, with an "
         f"interquartile mean of {score}"
     )
+
+
+def _confirmed(summary: Summary) -> list[str]:
+    """What each folder confirmed with other seeds; of populations that did not, that their score is
+    one of many."""
+    said = []
+    for run, data in enumerate(summary.runs):
+        found = [f"{in_words(one)}." for one in read_confirmed(data.path)]
+        if not found and data.decisions is not None:
+            found = [
+                "Each population counts as its best member, chosen by the score that is shown, "
+                "which is too good: --confirm N scores it on N other seeds."
+            ]
+        said += [_of_run(summary, run, one[0].upper() + one[1:]) for one in found]
+    return said
 
 
 def _ties(summary: Summary) -> str:

@@ -18,8 +18,9 @@ from research.folders import check_is_file, files_in
 from research.runs.lineage import Segment, lineage
 
 MEMBERS = "population"  # the column that stands for all hyper-parameters that are searched
-COLUMNS = {"step": pa.types.is_integer, "run": pa.types.is_integer, "parent": pa.types.is_integer,
-           "why": pa.types.is_string}  # fmt: skip
+_is_text = lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind)
+_is_count = pa.types.is_integer
+COLUMNS = {"step": _is_count, "run": _is_count, "parent": _is_count, "why": _is_text}
 
 
 def is_population(manifest: Mapping[str, Any]) -> bool:

@@ -60,9 +60,8 @@ def schedules(run: RunFolderData, group: int) -> list[Schedule]:
     best = run.metrics[run.metrics["run"].isin(numbers)]
     decisions = run.decisions[run.decisions["run"].isin(numbers)]
     found = [_scores(run, members, best, key)]
-    for name in list(run.manifest["hparams_axes"])[:MOST_FIELDS]:
-        found.append(_values(run, members, best, decisions, name))
-    return found
+    names = list(run.manifest["hparams_axes"])[:MOST_FIELDS]
+    return [*found, *(_values(run, members, best, decisions, name) for name in names)]
 
 
 def _scores(run: RunFolderData, members: pd.DataFrame, best: pd.DataFrame, key: str) -> Schedule:

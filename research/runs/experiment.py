@@ -20,6 +20,7 @@ from research.engine.one_run import metric_names, unread_hparams
 from research.engine.rows import table_schema
 from research.errors import UserError
 from research.limits import MOST_INT, as_int, as_stored, flag_of, plain
+from research.runs.schedulers.follow import Changes, check_changes
 from research.runs.schedulers.population import Population, decision_steps
 from research.runs.search import Halving, Search
 from research.task import HParams, Problem, Task
@@ -43,6 +44,7 @@ class Experiment(NamedTuple):
         grid.
       halving: how settings are thinned out on the way; None keeps them all.
       population: how settings take over from better ones on the way; None: each keeps to itself.
+      schedule: the hyper-parameters of all runs from certain steps on, if they change.
       keep_best: whether the params of each run's best evaluation are kept beside the last.
       init_from: where runs take their first params from; None: random ones.
       notes: lines that the user should read before anything is trained.
@@ -62,6 +64,7 @@ class Experiment(NamedTuple):
     search: Search | None = None
     halving: Halving | None = None
     population: Population | None = None
+    schedule: Changes = ()
     keep_best: bool = False
     init_from: Any = None  # an `InitFrom`
     notes: Sequence[str] = ()
@@ -154,16 +157,19 @@ def make_parts(experiment: Experiment, paced_for: Sequence[int] = ()) -> list[Pa
         schedule = make_schedule(experiment, problem.task, pace)
         parts.append(Part(index, first_run, group, problem, labels, *schedule))
         check_requirements(problem.task, group.runs, parts[-1].name)
-        _check_population(experiment, parts[-1])
+        _check_scheduler(experiment, parts[-1])
     if experiment.halving:
         runs = sum(len(part.group.runs) for part in parts)
         experiment.halving.check_settings(runs // len(experiment.seeds))
     return parts
 
 
-def _check_population(experiment: Experiment, part: Part) -> None:
-    """Raises a `UserError` if the runs of a group make no population."""
+def _check_scheduler(experiment: Experiment, part: Part) -> None:
+    """Raises a `UserError` if the runs of a group make no population, or cannot follow the
+    schedule."""
     population, task = experiment.population, part.problem.task
+    per = task.work_per_step if experiment.in_work else 1
+    check_changes(experiment.schedule, experiment.hparams, per, part.cadence.eval_every)
     if population is None:
         return
     if experiment.halving:
@@ -178,7 +184,6 @@ def _check_population(experiment: Experiment, part: Part) -> None:
             "--population pbt: needs --search N, so that two values of a hyper-parameter are the "
             "range that it is searched in"
         )
-    per = task.work_per_step if experiment.in_work else 1
     decision_steps(population, per, part.cadence.eval_every, part.steps)
 
 

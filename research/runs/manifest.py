@@ -42,6 +42,7 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
         "search": experiment.search and experiment.search._asdict(),
         "halving": experiment.halving and experiment.halving._asdict(),
         "population": experiment.population and experiment.population._asdict(),
+        "schedule": [[step, dict(values)] for step, values in experiment.schedule] or None,
         "keep": "best" if experiment.keep_best else None,
         "init_from": experiment.init_from and experiment.init_from.asked,
         "init_states": bool(experiment.init_from and experiment.init_from.states) or None,
@@ -71,7 +72,8 @@ def differences(recorded: Mapping[str, Any], session: Mapping[str, Any]) -> list
 
 IDENTITY = (
     "experiment", "config", "hparams", "config_axes", "hparams_axes", "seeds", "search", "halving",
-    "population", "keep", "init_from", "init_states", "key_metric", "groups", "data", "parallel",
+    "population", "schedule", "keep", "init_from", "init_states", "key_metric", "groups", "data",
+    "parallel",
 )  # fmt: skip
 
 

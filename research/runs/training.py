@@ -103,7 +103,7 @@ class Training:
         options: dict[str, Any] = {"most_lanes": experiment.most_lanes, "width": width}
         options |= {"resumed": resumed, "keep_best": experiment.keep_best}
         options |= {"given_params": experiment.init_from is not None}
-        options |= {"exchanges": self.scheduler is not None}
+        options |= {"exchanges": self.scheduler is not None and self.scheduler.moves}
         return compile_program(self.part.problem, runs, chunks, **options)
 
     def _pieces_that_fit(self, program: Program, chunks: Any, limit: int) -> int:

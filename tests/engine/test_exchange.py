@@ -67,6 +67,16 @@ def test_a_run_that_had_diverged_is_finite_with_the_state_of_another(trained):
     assert records[-1].diverged.tolist() == [never] * 4 + [2] + [never] * 5
 
 
+def test_the_training_program_has_no_collective(trained):
+    """Devices exchange states between its calls alone."""
+    program, _, _ = trained
+    for compiled in program.train.values():
+        text = compiled.as_text()
+        assert "fusion" in text or "while" in text
+        for collective in ("all-gather", "all-reduce", "all-to-all", "collective-permute"):
+            assert collective not in text
+
+
 def test_other_hyper_parameters_count_from_the_next_step(trained):
     program, blocks, runs = trained
     blocks = with_hparams(program, blocks, runs.hparams.replace(rate=runs.hparams.rate[::-1]))

@@ -19,6 +19,7 @@ from research.errors import UserError, plain_exit, shortlist
 from research.limits import as_int
 from research.parsing import read_arguments
 from research.plain_text import count_of
+from research.report.confirmed import in_words, read_confirmed
 from research.report.problems import by_problem
 from research.report.read import RunFolderData, metric_names, read_run_folder
 from research.report.settings import settings
@@ -117,6 +118,8 @@ def _notes(run: RunFolderData) -> list[str]:
             f"Left out: {left_out} {'run' if left_out == 1 else 'runs'} that became non-finite; "
             "manifest.json names them. In the order of settings they count as the worst."
         )
+    confirmed = map(in_words, read_confirmed(run.path))
+    notes += [f"{one[0].upper()}{one[1:]}." for one in confirmed]
     if manifest["status"] != "finished":
         notes.append(f"This run is {manifest['status']}: the table shows how far it has come.")
     return notes

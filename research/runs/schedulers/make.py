@@ -5,6 +5,7 @@ import numpy as np
 from research.engine.schedule import Scheduler
 from research.runs.experiment import Experiment, Part
 from research.runs.schedulers.explore import make_explore
+from research.runs.schedulers.follow import make_follower
 from research.runs.schedulers.population import decision_steps, make_population
 from research.task import HParams
 
@@ -17,7 +18,8 @@ def make_scheduler(experiment: Experiment, part: Part) -> Scheduler | None:
     """
     population, task = experiment.population, part.problem.task
     if population is None:
-        return None
+        changes = [one for one in experiment.schedule if 0 < one[0] < part.steps]
+        return make_follower(changes) if changes else None
 
     def allowed(hparams: HParams) -> np.ndarray:
         runs = len(next(iter(vars(hparams).values())))

@@ -106,6 +106,8 @@ def make_population(
 
     def decide(seen: Seen, key: Key) -> Decision:
         parents, hparams = np.arange(len(seen.runs)), seen.hparams
+        if not seen.steps or seen.steps[-1] != seen.step:  # as where whole states were given
+            return Decision(np.zeros(len(parents), np.bool_), parents, hparams, [""] * len(parents))
         for seed in np.unique(seen.seeds):
             members = np.flatnonzero(seen.seeds == seed)
             random = np.random.default_rng([*key, int(seed)])
