@@ -36,6 +36,9 @@ WORKLOADS = {
     "mlp": "mlp.py --seeds 32 --steps 15000 --hidden 32 --chunk-every 20 --log-every 20 "
     "--eval-every 600",
     "dqn": "dqn.py --seeds 32 --env-steps 200000 --chunk-every 1200 --log-every 600",
+    "population": "dqn.py --population pbt --search 16 --learning-rate 1e-5 1e-1 --gamma 0.8 0.999 "
+    "--seeds 2 --env-steps 200000 --chunk-every 1200 --log-every 600 --eval-every 6000 "
+    "--eval-episodes 2",
     "lm": "lstm_lm.py --seeds 2 --hidden 64 --steps 5000 --sample 0 --chunk-every 4 --log-every 4 "
     "--eval-every 1000",
 }
@@ -128,15 +131,23 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _arrays(folder: Path) -> dict[str, np.ndarray]:
-    """Everything in a run folder: metrics by column, params and states by name."""
-    metrics = pd.read_parquet(folder / "metrics").sort_values(["run", "step"])
-    found = {f"metrics/{name}": metrics[name].to_numpy() for name in metrics}
+    """Everything in a run folder: metrics and decisions by column, params and states by name."""
+    found = {}
+    for kind in ("metrics", "decisions"):
+        if (folder / kind).is_dir():
+            rows = pd.read_parquet(folder / kind).sort_values(["run", "step"])
+            found |= {f"{kind}/{name}": _plain(rows[name].to_numpy()) for name in rows}
     for path in (folder / "params").iterdir():
         found |= {f"params/{path.stem}/{k}": v for k, v in load_tensors(path).items()}
     for state in (folder / "checkpoints").glob("*/*/state"):
         if state.parent == max(state.parents[1].iterdir()):
             found |= {f"{state.parents[1].name}/{k}": v for k, v in _state(state).items()}
     return found
+
+
+def _plain(column: np.ndarray) -> np.ndarray:
+    """A column of which the bytes say what is in it, unlike one of Python's own texts."""
+    return column.astype(str) if column.dtype == object else column
 
 
 def _still(folder: Path) -> list[str]:
@@ -147,7 +158,7 @@ def _still(folder: Path) -> list[str]:
         facts = json.loads((last / "facts.json").read_text(encoding="utf-8"))
         old, new = _state(before / "state"), _state(last / "state")
         for index, name in enumerate(facts["content"]["leaves"]):
-            if name.startswith("params"):
+            if name.removeprefix("kept/").startswith("params"):
                 key = f"{index:05}"
                 moved[name] = moved.get(name, False) or not _same(old[key], new[key])
     return [name for name, it_did in moved.items() if not it_did]
