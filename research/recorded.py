@@ -55,10 +55,22 @@ class RecordedJob(Recorded):
     sources: list[JobName]
 
 
+class RecordedPromotion(Recorded):
+    """Which job was made of promoted settings, and which had ended the rung by then."""
+
+    job: JobName
+    ended: list[JobName]
+
+
 class RecordedRung(Recorded):
     """How a rung of a successive halving was decided."""
 
+    rung: Count | None = None
+    steps: list[Count] = []
+    settings: Count | None = None
+    kept: Count | None = None
     stopped_runs: list[Count]
+    promotions: list[RecordedPromotion] = []
 
 
 class RecordedPlan(Recorded):
