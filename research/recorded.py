@@ -56,7 +56,7 @@ class RecordedJob(Recorded):
 
 
 class RecordedPromotion(Recorded):
-    """Which job was made of promoted settings, and which had ended the rung by then."""
+    """A job of promoted settings, and the jobs that had ended the rung since the one before."""
 
     job: JobName
     ended: list[JobName]

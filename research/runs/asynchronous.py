@@ -14,7 +14,7 @@ import numpy as np
 from research.engine.schedule import Seen
 from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import Part
-from research.runs.jobs import Job, Plan, cut
+from research.runs.jobs import Job, Plan
 from research.runs.run_folder import RunFolder
 from research.runs.rungs import (
     Results,
@@ -27,7 +27,7 @@ from research.runs.rungs import (
     seeds_of,
     seen_of,
 )
-from research.runs.schedulers.halving import in_order, make_halving
+from research.runs.schedulers.halving import best_settings, in_order
 from research.runs.search import Halving
 
 
@@ -77,10 +77,10 @@ def first_jobs(
         settings = len(part.group.runs) // seeds
         together = settings if most_runs is None else most_runs // seeds
         pieces = max(-(-shares * halving.factor // len(parts)), -(-settings // together))
-        batch = -(-settings // pieces) * seeds
-        runs = range(part.first_run, part.first_run + len(part.group.runs))
-        whole = Job(part.number, tuple(runs), starts.get(part.number, 0), stop, len(runs))
-        jobs += cut(whole, -(-len(runs) // batch))
+        batch, end = -(-settings // pieces) * seeds, part.first_run + len(part.group.runs)
+        for first in range(part.first_run, end, batch):
+            runs = tuple(range(first, min(first + batch, end)))
+            jobs.append(Job(part.number, runs, starts.get(part.number, 0), stop, batch))
     return tuple(jobs)
 
 
@@ -137,8 +137,7 @@ def _with_promoted(
     sources = [one for one in rung.jobs if one.group == group and set(one.runs) & set(runs)]
     width = min(full, 2 ** (len(chosen) - 1).bit_length()) * seeds
     job = next_job(parts, halving, rung.number, sources, runs, width)
-    by_then = {"job": job.name, "ended": [one.name for one in rung.jobs]}
-    note = _note(plan, parts, rung, rung.promoted | set(chosen), by_then)
+    note = _note(plan, parts, rung, rung.promoted | set(chosen), job)
     rungs = [*plan.rungs]
     rungs[rung.number - 1 : rung.number] = [note]
     return plan._replace(jobs=(*plan.jobs, job), rungs=tuple(rungs))
@@ -149,13 +148,17 @@ def _note(
     parts: Sequence[Part],
     rung: Rung,
     promoted: Collection[int],
-    promotion: dict[str, Any] | None = None,
+    job: Job | None = None,
     stopped: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """What is recorded of a rung: as of one that all waited for, and every promotion, with the jobs
-    that had ended the rung by then."""
+    """What is recorded of a rung: as of one that all waited for, and every promotion in its order,
+    of which `job` is a new one, with the jobs that have ended the rung since the one before."""
     before = plan.rungs[rung.number - 1] if len(plan.rungs) >= rung.number else {}
-    promotions = [*before.get("promotions", []), *([promotion] if promotion else [])]
+    promotions = list(before.get("promotions", []))
+    if job is not None:
+        known = {name for one in promotions for name in one["ended"]}
+        ended = [one.name for one in rung.jobs if one.name not in known]
+        promotions.append({"job": job.name, "ended": ended})
     note = describe_rung(parts, rung.number, rung.steps, rung.seen, promoted, stopped)
     return note | {"promotions": promotions}
 
@@ -185,10 +188,9 @@ def rungs_so_far(
         jobs, promoted = ended_jobs(plan, steps, results), _promoted(plan, parts, steps)
         seen = _of_whole_settings(parts, seen_of(parts, steps[0], *outcomes(jobs, results)))
         complete -= _still_coming(plan, parts, steps, results)
-        decision = make_halving(halving.factor, problems, higher, complete)(seen, (0, number))
-        best = set(seen.settings[~decision.stops].tolist()) - promoted
         order = in_order(seen, problems, higher)
-        promotable = [one for ranked in order.values() for one in ranked if one in best]
+        best = best_settings(order, halving.factor, complete)
+        promotable = [setting for setting in best if setting not in promoted]
         rungs.append(Rung(number, steps, jobs, seen, order, promoted, promotable))
         complete -= {problems[one] for one in promotable}
     return rungs

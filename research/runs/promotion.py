@@ -51,7 +51,7 @@ def take_or_promote(
         made = _promote(parts, halving, folder, whole)
         for job in made:
             count = count_of(len(job.runs) // seeds_of(parts), "setting")
-            say(f"{count} of the best so far continue from step {job.start:,} to {job.stop:,}")
+            say(f"promoted {count}, the best so far, from step {job.start:,} to {job.stop:,}")
         return take(late) if made else None
 
     return (

@@ -6,7 +6,7 @@ or, in asynchronous halving (ASHA; Li et al., 2020), whenever a process looks fo
 ended so far: `asynchronous.py`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,28 @@ def make_halving(
 
     def decide(seen: Seen, key: Key) -> Decision:
         del key  # nothing is drawn
-        kept: list[int] = []
-        for name, ranked in in_order(seen, problems, higher_is_better).items():
-            least = 1 if complete is None or name in complete else 0
-            kept += ranked[: max(least, len(ranked) // factor)]
+        kept = best_settings(in_order(seen, problems, higher_is_better), factor, complete)
         stops = ~np.isin(seen.settings, kept)
         why = ["rung" if stop else "" for stop in stops.tolist()]
         return Decision(stops, np.arange(len(stops)), seen.hparams, why)
 
     return decide
+
+
+def best_settings(
+    order: Mapping[str, Sequence[int]], factor: int, complete: Collection[str] | None = None
+) -> list[int]:
+    """Returns the best one in `factor` settings of each problem, the best first.
+
+    Args:
+      order: problem -> its settings, the best first.
+      factor, complete: as of `make_halving`.
+    """
+    kept: list[int] = []
+    for name, ranked in order.items():
+        least = 1 if complete is None or name in complete else 0
+        kept += ranked[: max(least, len(ranked) // factor)]
+    return kept
 
 
 def in_order(
