@@ -160,6 +160,7 @@ class RecordedManifest(Recorded):
     device: Object = {}
     sessions: list[Object] = []
     results: list[RecordedResult] = []
+    halving: Object | None = None
     rungs: list[RecordedRung] = []
 
 
