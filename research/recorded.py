@@ -55,10 +55,22 @@ class RecordedJob(Recorded):
     sources: list[JobName]
 
 
+class RecordedPromotion(Recorded):
+    """A job of promoted settings, and the jobs that had ended the rung since the one before."""
+
+    job: JobName
+    ended: list[JobName]
+
+
 class RecordedRung(Recorded):
     """How a rung of a successive halving was decided."""
 
+    rung: Count | None = None
+    steps: list[Count] = []
+    settings: Count | None = None
+    kept: Count | None = None
     stopped_runs: list[Count]
+    promotions: list[RecordedPromotion] = []
 
 
 class RecordedPlan(Recorded):
@@ -150,6 +162,7 @@ class RecordedManifest(Recorded):
     device: Object = {}
     sessions: list[Object] = []
     results: list[RecordedResult] = []
+    halving: Object | None = None
     rungs: list[RecordedRung] = []
 
 

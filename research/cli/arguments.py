@@ -137,7 +137,7 @@ def make_experiment(
         in_work=in_work,
         most_lanes=arguments.lanes,
         search=check_search(arguments.search, arguments.search_seed),
-        halving=check_halving(arguments.halving, arguments.rungs),
+        halving=check_halving(arguments.halving, arguments.rungs, arguments.asynchronous),
         population=read_population(arguments),
         schedule=schedule,
         keep_best=arguments.keep == "best",

@@ -154,6 +154,13 @@ class SearchFlags:
     rungs: Annotated[
         int, tyro.conf.arg(help="how often --halving compares settings, the end included")
     ] = flag_field(4, only_with=OnlyWith(("halving",), _is_given, "--halving"))
+    asynchronous: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="with --halving, promote the best settings so far whenever a process looks for "
+            "work, instead of when a rung has ended"
+        ),
+    ] = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -124,6 +124,47 @@ def stopped_runs(manifest: dict[str, Any]) -> set[int]:
     return {run for rung in manifest.get("rungs", []) for run in rung["stopped_runs"]}
 
 
+class RungCounts(NamedTuple):
+    """How many settings ended a rung of a halving, and how many trained on from there.
+
+    Attributes:
+      rung: its number; the first is 1.
+      step: where it ended; several where the groups differ.
+      settings, kept: how many.
+      batches: in how many they were promoted one after the other; 0 where all waited for the last.
+    """
+
+    rung: int
+    step: str
+    settings: int
+    kept: int
+    batches: int
+
+    def in_words(self) -> str:
+        """It as a part of a sentence."""
+        return f"{self.kept:,} of {self.settings:,} from step {self.step}"
+
+
+def rung_counts(manifest: Mapping[str, Any]) -> list[RungCounts]:
+    """How many settings ended each rung of a halving that has begun to thin them out."""
+    return [
+        RungCounts(
+            number,
+            " or ".join(f"{step:,}" for step in sorted(set(rung["steps"]))),
+            rung["settings"],
+            rung["kept"],
+            len(rung.get("promotions", [])),
+        )
+        for number, rung in enumerate(manifest.get("rungs", []), start=1)
+        if rung.get("steps") and rung.get("settings") and rung.get("kept") is not None
+    ]
+
+
+def is_asynchronous(manifest: Mapping[str, Any]) -> bool:
+    """Whether the settings were promoted before all had ended a rung."""
+    return bool((manifest.get("halving") or {}).get("asynchronous"))
+
+
 def diverged_runs(run: RunFolderData) -> set[int]:
     """The runs that became non-finite, in all groups, as the engine recorded it: in the metrics
     while they are trained, and in the manifest, which is all that older folders have."""

@@ -13,9 +13,10 @@ from research.engine.schedule import Scheduler
 from research.errors import UserError
 from research.plain_text import count_of
 from research.runs import manifest
+from research.runs.asynchronous import remove_unneeded_states
 from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import Experiment, Part
-from research.runs.jobs import Job, split
+from research.runs.jobs import Job, split, unneeded_states
 from research.runs.observer import Observer
 from research.runs.run_folder import RunFolder
 from research.runs.schedulers.make import make_scheduler
@@ -74,6 +75,15 @@ class JobRunner:
         self.observer.say(
             f"{self.label(job)}: {reason}; {count_of(len(job.runs), 'run')} continue in {parts}"
         )
+
+    def remove_unneeded_states(self) -> None:
+        """Removes the last states of the jobs that no job continues from any more."""
+        halving = self.experiment.halving
+        if halving is not None and halving.asynchronous:
+            remove_unneeded_states(self.folder, self.parts, halving)
+            return
+        for name in unneeded_states(self.folder.plan(), self.folder.ended_jobs()):
+            Checkpoints(self.folder.checkpoints(name)).remove()
 
     def checkpoints(self, job: Job) -> Checkpoints:
         """The checkpoints of a job."""

@@ -40,7 +40,7 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
         "hparams_axes": {name: list(values) for name, values in experiment.hparams_axes.items()},
         "seeds": list(experiment.seeds),
         "search": experiment.search and experiment.search._asdict(),
-        "halving": experiment.halving and experiment.halving._asdict(),
+        "halving": _describe_halving(experiment),
         "population": experiment.population and experiment.population._asdict(),
         "schedule": [[step, dict(values)] for step, values in experiment.schedule] or None,
         "keep": "best" if experiment.keep_best else None,
@@ -54,6 +54,14 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
         "data": [dict(part.problem.facts) for part in parts],
         "code": describe_code(experiment),
     }
+
+
+def _describe_halving(experiment: Experiment) -> dict[str, Any] | None:
+    """The halving, as it was recorded before there were asynchronous ones if it is none."""
+    halving = experiment.halving
+    if halving is None or halving.asynchronous:
+        return halving and halving._asdict()
+    return {"factor": halving.factor, "rungs": halving.rungs}
 
 
 def differences(recorded: Mapping[str, Any], session: Mapping[str, Any]) -> list[str]:

@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 from research.atomic import remove_partial
 from research.errors import UserError
 from research.runs import manifest
+from research.runs.asynchronous import first_jobs, remove_unneeded_states
 from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import Experiment, Part, first_stops
 from research.runs.initial import Initial, save_initial, take_initial
-from research.runs.jobs import Plan, check_plan, cut_jobs, unneeded_states
+from research.runs.jobs import Job, Plan, check_plan, cut_jobs, unneeded_states
 from research.runs.lengthen import is_longer, lengthen, prolong_jobs
 from research.runs.locks import Taken
 from research.runs.observer import Observer
 from research.runs.run_folder import RunFolder
+from research.runs.search import Halving
 from research.runs.training import TrainOptions
 
 
@@ -79,9 +81,7 @@ def open_or_create(
         return _resume(experiment, parts, path, facts, session, options, observer), True
     initial = take_initial(experiment.init_from, parts) if experiment.init_from else {}
     starts = _starts(initial, stops)
-    together = experiment.seeds_together
-    _check_parallel(options.parallel, parts, together)
-    plan = Plan(cut_jobs(parts, stops, options.parallel, options.shares, starts, together))
+    plan = Plan(_first_jobs(experiment, parts, stops, options, starts))
     files = {
         (part.number, name): content
         for part in parts
@@ -98,6 +98,26 @@ def open_or_create(
         return _resume(experiment, parts, path, facts, session, options, observer), True
     observer.begin(experiment, parts, path, resumed=False)
     return folder, False
+
+
+def _first_jobs(
+    experiment: Experiment,
+    parts: Sequence[Part],
+    stops: Sequence[int],
+    options: RunOptions,
+    starts: Mapping[int, int],
+) -> tuple[Job, ...]:
+    """The jobs that a sweep starts with."""
+    together, halving = experiment.seeds_together, experiment.halving
+    if halving is None or not halving.asynchronous:
+        _check_parallel(options.parallel, parts, together)
+        return cut_jobs(parts, stops, options.parallel, options.shares, starts, together)
+    if options.parallel is not None and options.parallel < (seeds := len(experiment.seeds)):
+        raise UserError(
+            f"--parallel {options.parallel}: with --asynchronous the {seeds} seeds of a setting "
+            f"train together; give {seeds} or more"
+        )
+    return first_jobs(parts, stops, halving, options.parallel, options.shares, starts)
 
 
 def _check_parallel(parallel: int | None, parts: Sequence[Part], seeds: int | None) -> None:
@@ -154,7 +174,7 @@ def _resume(
     if recorded["status"] == "finished" and not _is_one_of_several(options):  # others were faster
         # A folder that cannot be written, or that somebody is at work in, stays as it is.
         with contextlib.suppress(OSError, UserError, Taken), folder.held(shared=False):
-            remove_leftovers(parts, folder)
+            remove_leftovers(parts, folder, experiment.halving)
         raise AlreadyFinished(path)
     for line in manifest.differences(recorded, session):
         observer.say(f"{experiment.name}: {line}")
@@ -203,9 +223,14 @@ def _is_one_of_several(options: RunOptions) -> bool:
     return options.worker or options.process is not None
 
 
-def remove_leftovers(parts: Sequence[Part], folder: RunFolder) -> None:
+def remove_leftovers(
+    parts: Sequence[Part], folder: RunFolder, halving: Halving | None = None
+) -> None:
     """Removes what a kill has left: incomplete files, and checkpoints of jobs that have ended."""
     remove_partial(folder.path)
+    if halving is not None and halving.asynchronous:
+        remove_unneeded_states(folder, parts, halving)
+        return
     plan, results = folder.plan(), folder.results()
     unneeded = unneeded_states(plan, results)
     for job in plan.jobs:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from research.runs.experiment import (
     make_schema,
     unused_notes,
 )
-from research.runs.halving import advance
 from research.runs.job_runner import JobRunner
 from research.runs.jobs import Job, Plan
 from research.runs.lengthen import pace_of
@@ -24,6 +23,7 @@ from research.runs.locks import Lock, Taken
 from research.runs.memory_limit import check_fits
 from research.runs.observer import Observer
 from research.runs.opening import RunOptions, open_or_create, remove_leftovers, sharing
+from research.runs.promotion import after_rungs, take_or_promote
 from research.runs.run_folder import RunFolder, run_path
 from research.runs.session import describe_session, now
 
@@ -71,7 +71,7 @@ def run_experiment(
         observer.say(f"{experiment.name}: prepared {folder.path}")
         return None
     with sharing(folder, options):
-        remove_leftovers(parts, folder)
+        remove_leftovers(parts, folder, experiment.halving)
         if resumed:
             folder.append_session(session)
         folder.record(status="running")
@@ -108,7 +108,7 @@ def _train_jobs(
     while True:
         folder.check_in_place()
         with contextlib.ExitStack() as held:
-            if taken := _take_job(folder, options, held):
+            if taken := _take_next(experiment, parts, folder, options, observer, held):
                 job, lock = taken
                 runner.run(job)
                 if job.name in folder.ended_jobs():  # and was not cut smaller
@@ -124,16 +124,36 @@ def _train_jobs(
     folder.merge_results(status="finished", finished=now())
 
 
-def _take_job(
-    folder: RunFolder, options: RunOptions, held: contextlib.ExitStack
+def _take_next(
+    experiment: Experiment,
+    parts: Sequence[Part],
+    folder: RunFolder,
+    options: RunOptions,
+    observer: Observer,
+    held: contextlib.ExitStack,
 ) -> tuple[Job, Lock] | None:
-    """Returns the first job that can be trained now, and its lock, which `held` keeps; None if
-    there is none."""
+    """Returns a job that can be trained now, which may be made for that; else as `_take_job`."""
+    halving = experiment.halving
+    if halving is None or not halving.asynchronous:
+        return _take_job(folder, options, held)
+    take = lambda wanted: _take_job(folder, options, held, wanted)
+    say = lambda line: observer.say(f"{experiment.name}: {line}")
+    return take_or_promote(take, parts, halving, folder, say)
+
+
+def _take_job(
+    folder: RunFolder,
+    options: RunOptions,
+    held: contextlib.ExitStack,
+    wanted: Callable[[Job], bool] = lambda job: True,
+) -> tuple[Job, Lock] | None:
+    """Returns the first of the jobs that are wanted and can be trained now, and its lock, which
+    `held` keeps; None if there is none."""
     place, count = options.process or (0, 1)
     ended, jobs = folder.ended_jobs(), folder.plan().jobs
     for number in sorted(range(len(jobs)), key=lambda number: number % count != place):
         job = jobs[number]
-        if not _is_open(job, ended):
+        if not wanted(job) or not _is_open(job, ended):
             continue
         try:
             lock = held.enter_context(folder.lock(job.name))
@@ -166,9 +186,11 @@ def _next_rung(
     halving = experiment.halving
     if halving is None:
         return False
-    plan = folder.change_plan(lambda plan: advance(plan, parts, halving, folder.results()))
+    plan = folder.change_plan(lambda plan: after_rungs(plan, parts, halving, folder))
     if _all_ended(folder, plan):
         return False
+    if halving.asynchronous:
+        return True
     if not keep_states:
         _remove_stopped_states(plan, parts, folder)
     note = plan.rungs[-1]

@@ -46,10 +46,13 @@ class Halving(NamedTuple):
     Attributes:
       factor: eta in the papers.
       rungs: how often settings are compared, the end included.
+      asynchronous: whether settings are promoted by what has ended so far, and no rung is waited
+        for.
     """
 
     factor: int
     rungs: int
+    asynchronous: bool = False
 
     def stops(self, steps: int, log_every: int) -> list[int]:
         """The steps at which the rungs end, the last of them being `steps`. They are whole logs,
@@ -77,8 +80,8 @@ class Halving(NamedTuple):
             )
 
 
-def check_halving(factor: int | None, rungs: int) -> Halving | None:
-    """Returns the halving that `--halving` and `--rungs` ask for; None for none.
+def check_halving(factor: int | None, rungs: int, asynchronous: bool = False) -> Halving | None:
+    """Returns the halving that `--halving`, `--rungs` and `--asynchronous` ask for; None for none.
 
     Raises:
       UserError: for numbers that make none.
@@ -86,6 +89,8 @@ def check_halving(factor: int | None, rungs: int) -> Halving | None:
     if rungs < 2:
         raise UserError(f"--rungs {short(rungs)}: must be at least 2: one comparison and the end")
     if factor is None:
+        if asynchronous:
+            raise UserError("--asynchronous: rungs are those of --halving FACTOR; give it as well")
         return None
     if factor < 2:
         raise UserError(
@@ -96,7 +101,7 @@ def check_halving(factor: int | None, rungs: int) -> Halving | None:
             f"--halving {short(factor)} --rungs {short(rungs)}: needs more than {MOST_RUNS} "
             "settings; give fewer rungs"
         )
-    return Halving(factor, rungs)
+    return Halving(factor, rungs, asynchronous)
 
 
 def draw_settings(hparams: HParams, axes: Axes, search: Search) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from research.runs.checkpoints import Checkpoint, Checkpoints
 from research.runs.decisions import decision_table, read_scores
 from research.runs.held import Held, held_shapes
 from research.runs.initial import load_initial
-from research.runs.jobs import Job, first_start, unneeded_states
+from research.runs.jobs import Job, first_start
 from research.runs.memory_limit import device_limit
 from research.runs.metrics_writer import MetricsWriter
 from research.runs.observer import NEVER_STOPPING
@@ -326,8 +326,7 @@ class Training:
         if not keep:
             self.checkpoints.remove()
         if not self.options.keep_states:
-            for name in unneeded_states(self.folder.plan(), self.folder.ended_jobs()):
-                Checkpoints(self.folder.checkpoints(name)).remove()
+            self.runner.remove_unneeded_states()
         self.observer.trained(self.label, result, len(self.runs), self.part.problem.task)
 
     def _save_params(self, held: Any) -> None:

@@ -73,6 +73,10 @@ SWEEPS = {
     "dqn, halving, two workers": Sweep(
         f"{_DQN} --learning-rate 1e-4 1e-3 3e-3 1e-2 --halving 2 --rungs 2 --shares 2", workers=2
     ),
+    "mlp, asynchronous halving": Sweep(
+        "mlp.py --data wine --hidden 8 --search 8 --learning-rate 1e-4 1e-1 --seeds 2 --steps 80 "
+        "--log-every 10 --chunk-every 10 --halving 2 --rungs 3 --asynchronous --shares 2"
+    ),
     "pqn": Sweep(
         f"pqn.py {_RL} --env-steps 1600 --train-every 32 --log-every 160 --chunk-every 160"
     ),

@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from research.plain_text import count_of
-from research.report.read import RunFolderData, named_divergences, swept_fields
+from research.report.read import (
+    RunFolderData,
+    is_asynchronous,
+    named_divergences,
+    rung_counts,
+    swept_fields,
+)
 from research.report.settings import show
 
 MOST_DIVERGED = 200  # rows of a table
@@ -58,6 +64,16 @@ def diverged(run: RunFolderData) -> list[list[str]]:
     named = named_divergences(run.manifest)
     names = ["run", "seed", "step", *swept_fields(run.manifest)]
     rows = [[_shown(one.get(name)) for name in names] for one in named[:MOST_DIVERGED]]
+    return [names, *rows] if rows else []
+
+
+def rungs(run: RunFolderData) -> list[list[str]]:
+    """The rungs of a halving: a heading, and a row each; nothing where there are none."""
+    found, names = rung_counts(run.manifest), ["rung", "ended at step", "settings", "trained on"]
+    rows = [[str(one.rung), one.step, f"{one.settings:,}", f"{one.kept:,}"] for one in found]
+    if is_asynchronous(run.manifest):
+        names.append("batches")
+        rows = [[*row, f"{one.batches:,}"] for row, one in zip(rows, found, strict=True)]
     return [names, *rows] if rows else []
 
 

@@ -114,6 +114,7 @@ def _of_run(summary: Summary, run: int) -> dict[str, Any]:
         "facts": facts.facts(data),
         "given": facts.given(data),
         "diverged": facts.diverged(data),
+        "rungs": facts.rungs(data),
     }
 
 

@@ -21,7 +21,13 @@ from research.parsing import read_arguments
 from research.plain_text import count_of
 from research.report.confirmed import in_words, read_confirmed
 from research.report.problems import by_problem
-from research.report.read import RunFolderData, metric_names, read_run_folder
+from research.report.read import (
+    RunFolderData,
+    is_asynchronous,
+    metric_names,
+    read_run_folder,
+    rung_counts,
+)
 from research.report.settings import settings
 from research.report.table import TOP, TOP_HELP, brief_columns, columns_as_rows, first_rows
 
@@ -103,9 +109,13 @@ def _notes(run: RunFolderData) -> list[str]:
         f"{manifest['key_metric']}."
     ]
     if manifest.get("rungs"):
+        kind, by = "Successive", "compared where others end"
+        if is_asynchronous(manifest):
+            kind, by = "Asynchronous", "promoted by what had ended so far"
+        counts = ", ".join(one.in_words() for one in rung_counts(manifest))
         notes.append(
-            "Successive halving: settings were compared where others end, and the best of them "
-            "trained on. Compare those of equal steps only."
+            f"{kind} halving: settings were {by}, and the best of them trained on"
+            f"{counts and f': {counts}'}. Compare those of equal steps only."
         )
     if run.decisions is not None:
         notes.append(

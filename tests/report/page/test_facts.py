@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from research.report.page.facts import diverged, facts, given
+from research.report.page.facts import diverged, facts, given, rungs
 from research.report.read import read_run_folder
 
 SPEED = {"steps_per_second": 100.0, "work_per_second": 500.0, "runs_per_second": 1.0,
@@ -43,3 +43,21 @@ def test_diverged_runs_are_named_with_their_settings(make_sweep):
     run = read_run_folder(make_sweep(np.zeros((2, 2, 2)), results=[RESULT | {"diverged": lost}]))
     assert diverged(run) == [["run", "seed", "step", "rate"], ["1", "1", "2", "0.1"]]
     assert diverged(read_run_folder(make_sweep(np.zeros((2, 2, 2)), "well"))) == []
+
+
+def test_rungs_say_how_many_settings_trained_on(make_sweep):
+    recorded = [
+        {"steps": [5, 10], "settings": 9, "kept": 4, "stopped_runs": [], "promotions": [
+            {"job": "0-000000-from-5", "ended": ["0-000000"]}] * 3},
+        {"steps": [15], "settings": 4, "kept": 1, "stopped_runs": []},
+        {"stopped_runs": [7]},  # of an older version
+    ]  # fmt: skip
+    make = lambda name, **halving: read_run_folder(
+        make_sweep(np.zeros((2, 2, 2)), name, rungs=recorded, halving=halving)
+    )
+    names = ["rung", "ended at step", "settings", "trained on"]
+    rows = [["1", "5 or 10", "9", "4"], ["2", "15", "4", "1"]]
+    assert rungs(make("waited", factor=3)) == [names, *rows]
+    shown = rungs(make("not", factor=3, asynchronous=True))
+    assert shown == [[*names, "batches"], [*rows[0], "3"], [*rows[1], "0"]]
+    assert rungs(read_run_folder(make_sweep(np.zeros((2, 2, 2)), "none"))) == []

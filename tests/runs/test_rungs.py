@@ -7,8 +7,8 @@ import pytest
 
 from research.engine.cadence import Intervals
 from research.runs.experiment import Experiment, first_stops, make_parts
-from research.runs.halving import advance, next_rung
 from research.runs.jobs import Plan, cut_jobs, split
+from research.runs.rungs import advance, next_rung
 from research.runs.search import Halving
 from tests import toy
 
