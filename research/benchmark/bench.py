@@ -26,7 +26,6 @@ are measured as they are. Without gymnax there are no DQNs, without matplotlib t
 """
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -52,7 +51,7 @@ from research.benchmark.turns import QUICK_EFFORT, Effort, measure_baselines
 from research.cli.machine import configure_jax
 from research.console import LOOSE, print_table, say, waiting
 from research.errors import UserError, plain_exit, shortlist
-from research.flags import PlainParser, check_path, number_after
+from research.flags import PlainParser, check_path, check_writable, number_after
 from research.limits import MOST_RUNS, as_float, as_int
 from research.matmul import PRECISIONS
 from research.plain_text import count_of, one_line
@@ -182,7 +181,8 @@ def check(args: Arguments) -> list[str]:
             raise UserError(f"--purejaxrl {args.purejaxrl}: holds no purejaxrl/dqn.py")
     if args.seconds is not None and not as_float("--seconds", args.seconds) > 0:
         raise UserError(f"--seconds {args.seconds:g}: must be above 0")
-    check_out(args.out)
+    check_path("--out", args.out)
+    check_writable(Path(args.out) / "bench.json", "--out", parents=True)
     return list(args.cases) or known_cases(args.quick)
 
 
@@ -194,17 +194,6 @@ def check_known(flag: str, given: Sequence[str], known: Sequence[str]) -> None:
         if name not in known:
             raise UserError(f"{flag} {one_line(name)}: there are {shortlist(known)}")
     check_distinct(flag, given)
-
-
-def check_out(out: str) -> None:
-    """Raises a `UserError` unless results can be written to a folder; makes it if need be."""
-    check_path("--out", out)
-    try:
-        Path(out).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out}: {error.strerror}; give another folder") from None
-    if not os.access(out, os.W_OK):
-        raise UserError(f"--out {out}: it is read-only; give another folder")
 
 
 def check_runs(counts: Sequence[int], flag: str = "--runs") -> None:
@@ -307,8 +296,9 @@ def compile_cases(words: Sequence[str], prog: str = "scripts/bench compile") -> 
     check_known("--cases", args.cases, known_cases())
     check_known("--precision", args.precision, PRECISIONS)
     check_runs(args.runs)
+    check_path("--out", args.out)
     if args.out is not None:
-        check_out(args.out)
+        check_writable(Path(args.out) / "compile.json", "--out", parents=True)
     console, found = make_console(), []
     for device in devices:
         say(console, assumptions(device))

@@ -137,7 +137,7 @@ def test_compare_needs_two_files_with_a_common_case(tmp_path):
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "new"):
-        with pytest.raises(UserError, match=f"--out {out}: .*; give another folder"):
+        with pytest.raises(UserError, match=f"cannot write {out}/bench.json: .*another --out"):
             bench.check(bench.Arguments(out=str(out)))
     with pytest.raises(UserError, match="--cases mlp-small mlp-small: a value is given twice"):
         bench.check(bench.Arguments(cases=["mlp-small", "mlp-small"]))
