@@ -27,8 +27,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from research.atomic import new_folder, write_bytes
-from research.errors import FolderLost, UserError
-from research.folders import FORMAT, check_is_run_folder, files_in, named
+from research.errors import FolderLost, UserError, cannot_write
+from research.folders import FORMAT, check_is_no_link, check_is_run_folder, files_in, named
 from research.plain_text import one_line, shortened
 from research.recorded import (
     Recorded,
@@ -90,7 +90,7 @@ class RunFolder:
                         write_bytes(staging / f"{file}-{group}.json", _compact_json(content))
                     fill(staging)
         except OSError as error:
-            raise _cannot_write(path, error) from error
+            raise cannot_write(path, error, "--out") from error
         return cls(path)
 
     @classmethod
@@ -156,13 +156,18 @@ class RunFolder:
                 raise UserError(f"{path} is no folder: move it away") from None
 
     def check_in_place(self) -> None:
-        """Raises a `FolderLost` if the folder is held, and no longer in its place."""
-        if self._held and not self._held.is_at(self.path / ".locks" / "folder"):
+        """Raises a `FolderLost` if the folder is held and no longer in its place, or if a folder in
+        it has become a link: it was none when the folder was opened."""
+        if not self._held:
+            return
+        if not self._held.is_at(self.path / ".locks" / "folder"):
             raise FolderLost(
                 f"{self.path} was removed, renamed or replaced while it was trained: training has "
                 "ended, since nothing can be saved there; what was saved before is where the "
                 "folder is now, and --resume resumes it there"
             )
+        for name in (*FOLDERS, "best"):
+            check_is_no_link(self.path / name)
 
     @contextlib.contextmanager
     def planning(self) -> Iterator[None]:
@@ -215,6 +220,7 @@ class RunFolder:
             unless this machine has just changed it.
         """
         if fresh:
+            self.check_in_place()
             marker = self.path / "results" / ".listing"
             marker.touch()
             marker.unlink(missing_ok=True)
@@ -386,10 +392,6 @@ def _load_rows(path: Path, template: Any) -> Any:
         found = {name: (str(leaf.dtype), leaf.shape[1:]) for name, leaf in tensors.items()}
         check_like(found, template, path)
     return nested(tensors)
-
-
-def _cannot_write(path: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write to {path}: {error.strerror}; give another folder with --out")
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -37,7 +37,7 @@ def test_an_existing_folder_is_refused_and_untouched(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"cannot write to .*file.*--out"):
+    with pytest.raises(UserError, match=r"cannot write .*file.*--out"):
         create(tmp_path / "file", "run")
 
 
