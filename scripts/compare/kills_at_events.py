@@ -105,7 +105,9 @@ SWEEPS = {
         f"{_DQN} --learning-rate-end 1 --epsilon-steps 200 --keep-states",
         longer="--env-steps 1600",
     ),
-    "lm, lengthened": Sweep(f"{_LM} --steps 20 --keep-states", longer="--steps 60"),
+    "lm, lengthened": Sweep(
+        f"{_LM} --steps 20 --schedule plateau --keep-states", longer="--steps 60"
+    ),
 }
 
 
