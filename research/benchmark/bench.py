@@ -15,10 +15,11 @@ and beside baselines: other libraries that train the same.
 
 Throughput counts units of work (examples, env steps, tokens) of all runs together and leaves
 evaluations out; the time to a score includes them. Every repeat waits for the device, and figures
-are medians of ten repeats. Baselines are timed in turn with this project, in two forms: one process
-a core, and one process with all threads. They are refused unless their net, batch and updates are
-the same. The strongest baseline of the MLPs is torch.func: many nets in one PyTorch process,
-`vmap(grad(loss))` over stacked params, compiled if there is a C++ compiler; on a GPU, a CUDA graph.
+are medians of ten repeats, with --quick of five. Baselines are timed in turn with this project, in
+two forms: one process a core, and one process with all threads. They are refused unless their net,
+batch and updates are the same. The strongest baseline of the MLPs is torch.func: many nets in one
+PyTorch process, `vmap(grad(loss))` over stacked params, compiled if there is a C++ compiler; on a
+GPU, a CUDA graph.
 Results are written to OUT/bench.json, with a figure beside it.
 
 JAX, Flax, Optax and Chex are enough: where the project is not set up and the Python has them, they
@@ -57,9 +58,13 @@ from research.matmul import PRECISIONS
 from research.plain_text import count_of, one_line
 from research.runs.session import describe_session
 
-QUICK_LIMITS = Limits(runs=32, factor=32)
+QUICK_LIMITS = Limits(runs=32, factor=32, repeats=5, cached=False)
 QUICK_NOTE = (
-    "--quick: only the strongest baseline of each case that is installed, one process against one "
+    "--quick: three cases at two sizes, medians of five repeats; how long programs take that come "
+    "from the cache was left out"
+)
+QUICK_BASELINES = (
+    "; only the strongest baseline of each case that is installed, one process against one "
     "process, in one turn"
 )
 FILE_WIDTH = 150  # columns, where the output is no terminal
@@ -86,8 +91,9 @@ def bench_parser(prog: str = "scripts/bench") -> PlainParser:
     parser = PlainParser(prog, (__doc__ or "").replace("scripts/bench", prog))
     add, default = parser.add_argument, Arguments()
     add("--quick", action="store_true",
-        help="three cases at two sizes; with --peers, the strongest baseline of each in one form, "
-        "one process against one process, in one turn")  # fmt: skip
+        help="three cases at two sizes, five repeats each, and no programs from the cache; with "
+        "--peers, the strongest baseline of each in one form, one process against one process, in "
+        "one turn")  # fmt: skip
     add(
         "--out",
         metavar="FOLDER",
@@ -146,8 +152,8 @@ def main(args: Arguments) -> Path:
             benchmark.targets.append(time_to_target(make_target()))
         show(tables.targets_table(benchmark), console)
     show(tables.baselines_table(benchmark), console)
-    if args.quick and benchmark.baselines:
-        say(console, QUICK_NOTE)
+    if args.quick:
+        say(console, QUICK_NOTE + QUICK_BASELINES * bool(benchmark.baselines))
     show(tables.summary_table(benchmark), console)
     path = Path(args.out) / "bench.json"
     save(benchmark, path)
