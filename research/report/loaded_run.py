@@ -31,7 +31,7 @@ from research.report.read import (
 )
 from research.report.settings import Setting, final_score, settings
 from research.runs.experiment import Experiment
-from research.runs.run_folder import load_params
+from research.runs.params import load_params
 
 
 class TrainedRun(NamedTuple):

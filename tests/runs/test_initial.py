@@ -12,7 +12,8 @@ import pytest
 from research.cli.init_from import read_init_from
 from research.errors import Stopped, UserError
 from research.runs.job_runner import TrainOptions
-from research.runs.run_folder import RunFolder, load_all_params
+from research.runs.params import load_all_params
+from research.runs.run_folder import RunFolder
 from research.runs.search import Halving
 from tests import toy
 from tests.runs.test_resume import at, outcome, run  # noqa: F401

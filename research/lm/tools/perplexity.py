@@ -47,7 +47,7 @@ from research.report.problems import by_problem
 from research.report.read import RunFolderData, read_run_of
 from research.report.settings import Setting
 from research.report.statistics import iqm_interval
-from research.runs.run_folder import load_params
+from research.runs.params import load_params
 from research.task import OnlyWith
 
 RULES = ("none", "sgd", "rms")

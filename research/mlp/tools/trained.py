@@ -24,7 +24,7 @@ from research.report.read import RunFolderData
 from research.report.settings import Setting, settings
 from research.report.statistics import iqm_interval
 from research.runs.experiment import Experiment, restore_config
-from research.runs.run_folder import load_all_params
+from research.runs.params import load_all_params
 
 
 class Trained(NamedTuple):
