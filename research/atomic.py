@@ -67,6 +67,38 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.close(handle)
 
 
+def check_writable(path: str | os.PathLike[str], *, parents: bool = False) -> None:
+    """Raises a `NotWritten` unless `path`, a file or a new folder, can be written now.
+
+    It makes a hidden file where `path` would be and removes it: permissions alone do not say what a
+    file system lets be written, least of all to root.
+
+    Args:
+      path: what is to be written.
+      parents: whether missing folders above it are made when it is written.
+    """
+    path = Path(path)
+    above = path.parent
+    while parents and not os.path.lexists(above):
+        above = above.parent
+    if not above.exists():
+        raise NotWritten(errno.ENOENT, f"there is no folder {above}", str(path))
+    if not above.is_dir():
+        raise NotWritten(errno.ENOTDIR, f"{above} is no folder", str(path))
+    with _as_not_written(path):
+        _check_is_no_device(path)
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "it is read-only", str(path))
+    try:
+        staging, handle = _claim(above / path.name, "", _new_file)
+        try:
+            staging.unlink()
+        finally:
+            os.close(handle)  # which gives its lock back
+    except OSError as error:
+        raise NotWritten(error.errno, error.strerror, str(path)) from error
+
+
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yields a hidden folder that is renamed to `path` at the end.

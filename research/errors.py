@@ -25,6 +25,18 @@ class UserError(Exception):
     """Invalid input from the user: one line that names it and says what would be right."""
 
 
+def cannot_write(path: Any, error: OSError, flag: str = "") -> UserError:
+    """Returns the error of a path that cannot be written, in one wording for all of them.
+
+    Args:
+      path: the path.
+      error: why.
+      flag: gives another path, such as `--out`; empty if none does.
+    """
+    instead = f"; give another {flag}" if flag else ""
+    return UserError(f"cannot write {path}: {error.strerror or error}{instead}")
+
+
 class Stopped(Exception):
     """A signal stopped the training after everything was saved; the text says how to resume."""
 

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from research.errors import UserError
+from research import atomic
+from research.errors import UserError, cannot_write
 from research.plain_text import one_line, shortened
 
 UNBOUNDED_HELP = "lift the bounds of counts that would take very long, such as too many steps"
@@ -135,6 +136,23 @@ def check_path(flag: str, given: str | None) -> None:
     if given is not None and one_line(given) != given:
         raise UserError(f"{flag} '{one_line(given)}': give a name without control characters")
     check_length(flag, given or "")
+
+
+def check_writable(path: Any, flag: str = "", *, parents: bool = False) -> None:
+    """Checks, before any work begins, that its result can be written.
+
+    Args:
+      path: of the file or the new folder.
+      flag: gives the path, such as `--out`; empty if none does.
+      parents: whether missing folders above it are made.
+
+    Raises:
+      UserError: if it cannot be written.
+    """
+    try:
+        atomic.check_writable(path, parents=parents)
+    except atomic.NotWritten as error:
+        raise cannot_write(path, error, flag) from error
 
 
 def check_length(flag: str, path: str) -> None:

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from research.errors import UserError
+from research.errors import FolderLost, UserError
 
 FORMAT = 2  # of run folders
 MOST_LETTERS = 80  # of the name of a file
@@ -87,6 +87,16 @@ def check_is_file(path: Path) -> None:
     """
     if kind := _kind(path.lstat().st_mode):
         raise _refused(path, kind)
+
+
+def check_is_no_link(path: Path) -> None:
+    """Raises a `FolderLost` if a folder of a run folder has been replaced by a link meanwhile."""
+    if path.is_symlink():
+        raise FolderLost(
+            f"{path} was replaced by a link while it was trained: training has ended, since "
+            "nothing outside the run folder is written; put the folder back, and --resume resumes "
+            "what was saved"
+        )
 
 
 def check_is_run_folder(path: Path) -> None:

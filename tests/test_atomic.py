@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from research.atomic import NotWritten, new_folder, remove_partial, whole_file, write_bytes
+from research.atomic import (
+    NotWritten,
+    check_writable,
+    new_folder,
+    remove_partial,
+    whole_file,
+    write_bytes,
+)
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
@@ -138,6 +145,27 @@ def test_what_is_no_file_is_not_replaced(tmp_path, kind):
     with pytest.raises(NotWritten, match="it is there, and is no file"):
         write_bytes(path, b"")
     assert os.path.samestat(before, path.lstat())
+
+
+def test_what_can_be_written_is_told_before_and_nothing_is_left(tmp_path):
+    (tmp_path / "file").write_text("years of work")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    fine = ("new", "file", "dangling")
+    for name in fine:
+        check_writable(tmp_path / name)
+    check_writable(tmp_path / "a" / "b" / "c", parents=True)
+    for name, parents, says in (
+        ("a/b", False, "there is no folder"),
+        ("file/a", False, "file is no folder"),
+        ("file/a/b", True, "file is no folder"),
+        ("dangling/a/b", True, "there is no folder .*dangling"),
+        (".", False, "it is there, and is no file"),
+    ):
+        with pytest.raises(NotWritten, match=f"^cannot write {tmp_path / name}: .*{says}"):
+            check_writable(tmp_path / name, parents=parents)
+    with pytest.raises(NotWritten, match=r"^cannot write /proc/a/b: No such file"):
+        check_writable("/proc/a/b", parents=True)  # which even root cannot
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(fine[1:])
 
 
 LEFT = (".0123456789abcdef.partial", ".0123456789abcdef.partial.png")

@@ -32,6 +32,12 @@ def test_numbers_intervals_and_dates_are_never_broken(width, padding):
         assert whole in text
 
 
+def test_a_score_stays_with_its_interval_where_other_columns_can_be_broken():
+    text = printed(80, LOOSE)
+    for whole in ("4.126 [4.079, 4.174]", "-0.5 [-1, 0.25]"):
+        assert whole in text
+
+
 def test_a_table_that_fits_is_left_as_it_is():
     assert fitted(NAMES, ROWS, 200, 2) == (NAMES, ROWS)
 

@@ -15,10 +15,11 @@ and beside baselines: other libraries that train the same.
 
 Throughput counts units of work (examples, env steps, tokens) of all runs together and leaves
 evaluations out; the time to a score includes them. Every repeat waits for the device, and figures
-are medians of ten repeats. Baselines are timed in turn with this project, in two forms: one process
-a core, and one process with all threads. They are refused unless their net, batch and updates are
-the same. The strongest baseline of the MLPs is torch.func: many nets in one PyTorch process,
-`vmap(grad(loss))` over stacked params, compiled if there is a C++ compiler; on a GPU, a CUDA graph.
+are medians of ten repeats, with --quick of five. Baselines are timed in turn with this project, in
+two forms: one process a core, and one process with all threads. They are refused unless their net,
+batch and updates are the same. The strongest baseline of the MLPs is torch.func: many nets in one
+PyTorch process, `vmap(grad(loss))` over stacked params, compiled if there is a C++ compiler; on a
+GPU, a CUDA graph.
 Results are written to OUT/bench.json, with a figure beside it.
 
 JAX, Flax, Optax and Chex are enough: where the project is not set up and the Python has them, they
@@ -26,7 +27,6 @@ are measured as they are. Without gymnax there are no DQNs, without matplotlib t
 """
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -52,15 +52,19 @@ from research.benchmark.turns import QUICK_EFFORT, Effort, measure_baselines
 from research.cli.machine import configure_jax
 from research.console import LOOSE, print_table, say, waiting
 from research.errors import UserError, plain_exit, shortlist
-from research.flags import PlainParser, check_path, number_after
+from research.flags import PlainParser, check_path, check_writable, number_after
 from research.limits import MOST_RUNS, as_float, as_int
 from research.matmul import PRECISIONS
 from research.plain_text import count_of, one_line
 from research.runs.session import describe_session
 
-QUICK_LIMITS = Limits(runs=32, factor=32)
+QUICK_LIMITS = Limits(runs=32, factor=32, repeats=5, cached=False)
 QUICK_NOTE = (
-    "--quick: only the strongest baseline of each case that is installed, one process against one "
+    "--quick: three cases at two sizes, medians of five repeats; how long programs take that come "
+    "from the cache was left out"
+)
+QUICK_BASELINES = (
+    "; only the strongest baseline of each case that is installed, one process against one "
     "process, in one turn"
 )
 FILE_WIDTH = 150  # columns, where the output is no terminal
@@ -87,8 +91,9 @@ def bench_parser(prog: str = "scripts/bench") -> PlainParser:
     parser = PlainParser(prog, (__doc__ or "").replace("scripts/bench", prog))
     add, default = parser.add_argument, Arguments()
     add("--quick", action="store_true",
-        help="three cases at two sizes; with --peers, the strongest baseline of each in one form, "
-        "one process against one process, in one turn")  # fmt: skip
+        help="three cases at two sizes, five repeats each, and no programs from the cache; with "
+        "--peers, the strongest baseline of each in one form, one process against one process, in "
+        "one turn")  # fmt: skip
     add(
         "--out",
         metavar="FOLDER",
@@ -147,8 +152,8 @@ def main(args: Arguments) -> Path:
             benchmark.targets.append(time_to_target(make_target()))
         show(tables.targets_table(benchmark), console)
     show(tables.baselines_table(benchmark), console)
-    if args.quick and benchmark.baselines:
-        say(console, QUICK_NOTE)
+    if args.quick:
+        say(console, QUICK_NOTE + QUICK_BASELINES * bool(benchmark.baselines))
     show(tables.summary_table(benchmark), console)
     path = Path(args.out) / "bench.json"
     save(benchmark, path)
@@ -182,7 +187,8 @@ def check(args: Arguments) -> list[str]:
             raise UserError(f"--purejaxrl {args.purejaxrl}: holds no purejaxrl/dqn.py")
     if args.seconds is not None and not as_float("--seconds", args.seconds) > 0:
         raise UserError(f"--seconds {args.seconds:g}: must be above 0")
-    check_out(args.out)
+    check_path("--out", args.out)
+    check_writable(Path(args.out) / "bench.json", "--out", parents=True)
     return list(args.cases) or known_cases(args.quick)
 
 
@@ -194,17 +200,6 @@ def check_known(flag: str, given: Sequence[str], known: Sequence[str]) -> None:
         if name not in known:
             raise UserError(f"{flag} {one_line(name)}: there are {shortlist(known)}")
     check_distinct(flag, given)
-
-
-def check_out(out: str) -> None:
-    """Raises a `UserError` unless results can be written to a folder; makes it if need be."""
-    check_path("--out", out)
-    try:
-        Path(out).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out}: {error.strerror}; give another folder") from None
-    if not os.access(out, os.W_OK):
-        raise UserError(f"--out {out}: it is read-only; give another folder")
 
 
 def check_runs(counts: Sequence[int], flag: str = "--runs") -> None:
@@ -307,8 +302,9 @@ def compile_cases(words: Sequence[str], prog: str = "scripts/bench compile") -> 
     check_known("--cases", args.cases, known_cases())
     check_known("--precision", args.precision, PRECISIONS)
     check_runs(args.runs)
+    check_path("--out", args.out)
     if args.out is not None:
-        check_out(args.out)
+        check_writable(Path(args.out) / "compile.json", "--out", parents=True)
     console, found = make_console(), []
     for device in devices:
         say(console, assumptions(device))

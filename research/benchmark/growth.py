@@ -24,12 +24,14 @@ class Limits(NamedTuple):
       seconds: the most that one call may take.
       factor: how many times more runs the next measurement has.
       repeats: how often each measurement is repeated.
+      cached: whether making the programs is timed with a cache, too.
     """
 
     runs: int = 2**16
     seconds: float = 5.0
     factor: int = 2
     repeats: int = 10
+    cached: bool = True
 
 
 class Growth(NamedTuple):
@@ -80,7 +82,7 @@ def measure_growth(
             if full := _why_not(timings, seconds * steps, limits):
                 reason = full
                 break
-        timings.append(time_case(case, runs, steps, limits.repeats))
+        timings.append(time_case(case, runs, steps, limits.repeats, limits.cached))
         say(timings[-1])
     unit = case.problem.task.work_unit
     return Growth(case.name, case.precision, unit, timings, reason)

@@ -10,7 +10,7 @@ from research.benchmark.ceilings import Ceilings
 from research.benchmark.growth import Growth
 from research.benchmark.target import Reached
 from research.benchmark.timing import Making, Timing
-from research.errors import UserError
+from research.errors import UserError, cannot_write
 
 FORMAT = 1
 IN_FILES = {"baselines": "peers", "baseline": "peer"}  # names in files of that format
@@ -77,7 +77,7 @@ def save(benchmark: Benchmark, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, (json.dumps(to_json(benchmark), indent=1) + "\n").encode())
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; give another --out") from None
+        raise cannot_write(path, error, "--out") from None
 
 
 def to_json(benchmark: Benchmark) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def growth_table(benchmark: Benchmark, growth: Growth) -> Rows:
                 f"{share.bandwidth:.1%}",
                 f"{making.trace + making.lower:.1f}",
                 f"{making.compile:.1f}",
-                f"{making.cached:.1f}",
+                "-" if making.cached is None else f"{making.cached:.1f}",
                 f"{timing.first_call:.2f}",
                 f"{human(timing.peak_bytes)}B",
             )

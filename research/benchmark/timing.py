@@ -51,13 +51,14 @@ class Making(NamedTuple):
       trace: tracing Python functions to jaxprs.
       lower: lowering jaxprs to StableHLO.
       compile: compiling that, without a cache.
-      cached: all three in a new process that finds the compiled programs in the cache.
+      cached: all three in a new process that finds the compiled programs in the cache; None if
+        that was left out.
     """
 
     trace: float
     lower: float
     compile: float
-    cached: float
+    cached: float | None
 
 
 class Timing(NamedTuple):
@@ -102,7 +103,13 @@ class Ready:
     """
 
     def __init__(
-        self, case: Case, runs: int, steps: int, cold: bool = True, one_call: bool = False
+        self,
+        case: Case,
+        runs: int,
+        steps: int,
+        cold: bool = True,
+        one_call: bool = False,
+        cached: bool = True,
     ):
         """
         Args:
@@ -112,12 +119,14 @@ class Ready:
           cold: whether to measure how long making the programs takes; otherwise they may come from
             the cache, and `making` means nothing.
           one_call: whether a repeat is a single call, however short.
+          cached: whether to make the programs once more, to measure how long that takes with a
+            cache.
         """
         all_runs = make_runs(case.hparams, {}, range(runs))
         (self._chunk,) = _one_chunk(steps)
         self.case, self.runs = case, runs
         make = lambda: make_program(case, runs, steps)
-        self.program, self.making = _make(make) if cold else (make(), Making(0, 0, 0, 0))
+        self.program, self.making = _make(make, cached) if cold else (make(), Making(0, 0, 0, 0))
         self._blocks = jax.block_until_ready(start_blocks(self.program, all_runs))
         self._called, self._calls = 0, 1
         self.first_call = self.repeat()
@@ -171,7 +180,9 @@ def _one_chunk(steps: int) -> list[Chunk]:
     return plan_chunks(steps, Cadence(steps, steps, steps))
 
 
-def time_case(case: Case, runs: int, steps: int, repeats: int = REPEATS) -> Timing:
+def time_case(
+    case: Case, runs: int, steps: int, repeats: int = REPEATS, cached: bool = True
+) -> Timing:
     """Makes the programs of a case and times them.
 
     Args:
@@ -179,8 +190,9 @@ def time_case(case: Case, runs: int, steps: int, repeats: int = REPEATS) -> Timi
       runs: R.
       steps: steps in one call.
       repeats: how many times to measure.
+      cached: as of `Ready`.
     """
-    return time_ready(Ready(case, runs, steps), repeats)
+    return time_ready(Ready(case, runs, steps, cached=cached), repeats)
 
 
 def time_ready(ready: Ready, repeats: int = REPEATS) -> Timing:
@@ -205,17 +217,23 @@ def time_ready(ready: Ready, repeats: int = REPEATS) -> Timing:
     )
 
 
-def _make(make: Callable[[], Program]) -> tuple[Program, Making]:
-    """Makes a program twice, without a cache and from one, and measures how long each takes."""
+def _make(make: Callable[[], Program], cached: bool) -> tuple[Program, Making]:
+    """Makes a program without a cache and, if `cached`, once more from one, and measures how long
+    each takes."""
     with tempfile.TemporaryDirectory() as folder, _cache_in(folder):
         _forget()
         with _durations() as spent:
             program = make()
-        _forget()
-        began = time.perf_counter()
-        make()
-        cached = time.perf_counter() - began
-    return program, Making(cached=cached, **{name: sum(spent[name]) for name in spent})
+        again = _time_again(make) if cached else None
+    return program, Making(cached=again, **{name: sum(spent[name]) for name in spent})
+
+
+def _time_again(make: Callable[[], Program]) -> float:
+    """Returns how many seconds it takes to make a program whose compiled parts are in the cache."""
+    _forget()
+    began = time.perf_counter()
+    make()
+    return time.perf_counter() - began
 
 
 def _forget() -> None:

@@ -39,8 +39,11 @@ def read_init_from(asked: str | None, states: bool = False) -> InitFrom | None:
 def _of_one_run(folder: Path, number: int | None, seeds: Sequence[int]) -> list[int]:
     from research.report.one_run import one_run
 
+    data = _read(folder)
+    if number is None:
+        _check_one_problem(data)
     try:
-        run = one_run(_read(folder), number)
+        run = one_run(data, number)
     except UserError as error:
         raise UserError(f"{FLAG}: {error}".replace("--run ", "run ")) from None
     return [run.number] * len(seeds)
@@ -50,6 +53,7 @@ def _of_best_setting(asked: str, folder: Path, seeds: Sequence[int]) -> list[int
     from research.report.read import diverged_runs
 
     data = _read(folder)
+    _check_one_problem(data)
     best = _best_setting(data)
     rows = best.rows.drop_duplicates("run")
     runs = dict(zip(rows["seed"].tolist(), rows["run"].tolist(), strict=True))
@@ -61,6 +65,21 @@ def _of_best_setting(asked: str, folder: Path, seeds: Sequence[int]) -> list[int
     if lost := sorted({runs[seed] for seed in seeds} & diverged_runs(data)):
         raise UserError(f"{FLAG} {one_line(asked)}: its run {lost[0]} has diverged")
     return [int(runs[seed]) for seed in seeds]
+
+
+def _check_one_problem(data: "RunFolderData") -> None:
+    """Raises a `UserError` for a folder with settings of several problems, such as environments:
+    none of them is the best of all."""
+    from research.report.one_run import best_runs
+    from research.report.problems import by_problem
+
+    if len(parts := by_problem(data)) > 1:
+        best = best_runs(data)
+        raise UserError(
+            f"{FLAG} {data.path}: its settings are of {len(parts)} problems, which are not "
+            f"compared: name a run, such as {data.path}:{best[0].number}; the best run of each is "
+            f"{shortlist(run.number for run in best)}"
+        )
 
 
 def _read(folder: Path) -> "RunFolderData":

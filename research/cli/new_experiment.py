@@ -19,6 +19,7 @@ import tyro
 from research.atomic import write_bytes
 from research.console import print_line
 from research.errors import UserError, plain_exit
+from research.flags import check_writable
 from research.parsing import read_arguments
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,7 @@ def main(arguments: Arguments, root: Path = ROOT) -> list[Path]:
             raise UserError(f"{root} is no clone of the repository: it has no {path.parent.name}/")
         if path.exists():
             raise UserError(f"{path} is there already: give another name")
+        check_writable(path)
     for path, template in written.items():
         text = re.sub(rf"\b{EXAMPLE}(?=\b|_)", name, template.read_text("utf-8"))
         write_bytes(path, text.encode())

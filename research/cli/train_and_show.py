@@ -16,6 +16,7 @@ from research.cli.confirm import FILE, check_confirm, confirm
 from research.cli.terminal import TerminalObserver
 from research.console import say
 from research.errors import UserError, describe_os_error, is_of_the_machine
+from research.flags import check_writable
 from research.folders import file_name, files_in
 from research.recorded import read_manifest
 from research.report.tools.show import show_run
@@ -24,6 +25,7 @@ from research.report.tracking import tracking
 from research.runs.experiment import Experiment
 from research.runs.opening import AlreadyFinished
 from research.runs.recipe_code import describe_code
+from research.runs.run_folder import run_path
 from research.runs.runner import run_experiment
 
 
@@ -74,6 +76,9 @@ def train_and_show(experiment: Experiment, args: Any, *touches: FinishingTouch) 
     if args.compile_for:
         compile_sweep(experiment, options, args.compile_for)
         return None
+    path = run_path(options.out, options.name or experiment.name)
+    if not path.exists():  # before data are read and programs compiled
+        check_writable(path, "--out", parents=True)
     if kinds := chosen_trackers(args.tensorboard, args.wandb):
         warn = lambda line: say(console, f"{experiment.name}: {line}")
         options = options._replace(meanwhile=partial(tracking, kinds=kinds, warn=warn))
@@ -93,7 +98,7 @@ def train_and_show(experiment: Experiment, args: Any, *touches: FinishingTouch) 
         names = " and ".join(touch.name for touch in wanted)
         say(console, f"{experiment.name}: {folder} is finished but for {names}, made now")
     if folder:
-        _make(folder, wanted)
+        _make(folder, wanted, console)
     return folder
 
 
@@ -108,19 +113,27 @@ def missing(folder: Path, touches: Sequence[FinishingTouch]) -> list[FinishingTo
     return [touch for touch in touches if not all(map(is_there, touch.files(manifest)))]
 
 
-def _make(folder: Path, touches: Sequence[FinishingTouch]) -> None:
-    """Makes files of a finished sweep.
+def _make(folder: Path, touches: Sequence[FinishingTouch], console: Console) -> None:
+    """Makes files of a finished sweep. One that cannot be made of it, as where every run has
+    diverged, is printed and is no error.
 
     Raises:
       UserError: if they cannot be written; it says how to make them later.
     """
-    try:
-        for touch in touches:
+    for touch in touches:
+        try:
             touch.make(folder)
-    except OSError as error:
-        if not is_of_the_machine(error):
-            raise
-        raise UserError(
-            f"{describe_os_error(error)}; the sweep is finished, and --resume {folder} makes what "
-            "is missing"
-        ) from error
+        except UserError as error:
+            if isinstance(error.__cause__, OSError):
+                raise _not_made(folder, str(error)) from error
+            say(console, f"{folder} is finished but for {touch.name}: {error}")
+        except OSError as error:
+            if not is_of_the_machine(error):
+                raise
+            raise _not_made(folder, describe_os_error(error)) from error
+
+
+def _not_made(folder: Path, reason: str) -> UserError:
+    return UserError(
+        f"{reason}; the sweep is finished, and --resume {folder} makes what is missing"
+    )

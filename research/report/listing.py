@@ -10,8 +10,7 @@ from research.errors import UserError
 from research.folders import files_in
 from research.plain_text import count_of, one_line, visible
 from research.report.population import is_population
-from research.report.problems import by_problem, goal_of
-from research.report.ranking import final_scores, order
+from research.report.problems import by_problem, key_of
 from research.report.read import RunFolderData, read_run_folder, swept, workload_of
 from research.report.settings import final_score
 
@@ -132,9 +131,7 @@ def _best(run: RunFolderData) -> tuple[str, float]:
     if len(parts) > 1:
         return f"of {len(parts)} problems, each its own", float("-inf")
     metric, higher = str(manifest["key_metric"]), bool(manifest["higher_is_better"])
-    some = next(iter(parts.values()))
-    goal = goal_of(run, some[0], metric)
-    best = min(some, key=lambda one: order(one, final_scores(one, metric), higher, goal))
+    best = min(next(iter(parts.values())), key=lambda one: key_of(run, one))
     if (found := final_score(best, metric)) is None:
         return "", float("-inf")
     middle, low, high = map(float, found.iqm)

@@ -20,8 +20,8 @@ from research.limits import as_stored, plain
 from research.report.comparison import Comparison, compare
 from research.report.metrics import common_metric
 from research.report.one_run import OneRun, one_run
-from research.report.problems import goal_of, problem_of, problems
-from research.report.ranking import counting_diverged, final_scores, order
+from research.report.problems import key_of, problem_of, problems
+from research.report.ranking import counting_diverged, final_scores
 from research.report.read import (
     RunFolderData,
     diverged_runs,
@@ -31,7 +31,7 @@ from research.report.read import (
 )
 from research.report.settings import Setting, final_score, settings
 from research.runs.experiment import Experiment
-from research.runs.run_folder import load_params
+from research.runs.params import load_params
 
 
 class TrainedRun(NamedTuple):
@@ -212,15 +212,9 @@ def _settings_table(data: RunFolderData) -> pd.DataFrame:
     names, found = problems([data]), []
     for setting in settings(data):
         problem = problem_of(data, setting)
-        found.append((names.index(problem), _rank(data, setting), problem, setting))
+        found.append((names.index(problem), key_of(data, setting), problem, setting))
     found.sort(key=lambda one: one[:2])
     return pd.DataFrame([_setting_row(data, problem, one) for *_, problem, one in found])
-
-
-def _rank(data: RunFolderData, setting: Setting) -> tuple[float, ...]:
-    metric = data.manifest["key_metric"]
-    scores, goal = final_scores(setting, metric), goal_of(data, setting, metric)
-    return order(setting, scores, data.manifest["higher_is_better"], goal)
 
 
 def _setting_row(data: RunFolderData, problem: str, setting: Setting) -> dict[str, Any]:

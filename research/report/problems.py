@@ -79,14 +79,20 @@ def _group_of(run: RunFolderData, setting: Setting) -> int | None:
     return None
 
 
+def key_of(run: RunFolderData, setting: Setting) -> tuple[float, ...]:
+    """The sort key of a setting by the key metric of its run folder; see `order`."""
+    metric = run.manifest["key_metric"]
+    scores, goal = final_scores(setting, metric), goal_of(run, setting, metric)
+    return order(setting, scores, run.manifest["higher_is_better"], goal)
+
+
 def ranked_settings(run: RunFolderData, some: Iterable[Setting]) -> list[Setting]:
     """Those of some settings that have a finite run which was evaluated, the best by the key metric
     first; settings that a halving stopped are left out."""
     stopped, metric = stopped_runs(run.manifest), run.manifest["key_metric"]
-    found = []
-    for setting in some:
-        scores = final_scores(setting, metric)
-        if len(scores) and not set(setting.rows["run"]) & stopped:
-            goal = goal_of(run, setting, metric)
-            found.append((order(setting, scores, run.manifest["higher_is_better"], goal), setting))
-    return [setting for _, setting in sorted(found, key=lambda pair: pair[0])]
+    found = [
+        setting
+        for setting in some
+        if len(final_scores(setting, metric)) and not set(setting.rows["run"]) & stopped
+    ]
+    return sorted(found, key=lambda setting: key_of(run, setting))

@@ -5,6 +5,7 @@ Neither package is needed to import this module.
 
 import importlib
 import json
+import logging
 import os
 import time
 import uuid
@@ -78,6 +79,7 @@ class Tracker(ABC):
     def write(self, setting: TrackedSetting, summary: SeedSummary) -> None:
         """Writes the steps of a summary, which must be later than `last_step`."""
         if len(summary.steps):
+            _make_folder(self.folder)
             facts = self._write(setting, summary)
             self._memory[str(setting.number)] = facts | {"step": int(summary.steps[-1])}
 
@@ -87,6 +89,7 @@ class Tracker(ABC):
 
     def save(self) -> None:
         """Records what was written, for a later session."""
+        _make_folder(self.folder)
         write_bytes(self.folder / MEMORY, json.dumps(self._memory).encode())
 
     def close(self) -> None:  # noqa: B027
@@ -139,6 +142,9 @@ class WandB(Tracker):
     def __init__(self, run_folder: Path):
         super().__init__(run_folder)
         self._runs: dict[int, Any] = {}
+        logging.raiseExceptions = (
+            False  # W&B logs beside its runs: a traceback a line if that fails
+        )
 
     def _write(self, setting: TrackedSetting, summary: SeedSummary) -> dict[str, Any]:
         known = self._memory.get(str(setting.number), {})

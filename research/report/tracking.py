@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from research.errors import describe_os_error
 from research.report.follower import Follower
 from research.report.trackers import Tracker
 from research.runs.locks import Taken, locked
@@ -52,7 +53,8 @@ def _track(
                 return
             ended.wait(SECONDS)
     except Exception as error:  # whatever it is: a tracker must not end a training
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        text = describe_os_error(error) if isinstance(error, OSError) else str(error)
+        reason = " ".join(text.split())[:200] or type(error).__name__
         warn(f"tracking has ended, training continues: {reason}")
 
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from research.atomic import new_folder, sync_folder, write_bytes
 from research.errors import UserError
-from research.folders import check_is_file, files_in
+from research.folders import check_is_file, check_is_no_link, files_in
 from research.plain_text import shortened
 from research.recorded import RecordedCheckpoint, checked, read_json
 from research.runs.tensors import check_like, named_leaves
@@ -158,6 +158,7 @@ def _where_it_is(folder: Path) -> Iterator[None]:
     """Makes the folder of a job where its parent is. If that is moved away meanwhile, what orbax
     makes anew at the old place is removed after the error."""
     folder.mkdir(exist_ok=True)
+    check_is_no_link(folder)
     before = folder.stat()
     try:
         yield

@@ -19,7 +19,8 @@ from research.runs.experiment import Part
 from research.runs.held import Held, held_shapes
 from research.runs.jobs import Job
 from research.runs.manifest import seal_of
-from research.runs.run_folder import RunFolder, load_all_params, load_file
+from research.runs.params import load_all_params
+from research.runs.run_folder import RunFolder, load_file
 from research.runs.tensors import load_facts, load_tree, save_tree
 from research.task import Problem
 

@@ -22,18 +22,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from research.atomic import new_folder, write_bytes
-from research.errors import FolderLost, UserError
-from research.folders import FORMAT, check_is_run_folder, files_in, named
+from research.errors import FolderLost, UserError, cannot_write
+from research.folders import FORMAT, check_is_no_link, check_is_run_folder, files_in, named
 from research.plain_text import one_line, shortened
 from research.recorded import (
     Recorded,
-    RecordedParams,
     RecordedPlan,
     RecordedResult,
     read_json,
@@ -41,7 +38,7 @@ from research.recorded import (
 )
 from research.runs.jobs import Job, Plan
 from research.runs.locks import Lock, is_marked, locked
-from research.runs.tensors import check_like, load_facts, load_tensors, nested, save_tree
+from research.runs.tensors import save_tree
 
 FOLDERS = ("metrics", "params", "results", "checkpoints")
 MOST_BYTES = 200  # of the name of a run folder: file systems allow 143 to 255
@@ -91,7 +88,7 @@ class RunFolder:
                         write_bytes(staging / f"{file}-{group}.json", _compact_json(content))
                     fill(staging)
         except OSError as error:
-            raise _cannot_write(path, error) from error
+            raise cannot_write(path, error, "--out") from error
         return cls(path)
 
     @classmethod
@@ -157,13 +154,18 @@ class RunFolder:
                 raise UserError(f"{path} is no folder: move it away") from None
 
     def check_in_place(self) -> None:
-        """Raises a `FolderLost` if the folder is held, and no longer in its place."""
-        if self._held and not self._held.is_at(self.path / ".locks" / "folder"):
+        """Raises a `FolderLost` if the folder is held and no longer in its place, or if a folder in
+        it has become a link: it was none when the folder was opened."""
+        if not self._held:
+            return
+        if not self._held.is_at(self.path / ".locks" / "folder"):
             raise FolderLost(
                 f"{self.path} was removed, renamed or replaced while it was trained: training has "
                 "ended, since nothing can be saved there; what was saved before is where the "
                 "folder is now, and --resume resumes it there"
             )
+        for name in (*FOLDERS, "best"):
+            check_is_no_link(self.path / name)
 
     @contextlib.contextmanager
     def planning(self) -> Iterator[None]:
@@ -216,6 +218,7 @@ class RunFolder:
             unless this machine has just changed it.
         """
         if fresh:
+            self.check_in_place()
             marker = self.path / "results" / ".listing"
             marker.touch()
             marker.unlink(missing_ok=True)
@@ -356,70 +359,6 @@ def load_file(
     if not path.is_file():
         raise UserError(f"no file {path}: is the folder one of another workload?")
     return read_json(path, schema)
-
-
-def load_params(
-    folder: str | os.PathLike[str], run: int, template: Any = None, which: str = "last"
-) -> Any:
-    """Returns the params of a run, as nested dicts of arrays.
-
-    Args:
-      folder: of the sweep.
-      run: its number.
-      template: params of the same names, shapes and dtypes, or these as `jax.ShapeDtypeStruct`, if
-        they are known.
-      which: the last ones, or those of its best evaluation.
-
-    Raises:
-      UserError: if there are none, as before its job has ended or without `--keep best`, or they
-        are damaged or of another config.
-    """
-    return jax.tree.map(lambda leaf: leaf[0], load_all_params(folder, [run], template, which))
-
-
-def load_all_params(
-    folder: str | os.PathLike[str],
-    runs: Sequence[int],
-    template: Any = None,
-    which: str = "last",
-) -> Any:
-    """Returns the params of several runs of one config, every leaf [runs, ...]; else as
-    `load_params`."""
-    last: dict[int, tuple[int, Path, int]] = {}
-    files_of = Path(folder) / ("best" if which == "best" else "params")
-    if which == "best" and not files_of.is_dir():
-        raise UserError(
-            f"{folder} keeps only the last params of its runs: --keep best keeps those of the best "
-            "evaluation, too"
-        )
-    for path in files_in(files_of, "*.safetensors"):
-        facts = load_facts(path, RecordedParams)
-        for place, run in enumerate(facts["runs"]):
-            last[run] = max(last.get(run, (-1, path, 0)), (facts["step"], path, place))
-    if missing := [run for run in runs if run not in last]:
-        raise UserError(
-            f"{folder} has no params of run {missing[0]}: they are written when it has ended"
-        )
-    files = {path: _load_rows(path, template) for path in {last[run][1] for run in runs}}
-    rows = [(files[path], place) for _, path, place in (last[run] for run in runs)]
-    trees = [jax.tree.map(lambda leaf: leaf[place], tree) for tree, place in rows]  # noqa: B023
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
-
-
-def _load_rows(path: Path, template: Any) -> Any:
-    """Returns the params of all runs in a file, after comparing them with those of one run."""
-    rows, tensors = len(load_facts(path, RecordedParams)["runs"]), load_tensors(path)
-    for name, leaf in tensors.items():
-        if not leaf.ndim or len(leaf) != rows:
-            raise UserError(f"{path} is damaged: {name} is {list(leaf.shape)} of {rows} runs")
-    if template is not None:
-        found = {name: (str(leaf.dtype), leaf.shape[1:]) for name, leaf in tensors.items()}
-        check_like(found, template, path)
-    return nested(tensors)
-
-
-def _cannot_write(path: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write to {path}: {error.strerror}; give another folder with --out")
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -46,17 +46,32 @@ TEXT = "the cat sat on the mat and saw a rat\n" * 120
 
 
 class Sweep(NamedTuple):
-    """A sweep to kill: its script with flags, and how many workers train it."""
+    """A sweep to kill.
+
+    Attributes:
+      flags: its script with flags.
+      workers: how many train it.
+      source: the flags of a sweep that is trained before, in `runs/source`, and not killed.
+      longer: flags with which it is resumed for longer; what is killed is this, and the sweep as
+        `flags` make it is not.
+    """
 
     flags: str
     workers: int = 1
+    source: str = ""
+    longer: str = ""
 
 
 _MLP = "mlp.py --data wine --hidden 8 --learning-rate 1e-3 1e-2 --seeds 3 --log-every 10 "
+_SOURCE = "--data wine --hidden 8 --learning-rate 1e-2 --seeds 3 --steps 40 --log-every 10"
 _RL = "--hidden 8 --num-envs 4 --eval-episodes 2 --seeds 2"
 _DQN = (
     f"dqn.py {_RL} --env-steps 800 --train-every 8 --learning-starts 40 --buffer-size 160 "
     "--batch-size 8 --target-update-every 8 --n-step 1 --log-every 80 --chunk-every 80"
+)
+_LM = (
+    "lstm_lm.py --corpus CORPUS --hidden 8 --embedding-size 6 --batch-size 4 --window 8 "
+    "--seeds 2 --sample 20 --log-every 10 --chunk-every 10"
 )
 SWEEPS = {
     "mlp": Sweep(f"{_MLP} --steps 80 --chunk-every 20"),
@@ -80,9 +95,22 @@ SWEEPS = {
     "pqn": Sweep(
         f"pqn.py {_RL} --env-steps 1600 --train-every 32 --log-every 160 --chunk-every 160"
     ),
-    "lm": Sweep(
-        "lstm_lm.py --corpus CORPUS --hidden 8 --embedding-size 6 --batch-size 4 --window 8 "
-        "--steps 40 --seeds 2 --sample 20 --log-every 10 --chunk-every 10"
+    "lm": Sweep(f"{_LM} --steps 40"),
+    "mlp, best kept": Sweep(f"{_MLP} --steps 80 --chunk-every 20 --eval-every 10 --keep best"),
+    "dqn, best kept": Sweep(f"{_DQN} --eval-every 160 --keep best"),
+    "mlp, from the best run of another": Sweep(
+        f"{_MLP} --steps 80 --chunk-every 20 --init-from runs/source:best", source=_SOURCE
+    ),
+    "lm, from the states of another": Sweep(
+        f"{_LM} --steps 40 --init-from runs/source --init-states",
+        source=_LM.removeprefix("lstm_lm.py ") + " --steps 20 --keep-states",
+    ),
+    "dqn, lengthened": Sweep(
+        f"{_DQN} --learning-rate-end 1 --epsilon-steps 200 --keep-states",
+        longer="--env-steps 1600",
+    ),
+    "lm, lengthened": Sweep(
+        f"{_LM} --steps 20 --schedule plateau --keep-states", longer="--steps 60"
     ),
 }
 
@@ -116,6 +144,7 @@ class Trial:
         self.sweep, self.folder = sweep, folder
         script, *words = sweep.flags.replace("CORPUS", str(corpus)).split()
         self.script, self.words = script, [*words, "--name", "it", "--checkpoint-every", "1e-6"]
+        self.source = sweep.source.replace("CORPUS", str(corpus)).split()
         self.run_folder = folder / "runs" / "it"
         self.kills: Counter[str] = Counter()
         self.problems: list[str] = []
@@ -127,7 +156,12 @@ class Trial:
         return int(counted.read_text()) if counted.is_file() else 0
 
     def prepare(self) -> None:
-        """Makes the run folder, if several workers are to train it."""
+        """Trains the sweep that it begins with, or the shorter one, if there is any; or makes the
+        run folder, if several workers are to train it."""
+        if self.source:
+            self._end([self._begin([*self.source, "--name", "source"])])
+        if self.sweep.longer:
+            self._end([self._begin(self.words)])
         if self.sweep.workers > 1:
             self._end([self._begin([*self.words, "--prepare"])])
 
@@ -135,9 +169,15 @@ class Trial:
         """Trains: in one process, or in as many workers as there are kills. Returns whether they
         ended by themselves."""
         made = (self.run_folder / "manifest.json").is_file()
-        words = ["--resume", "runs/it"] if made else self.words
+        words = ["--resume", "runs/it", *self._longer()] if made else self.words
         words = [*words, "--worker"] if len(kills) > 1 else words
         return self._end([self._begin(words, kill) for kill in kills])
+
+    def _longer(self) -> list[str]:
+        """The flags that lengthen the sweep, until its folder has them."""
+        words = self.sweep.longer.split()
+        recorded = json.loads((self.run_folder / "manifest.json").read_text())["arguments"]
+        return [] if recorded[-len(words) :] == words else words
 
     def _begin(self, words: list[str], kill: Kill | None = None) -> int:
         pid = os.fork()

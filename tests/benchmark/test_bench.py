@@ -30,11 +30,13 @@ def test_it_measures_prints_writes_and_draws(tmp_path, capsys, monkeypatch):
     (growth,) = found["growths"]
     assert (growth["case"], growth["precision"]) == ("product", "float32")
     assert [one["runs"] for one in growth["timings"]] == [1, 32]
-    assert len(growth["timings"][0]["repeats"]) == 10
+    assert len(growth["timings"][0]["repeats"]) == 5
+    assert growth["timings"][0]["making"]["cached"] is None
     assert found["machine"]["versions"]["jax"]
     assert path.with_suffix(".png").stat().st_size > 5_000
     out = capsys.readouterr().out
     assert "product, float32; rows/s without evaluation" in out
+    assert "how long programs take that come from the cache was left out" in " ".join(out.split())
     bench.compare([str(path), str(path)])
     assert capsys.readouterr().out.count("alike") >= 2
 
@@ -137,7 +139,7 @@ def test_compare_needs_two_files_with_a_common_case(tmp_path):
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "new"):
-        with pytest.raises(UserError, match=f"--out {out}: .*; give another folder"):
+        with pytest.raises(UserError, match=f"cannot write {out}/bench.json: .*another --out"):
             bench.check(bench.Arguments(out=str(out)))
     with pytest.raises(UserError, match="--cases mlp-small mlp-small: a value is given twice"):
         bench.check(bench.Arguments(cases=["mlp-small", "mlp-small"]))

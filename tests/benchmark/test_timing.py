@@ -50,6 +50,16 @@ def test_the_second_compilation_reads_the_disk_cache(case, monkeypatch):
     assert cached >= 3  # init, train, evaluate
 
 
+def test_without_the_cache_programs_are_made_once(case, monkeypatch):
+    made = []
+    compile_program = timing.compile_program
+    monkeypatch.setattr(
+        timing, "compile_program", lambda *args: made.append(1) or compile_program(*args)
+    )
+    assert Ready(case, 1, 2, cached=False).making.cached is None
+    assert len(made) == 1
+
+
 @pytest.mark.slow
 def test_the_cache_is_left_as_it_was(case, tmp_path):
     before = jax.config.jax_compilation_cache_dir

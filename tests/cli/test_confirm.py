@@ -18,7 +18,7 @@ from research.report.one_run import one_run
 from research.report.read import read_run_folder
 from research.runs.initial import InitFrom
 from research.runs.opening import RunOptions
-from research.runs.run_folder import load_params
+from research.runs.params import load_params
 from research.runs.runner import run_experiment
 from research.runs.schedulers.population import Population
 from research.runs.search import Search

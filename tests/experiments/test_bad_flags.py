@@ -1,14 +1,20 @@
 """Tests of every flag of every recipe with bad values: training would begin, or one line says what
 is wrong, within seconds, and nothing is left behind."""
 
+import contextlib
+import itertools
+import random
 import sys
 
 import pytest
 
+from research.recorded import read_json
 from research.runs import runner
 from tests.bad_input import (
     Accepted,
+    Case,
     Count,
+    Flag,
     cases,
     flags_of_dataclass,
     parse_faster,
@@ -26,6 +32,9 @@ SMALL = {
 }  # of each recipe, a sweep that begins at once
 KINDS = ("no value", "twice", "value twice", "wrong type", "negative", "10^12", "10^22", "1e39",
          "new line")  # fmt: skip
+
+
+TRAIN_JOBS = runner._train_jobs
 
 
 def words_of(command):
@@ -100,6 +109,58 @@ def test_every_flag_takes_or_refuses_every_bad_value(script, run, load_script, c
     count.tell(script, capsys)
     assert not count.faults, "\n".join(count.faults)
     assert count.tried > 800
+
+
+TRAINED = 6  # of the accepted command lines of each recipe, each of another flag
+
+
+def accepted_cases(script, run, load_script, capsys, folder):
+    """Yields accepted command lines, one of each flag that has any, in an order drawn once and for
+    all."""
+    draw, base = random.Random(script), words_of(SMALL[script])
+    flags = flags_of(script, load_script)
+    for flag in draw.sample(flags, len(flags)):
+        some = list(cases(flag, base))
+        for case in draw.sample(some, len(some)):
+            if try_case(case, lambda words: run(script, words), capsys, folder).accepted:
+                yield case
+                break
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", RECIPES)
+def test_what_is_accepted_trains(script, run, load_script, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    some = itertools.islice(accepted_cases(script, run, load_script, capsys, tmp_path), TRAINED)
+    chosen, faults = list(some), []
+    assert len(chosen) == TRAINED
+    rest = [one for one in words_of(SMALL[script]) if one[0] != "--learning-rate"]
+    diverge = [*itertools.chain(*rest), "--learning-rate", "1e30"]
+    chosen.append(Case("all diverge", Flag("--learning-rate", "1"), diverge))
+    monkeypatch.setattr(runner, "_train_jobs", TRAIN_JOBS)
+    for number, case in enumerate(chosen):
+        folder = tmp_path / f"trained-{number}"
+        if fault := trained_fault(case, lambda words: run(script, words), capsys, folder):
+            faults.append(f"{case.kind}, {' '.join(case.words)[-200:]!r}: {fault}")
+    assert not faults, "\n".join(faults)
+
+
+def trained_fault(case, run, capture, folder):
+    """What is wrong with how an accepted command line trains; empty if nothing is."""
+    folder.mkdir()
+    (folder / "text.txt").write_text(TEXT)
+    words = case.words + ([] if "--out" in " ".join(case.words) else ["--out", "runs"])
+    with contextlib.chdir(folder):
+        try:
+            run(words)
+        except SystemExit as left:
+            return f"status {left.code}: {capture.readouterr().err[-300:]}"
+        except BaseException as error:
+            return f"{type(error).__name__}: {str(error)[:300]}"
+    capture.readouterr()
+    statuses = [read_json(path)["status"] for path in folder.rglob("manifest.json")]
+    wanted = "running" if case.flag.name == "--prepare" else "finished"
+    return "" if statuses == [wanted] else f"status {statuses} in the run folder"
 
 
 @pytest.mark.parametrize(

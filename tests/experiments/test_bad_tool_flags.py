@@ -1,6 +1,7 @@
 """Tests of every flag of every tool with bad values: its work would begin, or one line says
 what is wrong, within seconds, and nothing is left behind."""
 
+import errno
 import importlib
 import shutil
 from typing import NamedTuple
@@ -147,6 +148,66 @@ def test_the_command_line_is_right(name, paths, monkeypatch, capsys, tmp_path):
             )
             outcome = try_case(case, run, capsys, tmp_path)
         assert reached, outcome
+
+
+# What makes each tool write something, and the flag that says where, if there is one.
+WRITES = {
+    "bench": ("--out NEW", "--out"),
+    "bench compile": ("--out NEW", "--out"),
+    "gpu_check": ("", "--out"),
+    "report": ("", "--out"),
+    "runs": ("--page", ""),
+    "figure": ("", "--out"),
+    "new-experiment": ("", ""),
+    "evaluate": ("", ""),
+    "attack": ("", ""),
+    "explain": ("", ""),
+    "export": ("", "--to"),
+    "watch": ("", ""),
+    "perplexity": ("--by-line text.txt --out NEW", "--out"),
+}
+ON_THE_SCREEN = {"show", "sample", "launch", "bench profile"}  # first, or all of it
+
+
+def test_every_tool_writes_something_or_shows_it():
+    rows = {f"{name} {row.first}".strip() for name, some in ROWS.items() for row in some}
+    assert rows == set(WRITES) | ON_THE_SCREEN
+
+
+@pytest.mark.parametrize("which", WRITES)
+def test_a_path_that_cannot_be_written_is_told_before_any_work(
+    which, paths, monkeypatch, capsys, tmp_path
+):
+    name, _, first = which.partition(" ")
+    (row,) = (row for row in ROWS[name] if row.first == first)
+    base = [word for words in base_of(row, paths) for word in words]
+    more, flag = WRITES[which]
+    words = [*filter(None, [first]), *base, *(paths.get(word, word) for word in more.split())]
+
+    def refuse(path):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    def stop(*args, **options):
+        raise Accepted
+
+    monkeypatch.setattr("research.atomic._new_file", refuse)
+    monkeypatch.setattr("research.cli.machine.configure_jax", lambda *_: None)
+    monkeypatch.setattr("research.benchmark.bench.configure_jax", lambda *_: None)
+    for begins in row.begins:
+        if not begins.startswith("write"):
+            module = f"{MODULES[name].__name__}."
+            monkeypatch.setattr(begins if "." in begins else module + begins, stop)
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as left:
+        MODULES[name].run(words, prog=f"scripts/{name}")
+    assert left.value.code == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: cannot write ")
+    assert ": Read-only file system" in err
+    assert err.count("\n") == 1
+    assert err.endswith(f"; give another {flag}\n" if flag else " system\n")
+    assert not out
+    assert set(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("name", ROWS)

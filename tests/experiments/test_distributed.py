@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from research.runs.run_folder import load_params
+from research.runs.params import load_params
 from tests.sweeps import ENVIRONMENT, EXPERIMENTS
 
 SWEEPS = {

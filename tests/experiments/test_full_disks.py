@@ -9,6 +9,7 @@ import pytest
 from research.dqn.tools import watch
 from research.lm.tools import sample
 from research.mlp.tools import attack, evaluate, explain, export
+from research.recorded import read_manifest
 from research.report.tools import report, show
 
 TOOLS = [
@@ -63,15 +64,28 @@ def test_a_full_disk_leaves_everything_as_it_was(
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of a few megabytes, for those who may mount one, and what sets its options."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(place)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted")
-    yield place, lambda how: subprocess.run(["mount", "-o", f"remount,{how}", place], check=True)
-    subprocess.run(["umount", "--lazy", place], check=True)
+def mount():
+    """A function that mounts a file system of a few megabytes, for those who may mount one."""
+    places = []
+
+    def mounted(place):
+        place.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(place)]
+        if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("no file system can be mounted")
+        places.append(place)
+        return place
+
+    yield mounted
+    for place in places:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.fixture
+def small_disk(mount, tmp_path):
+    """A file system of a few megabytes, and what sets its options."""
+    place = mount(tmp_path / "disk")
+    return place, lambda how: subprocess.run(["mount", "-o", f"remount,{how}", place], check=True)
 
 
 def fill(place):
@@ -136,3 +150,21 @@ def test_a_disk_that_fills_while_it_trains_costs_lines_only(call, small_disk, ro
     assert "is finished and is not overwritten" in done.stderr
     assert (place / "it" / "ensembles.png").is_file()
     assert not any((place / "it" / "checkpoints").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("tracker", "package"), [("tensorboard", "tensorboardX"), ("wandb",) * 2])
+def test_a_full_disk_of_a_tracker_costs_a_line(tracker, package, call, mount, tmp_path):
+    """W&B has a process and logs of its own, whose errors are no concern of the user's either."""
+    pytest.importorskip(package)
+    words = ["--data", "wine", "--hidden", "8", "--seeds", "2", "--steps", "40", "--name", "it"]
+    words += [f"--{tracker}"]
+    call("mlp.py", *words, "--prepare", cwd=tmp_path)
+    folder = tmp_path / "runs" / "it"
+    fill(mount(folder / tracker))
+    done = call("mlp.py", *words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Traceback" not in done.stdout
+    assert done.stdout.count("mlp: tracking has ended, training continues: cannot write") == 1
+    assert read_manifest(folder)["status"] == "finished"
+    assert (folder / "ensembles.png").is_file()

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from research.runs.run_folder import load_params
+from research.runs.params import load_params
 from tests.contract import slow
 from tests.sweeps import TEXT
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from research.runs.run_folder import load_params
+from research.runs.params import load_params
 from research.runs.tensors import named_leaves
 from tests.contract import slow
 from tests.sweeps import SMALL_DQN, TEXT

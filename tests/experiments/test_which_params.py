@@ -9,7 +9,8 @@ import pytest
 
 from research.cli.seedbed import TOOLS
 from research.report import load_run
-from research.runs.run_folder import RunFolder, load_all_params
+from research.runs.params import load_all_params
+from research.runs.run_folder import RunFolder
 
 NAMES = {tool.name: tool for some in TOOLS.values() for tool in some}
 OF = {

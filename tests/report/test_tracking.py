@@ -6,7 +6,7 @@ import time
 import pytest
 
 from research.report import tracking as module
-from research.report.trackers import EVENTS, TensorBoard
+from research.report.trackers import EVENTS, MEMORY, TensorBoard
 from research.report.tracking import tracking
 from research.runs.locks import locked
 from tests.report.tracked import GrowingFolder, read_scalars
@@ -73,6 +73,23 @@ def test_a_tracker_error_is_one_line_and_does_not_stop_training(folder, lines, m
     (line,) = lines
     assert line.startswith("tracking has ended, training continues: ")
     assert "No space left on device" in line
+
+
+def test_nothing_is_tracked_through_a_link(folder, lines, monkeypatch, tmp_path):
+    """The folder is one when tracking begins, and replaced later."""
+    monkeypatch.setattr(module, "SECONDS", 0.01)
+    place, elsewhere = folder.path / "tensorboard", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with tracking(folder.path, [TensorBoard], lines.append):
+        folder.append(JOB, range(10), [1])
+        wait_for((place / MEMORY).is_file)
+        place.rename(tmp_path / "moved")
+        place.symlink_to(elsewhere)
+        folder.append(JOB, range(10), [2])
+        wait_for(lambda: lines)
+    (line,) = lines
+    assert f"{place} is a link" in line
+    assert not list(elsewhere.iterdir())
 
 
 def test_only_one_of_several_processes_tracks(folder, lines, monkeypatch):

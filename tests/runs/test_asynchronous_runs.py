@@ -20,7 +20,8 @@ from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.report.read import read_run_folder, stopped_runs
 from research.runs.opening import RunOptions
-from research.runs.run_folder import RunFolder, load_params
+from research.runs.params import load_params
+from research.runs.run_folder import RunFolder
 from research.runs.runner import run_experiment
 from research.runs.search import Halving, Search
 from research.runs.training import TrainOptions

@@ -1,5 +1,6 @@
 """Tests that runs begin with the params of another run folder, and need it only once."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,8 @@ import pytest
 
 from research.cli.init_from import read_init_from
 from research.errors import Stopped, UserError
-from research.runs.run_folder import RunFolder, load_all_params
+from research.runs.params import load_all_params
+from research.runs.run_folder import RunFolder
 from research.runs.search import Halving
 from research.runs.training import TrainOptions
 from tests import toy
@@ -51,6 +53,20 @@ def test_each_run_takes_the_params_of_its_seed(tmp_path, source, monkeypatch):
     run(tmp_path, changes=from_source(copy, "", seeds=(5, 4)))
     params = load_all_params(tmp_path / "run", range(8))["w"]
     np.testing.assert_array_equal(params, np.tile([20, 10], 4) + ADDED)
+
+
+@pytest.mark.parametrize("which", ["", ":best"])
+def test_of_several_problems_a_run_has_to_be_named(tmp_path, source, which):
+    """Scores on one environment say nothing about another."""
+    copy = shutil.copytree(source, tmp_path / "copy")
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["data"] = [{"environment": "A"}, {"environment": "B"}]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    says = rf"--init-from {copy}: .* of 2 problems, .*: name a run, such as {copy}:0; .* is 0, 4$"
+    with pytest.raises(UserError, match=says):
+        run(tmp_path, changes=from_source(copy, which))
+    assert not (tmp_path / "run").exists()
+    run(tmp_path, changes=from_source(copy, ":4"))
 
 
 def test_a_resume_does_not_need_the_other_folder(tmp_path, source, at):  # noqa: F811

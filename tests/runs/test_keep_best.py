@@ -10,7 +10,8 @@ import pytest
 from research.engine.cadence import Intervals
 from research.errors import Stopped, UserError
 from research.recorded import RecordedParams
-from research.runs.run_folder import RunFolder, load_all_params, load_params
+from research.runs.params import load_all_params, load_params
+from research.runs.run_folder import RunFolder
 from research.runs.search import Halving
 from research.runs.tensors import load_facts
 from tests import toy

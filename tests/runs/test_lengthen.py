@@ -15,7 +15,8 @@ from research.errors import Stopped, UserError
 from research.runs import lengthen
 from research.runs.experiment import make_parts
 from research.runs.jobs import Plan, cut_jobs
-from research.runs.run_folder import RunFolder, load_params
+from research.runs.params import load_params
+from research.runs.run_folder import RunFolder
 from research.runs.search import Halving
 from research.runs.training import TrainOptions
 from research.task import Requirement, field

@@ -7,7 +7,7 @@ import pytest
 
 from research.errors import FolderLost, plain_exit
 from research.runs import checkpoints
-from tests.runs.test_resume import assert_same, at, run, whole  # noqa: F401
+from tests.runs.test_resume import assert_same, at, outcome, run, whole  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("default_hangup")
 
@@ -74,3 +74,37 @@ def test_a_folder_that_is_renamed_during_a_checkpoint_is_not_made_anew(
     with pytest.raises(FolderLost):
         run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["moved"]
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics", "params", "results", "checkpoints", "checkpoints/1-000004", ".locks"]
+)
+def test_nothing_is_written_through_a_link_that_replaces_a_folder(
+    name,
+    tmp_path,
+    at,  # noqa: F811
+    capsys,
+):
+    """The links of a folder are looked for where it is opened; this one comes later."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "thesis").write_text("years of work")
+    place = tmp_path / "run" / name
+
+    def replace():
+        place.rename(tmp_path / "moved")
+        place.symlink_to(tmp_path / "elsewhere")
+
+    at(4, replace, group=1)
+    with pytest.raises(SystemExit) as left, plain_exit():
+        run(tmp_path)
+    assert left.value.code == 1
+    error = capsys.readouterr().err
+    lost = tmp_path / "run" if name == ".locks" else place
+    assert error.startswith(f"error: {lost} was re")
+    assert error.count("\n") == 1
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["thesis"]
+    place.unlink()
+    (tmp_path / "moved").rename(place)
+    run(tmp_path)
+    metrics, _ = outcome(tmp_path / "run")
+    assert metrics["step"].max() == 6

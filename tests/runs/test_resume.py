@@ -21,7 +21,8 @@ from research.runs import manifest as manifests
 from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import make_parts
 from research.runs.opening import RunOptions
-from research.runs.run_folder import RunFolder, load_params
+from research.runs.params import load_params
+from research.runs.run_folder import RunFolder
 from research.runs.runner import run_experiment
 from research.runs.search import Halving
 from research.runs.training import TrainOptions

@@ -16,7 +16,7 @@ from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.runs.experiment import Experiment
 from research.runs.opening import RunOptions
-from research.runs.run_folder import load_all_params, load_params
+from research.runs.params import load_all_params, load_params
 from research.runs.runner import run_experiment
 from tests import toy
 

@@ -10,6 +10,7 @@ from research.atomic import write_bytes
 from research.benchmark.gpu_check.plan import CheckPlan, Clock
 from research.benchmark.gpu_check.processes import Found, failure, results_of
 from research.errors import UserError
+from research.flags import check_writable
 from research.folders import files_in
 from research.plain_text import count_of
 
@@ -23,14 +24,10 @@ def open_folder(path: Path) -> Path:
     Raises:
       UserError: if it is a file, holds anything, or cannot be made.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if files_in(path):
-            raise UserError(f"--out {path}: it is not empty; give a folder that is new")
-    except (FileExistsError, NotADirectoryError):
-        raise UserError(f"--out {path}: it is a file; give a folder that is new") from None
-    except OSError as error:
-        raise UserError(f"--out {path}: {error.strerror}; give another folder") from None
+    check_writable(path / "summary.txt", "--out", parents=True)
+    path.mkdir(parents=True, exist_ok=True)
+    if files_in(path):
+        raise UserError(f"--out {path}: it is not empty; give a folder that is new")
     return path
 
 

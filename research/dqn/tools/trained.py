@@ -19,7 +19,7 @@ from research.errors import UserError
 from research.report.one_run import OneRun
 from research.report.read import RunFolderData, workload_of
 from research.runs.experiment import Experiment, restore_config, restore_hparams
-from research.runs.run_folder import load_params
+from research.runs.params import load_params
 from research.task import Problem, make_key
 
 

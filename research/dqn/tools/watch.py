@@ -18,6 +18,7 @@ from research.dqn.tools.trained import restore
 from research.dqn.watching import check_drawn, draw, play_one
 from research.effects import flag_field
 from research.errors import UserError
+from research.flags import check_writable
 from research.limits import as_int, as_seed
 from research.parsing import Unbounded, WhichParams
 from research.plain_text import count_of
@@ -72,12 +73,13 @@ def main(arguments: Arguments) -> list[Path]:
 
 
 def _watch(data: RunFolderData, run: OneRun, arguments: Arguments) -> Path:
+    path = data.path / f"run-{run.number}.gif"
+    check_writable(path)
     agent = restore(data, run, env_name=arguments.env, check=check_drawn)
     env, params = agent.env, agent.env_params
     epsilon = getattr(agent.hparams, "eval_epsilon", 0.0)
     key = make_key(arguments.seed)
     episode = play_one(env, params, agent.values, epsilon, key, arguments.steps)
-    path = data.path / f"run-{run.number}.gif"
     end = "" if episode.ended else ", the most that are drawn"
     print_line(
         f"run {run.number}, seed {run.seed}: {data.manifest['key_metric']} {run.score:.4g}; "

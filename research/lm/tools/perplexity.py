@@ -30,7 +30,7 @@ from research.cli.tool import run_tool
 from research.console import print_line, print_table, print_text
 from research.effects import flag_field
 from research.errors import UserError
-from research.flags import check_path
+from research.flags import check_path, check_writable
 from research.limits import as_float, as_int
 from research.lm import Config
 from research.lm.by_line import encode_lines, line_nlls, read_lines, unknown_tokens
@@ -47,7 +47,7 @@ from research.report.problems import by_problem
 from research.report.read import RunFolderData, read_run_of
 from research.report.settings import Setting
 from research.report.statistics import iqm_interval
-from research.runs.run_folder import load_params
+from research.runs.params import load_params
 from research.task import OnlyWith
 
 RULES = ("none", "sgd", "rms")
@@ -136,6 +136,8 @@ class Arguments:
                 raise UserError(f"{flag} {given} --by-line {self.by_line}: choose one")
         if self.out is not None and Path(self.out).exists():
             raise UserError(f"--out {self.out}: it is there already and is not overwritten")
+        if self.out is not None:
+            check_writable(self.out, "--out")
 
 
 def main(args: Arguments) -> None:

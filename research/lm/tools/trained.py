@@ -25,7 +25,8 @@ from research.recorded import Recorded
 from research.report.one_run import OneRun
 from research.report.read import RunFolderData
 from research.runs.experiment import Experiment, restore_config
-from research.runs.run_folder import load_file, load_params
+from research.runs.params import load_params
+from research.runs.run_folder import load_file
 from research.task import make_key
 
 WINDOW = 20  # tokens read at once, which changes rounding alone

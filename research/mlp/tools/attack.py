@@ -28,6 +28,7 @@ from research.cli.tool import run_tool
 from research.console import print_line, print_table
 from research.effects import flag_field
 from research.errors import UserError
+from research.flags import check_writable
 from research.limits import as_float
 from research.mlp.robustness import robustness
 from research.mlp.tools.trained import (
@@ -39,6 +40,7 @@ from research.mlp.tools.trained import (
     load_trained,
     named_after,
     summary,
+    table_path,
     write_table,
 )
 from research.mlp.views import plots
@@ -86,6 +88,7 @@ def main(args: Arguments) -> Path:
     """Prints a table, draws a figure and returns the file with the numbers of every run."""
     args.check()
     data = read_run_of(args.folder, "mlp")._replace(params=args.params)
+    check_writable(table_path(data.path, "attacks"), parents=True)
     radii = np.unique(np.array([0.0, *args.radius], np.float32))
     found, figures = [], []
     for title, some in finished_settings(data).items():

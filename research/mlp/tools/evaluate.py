@@ -25,6 +25,7 @@ from rich.console import Console
 from research.cli.tool import run_tool
 from research.console import print_line, print_paragraph, print_table
 from research.errors import UserError
+from research.flags import check_writable
 from research.mlp.ensembles import average, by_size, gains
 from research.mlp.scores import score
 from research.mlp.task import key_metric_of, predictions
@@ -35,6 +36,7 @@ from research.mlp.tools.trained import (
     load_trained,
     named_after,
     summary,
+    table_path,
     write_table,
 )
 from research.mlp.views import plots
@@ -92,6 +94,7 @@ def main(args: Arguments) -> Path:
     if args.part not in PARTS:
         raise UserError(f"--part {args.part}: there are {', '.join(PARTS)}")
     data = read_run_of(args.folder, "mlp")._replace(params=args.params)
+    check_writable(table_path(data.path, "scores"), parents=True)
     parts = {
         title: [
             evaluate(load_trained(data, setting))

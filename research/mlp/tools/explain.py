@@ -32,6 +32,7 @@ from research.cli.tool import run_tool
 from research.console import print_line, print_table, print_text
 from research.effects import flag_field
 from research.errors import shortlist
+from research.flags import check_writable
 from research.mlp.attribution import explain, in_top, permutation_importance, rank_correlation
 from research.mlp.dataset import Split
 from research.mlp.encoding import width
@@ -43,6 +44,7 @@ from research.mlp.tools.trained import (
     first_rows,
     load_trained,
     only_data_set,
+    table_path,
     write_table,
 )
 from research.mlp.views import plots
@@ -105,6 +107,7 @@ def main(args: Arguments) -> Path:
     """Prints a table, draws a figure and returns the file with the numbers of every run."""
     args.check()
     data = read_run_of(args.folder, "mlp")._replace(params=args.params)
+    check_writable(table_path(data.path, "importance"), parents=True)
     trained = load_trained(data, only_data_set(data)[0])
     names, members_CxF = columns_of(trained)
     found, taken = integrate(trained, members_CxF, args)

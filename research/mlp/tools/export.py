@@ -13,7 +13,6 @@ overwritten.
 
 import dataclasses
 import json
-import os
 import runpy
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +24,7 @@ from research.atomic import new_folder, write_bytes, write_text
 from research.cli.tool import run_tool
 from research.console import print_line
 from research.errors import UserError
-from research.flags import check_path
+from research.flags import check_path, check_writable
 from research.mlp.ensembles import average
 from research.mlp.export import SCRIPT, make_program, make_schema, raw_rows
 from research.mlp.tools.evaluate import predict
@@ -66,11 +65,9 @@ def main(args: Arguments) -> Path:
     data = read_run_of(args.folder, "mlp")._replace(params=args.params)
     check_path("--to", args.to)
     target = Path(args.to) if args.to else data.path / "export"
-    above = next(one for one in target.absolute().parents if one.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UserError(f"cannot write to {target}: {above} cannot be written; give another --to")
     if target.exists():
         raise UserError(f"{target} is there already and is not overwritten: give another with --to")
+    check_writable(target, "--to", parents=True)
     if args.ensemble and args.run is not None:
         raise UserError(f"--run {args.run} --ensemble: choose one")
     trained = choose(data, args)

@@ -24,7 +24,7 @@ from research.report.read import RunFolderData
 from research.report.settings import Setting, settings
 from research.report.statistics import iqm_interval
 from research.runs.experiment import Experiment, restore_config
-from research.runs.run_folder import load_all_params
+from research.runs.params import load_all_params
 
 
 class Trained(NamedTuple):
@@ -156,13 +156,18 @@ def summary(values_R: np.ndarray) -> str:
     return f"{np.median(values_R):.4g} {iqm:.4g} [{low:.4g}, {high:.4g}]"
 
 
+def table_path(run_folder: Path, name: str) -> Path:
+    """Returns the path of `evaluation/NAME.parquet` of a run folder."""
+    return run_folder / "evaluation" / f"{name}.parquet"
+
+
 def write_table(run_folder: Path, name: str, table: pd.DataFrame) -> Path:
     """Writes `evaluation/NAME.parquet` of a run folder and returns its path.
 
     Raises:
       OSError: if it cannot be written.
     """
-    path = run_folder / "evaluation" / f"{name}.parquet"
+    path = table_path(run_folder, name)
     path.parent.mkdir(exist_ok=True)
     write_bytes(path, table.to_parquet(index=False))
     return path

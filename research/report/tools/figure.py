@@ -21,6 +21,7 @@ from rich.console import Console
 from research.atomic import write_bytes
 from research.console import say
 from research.errors import UserError, plain_exit, shortlist
+from research.flags import check_path, check_writable
 from research.folders import file_name
 from research.limits import as_int
 from research.parsing import read_arguments
@@ -80,32 +81,43 @@ def main(arguments: Arguments, console: Console | None = None) -> list[Path]:
         for one in given:
             if one not in known:
                 raise UserError(f"{flag} {one}: there are {', '.join(known)}")
+    check_path("--out", arguments.out)
     size, names = read_size(arguments.size), read_labels(arguments.label)
     top = as_int("--top", arguments.top, low=0)
     if not arguments.runs:
         raise UserError("give at least one run folder")
     runs = [read_run_folder(path) for path in arguments.runs]
+    figures, tables = files_of(arguments, runs)
+    for path in [*figures, *tables]:
+        check_writable(path, "--out", parents=True)
     panels = make_panels(runs, arguments.metric)
-    metric = arguments.metric or next(iter(panels.values())).metric
-    base = Path(arguments.out) if arguments.out else runs[0].path / "figure"
     files: dict[Path, bytes] = {}
-    if arguments.format:
+    if figures:
+        metric = arguments.metric or next(iter(panels.values())).metric
         figure = draw_figure(panels, metric, size, top, names)
-        for kind in arguments.format:
-            files[base.with_name(f"{base.name}.{kind}")] = figure_bytes(figure, kind)
-    for title, summary in panels.items():
-        which = f"-{file_name(title)}" if len(panels) > 1 else ""
-        for kind in arguments.table:
-            path = base.with_name(f"{base.name}{which}.{SUFFIXES[kind]}")
-            files[path] = table_text(summary, kind, top, names).encode()
+        files |= {path: figure_bytes(figure, kind) for path, kind in figures.items()}
+    for path, (title, kind) in tables.items():
+        files[path] = table_text(panels[title], kind, top, names).encode()
     for path, content in files.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, content)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}") from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, content)
         say(console, f"written: {path}")
     return list(files)
+
+
+def files_of(
+    arguments: Arguments, runs: list[RunFolderData]
+) -> tuple[dict[Path, str], dict[Path, tuple[str, str]]]:
+    """Returns the paths of the figures with their formats, and of the tables with the title of
+    their panel and their formats."""
+    base = Path(arguments.out) if arguments.out else runs[0].path / "figure"
+    figures = {base.with_name(f"{base.name}.{kind}"): kind for kind in arguments.format}
+    tables, titles = {}, panel_titles(runs)
+    for title in titles.values():
+        which = f"-{file_name(title)}" if len(titles) > 1 else ""
+        for kind in arguments.table:
+            tables[base.with_name(f"{base.name}{which}.{SUFFIXES[kind]}")] = title, kind
+    return figures, tables
 
 
 def make_panels(runs: list[RunFolderData], metric: str | None) -> dict[str, Summary]:
@@ -117,9 +129,14 @@ def make_panels(runs: list[RunFolderData], metric: str | None) -> dict[str, Summ
     for run in runs:
         if metric is not None and metric not in (known := metric_names(run)):
             raise UserError(f"--metric {metric}: {run.path} has {shortlist(known, 20)}")
+    return {title: summarize(runs, metric, name) for name, title in panel_titles(runs).items()}
+
+
+def panel_titles(runs: list[RunFolderData]) -> dict[str, str]:
+    """Returns the title of the panel of each problem; a problem alone is titled by its name."""
     names = problems(runs)
     titles = problem_titles(names) if len(names) > 1 else names
-    return {title: summarize(runs, metric, name) for title, name in zip(titles, names, strict=True)}
+    return dict(zip(names, titles, strict=True))
 
 
 def read_size(text: str | None) -> tuple[float, float] | None:

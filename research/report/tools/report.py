@@ -11,7 +11,6 @@ predictions of its best setting, they are made first, for the page to show.
 """
 
 import dataclasses
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from rich.console import Console
 from research.console import LOOSE, print_line, print_paragraph, print_table, say, width
 from research.effects import flag_field
 from research.errors import UserError, describe_os_error, plain_exit
-from research.flags import check_path
+from research.flags import check_path, check_writable
 from research.folders import file_name
 from research.limits import as_int
 from research.parsing import read_arguments, tell_without_effect
@@ -91,12 +90,12 @@ def main(arguments: Arguments) -> list[Path]:
     if arguments.live:
         serve(arguments)
         return []
-    if arguments.out:
-        check_writable(Path(arguments.out))
-    if arguments.examples:
-        for path in arguments.runs:
-            make_examples(read_run_folder(path))
     top = as_int("--top", arguments.top, low=0)
+    runs = [read_run_folder(path) for path in arguments.runs]
+    check_writable(page_of(runs, arguments.out), "--out")
+    if arguments.examples:
+        for run in runs:
+            make_examples(run)
     return report(arguments.runs, arguments.out, arguments.metric, arguments.problem, top=top)
 
 
@@ -173,8 +172,8 @@ def report(
     console = console or Console()
     runs = [read_run_folder(path) for path in paths]
     several = problems(runs)
-    page = Path(out) if out else runs[0].path / page_name(runs)
-    check_writable(page)
+    page = page_of(runs, out)
+    check_writable(page, "--out")
     pages = []
     for name in several if problem is None else [problem]:
         summary, path = summarize(runs, metric, name), page
@@ -187,27 +186,11 @@ def report(
     return pages
 
 
-def page_name(runs: Sequence[RunFolderData]) -> str:
-    """The name of the page of one run folder, or of several."""
+def page_of(runs: Sequence[RunFolderData], out: str | Path | None) -> Path:
+    """The path of the page of one run folder, or of several; `out` if it is given."""
     others = "-".join(run.path.name for run in runs[1:])
-    return f"report-with-{file_name(others)}.html" if others else "report.html"
-
-
-def check_writable(page: Path) -> None:
-    """Checks, before anything is printed, that a page can be written.
-
-    Raises:
-      UserError: if not.
-    """
-    folder, reason = page.parent, ""
-    if page.is_dir():
-        reason = "it is a folder"
-    elif not folder.is_dir():
-        reason = "there is no such folder"
-    elif not os.access(page if page.exists() else folder, os.W_OK):
-        reason = "it is read-only"
-    if reason:
-        raise UserError(f"cannot write {page}: {reason}; give another --out")
+    name = f"report-with-{file_name(others)}.html" if others else "report.html"
+    return Path(out) if out else runs[0].path / name
 
 
 def print_summary(summary: Summary, console: Console, top: int = TOP) -> None:

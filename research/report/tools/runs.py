@@ -17,6 +17,7 @@ from rich.console import Console
 from research.atomic import write_bytes
 from research.console import LOOSE, print_table, say
 from research.errors import UserError, plain_exit
+from research.flags import check_writable
 from research.parsing import read_arguments
 from research.report.listing import (
     COLUMNS,
@@ -55,6 +56,8 @@ def main(arguments: Arguments, console: Console | None = None) -> list[Listed]:
     """Prints the table, writes the page if it is asked for, and returns what was listed."""
     console, folder = console or Console(), Path(arguments.folder)
     sort_listed([], arguments.sort)  # before anything is read
+    if arguments.page and folder.is_dir():
+        check_writable(folder / PAGE)
     listed = _chosen([list_run_folder(path) for path in find_run_folders(folder)], arguments)
     names = [column.name for column in COLUMNS]
     rows = [[column.cell(one) for column in COLUMNS] for one in listed]

@@ -78,13 +78,17 @@ def test_bad_input_is_named_and_makes_no_folder(words, says, tmp_path):
 
 
 def test_a_folder_with_results_and_a_file_are_refused(tmp_path, capsys):
-    (tmp_path / "summary.txt").touch()
-    for path, says in ((tmp_path, "it is not empty"), (tmp_path / "summary.txt", "it is a file")):
+    (tmp_path / "rates.json").touch()
+    file = tmp_path / "rates.json"
+    for path, says in (
+        (tmp_path, f"--out {tmp_path}: it is not empty; give a folder that is new"),
+        (file, f"cannot write {file}/summary.txt: {file} is no folder; give another --out"),
+    ):
         with pytest.raises(SystemExit) as left:
             command.run(["--out", str(path)])
         assert left.value.code == 2
         error = capsys.readouterr().err
-        assert error == f"error: --out {path}: {says}; give a folder that is new\n"
+        assert error == f"error: {says}\n"
 
 
 def test_the_status_is_1_if_anything_was_found_wrong(tmp_path, in_process, monkeypatch):

@@ -130,7 +130,7 @@ def test_names_are_literal_in_every_kind_of_table(make_sweep):
         ({"label": ("rate 9=x",)}, "--label rate 9=x: the settings are"),
         ({"label": ("rate 0.1=x", "rate 0.1=y")}, "has the name x already"),
         ({"runs": ()}, "give at least one run folder"),
-        ({"out": "/proc/none/figure"}, "cannot write /proc/none"),
+        ({"out": "/proc/none/figure"}, "cannot write /proc/none.*; give another --out"),
     ],
 )  # fmt: skip
 def test_bad_input_is_told_in_a_line_and_nothing_is_written(make_sweep, changes, says):
