@@ -13,6 +13,7 @@ from research.engine.axes import (
     check_seeds,
     check_values,
     make_groups,
+    make_runs,
 )
 from research.engine.cadence import Cadence, Intervals
 from research.engine.metrics import as_typed
@@ -21,6 +22,7 @@ from research.engine.rows import table_schema
 from research.errors import UserError
 from research.limits import MOST_INT, as_int, as_stored, flag_of, plain
 from research.runs.search import Halving, Search
+from research.runs.space import Chosen, is_range
 from research.task import HParams, Problem, Task
 
 
@@ -40,6 +42,7 @@ class Experiment(NamedTuple):
       most_lanes: runs in lockstep on one device at most; None leaves it to the engine.
       search: how many settings to draw from `hparams_axes`, which are ranges then; None for the
         grid.
+      search_from: an earlier search whose scores the sampler is told; None: it begins with none.
       halving: how settings are thinned out on the way; None keeps them all.
       keep_best: whether the params of each run's best evaluation are kept beside the last.
       init_from: where runs take their first params from; None: random ones.
@@ -58,6 +61,7 @@ class Experiment(NamedTuple):
     in_work: bool = False
     most_lanes: int | None = None
     search: Search | None = None
+    search_from: Any = None  # a `SearchFrom`
     halving: Halving | None = None
     keep_best: bool = False
     init_from: Any = None  # an `InitFrom`
@@ -141,6 +145,7 @@ def make_parts(experiment: Experiment, paced_for: Sequence[int] = ()) -> list[Pa
         labels = {name: cell(getattr(group.config, name)) for name in experiment.config_axes}
         first_run = index * len(group.runs)
         problem = experiment.make_problem(group.config)
+        group = _searched(experiment, group, problem.task)
         pace = paced_for[index] if index < len(paced_for) else None
         schedule = make_schedule(experiment, problem.task, pace)
         parts.append(Part(index, first_run, group, problem, labels, *schedule))
@@ -149,6 +154,22 @@ def make_parts(experiment: Experiment, paced_for: Sequence[int] = ()) -> list[Pa
         runs = sum(len(part.group.runs) for part in parts)
         experiment.halving.check_settings(runs // len(experiment.seeds))
     return parts
+
+
+def _searched(experiment: Experiment, group: Group, task: Task) -> Group:
+    """A group with the settings of a search other than at random, which its task takes."""
+    search, hparams, axes = experiment.search, experiment.hparams, experiment.hparams_axes
+    if search is None or search.sampler == "random":
+        return group
+    if search.in_batches and experiment.halving:
+        raise UserError(
+            f"--halving {experiment.halving.factor}: needs all settings at once, and --sampler "
+            f"{search.sampler} proposes them batch by batch; leave one of them out"
+        )
+    if search.sampler == "cmaes" and not any(map(is_range, axes.values())):
+        raise UserError("--sampler cmaes: give a range for a hyper-parameter at least")
+    chosen = Chosen(search.settings_for(hparams, axes, task))
+    return group._replace(runs=make_runs(hparams, axes, experiment.seeds, chosen))
 
 
 def first_stops(experiment: Experiment, parts: Sequence[Part]) -> list[int]:

@@ -18,6 +18,7 @@ from research.runs.jobs import Plan, check_plan, cut_jobs, unneeded_states
 from research.runs.lengthen import is_longer, lengthen, prolong_jobs
 from research.runs.locks import Taken
 from research.runs.observer import Observer
+from research.runs.proposals import batch_runs, propose_first, save_first
 from research.runs.run_folder import RunFolder
 
 
@@ -79,14 +80,22 @@ def open_or_create(
         return _resume(experiment, parts, path, facts, session, options, observer), True
     initial = take_initial(experiment.init_from, parts) if experiment.init_from else {}
     starts = _starts(initial, stops)
-    plan = Plan(cut_jobs(parts, stops, options.parallel, options.shares, starts))
+    first = propose_first(experiment, parts, observer)
+    begin = first and len(batch_runs(first.search, parts[0], len(experiment.seeds), 0))
+    plan = Plan(cut_jobs(parts, stops, options.parallel, options.shares, starts, begin))
     files = {
         (part.number, name): content
         for part in parts
         for name, content in part.problem.files.items()
     }
     content = facts | session | {"arguments": sys.argv[1:], "sessions": [], "results": []}
-    fill = lambda staging: save_initial(staging, initial) if initial else None
+
+    def fill(staging: Path) -> None:
+        if initial:
+            save_initial(staging, initial)
+        if first:
+            save_first(staging, first)
+
     try:
         folder = RunFolder.create(path.parent, path.name, content, plan, files, fill)
     except UserError:
@@ -134,7 +143,7 @@ def _resume(
     recorded = folder.manifest()
     manifest.check_same(recorded, facts, path)
     try:
-        check_plan(folder.plan(), parts)
+        check_plan(folder.plan(), parts, not (experiment.search and experiment.search.in_batches))
     except ValueError as error:
         raise UserError(f"{path}/plan.json is damaged: {error}") from None
     if experiment.halving is None:
