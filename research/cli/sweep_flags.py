@@ -132,10 +132,11 @@ class SearchFlags:
         0, only_with=OnlyWith(("search",), _is_given, "--search")
     )
     sampler: Annotated[
-        Literal["random", "sobol", "tpe", "gp", "cmaes"],
+        str,
         tyro.conf.arg(
+            metavar="random|sobol|tpe|gp|cmaes",
             help="who proposes settings: random or sobol all at once; tpe, gp or cmaes batch by "
-            "batch, by the scores of those before"
+            "batch, by the scores of those before",
         ),
     ] = "random"
     batch: Annotated[

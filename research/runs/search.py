@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from research.engine.axes import Axes
-from research.errors import UserError
+from research.errors import UserError, did_you_mean
 from research.limits import MOST_RUNS, as_int, as_seed, as_stored, short
+from research.plain_text import one_line, shortened
 from research.runs.samplers import SAMPLERS, is_adaptive, propose
 from research.runs.space import is_range, make_space, requirements_of
 from research.task import HParams, Task
@@ -101,7 +102,9 @@ def check_search(
     """
     seed = as_seed("--search-seed", seed)
     if sampler not in SAMPLERS:
-        raise UserError(f"--sampler {sampler}: there are {', '.join(SAMPLERS)}")
+        shown, names = shortened(one_line(sampler)), ", ".join(SAMPLERS)
+        asked = did_you_mean(sampler, SAMPLERS)
+        raise UserError(f"--sampler {shown}: there are {names}; {asked}".removesuffix("; "))
     if batch is not None and batch < 1:
         raise UserError(f"--batch {short(batch)}: give how many settings at once, at least 1")
     if count is None:
