@@ -34,7 +34,7 @@ from research.runs.space import Chosen, Setting, is_range, make_space, requireme
 from research.task import HParams, Problem
 
 
-class Best(NamedTuple):
+class BestSetting(NamedTuple):
     """The best setting that a study was told of.
 
     Attributes:
@@ -146,7 +146,7 @@ class Study:
         self._batches += 1
 
     @property
-    def best(self) -> Best:
+    def best(self) -> BestSetting:
         """The best setting so far.
 
         Raises:
@@ -157,7 +157,7 @@ class Study:
         best = min(self._told, key=lambda one: float("inf") if one.loss is None else one.loss)
         sign = -1.0 if self.problem.task.higher_is_better else 1.0
         score = float("nan") if best.loss is None else sign * best.loss
-        return Best(dict(best.values), score)
+        return BestSetting(dict(best.values), score)
 
     def _checked(self, setting: Setting) -> dict[str, Any]:
         """A setting, after a look at whether it is one of what is searched."""
