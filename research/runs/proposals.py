@@ -24,7 +24,7 @@ from research.runs.jobs import Job, Plan, cut
 from research.runs.observer import Observer
 from research.runs.ranking import Rank, rank
 from research.runs.run_folder import RunFolder
-from research.runs.samplers import Told, batch_seed, propose
+from research.runs.samplers import Told, batch_seed, check_installed, propose
 from research.runs.search import Search
 from research.runs.space import Chosen, Setting, key_of, make_space, requirements_of
 
@@ -71,7 +71,8 @@ class Batches:
         """Reads what was proposed so far.
 
         Raises:
-          UserError: if a file of proposals is damaged, or the jobs are of other settings.
+          UserError: if a file of proposals is damaged, the jobs are of other settings, or a package
+            that the sampler still needs is not installed.
         """
         search = experiment.search
         self.search = search if search and search.in_batches else None
@@ -81,6 +82,8 @@ class Batches:
         if self.search:
             self._refresh()
             self._check_plan()
+            if self._read < self.search.batches:
+                check_installed(self.search.sampler)
 
     @property
     def parts(self) -> list[Part]:
@@ -243,7 +246,8 @@ def propose_first(
     """Returns the first batch of a search; None if it is none in batches.
 
     Raises:
-      UserError: if the earlier search cannot be read, or is of something else.
+      UserError: if a package that the sampler needs is not installed, or the earlier search cannot
+        be read or is of something else.
     """
     search, given = experiment.search, experiment.search_from
     if search is None or not search.in_batches:
@@ -253,6 +257,7 @@ def propose_first(
                 "scores: --sampler tpe, gp or cmaes"
             )
         return None
+    check_installed(search.sampler)
     earlier: list[list[Told]] = [[] for _ in parts]
     if given:
         earlier, notes = given.read(experiment, parts)

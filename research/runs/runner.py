@@ -26,7 +26,6 @@ from research.runs.observer import Observer
 from research.runs.opening import RunOptions, open_or_create, remove_leftovers, sharing
 from research.runs.proposals import Batches
 from research.runs.run_folder import RunFolder, run_path
-from research.runs.samplers import check_installed
 from research.runs.session import describe_session, now
 
 POLL_SECONDS = 1.0  # between looks at whether others have ended a rung
@@ -59,8 +58,6 @@ def run_experiment(
     """
     options, observer = options or RunOptions(), observer or Observer()
     experiment = check_experiment(experiment)
-    if experiment.search:
-        check_installed(experiment.search.sampler)
     name = options.name or f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
     path = run_path(options.out, name)
     parts = make_parts(experiment, pace_of(path, options.lengthen))
