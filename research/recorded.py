@@ -26,6 +26,7 @@ Pair = Annotated[list[Number], Field(min_length=2, max_length=2)]
 JobName = Annotated[str, Field(pattern=JOB_NAME)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z_0-9]*$")]
 Object = dict[str, Any]
+Values = dict[Identifier, bool | int | Number | str]  # hyper-parameter -> value
 
 
 def _as_text(value: Any) -> str:
@@ -201,6 +202,26 @@ class RecordedInitial(Recorded):
     runs: Annotated[list[Count], Field(min_length=1)]
     rows: Annotated[list[Count], Field(min_length=1)]
     step: Count = 0
+
+
+class RecordedProposals(Recorded):
+    """proposals/BATCH.json: the settings of a batch of a search, for each group."""
+
+    batch: Count
+    groups: Annotated[list[list[Values]], Field(min_length=1)]
+
+
+class RecordedTold(Recorded):
+    """A setting of an earlier search, and its loss; null where it diverged or has none."""
+
+    values: Values
+    loss: Number | None
+
+
+class RecordedEarlier(Recorded):
+    """proposals/earlier.json: what a sampler is told of an earlier search, for each group."""
+
+    groups: Annotated[list[list[RecordedTold]], Field(min_length=1)]
 
 
 class RecordedCheckpoint(Recorded):

@@ -5,7 +5,7 @@
 #                   3.11 or newer)
 #   SEEDBED_EXTRA   cpu, cuda12, cuda13 or tpu; auto (the default) is CUDA where nvidia-smi answers,
 #                   else cpu
-#   SEEDBED_ALSO    what to install as well, some of "jupyter tensorboard wandb"
+#   SEEDBED_ALSO    what to install as well, some of "jupyter optuna tensorboard wandb"
 #   SEEDBED_VENV    the folder of the virtual environment (default: .venv beside this folder)
 #
 # Choices are remembered: the next call needs no variable. Packages that the user installed into the
@@ -158,8 +158,8 @@ set_up() {
     esac
     for one in ${SEEDBED_ALSO:-}; do
         case $one in
-            jupyter | tensorboard | wandb) ;;
-            *) fail "SEEDBED_ALSO=$SEEDBED_ALSO: there are jupyter, tensorboard and wandb" ;;
+            jupyter | optuna | tensorboard | wandb) ;;
+            *) fail "SEEDBED_ALSO=$SEEDBED_ALSO: there are jupyter, optuna, tensorboard and wandb" ;;
         esac
     done
     hold_environment

@@ -11,6 +11,7 @@ from research.cli import machine
 from research.cli.flag_types import axis_flag, plain_flag
 from research.cli.follow import read_follow
 from research.cli.init_from import read_init_from
+from research.cli.search_from import read_search_from
 from research.cli.sweep_flags import SWEEP_FLAGS
 from research.effects import check_counts, without_effect
 from research.engine.axes import check_axes, check_values, parse_seeds
@@ -54,6 +55,9 @@ def arguments_type(
     flags = list(_flags(config, hparams, unit, more))
     if unknown := heading_of.keys() - {name for name, *_ in flags}:
         raise ValueError(f"groups have no such flags: {sorted(unknown)}")
+    names = [name for name, *_ in flags]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{flag_of(twice[0])} is a flag of every recipe: rename the field")
     flags.sort(key=lambda flag: place.get(flag[0], len(place)))
     fields = []
     for name, kind, default, metadata in flags:
@@ -136,7 +140,10 @@ def make_experiment(
         intervals=Intervals(arguments.log_every, arguments.eval_every, arguments.chunk_every),
         in_work=in_work,
         most_lanes=arguments.lanes,
-        search=check_search(arguments.search, arguments.search_seed),
+        search=check_search(
+            arguments.search, arguments.search_seed, arguments.sampler, arguments.batch
+        ),
+        search_from=read_search_from(arguments.search_from),
         halving=check_halving(arguments.halving, arguments.rungs, arguments.asynchronous),
         population=read_population(arguments),
         schedule=schedule,

@@ -103,7 +103,10 @@ def group_needs(
     what it needs."""
     limit = options.train.memory_limit or int(USABLE * device.memory_bytes)
     runs = len(part.group.runs)
-    asked = -(-runs // -(-runs // (options.parallel or runs)))  # together, in parts of one size
+    at_once = options.parallel or runs
+    if experiment.search:  # of which only a batch is trained at once
+        at_once = min(at_once, experiment.search.per_batch * len(experiment.seeds))
+    asked = -(-runs // -(-runs // at_once))  # together, in parts of one size
     state_bytes = byte_count(trace_one_run(part.problem, part.group.runs).state)
     most = min(asked, max(1, limit // state_bytes))  # with more, states alone would not fit
     compiled: dict[int, Needs] = {}

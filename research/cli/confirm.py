@@ -96,6 +96,7 @@ def _again(experiment: Experiment, best: OneRun, count: int, path: Path) -> Expe
         hparams_axes={},
         seeds=fresh_seeds(experiment.seeds, count),
         search=None,
+        search_from=None,
         halving=None,
         population=None,
         schedule=changes[1:],

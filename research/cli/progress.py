@@ -54,7 +54,8 @@ class OverallProgress:
         """Returns how far the jobs are that have ended; None while the folder cannot be read."""
         with contextlib.suppress(OSError, UserError):
             folder = RunFolder(self.folder)
-            return measure(folder.plan(), folder.ended_jobs())
+            groups = folder.manifest().get("groups", ())
+            return measure(folder.plan(), folder.ended_jobs(), groups=groups)
         return None
 
     def left(self, overall: Overall) -> float | None:
@@ -189,7 +190,9 @@ class SweepProgress:
 
     def _show_whole(self, step: int) -> None:
         """Shows how far the sweep is, when this job is at a step."""
-        if self._whole is None or self._before is None or self._before.jobs < 2:
+        if self._whole is None or self._before is None:
+            return
+        if self._before.jobs < 2 and self._before.runs == self.runs:
             return
         now = self._before._replace(done=self._before.done + self.runs * (step - self.start))
         self._whole.show(self._bar, now)

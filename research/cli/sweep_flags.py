@@ -9,6 +9,7 @@ import tyro
 
 from research.effects import flag_field
 from research.parsing import Unbounded
+from research.runs.samplers import is_adaptive
 from research.task import OnlyWith
 
 
@@ -129,7 +130,7 @@ class RunningFlags:
 
 @dataclasses.dataclass(frozen=True)
 class SearchFlags:
-    """Random search over hyper-parameters, and successive halving of its settings."""
+    """Search over hyper-parameters, and successive halving of its settings."""
 
     search: Annotated[
         int | None,
@@ -147,6 +148,28 @@ class SearchFlags:
     search_seed: Annotated[int, tyro.conf.arg(help="seed of the draws")] = flag_field(
         0, only_with=OnlyWith(("search",), _is_given, "--search")
     )
+    sampler: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="random|sobol|tpe|gp|cmaes",
+            help="who proposes settings: random or sobol all at once; tpe, gp or cmaes batch by "
+            "batch, by the scores of those before",
+        ),
+    ] = "random"
+    batch: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="N", help="settings that are proposed at once; an eighth of all if not given"
+        ),
+    ] = flag_field(
+        None, only_with=OnlyWith(("sampler",), is_adaptive, "--sampler tpe, gp or cmaes")
+    )
+    search_from: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="RUN", help="tell the sampler the scores of another run folder before it begins"
+        ),
+    ] = None
     halving: Annotated[
         int | None,
         tyro.conf.arg(metavar="FACTOR", help="continue one setting in FACTOR at each rung"),

@@ -13,6 +13,7 @@ from research.engine.axes import (
     check_seeds,
     check_values,
     make_groups,
+    make_runs,
 )
 from research.engine.cadence import Cadence, Intervals
 from research.engine.metrics import as_typed
@@ -23,6 +24,7 @@ from research.limits import MOST_INT, as_int, as_stored, flag_of, plain
 from research.runs.schedulers.follow import Changes, check_changes
 from research.runs.schedulers.population import Population, decision_steps
 from research.runs.search import Halving, Search
+from research.runs.space import Chosen, is_range
 from research.task import HParams, Problem, Task
 
 
@@ -42,6 +44,7 @@ class Experiment(NamedTuple):
       most_lanes: runs in lockstep on one device at most; None leaves it to the engine.
       search: how many settings to draw from `hparams_axes`, which are ranges then; None for the
         grid.
+      search_from: an earlier search whose scores the sampler is told; None: it begins with none.
       halving: how settings are thinned out on the way; None keeps them all.
       population: how settings take over from better ones on the way; None: each keeps to itself.
       schedule: the hyper-parameters of all runs from certain steps on, if they change.
@@ -62,6 +65,7 @@ class Experiment(NamedTuple):
     in_work: bool = False
     most_lanes: int | None = None
     search: Search | None = None
+    search_from: Any = None  # a `SearchFrom`
     halving: Halving | None = None
     population: Population | None = None
     schedule: Changes = ()
@@ -153,6 +157,7 @@ def make_parts(experiment: Experiment, paced_for: Sequence[int] = ()) -> list[Pa
         labels = {name: cell(getattr(group.config, name)) for name in experiment.config_axes}
         first_run = index * len(group.runs)
         problem = experiment.make_problem(group.config)
+        group = _searched(experiment, group, problem.task)
         pace = paced_for[index] if index < len(paced_for) else None
         schedule = make_schedule(experiment, problem.task, pace)
         parts.append(Part(index, first_run, group, problem, labels, *schedule))
@@ -185,6 +190,27 @@ def _check_scheduler(experiment: Experiment, part: Part) -> None:
             "range that it is searched in"
         )
     decision_steps(population, per, part.cadence.eval_every, part.steps)
+
+
+def _searched(experiment: Experiment, group: Group, task: Task) -> Group:
+    """A group with the settings of a search other than at random, which its task takes."""
+    search, hparams, axes = experiment.search, experiment.hparams, experiment.hparams_axes
+    if search is None or search.sampler == "random":
+        return group
+    if search.in_batches and experiment.population:
+        raise UserError(
+            f"--population pbt: needs all settings at once, and --sampler {search.sampler} "
+            "proposes them batch by batch; leave one of them out"
+        )
+    if search.in_batches and experiment.halving:
+        raise UserError(
+            f"--halving {experiment.halving.factor}: needs all settings at once, and --sampler "
+            f"{search.sampler} proposes them batch by batch; leave one of them out"
+        )
+    if search.sampler == "cmaes" and not any(map(is_range, axes.values())):
+        raise UserError("--sampler cmaes: give a range for a hyper-parameter at least")
+    chosen = Chosen(search.settings_for(hparams, axes, task))
+    return group._replace(runs=make_runs(hparams, axes, experiment.seeds, chosen))
 
 
 def first_stops(experiment: Experiment, parts: Sequence[Part]) -> list[int]:

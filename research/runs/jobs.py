@@ -108,6 +108,7 @@ def cut_jobs(
     shares: int = 1,
     starts: Mapping[int, int] = {},
     seeds: int | None = None,
+    begin: int | None = None,
 ) -> tuple[Job, ...]:
     """Returns the jobs that a sweep starts with.
 
@@ -118,10 +119,12 @@ def cut_jobs(
       shares: for how many processes; no job is larger than an equal share.
       starts: group -> the step at which its runs begin, if it is not 0.
       seeds: as of `cut`.
+      begin: how many runs of each group begin, where the others follow later; all if None.
     """
     jobs = []
     for part, stop in zip(parts, stops, strict=True):
-        runs = range(part.first_run, part.first_run + len(part.group.runs))
+        count = len(part.group.runs) if begin is None else begin
+        runs = range(part.first_run, part.first_run + count)
         pieces = max(-(-shares // len(parts)), -(-len(runs) // (most_runs or len(runs))))
         start = starts.get(part.number, 0)
         jobs += cut(Job(part.number, tuple(runs), start, stop, len(runs)), pieces, seeds)
@@ -174,8 +177,13 @@ def unneeded_states(plan: Plan, ended: Iterable[str]) -> set[str]:
     return sources - needed
 
 
-def check_plan(plan: Plan, parts: Sequence[Part]) -> None:
+def check_plan(plan: Plan, parts: Sequence[Part], all_begin: bool = True) -> None:
     """Checks that the jobs of a plan are of the runs of an experiment.
+
+    Args:
+      plan: the jobs.
+      parts: the groups of the experiment.
+      all_begin: whether there is a job that begins each run, and none follows later.
 
     Raises:
       ValueError: for a job that is of none of its groups, or takes more than their runs or steps;
@@ -194,5 +202,5 @@ def check_plan(plan: Plan, parts: Sequence[Part]) -> None:
             raise ValueError(f"job {job.name} is {job.width} runs wide")
     begun = {run for job in plan.jobs if not job.sources for run in job.runs}
     runs = sum(len(part.group.runs) for part in parts)
-    if len(begun) < runs:
+    if all_begin and len(begun) < runs:
         raise ValueError(f"{runs - len(begun)} of {runs} runs are begun by no job")

@@ -111,6 +111,9 @@ def _check_extends(folder: RunFolder, recorded: Mapping[str, Any], parts: Sequen
     cannot = f"{folder.path}: its runs cannot be lengthened"
     if recorded.get("halving"):
         raise UserError(f"{cannot}: the rungs of --halving follow from their length")
+    begun = {run for job in folder.plan().jobs for run in job.runs}
+    if len(begun) < sum(len(part.group.runs) for part in parts):
+        raise UserError(f"{cannot} before the last batch of its search was proposed")
     for group, part in zip(recorded["groups"], parts, strict=True):
         if part.steps < group["steps"]:
             raise UserError(f"{cannot}: {part.steps:,} steps are fewer than {group['steps']:,}")

@@ -39,7 +39,8 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
         },
         "hparams_axes": {name: list(values) for name, values in experiment.hparams_axes.items()},
         "seeds": list(experiment.seeds),
-        "search": experiment.search and experiment.search._asdict(),
+        "search": experiment.search and experiment.search.to_json(),
+        "search_from": experiment.search_from and experiment.search_from.asked,
         "halving": _describe_halving(experiment),
         "population": experiment.population and experiment.population._asdict(),
         "schedule": [[step, dict(values)] for step, values in experiment.schedule] or None,
@@ -80,8 +81,8 @@ def differences(recorded: Mapping[str, Any], session: Mapping[str, Any]) -> list
 
 IDENTITY = (
     "experiment", "config", "hparams", "config_axes", "hparams_axes", "seeds", "search", "halving",
-    "population", "schedule", "keep", "init_from", "init_states", "key_metric", "groups", "data",
-    "parallel",
+    "population", "schedule", "keep", "init_from", "init_states", "search_from", "key_metric",
+    "groups", "data", "parallel",
 )  # fmt: skip
 
 

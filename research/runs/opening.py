@@ -18,6 +18,7 @@ from research.runs.jobs import Job, Plan, check_plan, cut_jobs, unneeded_states
 from research.runs.lengthen import is_longer, lengthen, prolong_jobs
 from research.runs.locks import Taken
 from research.runs.observer import Observer
+from research.runs.proposals import batch_runs, propose_first, save_first
 from research.runs.run_folder import RunFolder
 from research.runs.search import Halving
 from research.runs.training import TrainOptions
@@ -81,14 +82,22 @@ def open_or_create(
         return _resume(experiment, parts, path, facts, session, options, observer), True
     initial = take_initial(experiment.init_from, parts) if experiment.init_from else {}
     starts = _starts(initial, stops)
-    plan = Plan(_first_jobs(experiment, parts, stops, options, starts))
+    first = propose_first(experiment, parts, observer)
+    begin = first and len(batch_runs(first.search, parts[0], len(experiment.seeds), 0))
+    plan = Plan(_first_jobs(experiment, parts, stops, options, starts, begin))
     files = {
         (part.number, name): content
         for part in parts
         for name, content in part.problem.files.items()
     }
     content = facts | session | {"arguments": sys.argv[1:], "sessions": [], "results": []}
-    fill = lambda staging: save_initial(staging, initial) if initial else None
+
+    def fill(staging: Path) -> None:
+        if initial:
+            save_initial(staging, initial)
+        if first:
+            save_first(staging, first)
+
     try:
         folder = RunFolder.create(path.parent, path.name, content, plan, files, fill)
     except UserError:
@@ -106,12 +115,14 @@ def _first_jobs(
     stops: Sequence[int],
     options: RunOptions,
     starts: Mapping[int, int],
+    begin: int | None,
 ) -> tuple[Job, ...]:
     """The jobs that a sweep starts with."""
     together, halving = experiment.seeds_together, experiment.halving
     if halving is None or not halving.asynchronous:
         _check_parallel(options.parallel, parts, together)
-        return cut_jobs(parts, stops, options.parallel, options.shares, starts, together)
+        how = options.parallel, options.shares, starts, together, begin
+        return cut_jobs(parts, stops, *how)
     if options.parallel is not None and options.parallel < (seeds := len(experiment.seeds)):
         raise UserError(
             f"--parallel {options.parallel}: with --asynchronous the {seeds} seeds of a setting "
@@ -166,7 +177,7 @@ def _resume(
     recorded = folder.manifest()
     manifest.check_same(recorded, facts, path)
     try:
-        check_plan(folder.plan(), parts)
+        check_plan(folder.plan(), parts, not (experiment.search and experiment.search.in_batches))
     except ValueError as error:
         raise UserError(f"{path}/plan.json is damaged: {error}") from None
     if experiment.halving is None:

@@ -2,9 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,13 +61,19 @@ class Pace:
         return (time.monotonic() - self._began) * (overall.steps - overall.done) / done
 
 
-def measure(plan: Plan, ended: Iterable[str], reached: Mapping[str, int] = {}) -> Overall:
+def measure(
+    plan: Plan,
+    ended: Iterable[str],
+    reached: Mapping[str, int] = {},
+    groups: Sequence[Mapping[str, Any]] = (),
+) -> Overall:
     """Returns how far a plan is.
 
     Args:
       plan: all jobs.
       ended: the names of those that have ended.
       reached: name -> the step that a job is at, of those that are being trained.
+      groups: those of the manifest, whose runs may have no job yet, as in a search in batches.
     """
     ended = set(ended)
     waiting = [job for job in plan.jobs if job.name not in ended]
@@ -75,9 +81,10 @@ def measure(plan: Plan, ended: Iterable[str], reached: Mapping[str, int] = {}) -
     every = {run for job in plan.jobs for run in job.runs}
     steps = sum(_steps(job, job.stop) for job in plan.jobs)
     rest = sum(_steps(job, job.stop) - _steps(job, reached.get(job.name, 0)) for job in waiting)
-    return Overall(
-        len(plan.jobs), len(every - open_runs), len(every), steps - rest, steps, bool(plan.rungs)
-    )
+    later = [_without_job(group, every, plan) for group in groups]
+    runs, all_steps = len(every) + sum(n for n, _ in later), steps + sum(s for _, s in later)
+    done = steps - rest
+    return Overall(len(plan.jobs), len(every - open_runs), runs, done, all_steps, bool(plan.rungs))
 
 
 def read_overall(path: Path) -> Overall:
@@ -89,7 +96,15 @@ def read_overall(path: Path) -> Overall:
     folder = RunFolder(path)
     plan, ended = folder.plan(), folder.ended_jobs()
     reached = {job.name: _last_step(path, job) for job in plan.jobs if job.name not in ended}
-    return measure(plan, ended, reached)
+    return measure(plan, ended, reached, folder.manifest().get("groups", ()))
+
+
+def _without_job(group: Mapping[str, Any], planned: set[int], plan: Plan) -> tuple[int, int]:
+    """The runs of a group that have no job yet, and the steps that they will take."""
+    first = int(group["first_run"])
+    waiting = set(range(first, first + group["runs"])) - planned
+    start = min((job.start for job in plan.jobs if first in job.runs), default=0)
+    return len(waiting), len(waiting) * max((group.get("steps") or start) - start, 0)
 
 
 def _steps(job: Job, reached: int) -> int:

@@ -24,6 +24,7 @@ from research.runs.memory_limit import check_fits
 from research.runs.observer import Observer
 from research.runs.opening import RunOptions, open_or_create, remove_leftovers, sharing
 from research.runs.promotion import after_rungs, take_or_promote
+from research.runs.proposals import Batches
 from research.runs.run_folder import RunFolder, run_path
 from research.runs.session import describe_session, now
 
@@ -67,6 +68,7 @@ def run_experiment(
         observer.say(f"{experiment.name}: {note}")
     session = describe_session()
     folder, resumed = open_or_create(experiment, parts, path, options, observer, session)
+    batches = Batches(experiment, parts, folder)
     if options.prepare:
         observer.say(f"{experiment.name}: prepared {folder.path}")
         return None
@@ -77,7 +79,7 @@ def run_experiment(
         folder.record(status="running")
         try:
             with options.meanwhile(folder.path):
-                _train_jobs(experiment, parts, folder, options, observer)
+                _train_jobs(experiment, batches, folder, options, observer)
         except BaseException as error:
             if isinstance(error, UserError) and not resumed and options.process is None:
                 folder.remove_if_untrained()  # so that the next try may have its name
@@ -98,27 +100,32 @@ def _notes(parts: Sequence[Part]) -> Iterator[str]:
 
 def _train_jobs(
     experiment: Experiment,
-    parts: Sequence[Part],
+    batches: Batches,
     folder: RunFolder,
     options: RunOptions,
     observer: Observer,
 ) -> None:
     """Trains jobs until none is left to take."""
+    parts = batches.parts
     runner = JobRunner(experiment, parts, folder, make_schema(parts), options.train, observer)
+    grows = experiment.halving is not None or batches.search is not None
     while True:
         folder.check_in_place()
         with contextlib.ExitStack() as held:
             if taken := _take_next(experiment, parts, folder, options, observer, held):
                 job, lock = taken
+                runner.parts = batches.parts  # with what others have proposed meanwhile
                 runner.run(job)
                 if job.name in folder.ended_jobs():  # and was not cut smaller
                     lock.mark_ended()
                 folder.merge_results()
                 continue
         if not _all_ended(folder, folder.plan()):
-            if experiment.halving is None and folder.has_open_job():
+            if not grows and folder.has_open_job():
                 return  # others are at work on the rest
             time.sleep(POLL_SECONDS)
+        elif batches.begin_next(observer):
+            continue
         elif not _next_rung(experiment, parts, folder, observer, options.train.keep_states):
             break
     folder.merge_results(status="finished", finished=now())

@@ -1,5 +1,5 @@
-"""Chooses settings at random instead of a grid (Bergstra and Bengio, 2012), and how long each
-trains (Jamieson and Talwalkar, 2016)."""
+"""What is asked of a search: how many settings, which sampler proposes them (at random: Bergstra
+and Bengio, 2012), and how long each trains (Jamieson and Talwalkar, 2016)."""
 
 import dataclasses
 import itertools
@@ -10,34 +10,120 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from research.engine.axes import Axes
-from research.errors import UserError
+from research.errors import UserError, did_you_mean
 from research.limits import MOST_RUNS, as_int, as_seed, as_stored, short
-from research.task import HParams
+from research.plain_text import one_line, shortened
+from research.runs.samplers import SAMPLERS, is_adaptive, propose
+from research.runs.space import four_digits, is_range, make_space, requirements_of
+from research.task import HParams, Task
+
+USUAL_BATCHES = 8  # of a search whose batch is not given
+LEAST_GENERATION = 4  # settings that CMA-ES needs to tell in which direction they get better
 
 
 class Search(NamedTuple):
-    """How many settings to draw, and from which seed."""
+    """How many settings to search, from which seed, and how.
+
+    Attributes:
+      settings: how many.
+      seed: of the draws.
+      sampler: one of `research.runs.samplers.SAMPLERS`.
+      batch: settings that are proposed at once by a sampler that looks at scores; None leaves it
+        to `per_batch`.
+    """
 
     settings: int
     seed: int = 0
+    sampler: str = "random"
+    batch: int | None = None
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether later settings are proposed by the scores of earlier ones."""
+        return is_adaptive(self.sampler)
+
+    @property
+    def per_batch(self) -> int:
+        """How many settings are proposed at once: all, unless the sampler looks at scores."""
+        if not self.in_batches:
+            return self.settings
+        usual = max(math.ceil(self.settings / USUAL_BATCHES), LEAST_GENERATION)
+        return min(self.batch or usual, self.settings)
+
+    @property
+    def batches(self) -> int:
+        """The number of batches."""
+        return math.ceil(self.settings / self.per_batch)
+
+    def places(self, batch: int) -> range:
+        """The places of the settings of a batch among all."""
+        return range(self.settings)[batch * self.per_batch : (batch + 1) * self.per_batch]
 
     def draw(self, hparams: HParams, axes: Axes) -> list[dict[str, Any]]:
-        """Draws settings; see `draw_settings`."""
+        """Draws settings at random; see `draw_settings`."""
         return draw_settings(hparams, axes, self)
 
+    def settings_for(self, hparams: HParams, axes: Axes, task: Task) -> list[dict[str, Any]]:
+        """Returns all settings, but for a random search such that a task takes them: those of a
+        Sobol sequence, or random ones in the place of what will be proposed by scores.
 
-def check_search(count: int | None, seed: int) -> Search | None:
-    """Returns the search that `--search` and `--search-seed` ask for; None for a grid.
+        Raises:
+          UserError: if there are too few.
+        """
+        if self.sampler == "random":
+            return self.draw(hparams, axes)
+        sampler = "random" if self.in_batches else self.sampler
+        allowed = requirements_of(task, hparams, axes)
+        space = make_space(hparams, axes)
+        found = propose(sampler, space, (), self.settings, self.seed, allowed)
+        if len(found) < self.settings:
+            raise UserError(
+                f"--search {self.settings}: what was given makes {len(found)} settings or so that "
+                "the task takes; search fewer"
+            )
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run folder records of it. A random search is recorded as it always was."""
+        facts: dict[str, Any] = {"settings": self.settings, "seed": self.seed}
+        if self.sampler != "random":
+            facts["sampler"] = self.sampler
+        return facts | ({"batch": self.per_batch} if self.in_batches else {})
+
+
+def check_search(
+    count: int | None, seed: int, sampler: str = "random", batch: int | None = None
+) -> Search | None:
+    """Returns the search that `--search`, `--search-seed`, `--sampler` and `--batch` ask for; None
+    for a grid.
 
     Raises:
-      UserError: for numbers that make none.
+      UserError: for numbers that make none, and for what only a search has.
     """
     seed = as_seed("--search-seed", seed)
+    if sampler not in SAMPLERS:
+        shown, names = shortened(one_line(sampler)), ", ".join(SAMPLERS)
+        asked = did_you_mean(sampler, SAMPLERS)
+        raise UserError(f"--sampler {shown}: there are {names}; {asked}".removesuffix("; "))
+    if batch is not None and batch < 1:
+        raise UserError(f"--batch {short(batch)}: give how many settings at once, at least 1")
     if count is None:
+        for flag, value in (("--sampler", sampler), ("--batch", batch)):
+            if value not in ("random", None):
+                raise UserError(
+                    f"{flag} {short(value)}: it goes with a search; give the number of settings "
+                    "with --search"
+                )
         return None
     if count < 1:
         raise UserError(f"--search {short(count)}: give how many settings to draw, at least 1")
-    return Search(as_int("--search", count, high=MOST_RUNS), seed)
+    search = Search(as_int("--search", count, high=MOST_RUNS), seed, sampler, batch)
+    if batch is not None and batch > count:
+        raise UserError(f"--batch {short(batch)}: is more than all settings; --search is {count}")
+    if sampler == "cmaes" and search.per_batch < LEAST_GENERATION:
+        flag = f"--search {count}" if batch is None else f"--batch {batch}"
+        raise UserError(f"{flag}: --sampler cmaes needs at least {LEAST_GENERATION} at once")
+    return search
 
 
 class Halving(NamedTuple):
@@ -169,11 +255,6 @@ def _place(value: float) -> float:
     return math.copysign(9000 * (int(exponent) + 39) + 1000 * (float(mantissa) - 1), value)
 
 
-def is_range(values: Sequence[Any]) -> bool:
-    """Whether values are the two ends of a range."""
-    return len(values) == 2 and not any(isinstance(value, bool | str) for value in values)
-
-
 def draw_value(random: np.random.Generator, values: Sequence[Any], log: bool) -> Any:
     """Returns a value from a range, evenly or evenly in its logarithm, or one of a list."""
     if not is_range(values):
@@ -189,8 +270,3 @@ def draw_value(random: np.random.Generator, values: Sequence[Any], log: bool) ->
         else (random.uniform(low, high))
     )
     return min(max(four_digits(value), low), high)
-
-
-def four_digits(value: float) -> float:
-    """Returns a number in so many digits that the user can type the same value again."""
-    return float(f"{value:.3e}")

@@ -53,7 +53,8 @@ def main(arguments: Arguments) -> None:
     task = problem.task
     assert task.steps is not None
     cadence = Cadence.of(task.steps)
-    runs = make_runs(hparams, {"learning_rate": np.geomspace(1e-4, 1e-2, arguments.members)}, 1)
+    rates = np.geomspace(1e-4, 1e-2, arguments.members).tolist()
+    runs = make_runs(hparams, {"learning_rate": rates}, 1)
     chunks = plan_chunks(cadence.eval_every, cadence)
     program = compile_program(problem, runs, chunks, exchanges=True)
     blocks = start_blocks(program, runs)
@@ -63,7 +64,7 @@ def main(arguments: Arguments) -> None:
     explore = make_explore(hparams, AXES, (0.8, 1.2), 0.25, good)
     every = cadence.eval_every
     scheduler = make_population(Population(), explore, every, 0, task.higher_is_better)
-    random, times = np.random.default_rng(0), []
+    random, times, moved = np.random.default_rng(0), [], 0
     for step in range(every, (arguments.decisions + 2) * every, every):
         began = time.perf_counter()
         blocks = train(program, blocks, chunks, lambda record: None)
@@ -72,12 +73,12 @@ def main(arguments: Arguments) -> None:
         standing.evaluated(step, random.normal(size=len(runs)))
         decision = scheduler.decide(standing.seen(step), (0, step))
         decided = time.perf_counter()
+        moved = int(np.sum(decision.parents != numbers))
         blocks = take_over(program, blocks, decision.parents)
         blocks = with_hparams(program, blocks, decision.hparams)
         jax.block_until_ready([block.states for block in blocks])
         times.append((trained - began, decided - trained, time.perf_counter() - decided))
     training, deciding, exchanging = map(statistics.median, zip(*times[1:], strict=True))
-    moved = int(np.sum(decision.parents != numbers))
     share = (deciding + exchanging) / training
     device = device_facts()
     print_text(

@@ -12,13 +12,13 @@ from tests import toy
 class Config:
     hidden: tuple[int, ...] = field((8,), "widths")
     kind: str = field("relu", "a word")
-    batch: int = field(4, "a number", low=1)
+    batch_size: int = field(4, "a number", low=1)
     dual: bool = field(False, "a switch")
     names: tuple[str, ...] = field((), "words", words="NAME")
 
 
 Arguments = arguments_type(Config(), toy.ToyHParams())
-PRESETS = {"small": Arguments(), "large": Arguments(batch=(64,), rate=(0.5, 0.25), steps=9)}
+PRESETS = {"small": Arguments(), "large": Arguments(batch_size=(64,), rate=(0.5, 0.25), steps=9)}
 
 
 def parse(line):

@@ -22,7 +22,7 @@ from tests.cli.flags import PRESETS, Config, parse
         (["--names", "a", "b, c", "", "-"], ("a", "b, c", "", "-")),
         (["--names=-x"], ("-x",)),
         (["--names", ""], ("",)),
-        (["--names", "a", "--batch", "1", "2", "--names", "b"], ("b",)),
+        (["--names", "a", "--batch-size", "1", "2", "--names", "b"], ("b",)),
     ],
 )
 def test_a_list_of_words_is_a_single_value_of_its_field(words, names):
@@ -52,10 +52,10 @@ def test_off_names_the_hyperparameters_that_are_0_in_all_runs(changes, off):
 
 
 def test_single_values_are_settings_and_several_are_axes():
-    arguments = parse("--rate 1 2 --batch 7 --kind a b --seeds 3 --steps 8 --log-every 2")
+    arguments = parse("--rate 1 2 --batch-size 7 --kind a b --seeds 3 --steps 8 --log-every 2")
     experiment = make_experiment("toy", lambda _: toy.problem(), Config(), toy.ToyHParams(),
                                  arguments)  # fmt: skip
-    assert experiment.config == Config(batch=7)
+    assert experiment.config == Config(batch_size=7)
     assert experiment.config_axes == {"kind": ("a", "b")}
     assert experiment.hparams_axes == {"rate": (1.0, 2.0)}
     assert experiment.seeds == (0, 1, 2)
@@ -94,27 +94,27 @@ class Paired(Config):
     """A config that is valid only if the batch size fits its kind."""
 
     def __post_init__(self):
-        if self.kind == "big" and self.batch < 8:
-            raise UserError(f"--kind big --batch {self.batch}: too small")
+        if self.kind == "big" and self.batch_size < 8:
+            raise UserError(f"--kind big --batch-size {self.batch_size}: too small")
 
 
 def test_a_default_outside_the_grid_is_not_checked():
     """The default batch of 4 does not go with --kind big; 8 and 16 do."""
     arguments = preset_arguments(arguments_type(Paired(), toy.ToyHParams()), Paired(),
-                                 toy.ToyHParams(), kind=("big",), batch=(8, 16))  # fmt: skip
+                                 toy.ToyHParams(), kind=("big",), batch_size=(8, 16))  # fmt: skip
     experiment = make_experiment("toy", lambda _: toy.problem(), Paired(), toy.ToyHParams(),
                                  arguments)  # fmt: skip
-    assert experiment.config_axes == {"batch": (8, 16)}
-    arguments = dataclasses.replace(arguments, batch=(2, 16))
-    with pytest.raises(UserError, match="--kind big --batch 2"):
+    assert experiment.config_axes == {"batch_size": (8, 16)}
+    arguments = dataclasses.replace(arguments, batch_size=(2, 16))
+    with pytest.raises(UserError, match="--kind big --batch-size 2"):
         make_experiment("toy", lambda _: toy.problem(), Paired(), toy.ToyHParams(), arguments)
 
 
 def test_flags_are_in_the_groups_that_the_workload_names():
     """Groups keep their order; flags of the sweep, and flags in no group, follow in own groups."""
-    groups = {"usual": ("seeds", "rate", "batch"), "network": ("hidden",)}
+    groups = {"usual": ("seeds", "rate", "batch_size"), "network": ("hidden",)}
     fields = dataclasses.fields(arguments_type(Config(), toy.ToyHParams(), groups=groups))
-    assert [field.name for field in fields][:4] == ["seeds", "rate", "batch", "hidden"]
+    assert [field.name for field in fields][:4] == ["seeds", "rate", "batch_size", "hidden"]
     group_of = {field.name: field.metadata["group"] for field in fields}
     expected = {"rate": "usual", "hidden": "network", "kind": "config", "search": "search"}
     assert expected.items() <= group_of.items()

@@ -8,9 +8,9 @@ from tests.cli.flags import PRESETS, parse
 
 
 def test_values_that_are_not_given_come_from_the_preset():
-    assert parse("").batch == (4,)
+    assert parse("").batch_size == (4,)
     large = parse("--preset large --rate 3")
-    assert (large.batch, large.rate, large.steps) == ((64,), (3.0,), 9)
+    assert (large.batch_size, large.rate, large.steps) == ((64,), (3.0,), 9)
     assert parse("--preset=large").rate == (0.5, 0.25)
 
 
@@ -51,7 +51,7 @@ def test_help_begins_with_the_preset_and_has_a_box_for_each_group(capsys):
     assert left.value.code == 0
     text = capsys.readouterr().out
     assert text.index("What it does.") < text.index("--preset {small,large}")
-    assert text.index("--preset") < min(text.index(flag) for flag in ("--batch", "--seeds"))
+    assert text.index("--preset") < min(text.index(flag) for flag in ("--batch-size", "--seeds"))
     headings = ("config", "hyper-parameter", "usual", "running", "search", "process", "tracking")
     places = [text.index(f" {heading} options ") for heading in headings]
     assert places == sorted(places)

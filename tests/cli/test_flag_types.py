@@ -7,31 +7,33 @@ from tests.cli.flags import parse
 
 
 def test_every_field_takes_a_list():
-    given = parse("--rate 1e-3 0.1 --hidden 8 64x32 none --kind a b --batch 1 2 --dual True False")
+    given = parse(
+        "--rate 1e-3 0.1 --hidden 8 64x32 none --kind a b --batch-size 1 2 --dual True False"
+    )
     assert given.rate == (1e-3, 0.1)
     assert given.hidden == ((8,), (64, 32), ())
     assert given.kind == ("a", "b")
-    assert given.batch == (1, 2)
+    assert given.batch_size == (1, 2)
     assert given.dual == (True, False)
 
 
 def test_an_empty_list_gives_a_one_line_error():
     with pytest.raises(UserError, match="--names: give at least one; '' is the empty one"):
-        parse("--names --batch 4")
+        parse("--names --batch-size 4")
 
 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
         ("--rate 1e-3 fast", "--rate fast: not a number"),
-        ("--batch 1.5", "--batch 1.5: not a whole number"),
+        ("--batch-size 1.5", "--batch-size 1.5: not a whole number"),
         ("--hidden 8x", "--hidden 8x: not widths"),
         ("--dual maybe", "--dual maybe: not True or False"),
         ("--steps 1e5", "--steps 1e5: not a whole number"),
         ("--log-every ten", "--log-every ten: not a whole number"),
         ("--rungs 2.5", "--rungs 2.5: not a whole number"),
         ("--checkpoint-every soon", "--checkpoint-every soon: not a number"),
-        ("--batch " + "9" * 5000, r"--batch 9{40}\.\.\.: not a whole number"),
+        ("--batch-size " + "9" * 5000, r"--batch-size 9{40}\.\.\.: not a whole number"),
     ],
 )
 def test_a_value_of_the_wrong_type_gives_a_one_line_error(line, says):

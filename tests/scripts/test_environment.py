@@ -253,7 +253,7 @@ def test_wrong_arguments_or_variables_give_a_one_line_error(machine):
     known = "there are: experiments/dqn.py experiments/lstm_lm.py"
     fails_with(machine.run("experiments/nonesuch.py"), known)
     fails_with(machine.run("experiments/mlp.py", SEEDBED_EXTRA="rocm"), "SEEDBED_EXTRA=rocm")
-    also = "SEEDBED_ALSO=wandb visdom: there are jupyter, tensorboard and wandb"
+    also = "SEEDBED_ALSO=wandb visdom: there are jupyter, optuna, tensorboard and wandb"
     fails_with(machine.run("experiments/mlp.py", SEEDBED_ALSO="wandb visdom"), also)
     fails_with(
         machine.run("experiments/mlp.py", SEEDBED_PYTHON="/no/python"), "Python 3.11 or newer"

@@ -21,6 +21,7 @@ from research.report.page import facts
 from research.report.page.chart import MOST, Chart, look
 from research.report.page.curves import RESAMPLES, learning_curves
 from research.report.page.fields import field_charts
+from research.report.page.progress import search_charts
 from research.report.page.schedules import schedule_charts
 from research.report.page.scores import dots, profile
 from research.report.summary import Summary
@@ -108,7 +109,12 @@ def _of_run(summary: Summary, run: int) -> dict[str, Any]:
     own = views.show(summary, run) if views else Shown()
     return {
         "name": summary.run_name(run) or data.path.resolve().name,
-        "charts": [*schedule_charts(summary, run), *field_charts(summary, run), *own.charts],
+        "charts": [
+            *schedule_charts(summary, run),
+            *search_charts(summary, run),
+            *field_charts(summary, run),
+            *own.charts,
+        ],
         "images": own.images,
         "texts": own.texts,
         "facts": facts.facts(data),

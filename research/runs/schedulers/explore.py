@@ -8,7 +8,8 @@ import numpy as np
 
 from research.engine.axes import Axes
 from research.limits import as_stored
-from research.runs.search import draw_value, four_digits, is_range
+from research.runs.search import draw_value
+from research.runs.space import four_digits, is_range
 from research.task import HParams
 
 TRIES = 20  # at values that go together, before those of the parent are kept
