@@ -42,6 +42,11 @@ def given(**changes):
         ({"rungs": 3}, ["--rungs 3 changes nothing: it has an effect only with --halving"]),
         ({"rungs": 3, "halving": 2}, []),
         (
+            {"batch": 2, "search": 4, "sampler": "sobol", "rate": (0.5, 1.0)},
+            ["--batch 2 changes nothing: it has an effect only with --sampler tpe, gp or cmaes"],
+        ),
+        ({"batch": 2, "search": 4, "sampler": "tpe", "rate": (0.5, 1.0)}, []),
+        (
             {"search_seed": 7},
             ["--search-seed 7 changes nothing: it has an effect only with --search"],
         ),

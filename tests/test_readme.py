@@ -40,6 +40,7 @@ SWEEP, WORKLOAD = CODE["README.md:0"], CODE["research/README.md:0"]
 CORRIDOR = CODE.pop("research/README.md:1")
 AGENT = CODE.pop("research/README.md:2")
 RECIPE = CODE.pop("research/README.md:3")  # it goes below WORKLOAD
+SCHEDULER = CODE.pop("research/README.md:4")
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -51,6 +52,19 @@ def test_python_code_in_guides_runs(name, tmp_path, monkeypatch, capsys):
         exec(code, {"__name__": "__main__"})
     settings = re.findall(r"^([\d.]+) ", capsys.readouterr().out, re.MULTILINE)
     assert settings in (["0.001", "0.010"], ["0.01", "0.10", "0.50"])
+
+
+def test_the_scheduler_of_the_guide_has_the_worst_run_go_on_from_the_best():
+    """Without it, the run with the smallest rate ends far behind."""
+    left_alone = SCHEDULER.replace("step % 20 == 0", "False")
+    worst = []
+    for code in (SCHEDULER, left_alone):
+        names = {"__name__": "__main__"}
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            exec(code, names)
+        metrics = names["metrics"]
+        worst.append(metrics[metrics["step"] == 100]["validation_accuracy"].min())
+    assert worst[0] > worst[1] + 0.1
 
 
 def test_the_recipe_of_the_guide_trains_the_task_above_it(tmp_path, monkeypatch, capsys):

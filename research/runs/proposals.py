@@ -263,6 +263,11 @@ def propose_first(
         earlier, notes = given.read(experiment, parts)
         for note in notes:
             observer.say(f"{experiment.name}: {note}")
+    elif search.batches == 1:
+        observer.say(
+            f"{experiment.name}: --sampler {search.sampler} is told no scores, since all settings "
+            "are one batch; give a smaller --batch"
+        )
     proposals = propose_batch(experiment, parts, earlier, 0)
     return FirstBatch(search, proposals, given.asked if given else "", earlier)
 

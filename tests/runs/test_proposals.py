@@ -15,6 +15,10 @@ from rich.console import Console
 
 from research.cli.terminal import TerminalObserver
 from research.errors import UserError
+from research.report.listing import list_run_folder
+from research.report.page.page import make_content
+from research.report.read import read_run_folder
+from research.report.summary import summarize
 from research.runs import proposals, run_folder, samplers
 from research.runs.job_runner import TrainOptions
 from research.runs.opening import RunOptions
@@ -211,6 +215,9 @@ def test_how_far_it_is_counts_the_settings_that_are_not_proposed_yet(tmp_path, k
     overall = read_overall(tmp_path / "run")
     assert (overall.ended, overall.runs) == (16, 40)
     assert (overall.done, overall.steps) == (16 * 6, 40 * 6)
+    assert list_run_folder(tmp_path / "run").state == "40%, not finished"
+    page = make_content(summarize([read_run_folder(tmp_path / "run")]))
+    assert "The best setting so far" in page["html"]
 
 
 def needing(problem):

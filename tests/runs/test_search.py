@@ -1,6 +1,7 @@
 """Tests of random search, and of the rungs of a halving."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -128,6 +129,37 @@ def test_a_search_needs_settings_and_a_seed():
 def test_invalid_search_numbers_are_named(count, seed, says):
     with pytest.raises(UserError, match=says):
         check_search(count, seed)
+
+
+@pytest.mark.parametrize(
+    ("count", "sampler", "batch", "says"),
+    [
+        (
+            8,
+            "tpa",
+            None,
+            "--sampler tpa: there are random, sobol, tpe, gp, cmaes; did you mean tpe?",
+        ),
+        (8, "tpe", 0, "--batch 0: give how many settings at once"),
+        (8, "tpe", 9, "--batch 9: is more than all settings; --search is 8"),
+        (8, "cmaes", 3, "--batch 3: --sampler cmaes needs at least 4 at once"),
+        (3, "cmaes", None, "--search 3: --sampler cmaes needs at least 4 at once"),
+        (None, "gp", None, "--sampler gp: it goes with a search; give the number of settings with"),
+        (None, "random", 4, "--batch 4: it goes with a search"),
+    ],
+)
+def test_invalid_samplers_and_batches_are_named(count, sampler, batch, says):
+    with pytest.raises(UserError, match=re.escape(says)):
+        check_search(count, 0, sampler, batch)
+
+
+def test_batches_cover_all_settings_once():
+    search = check_search(10, 0, "tpe", 4)
+    assert [list(search.places(batch)) for batch in range(search.batches)] == [
+        [0, 1, 2, 3], [4, 5, 6, 7], [8, 9],
+    ]  # fmt: skip
+    assert Search(256, 0, "tpe").per_batch == 32
+    assert (Search(256).batches, Search(256, 0, "sobol", 4).batches) == (1, 1)
 
 
 def test_every_rung_is_factor_times_as_long_as_the_one_before():
