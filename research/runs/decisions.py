@@ -1,6 +1,7 @@
 """What schedulers have decided, as rows in the run folder, and what they knew, read back from it.
 
-    decisions/JOB-STEP.parquet   one row for each run that stopped or took over another's state
+    decisions/JOB-STEP.parquet     one row for each run that stopped or took over another's state
+    decisions/rung-N-STEP.parquet  one for each run that stopped after rung N of a halving
 
 A row has the step, before which the run was trained otherwise: its number, the number of its parent
 (null: it stopped), the reason, the scores of both by then, and the hyper-parameters from there on.

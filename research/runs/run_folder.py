@@ -3,7 +3,8 @@
     runs/NAME/manifest.json            what was run, on what, how long it took, what diverged
     runs/NAME/plan.json                the jobs: which runs train together, over which steps
     runs/NAME/metrics/JOB-*.parquet    one row a run and logged step; one data set
-    runs/NAME/decisions/JOB-*.parquet  what a scheduler decided, if there is one
+    runs/NAME/decisions/JOB-*.parquet  what a scheduler decided, if there is one; rung-N-*.parquet:
+                                       which runs stopped after rung N of a halving
     runs/NAME/params/JOB.safetensors   final params of a job's runs, every tensor [runs, ...]
     runs/NAME/results/JOB.json         the result of a job; exists if and only if it has ended
     runs/NAME/checkpoints/JOB/STEP/    from which a job that has not ended resumes

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -162,16 +163,18 @@ class Training:
         Passes the status of the runs to the writer.
         """
         jobs = {job.name: job for job in self.folder.plan().jobs}
-        states, statuses, places = [], [], {}
+        states, statuses, places, wanted = [], [], {}, set(self.job.runs)
         for name in self.job.sources:
             source = jobs[name]
             template = self._shapes(self.runner.runs(source))
             with self.runner.checkpoints(source) as checkpoints:
                 ended = checkpoints.load(source.stop, template)
             _check_saved(ended.facts, len(source.runs), checkpoints.folder)
-            states.append(ended.states)
-            statuses.append(as_status(ended.facts["position"]["diverged"], len(source.runs)))
-            places |= {run: len(places) + place for place, run in enumerate(source.runs)}
+            mine = [place for place, run in enumerate(source.runs) if run in wanted]
+            states.append(jax.tree.map(itemgetter(mine), ended.states))
+            status = as_status(ended.facts["position"]["diverged"], len(source.runs))
+            statuses.append(status[mine])
+            places |= {source.runs[one]: len(places) + place for place, one in enumerate(mine)}
         if not states:
             return None
         rows = [places[run] for run in self.job.runs]

@@ -121,6 +121,15 @@ def tables(tmp_path):
         ("--search 4 --learning-rate 0 1e-2", "--learning-rate 0.0: drawn by its logarithm"),
         ("--halving 1", "--halving 1: must be at least 2"),
         ("--halving 3", "--halving 3 --rungs 4: needs at least 27 settings and there are 4"),
+        ("--asynchronous", "--asynchronous: rungs are those of --halving FACTOR; give it as well"),
+        (
+            "--asynchronous --halving 2 --population pbt --search 9 --learning-rate 1e-3 1",
+            "--population pbt --halving: settings are replaced, or stopped; choose one",
+        ),
+        (
+            "--asynchronous --halving 2 --rungs 2 --parallel 1",
+            "--parallel 1: with --asynchronous the",
+        ),
         ("--halving 2 --rungs 3 --steps 2", "--rungs 3: 2 steps, logged every 1, cannot be cut"),
         ("--resume nowhere", "nowhere is no run folder"),
         ("--resume old", "old is no run folder"),

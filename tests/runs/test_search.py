@@ -199,7 +199,8 @@ def test_halving_needs_enough_settings_for_every_rung():
 
 def test_halving_is_off_without_a_factor():
     assert check_halving(None, 3) is None
-    assert check_halving(2, 2) == Halving(2, 2)
+    assert check_halving(2, 2) == Halving(2, 2, asynchronous=False)
+    assert check_halving(2, 2, asynchronous=True) == Halving(2, 2, asynchronous=True)
 
 
 @pytest.mark.parametrize(
