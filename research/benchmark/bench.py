@@ -3,8 +3,9 @@ and beside baselines: other libraries that train the same.
 
     scripts/bench                          every case; some 20 minutes on a CPU
     scripts/bench --quick                  three cases at two sizes, in two minutes
-    scripts/bench --quick --peers PYTHON   and each beside its strongest baseline, in as much time:
-                                           one turn of a second, one process against one process
+    scripts/bench --quick --peers PYTHON   three cases at one size beside the strongest baseline of
+                                           each, in as much time: one turn of a second, one process
+                                           against one process, and no time to a score
     scripts/bench --peers PYTHON           beside torch and stable_baselines3, if PYTHON has them
     scripts/bench --peers PYTHON --purejaxrl FOLDER    and a checkout of purejaxrl, if it has gymnax
                                            0.0.9 and flashbax
@@ -63,9 +64,10 @@ QUICK_NOTE = (
     "--quick: three cases at two sizes, medians of five repeats; how long programs take that come "
     "from the cache was left out"
 )
-QUICK_BASELINES = (
-    "; only the strongest baseline of each case that is installed, one process against one "
-    "process, in one turn"
+QUICK_PEERS_NOTE = (
+    "--quick --peers: three cases at one size, medians of five repeats, and the strongest baseline "
+    "of each that is installed, one process against one process, in one turn; how long programs "
+    "take that come from the cache and the time to a score were left out"
 )
 FILE_WIDTH = 150  # columns, where the output is no terminal
 
@@ -92,8 +94,8 @@ def bench_parser(prog: str = "scripts/bench") -> PlainParser:
     add, default = parser.add_argument, Arguments()
     add("--quick", action="store_true",
         help="three cases at two sizes, five repeats each, and no programs from the cache; with "
-        "--peers, the strongest baseline of each in one form, one process against one process, in "
-        "one turn")  # fmt: skip
+        "--peers at one size, with no time to a score, beside the strongest baseline of each, one "
+        "process against one process, in one turn")  # fmt: skip
     add(
         "--out",
         metavar="FOLDER",
@@ -147,13 +149,13 @@ def main(args: Arguments) -> Path:
     for name in names:
         for precision in wanted:
             measure_case(CASES[name](precision), args, benchmark, console)
-    if args.targets:
+    if args.targets and not (args.quick and args.peers):
         for make_target in targets(args.quick):
             benchmark.targets.append(time_to_target(make_target()))
         show(tables.targets_table(benchmark), console)
     show(tables.baselines_table(benchmark), console)
     if args.quick:
-        say(console, QUICK_NOTE + QUICK_BASELINES * bool(benchmark.baselines))
+        say(console, QUICK_PEERS_NOTE if args.peers else QUICK_NOTE)
     show(tables.summary_table(benchmark), console)
     path = Path(args.out) / "bench.json"
     save(benchmark, path)
@@ -217,7 +219,7 @@ def check_distinct(flag: str, given: Sequence[object]) -> None:
 
 def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Console) -> None:
     """Times a case with more and more runs, then its baselines beside its best number of runs."""
-    limits = QUICK_LIMITS if args.quick else Limits(runs=args.runs)
+    limits = limits_of(args)
     with waiting(console, f"{case.name}, {case.precision}") as change:
         tell = lambda timing: change(
             f"{case.name}, {case.precision}: {count_of(timing.runs, 'run')}, "
@@ -231,6 +233,13 @@ def measure_case(case: Case, args: Arguments, benchmark: Benchmark, console: Con
             )
             benchmark.baselines.extend(results)
     show(tables.growth_table(benchmark, growth), console)
+
+
+def limits_of(args: Arguments) -> Limits:
+    """Returns how many runs are timed: with --quick few, and one number only beside baselines."""
+    if not args.quick:
+        return Limits(runs=args.runs)
+    return QUICK_LIMITS._replace(first=QUICK_LIMITS.runs) if args.peers else QUICK_LIMITS
 
 
 def effort_of(args: Arguments) -> Effort:

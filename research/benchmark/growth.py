@@ -25,6 +25,7 @@ class Limits(NamedTuple):
       factor: how many times more runs the next measurement has.
       repeats: how often each measurement is repeated.
       cached: whether making the programs is timed with a cache, too.
+      first: the number of runs to begin with.
     """
 
     runs: int = 2**16
@@ -32,6 +33,7 @@ class Limits(NamedTuple):
     factor: int = 2
     repeats: int = 10
     cached: bool = True
+    first: int = 1
 
 
 class Growth(NamedTuple):
@@ -74,7 +76,7 @@ def measure_growth(
       say: is told of each timing.
     """
     timings: list[Timing] = []
-    steps, reason = case.first_steps, "runs"
+    steps, reason = max(LEAST_STEPS, case.first_steps // limits.first), "runs"
     for runs in _numbers(limits):
         if timings:
             seconds = limits.factor * _step_seconds(timings[-1])  # that a step of the next R takes
@@ -98,7 +100,7 @@ def _why_not(timings: Sequence[Timing], call_seconds: float, limits: Limits) -> 
 
 
 def _numbers(limits: Limits) -> Iterator[int]:
-    numbers = (limits.factor**power for power in itertools.count())
+    numbers = (limits.first * limits.factor**power for power in itertools.count())
     return itertools.takewhile(lambda runs: runs <= limits.runs, numbers)
 
 

@@ -77,14 +77,15 @@ def summary_table(benchmark: Benchmark) -> Rows:
     rows = []
     for growth in benchmark.growths:
         one, best, enough = growth.timings[0], growth.best, growth.saturation
+        lone = one.runs == 1
         share = share_of_ceiling(best, growth.precision, benchmark.ceilings)
         rows.append(
             (
                 growth.case,
                 growth.precision,
-                f"{human(one.units_per_second)} {growth.unit}/s",
+                f"{human(one.units_per_second)} {growth.unit}/s" if lone else "-",
                 f"{human(best.units_per_second)} with {best.runs:,}",
-                f"{best.units_per_second / one.units_per_second:.1f}x",
+                f"{best.units_per_second / one.units_per_second:.1f}x" if lone else "-",
                 f"{enough.runs:,}",
                 f"{share.compute:.0%}",
                 f"{share.bandwidth:.0%}",

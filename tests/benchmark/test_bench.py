@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from research.benchmark import bench, ceilings, timing, turns
+from research.benchmark import bench, ceilings, growth, timing, turns
 from research.errors import UserError
 from tests.benchmark.conftest import make_case
 
@@ -69,6 +69,13 @@ def test_quick_baselines_take_seconds_and_seconds_can_be_given():
     assert effort("--quick") == turns.QUICK_EFFORT
     assert turns.QUICK_EFFORT.turns * turns.QUICK_EFFORT.seconds <= 1  # of some 10 s of set-up
     assert effort("--quick", "--seconds", "3") == turns.QUICK_EFFORT._replace(seconds=3)
+
+
+def test_beside_baselines_quick_measures_one_number_of_runs():
+    limits = lambda *words: bench.limits_of(bench.read_arguments(words))
+    assert limits() == bench.Limits()
+    assert list(growth._numbers(limits("--quick"))) == [1, 32]
+    assert list(growth._numbers(limits("--quick", "--peers", "python3"))) == [32]
 
 
 @pytest.mark.slow

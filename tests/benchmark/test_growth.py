@@ -14,7 +14,7 @@ def machine(monkeypatch):
     def make(rate, run_bytes=1, room=10**9):
         asked = []
 
-        def time_case(case, runs, steps, repeats):
+        def time_case(case, runs, steps, repeats, cached):
             asked.append((runs, steps))
             seconds = runs * steps * case.problem.task.work_per_step / rate(runs)
             return timing(runs, rate(runs), steps=steps, repeats=[seconds] * repeats,
