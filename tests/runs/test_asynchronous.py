@@ -141,6 +141,15 @@ def test_a_setting_waits_for_all_of_its_seeds():
     assert "0-000005" not in unneeded_in_rungs(plan, parts, halving, results)
 
 
+def test_none_of_two_settings_is_promoted_while_more_come():
+    parts, plan, halving = make(settings=9, shares=3)
+    scores, results = {run: float(run) for run in range(9)}, {}
+    end(plan, results, [job.name for job in plan.jobs[:2]], scores)
+    assert promote(plan, parts, halving, results, whole=False) is plan
+    end(plan, results, [plan.jobs[2].name], scores)
+    assert promote(plan, parts, halving, results, whole=False).jobs[-1].runs == (0,)
+
+
 def test_a_diverged_setting_is_promoted_last():
     parts, plan, halving = make(settings=9, rungs=2)
     scores, results = {run: float(run) for run in range(9)}, {}
