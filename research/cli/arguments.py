@@ -21,6 +21,7 @@ from research.runs.experiment import Experiment, check_experiment
 from research.runs.memory_limit import parse_bytes
 from research.runs.opening import RunOptions
 from research.runs.schedulers.population import Population, check_population
+from research.runs.schedulers.stopping import read_early_stop
 from research.runs.search import check_halving, check_search
 from research.runs.training import TrainOptions
 from research.task import HParams, Problem, always_zero
@@ -128,6 +129,9 @@ def make_experiment(
         search=check_search(arguments.search, arguments.search_seed),
         halving=check_halving(arguments.halving, arguments.rungs),
         population=read_population(arguments),
+        early_stop=read_early_stop(
+            arguments.stop_at_goal, arguments.stop_when, arguments.stop_patience
+        ),
         keep_best=arguments.keep == "best",
         init_from=read_init_from(arguments.init_from, arguments.init_states),
         notes=notes,

@@ -21,6 +21,7 @@ from research.engine.rows import table_schema
 from research.errors import UserError
 from research.limits import MOST_INT, as_int, as_stored, flag_of, plain
 from research.runs.schedulers.population import Population, decision_steps
+from research.runs.schedulers.stopping import EarlyStop, check_alone, check_early_stop
 from research.runs.search import Halving, Search
 from research.task import HParams, Problem, Task
 
@@ -43,6 +44,7 @@ class Experiment(NamedTuple):
         grid.
       halving: how settings are thinned out on the way; None keeps them all.
       population: how settings take over from better ones on the way; None: each keeps to itself.
+      early_stop: when runs stop before the end; None: only at the end.
       keep_best: whether the params of each run's best evaluation are kept beside the last.
       init_from: where runs take their first params from; None: random ones.
       notes: lines that the user should read before anything is trained.
@@ -62,6 +64,7 @@ class Experiment(NamedTuple):
     search: Search | None = None
     halving: Halving | None = None
     population: Population | None = None
+    early_stop: EarlyStop | None = None
     keep_best: bool = False
     init_from: Any = None  # an `InitFrom`
     notes: Sequence[str] = ()
@@ -154,6 +157,7 @@ def make_parts(experiment: Experiment, paced_for: Sequence[int] = ()) -> list[Pa
         schedule = make_schedule(experiment, problem.task, pace)
         parts.append(Part(index, first_run, group, problem, labels, *schedule))
         check_requirements(problem.task, group.runs, parts[-1].name)
+        _check_stopping(experiment, parts[-1])
         _check_population(experiment, parts[-1])
     if experiment.halving:
         runs = sum(len(part.group.runs) for part in parts)
@@ -180,6 +184,17 @@ def _check_population(experiment: Experiment, part: Part) -> None:
         )
     per = task.work_per_step if experiment.in_work else 1
     decision_steps(population, per, part.cadence.eval_every, part.steps)
+
+
+def _check_stopping(experiment: Experiment, part: Part) -> None:
+    """Raises a `UserError` if the runs of a group cannot be stopped as it is asked for."""
+    if (early_stop := experiment.early_stop) is None:
+        return
+    others = ["--halving"] * bool(experiment.halving)
+    check_alone(early_stop, others + ["--population"] * bool(experiment.population))
+    evaluated = metric_names(part.problem, part.group.runs)[1]
+    every = part.cadence.eval_every
+    check_early_stop(early_stop, part.problem.task, evaluated, every, part.steps)
 
 
 def first_stops(experiment: Experiment, parts: Sequence[Part]) -> list[int]:
