@@ -17,11 +17,11 @@ from research.errors import UserError
 from research.flags import check_path
 from research.limits import MOST_RUNS, USUAL_RUNS, as_int, check_usual, flag_of
 from research.plain_text import shortened
+from research.runs.early_stop import read_early_stop
 from research.runs.experiment import Experiment, check_experiment
 from research.runs.memory_limit import parse_bytes
 from research.runs.opening import RunOptions
 from research.runs.schedulers.population import Population, check_population
-from research.runs.schedulers.stopping import read_early_stop
 from research.runs.search import check_halving, check_search
 from research.runs.training import TrainOptions
 from research.task import HParams, Problem, always_zero

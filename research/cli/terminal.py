@@ -13,9 +13,9 @@ from research.console import say, waiting
 from research.engine.metrics import Record
 from research.engine.program import Program
 from research.plain_text import count_of, human
+from research.runs.early_stop import stops_in_words
 from research.runs.experiment import Experiment, Part
 from research.runs.observer import Observer, Stopping
-from research.runs.schedulers.stopping import stops_in_words
 from research.runs.session import device_facts
 from research.task import Task
 

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from research.errors import UserError
 from research.folders import check_is_file, files_in, named
 from research.recorded import read_manifest
 from research.report.metrics_table import check_columns, check_rows
+from research.runs.early_stop import stops_of
 
 MOST_CELLS = 2**32  # of the metrics; a file of a few bytes can claim any number of them
 
@@ -29,12 +31,14 @@ class RunFolderData(NamedTuple):
       metrics: one row a run and logged step; null (NA) is a number that was not measured. Of a
         run that has diverged, `diverged` has the step from there on.
       params: which params of a run are loaded: the last, or those of its best evaluation.
+      stopped: each run that was stopped early -> the step, and why.
     """
 
     path: Path
     manifest: dict[str, Any]
     metrics: pd.DataFrame
     params: str = "last"
+    stopped: Mapping[int, tuple[int, str]] = {}
 
 
 def read_run_folder(path: str | Path) -> RunFolderData:
@@ -50,7 +54,29 @@ def read_run_folder(path: str | Path) -> RunFolderData:
     if table is None or not len(table):
         raise NothingYet(f"{path} has no metrics yet")
     check_rows(table, manifest, path / "metrics")
-    return RunFolderData(path, manifest, table)
+    return RunFolderData(path, manifest, table, stopped=_read_stops(path, manifest))
+
+
+def _read_stops(path: Path, manifest: Mapping[str, Any]) -> dict[int, tuple[int, str]]:
+    """The runs that were stopped early: by the results of jobs that have ended, and by what was
+    decided in the others."""
+    if not manifest.get("early_stop"):
+        return {}
+    found: dict[int, tuple[int, str]] = {}
+    try:
+        for file in files_in(path / "decisions", "*.parquet"):
+            check_is_file(file)
+            rows = pq.read_table(file, columns=["run", "step", "parent", "why"]).to_pylist()
+            found |= {
+                int(row["run"]): (int(row["step"]), str(row["why"]))
+                for row in rows
+                if row["parent"] is None
+            }
+    except (ValueError, TypeError, OSError, pa.ArrowException) as error:
+        raise UserError(f"{path / 'decisions'} is damaged: {error}") from error
+    for result in manifest["results"]:
+        found |= stops_of(result["stopped"])
+    return found
 
 
 def _read_metrics(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame | None:

@@ -20,8 +20,9 @@ from research.engine.one_run import metric_names, unread_hparams
 from research.engine.rows import table_schema
 from research.errors import UserError
 from research.limits import MOST_INT, as_int, as_stored, flag_of, plain
+from research.runs.early_stop import EarlyStop
 from research.runs.schedulers.population import Population, decision_steps
-from research.runs.schedulers.stopping import EarlyStop, check_alone, check_early_stop
+from research.runs.schedulers.stopping import check_alone, check_early_stop
 from research.runs.search import Halving, Search
 from research.task import HParams, Problem, Task
 

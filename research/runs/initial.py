@@ -15,11 +15,11 @@ from research.engine.one_run import trace_one_run, with_run_axis
 from research.errors import UserError
 from research.recorded import RecordedInitial, RecordedProgress, checked, read_manifest
 from research.runs.checkpoints import Checkpoint, Checkpoints
+from research.runs.early_stop import stops_of
 from research.runs.experiment import Part
 from research.runs.held import Held, held_shapes
 from research.runs.jobs import Job
 from research.runs.manifest import seal_of
-from research.runs.metrics_writer import stops_of
 from research.runs.run_folder import RunFolder, load_all_params, load_file
 from research.runs.tensors import load_facts, load_tree, save_tree
 from research.task import Problem

@@ -10,11 +10,11 @@ from typing import Any
 from research.engine.metrics import Diverged, as_typed, diverged_runs
 from research.engine.program import Program
 from research.errors import UserError
+from research.runs.early_stop import EarlyStop, stopped_runs
 from research.runs.experiment import Experiment, Part, cell
 from research.runs.jobs import Job
-from research.runs.metrics_writer import MetricsWriter, plain, stopped_runs
+from research.runs.metrics_writer import MetricsWriter, plain
 from research.runs.recipe_code import describe_code
-from research.runs.schedulers.stopping import EarlyStop
 from research.runs.session import now
 
 

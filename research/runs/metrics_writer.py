@@ -1,6 +1,6 @@
 """Writes the metrics of a job into the run folder, some records at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from research.engine.metrics import Record, as_status, diverged_runs, value
 from research.engine.rows import labels_of, record_table
+from research.runs.early_stop import stopped_runs, stops_of
 from research.task import Task
 
 FLUSH_EVERY = 2.0  # seconds; while chunks end, metrics reach the disk at least this often
@@ -89,21 +90,6 @@ class MetricsWriter:
             "scores": plain(self.scores),
             "stopped": stopped_runs(self.stopped, range(len(self.status))),
         }
-
-
-def stopped_runs(
-    stopped: Mapping[int, tuple[int, str]], numbers: Sequence[int]
-) -> list[dict[str, Any]]:
-    """Returns the runs that have stopped in JSON types, by number instead of place."""
-    return [
-        {"run": numbers[place], "step": step, "why": why}
-        for place, (step, why) in sorted(stopped.items())
-    ]
-
-
-def stops_of(recorded: Sequence[Mapping[str, Any]]) -> dict[int, tuple[int, str]]:
-    """Undoes `stopped_runs`: run -> the step at which it stopped, and why."""
-    return {one["run"]: (one["step"], one["why"]) for one in recorded}
 
 
 def _changed(values: np.ndarray, places: Any, new: np.ndarray) -> np.ndarray:

@@ -29,11 +29,12 @@ from research.recorded import RecordedProgress, checked
 from research.runs import manifest
 from research.runs.checkpoints import Checkpoint, Checkpoints
 from research.runs.decisions import decision_table, read_scores
+from research.runs.early_stop import stops_of
 from research.runs.held import Held, held_shapes
 from research.runs.initial import load_initial
 from research.runs.jobs import Job, first_start, unneeded_states
 from research.runs.memory_limit import device_limit
-from research.runs.metrics_writer import MetricsWriter, stops_of
+from research.runs.metrics_writer import MetricsWriter
 from research.runs.observer import NEVER_STOPPING
 
 if TYPE_CHECKING:

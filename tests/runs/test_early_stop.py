@@ -17,6 +17,7 @@ from research.engine.cadence import Intervals
 from research.engine.one_run import state_shapes
 from research.errors import UserError
 from research.runs.checkpoints import Checkpoints
+from research.runs.early_stop import Condition, EarlyStop
 from research.runs.experiment import make_parts
 from research.runs.initial import InitFrom
 from research.runs.manifest import seal_of
@@ -24,7 +25,6 @@ from research.runs.opening import RunOptions
 from research.runs.run_folder import RunFolder, load_params
 from research.runs.runner import run_experiment
 from research.runs.schedulers.population import Population
-from research.runs.schedulers.stopping import Condition, EarlyStop
 from research.runs.search import Halving
 from research.runs.training import TrainOptions
 from tests import quadratic

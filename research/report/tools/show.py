@@ -18,6 +18,7 @@ from research.console import print_paragraph, print_table, say
 from research.errors import UserError, plain_exit, shortlist
 from research.limits import as_int
 from research.parsing import read_arguments
+from research.report.findings import stops_of_run
 from research.report.problems import by_problem
 from research.report.read import RunFolderData, metric_names, read_run_folder
 from research.report.settings import settings
@@ -101,6 +102,8 @@ def _notes(run: RunFolderData) -> list[str]:
             "Successive halving: settings were compared where others end, and the best of them "
             "trained on. Compare those of equal steps only."
         )
+    if stopped := stops_of_run(run):
+        notes.append(stopped)
     if left_out := sum(setting.left_out for setting in settings(run)):
         notes.append(
             f"Left out: {left_out} {'run' if left_out == 1 else 'runs'} that became non-finite; "

@@ -5,14 +5,8 @@ import pytest
 
 from research.engine.schedule import Seen
 from research.errors import UserError
-from research.runs.schedulers.stopping import (
-    Condition,
-    EarlyStop,
-    evaluations_since_best,
-    make_stopping,
-    read_early_stop,
-    stops_in_words,
-)
+from research.runs.early_stop import Condition, EarlyStop, read_early_stop, stops_in_words
+from research.runs.schedulers.stopping import evaluations_since_best, make_stopping
 from tests import quadratic
 
 NAN = np.nan
