@@ -10,7 +10,7 @@ from research.report.sensitivity import Sensitivity, in_percent
 from research.report.summary import Line, Summary
 from research.report.table import interval_text, score_text
 from research.report.time_to_goal import conditions_in_words, half_in_words
-from research.runs.early_stop import stops_in_words
+from research.runs.early_stop import Condition, stops_in_words
 
 
 def findings(summary: Summary) -> list[str]:
@@ -66,8 +66,10 @@ def stops_of_run(run: RunFolderData) -> str:
     saved = sum(max(steps.get(one, 0) - step, 0) for one, (step, _) in run.stopped.items())
     reasons = [why for _, why in run.stopped.values()]
     said = stops_in_words(reasons, len(steps), saved / max(sum(steps.values()), 1))
-    said += ". The score of a run that stopped is that at its stop."
     early_stop = run.manifest["early_stop"]
+    if when := early_stop["when"]:
+        said += f" ({Condition(**{name: when[name] for name in Condition._fields}).words})"
+    said += ". The score of a run that stopped is that at its stop."
     if early_stop["at_goal"] or early_stop["when"]:
         said += (
             " Settings all of whose runs reached what stops them come first, the fastest of them on"

@@ -88,10 +88,13 @@ def half_after(after: np.ndarray, share: Interval) -> Interval:
     The interval holds the times at which a half is in the pointwise interval of the share
     (Brookmeyer and Crowley, 1982).
     """
-    first = lambda values: (
-        after[values >= 0.5 - 1e-9][0] if np.any(values >= 0.5 - 1e-9) else (math.inf)
-    )
-    return Interval(*(np.float64(first(one)) for one in (share.estimate, share.high, share.low)))
+    return Interval(*(_first_half(after, one) for one in (share.estimate, share.high, share.low)))
+
+
+def _first_half(after: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The first time at which a share is a half or more; infinite where it never is."""
+    there = share >= 0.5 - 1e-9
+    return np.asarray(after[there][0] if there.any() else math.inf)
 
 
 def solved_after(setting: Setting) -> float:

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -335,7 +335,7 @@ class Training:
             self.folder.save_decisions(self.job.name, step, self.decisions[step])
             del self.decisions[step]
 
-    def _save(self, step: int, states: Any, facts: Mapping[str, Any]) -> None:
+    def _save(self, step: int, states: Any, facts: dict[str, Any]) -> None:
         """Begins a checkpoint; a disk that is full is no reason to stop, but a folder that is lost
         is."""
         self.folder.check_in_place()
