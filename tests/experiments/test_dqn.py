@@ -137,6 +137,7 @@ def test_agents_that_stop_early_are_those_of_a_sweep_without_stopping(tmp_path):
     pd.testing.assert_frame_equal(stop, whole.loc[stop.index], rtol=1e-5)
     good = whole[whole["evaluation_return"] >= 10].reset_index().groupby("run")["step"].min()
     last = stop.reset_index().groupby("run")["step"].max()
-    assert last.to_dict() == {run: good.get(run, 100) for run in range(16)}
+    end = whole.reset_index()["step"].max()
+    assert last.to_dict() == {run: good.get(run, end) for run in range(16)}
     assert "are left from step" in folders[1].out
-    assert f"{(good < 100).sum()} of 16 runs stopped where the condition held" in folders[1].out
+    assert f"{(good < end).sum()} of 16 runs stopped where the condition held" in folders[1].out
