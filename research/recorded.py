@@ -89,6 +89,14 @@ class RecordedDivergence(Recorded):
     step: Count | None = None
 
 
+class RecordedStop(Recorded):
+    """A run that a scheduler stopped before the end, as in a result."""
+
+    run: Count
+    step: Count
+    why: Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]
+
+
 class RecordedCost(Recorded):
     """What a program takes, as in a result."""
 
@@ -113,6 +121,7 @@ class RecordedResult(Recorded):
     train_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     clock: list[Pair] = []
     scores: list[Number | None] | None = None
+    stopped: list[RecordedStop] = []
     cost: RecordedCost | None = None
     throughput: RecordedThroughput | None = None
 
@@ -137,6 +146,23 @@ class RecordedCode(Recorded):
     hparams: Identifier | None = None
 
 
+class RecordedCondition(Recorded):
+    """A condition on a metric, as in the manifest."""
+
+    metric: str
+    comparison: Literal[">=", "<=", ">", "<"]
+    value: Number
+    evaluations: Annotated[int, Field(gt=0, lt=2**53)] = 1
+
+
+class RecordedEarlyStop(Recorded):
+    """When runs stop early, as in the manifest."""
+
+    at_goal: bool = False
+    when: RecordedCondition | None = None
+    patience: Count | None = None
+
+
 class RecordedManifest(Recorded):
     """manifest.json. What has a default was not recorded by older versions."""
 
@@ -159,6 +185,7 @@ class RecordedManifest(Recorded):
     population: Object | None = None
     schedule: list[Annotated[list[Any], Field(min_length=2, max_length=2)]] | None = None
     code: RecordedCode | None = None
+    early_stop: RecordedEarlyStop | None = None
     versions: Object = {}
     device: Object = {}
     sessions: list[Object] = []
@@ -193,6 +220,7 @@ class RecordedParams(Recorded):
     group: Count
     runs: Annotated[list[Count], Field(min_length=1)]
     step: Count
+    steps: list[Count] | None = None
 
 
 class RecordedInitial(Recorded):
@@ -240,14 +268,16 @@ class RecordedPosition(Recorded):
     clock: list[Pair]
     diverged: list[Annotated[list[Small], Field(min_length=2, max_length=2)]]
     scores: list[Number | None] | None = None
+    stopped: list[RecordedStop] = []
 
 
 class RecordedProgress(Recorded):
     """What is saved of a job beside its states, as in facts.json of a checkpoint."""
 
-    layout: list[Any]
+    layout: list[Count]
     position: RecordedPosition
     metrics: list[Count | None]
+    lanes: list[Count] | None = None
     decisions: dict[Annotated[str, Field(pattern=r"^\d{1,10}$")], Count] = {}
 
 

@@ -66,16 +66,17 @@ def small_sweep(tmp_path_factory):
 
     def run(name):
         if name not in done:
-            done[name] = _run_sweep(SWEEPS[name], tmp_path_factory.mktemp(name))
+            done[name] = run_command(SWEEPS[name], tmp_path_factory.mktemp(name))
         return done[name]
 
     return run
 
 
-def _run_sweep(command, home):
+def run_command(command, home, more=()):
+    """Runs a recipe in a folder, and further words besides."""
     (home / "text.txt").write_text(TEXT)
     script, *words = command.split()
-    words += ["--name", "it"]
+    words += [*more, "--name", "it"]
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         _prepare_to_load(patch)

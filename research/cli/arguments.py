@@ -20,6 +20,7 @@ from research.errors import UserError
 from research.flags import check_path
 from research.limits import MOST_RUNS, USUAL_RUNS, as_int, check_usual, flag_of
 from research.plain_text import shortened
+from research.runs.early_stop import read_early_stop
 from research.runs.experiment import Experiment, check_experiment
 from research.runs.memory_limit import parse_bytes
 from research.runs.opening import RunOptions
@@ -147,6 +148,9 @@ def make_experiment(
         halving=check_halving(arguments.halving, arguments.rungs, arguments.asynchronous),
         population=read_population(arguments),
         schedule=schedule,
+        early_stop=read_early_stop(
+            arguments.stop_at_goal, arguments.stop_when, arguments.stop_patience
+        ),
         keep_best=arguments.keep == "best",
         init_from=read_init_from(arguments.init_from, arguments.init_states),
         notes=notes,

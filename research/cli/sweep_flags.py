@@ -231,6 +231,30 @@ class PopulationFlags:
 
 
 @dataclasses.dataclass(frozen=True)
+class StoppingFlags:
+    """Runs that stop at an evaluation before the end: where any of these is so, or the run has
+    diverged. The lanes of the program that fall free are dropped."""
+
+    stop_at_goal: Annotated[
+        bool, tyro.conf.arg(help="stop each run at the score that solves its problem")
+    ] = False
+    stop_when: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="CONDITION",
+            help='stop each run where this holds, such as "evaluation_return >= 475 for 3": of a '
+            "metric of evaluations, so many of them in a row",
+        ),
+    ] = None
+    stop_patience: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="N", help="stop each run after N evaluations without a new best score"
+        ),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
 class ProcessFlags:
     """One sweep in several processes; scripts/launch gives these."""
 
@@ -265,6 +289,7 @@ SWEEP_FLAGS: Mapping[str, type] = {
     "running": RunningFlags,
     "search": SearchFlags,
     "population": PopulationFlags,
+    "stopping": StoppingFlags,
     "process": ProcessFlags,
     "tracking": TrackingFlags,
 }  # the heading of a group in `--help` -> its flags

@@ -13,6 +13,7 @@ from research.console import say, waiting
 from research.engine.metrics import Record
 from research.engine.program import Program
 from research.plain_text import count_of, human
+from research.runs.early_stop import stops_in_words
 from research.runs.experiment import Experiment, Part
 from research.runs.observer import Observer, Stopping
 from research.runs.session import device_facts
@@ -51,6 +52,8 @@ class TerminalObserver(Observer):
     def trained(self, label: str, result: Mapping[str, Any], runs: int, task: Task) -> None:
         print_diverged(self.console, result["diverged"], runs)
         self.say(f"{label}: {trained_line(result, task)}")
+        if result["stopped"]:
+            self.say(f"{label}: {stopped_line(result)}")
 
     def waiting(self, text: str) -> contextlib.AbstractContextManager[Any]:
         return waiting(self.console, text)
@@ -119,6 +122,14 @@ def trained_line(result: Mapping[str, Any], task: Task) -> str:
             line += f", {human(speed['flops_per_second'])} FLOP/s"
         line += ", all runs together"
     return line
+
+
+def stopped_line(result: Mapping[str, Any]) -> str:
+    """Returns how many runs of a job stopped early, and what that saved, in words."""
+    start, stop, runs = result["start"], result["stop"], len(result["runs"])
+    saved = sum(stop - max(one["step"], start) for one in result["stopped"])
+    reasons = [one["why"] for one in result["stopped"]]
+    return stops_in_words(reasons, runs, saved / (runs * (stop - start)))
 
 
 def print_diverged(console: Console, diverged: Sequence[Mapping[str, Any]], runs: int) -> None:

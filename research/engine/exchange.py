@@ -49,11 +49,11 @@ def take_over(program: "Program", blocks: Sequence[Block], parents: np.ndarray) 
     assert program.put is not None
     width, blocks = program.layout.width, list(blocks)
     moves = [
-        (target, to, program.take(_carried(blocks[source]), _lanes(program, lanes)))
+        (target, to, program.take(_carried(blocks[source]), lane_numbers(program, lanes)))
         for source, target, lanes, to in _moves(parents, width)
     ]
     for target, to, moved in moves:
-        lanes = _lanes(program, to, beyond=width)
+        lanes = lane_numbers(program, to, beyond=width)
         states, diverged = program.put(_carried(blocks[target]), moved, lanes)
         blocks[target] = blocks[target]._replace(states=states, diverged=diverged)
     return blocks
@@ -82,8 +82,8 @@ def _moves(parents: np.ndarray, width: int) -> Iterator[tuple[int, int, np.ndarr
             yield *pair, parents[some] % width, some % width
 
 
-def _lanes(program: "Program", lanes: np.ndarray, beyond: int = 0) -> Any:
-    """Lanes as the programs take them, filled up with a lane of no effect."""
+def lane_numbers(program: "Program", lanes: np.ndarray, beyond: int = 0) -> Any:
+    """Returns lanes as the programs take them, filled up with a lane of no effect."""
     filled = np.full(lanes_moved(program.layout.width), beyond, np.int32)
     filled[: len(lanes)] = lanes
     return jax.device_put(filled, program.replicated)

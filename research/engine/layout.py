@@ -41,6 +41,21 @@ def plan_layout(
     return Layout(devices, -(-per_device // blocks), blocks, runs)
 
 
+def fewer_lanes(layout: Layout, running: int) -> Layout | None:
+    """Returns where `running` of the runs of a layout go on; None while that is where they are.
+
+    As many lanes as the next power of two, and at least one a device, in blocks of the same width
+    or in one that is narrower, once these are half of the lanes there are: so a sweep goes through
+    few widths, each of which is compiled once.
+    """
+    fits = max(layout.devices, 1 << (running - 1).bit_length())
+    if 2 * fits > layout.width * layout.blocks:
+        return None
+    if fits >= layout.width:
+        return layout._replace(blocks=-(-fits // layout.width), runs=running)
+    return Layout(layout.devices, -(-fits // layout.devices), 1, running)
+
+
 def cache_lanes(params_bytes: int, cache_bytes: int = 2**21) -> int:
     """Returns how many runs to advance in lockstep on one CPU core so that their params, gradients
     and two Adam moments stay in its second-level cache between steps."""

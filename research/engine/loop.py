@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from research.engine.axes import check_requirements, make_runs
+from research.engine.axes import Runs, check_requirements, make_runs
 from research.engine.blocks import Block, gather_states, join_blocks, start_blocks
 from research.engine.cadence import Cadence, Chunk, plan_chunks
 from research.engine.metrics import Diverged, Record, as_status, diverged_runs
@@ -125,6 +125,7 @@ def sweep(
     import pyarrow as pa
 
     from research.engine import rows
+    from research.engine.lanes import Lanes
     from research.engine.scheduled import train_scheduled
 
     steps, start = as_int("--steps", steps, low=1), as_int("--start", start, low=0)
@@ -139,28 +140,42 @@ def sweep(
         devices=devices,
         most_lanes=most_lanes,
         resumed=states is not None,
-        exchanges=scheduler is not None and scheduler.moves,
+        exchanges=scheduler is not None and scheduler.exchanges,
+        stops=scheduler is not None and scheduler.stops,
     )
     records: list[Record] = []
     status = as_status(diverged, len(runs))
     blocks = start_blocks(program, runs, states, status)
     if scheduler is None:
         blocks = train(program, blocks, chunks, records.append)
+        gathered = gather_states(program, blocks)
+        status = records[-1].diverged if records else status
     else:
+
+        def compile_for(some: Runs, width: int, rest: Sequence[Chunk]) -> Program:
+            how = {"devices": program.devices, "most_lanes": most_lanes, "width": width}
+            return compile_program(problem, some, rest, **how, resumed=True, stops=True)
+
         numbers = np.arange(len(runs))
         standing = Standing(runs, numbers, numbers // len(np.unique(runs.seeds)), status)
-        how = scheduler, standing, records.append, on_decision
-        blocks = train_scheduled(program, blocks, chunks, *how)
+        lanes = Lanes(program, blocks, len(runs))
+        train_scheduled(
+            lanes, chunks, scheduler, standing, compile_for, records.append, on_decision
+        )
+        gathered, status = lanes.held()[0], standing.diverged
     names = dict.fromkeys(
         name for record in records for name in (*record.logged, *record.evaluated)
     )
     schema = rows.table_schema(runs.hparams, {}, tuple(names))
     labels = rows.row_labels(runs, np.arange(len(runs)))
-    tables = [rows.record_table(record, labels, schema, task.work_after) for record in records]
+    tables = [
+        rows.record_table(record, rows.labels_of(labels, record), schema, task.work_after)
+        for record in records
+    ]
     return Swept(
         pa.concat_tables(tables or [schema.empty_table()]).to_pandas(),
-        gather_states(program, blocks),
-        diverged_runs(records[-1].diverged if records else status),
+        gathered,
+        diverged_runs(status),
     )
 
 

@@ -20,6 +20,8 @@ class Record(NamedTuple):
       diverged: int32 [R], the status of the runs after the chunk, its evaluation included, as of
         `Logged`.
       seconds: wall time since training began, when the host had it.
+      places: int [R], which of the runs that are trained together these are, in increasing order;
+        None: all of them. Those that have stopped are no longer there.
     """
 
     chunk: Chunk
@@ -27,6 +29,7 @@ class Record(NamedTuple):
     evaluated: dict[str, Mean]
     diverged: np.ndarray
     seconds: float
+    places: np.ndarray | None = None
 
 
 class Diverged(NamedTuple):

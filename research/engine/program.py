@@ -19,7 +19,7 @@ from research.engine.blocks import block_of
 from research.engine.cadence import Chunk
 from research.engine.chunk import begin_with, evaluate_runs, init_runs, make_keys, train_chunk
 from research.engine.compiling import CacheHits, compile_sharded, shapes_of
-from research.engine.exchange import exchange_calls, lanes_moved
+from research.engine.exchange import exchange_calls, lanes_moved, take_lanes
 from research.engine.layout import Layout, cache_lanes, plan_layout
 from research.engine.memory import Cost, byte_count, measure_memory
 from research.engine.one_run import trace_one_run, with_run_axis
@@ -48,6 +48,8 @@ class Program:
       take, put: as in `research.engine.exchange`: `((states, diverged), lanes) -> moved` and
         `((states, diverged), moved, lanes) -> (states, diverged)`, the former consumed; None if
         runs keep to themselves.
+      take_out: `((states, best), lanes) -> those of the lanes`, on every device; None if no run
+        stops on the way.
       shared: on every device.
       sharding: of what has a run axis.
       state_places: how the states lie: sharded likewise, and on a TPU in layouts of their own.
@@ -69,6 +71,7 @@ class Program:
     keep_best: Callable[..., Any] | None
     take: Callable[..., Any] | None
     put: Callable[..., Any] | None
+    take_out: Callable[..., Any] | None
     cost: Cost
 
     @property
@@ -89,6 +92,7 @@ def compile_program(
     keep_best: bool = False,
     given_params: bool = False,
     exchanges: bool = False,
+    stops: bool = False,
 ) -> Program:
     """Compiles, ahead of time, all programs that `runs` need to go through `chunks`.
 
@@ -104,12 +108,13 @@ def compile_program(
       keep_best: whether the params of the best evaluation of each run are kept, too.
       given_params: whether runs begin with params that are given.
       exchanges: whether runs may take over the states of others.
+      stops: whether runs may stop on the way.
 
     Raises:
       UserError: as `metric_names`.
     """
     devices = jax.local_devices() if devices is None else devices
-    options = most_lanes, width, resumed, keep_best, given_params, exchanges
+    options = most_lanes, width, resumed, keep_best, given_params, exchanges, stops
     calls = compile_calls(problem, runs, chunks, devices, *options)
     sharding, replicated = NamedSharding(calls.mesh, P("run")), NamedSharding(calls.mesh, P())
     return Program(
@@ -146,6 +151,7 @@ def compile_calls(
     keep_best: bool = False,
     given_params: bool = False,
     exchanges: bool = False,
+    stops: bool = False,
 ) -> Calls:
     """Returns what `compile_program` compiles; the devices need not exist.
 
@@ -166,6 +172,8 @@ def compile_calls(
             compiled["begin_with"] = _compile_begin(problem.task, mesh, shapes.states, formats)
         if exchanges:
             compiled |= _compile_exchange(mesh, shapes, formats, layout.width)
+        if stops:
+            compiled["take_out"] = _compile_take_out(mesh, shapes, formats, layout.width, best)
     per_run = shapes.hparams, keys, shapes.states, shapes.diverged, best
     evaluate = [compiled["evaluate"]] if compiled["evaluate"] else []
     memory = measure_memory(
@@ -272,7 +280,7 @@ def _compile(
         call = evaluate_runs, task
         evaluate, _ = compile_sharded(mesh, call, _SPECS, args, places=places)
     programs = {"make_keys": new_keys, "init": init, "train": train, "evaluate": evaluate}
-    others = ("begin_with", "start_best", "keep_best", "take", "put")
+    others = ("begin_with", "start_best", "keep_best", "take", "put", "take_out")
     return keys, formats, dict.fromkeys(others) | programs
 
 
@@ -298,6 +306,23 @@ def _compile_exchange(
     lanes = jax.ShapeDtypeStruct((lanes_moved(width),), jnp.int32, sharding=shapes.t.sharding)
     places = formats or jax.tree.map(lambda leaf: leaf.sharding, shapes.states)
     return exchange_calls(compile_whole, shapes.states, shapes.diverged, places, lanes)
+
+
+def _compile_take_out(
+    mesh: Mesh, shapes: ProgramShapes, formats: Any, width: int, best: Any
+) -> Callable[..., Any]:
+    """The program that takes some runs out of a block, with their best evaluations if these are
+    kept."""
+    everywhere = shapes.t.sharding
+    lanes = jax.ShapeDtypeStruct((lanes_moved(width),), jnp.int32, sharding=everywhere)
+    tree = shapes.states, best
+    places = _shardings(tree) if formats is None else (formats, _shardings(best))
+    given = ((places, everywhere), jax.tree.map(lambda leaf: everywhere, tree))
+    return compile_sharded(mesh, (take_lanes,), (), (tree, lanes), places=given, whole=True)[0]
+
+
+def _shardings(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.sharding, tree)
 
 
 def _compile_best(

@@ -50,6 +50,13 @@ def row_labels(
     return {"run": numbers, "seed": runs.seeds} | swept | hparams
 
 
+def labels_of(labels: Mapping[str, np.ndarray], record: Record) -> Mapping[str, np.ndarray]:
+    """Returns the labels of the runs that a record is of, from those of all runs."""
+    if record.places is None:
+        return labels
+    return {name: values[record.places] for name, values in labels.items()}
+
+
 def record_table(
     record: Record,
     labels: Mapping[str, np.ndarray],
@@ -63,7 +70,7 @@ def record_table(
 
     Args:
       record: of a chunk.
-      labels: as `row_labels` gives them.
+      labels: as `row_labels` gives them, of its runs.
       schema: the columns, in order.
       work_after: step -> the work that is done by then.
     """

@@ -4,7 +4,7 @@ A scheduler is a pure function on the host. It says of every run whether it goes
 over the state of another run with other hyper-parameters; `scheduled.py` carries that out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +30,7 @@ class Seen(NamedTuple):
         stopped.
       diverged: bool [R], the runs that are not finite.
       stopped: bool [R], the runs that an earlier decision has stopped.
+      others: the other metrics of evaluations that the scheduler asks for, as `scores`, by name.
     """
 
     step: int
@@ -41,6 +42,7 @@ class Seen(NamedTuple):
     scores: np.ndarray
     diverged: np.ndarray
     stopped: np.ndarray
+    others: Mapping[str, np.ndarray] = {}
 
 
 class Decision(NamedTuple):
@@ -67,13 +69,19 @@ class Scheduler(NamedTuple):
       due: step -> whether it is asked there, before the step is taken. Only where runs have been
         evaluated, and neither before the first step nor after the last.
       seed: of its keys.
-      moves: whether any run ever takes over the state of another.
+      exchanges: whether runs may take over the states of others.
+      changes: whether their hyper-parameters may change.
+      stops: whether runs may stop; if so, they neither exchange nor change anything.
+      others: the metrics of evaluations that it needs beside the key metric.
     """
 
     decide: Callable[[Seen, Key], Decision]
     due: Callable[[int], bool]
     seed: int = 0
-    moves: bool = True
+    exchanges: bool = True
+    changes: bool = True
+    stops: bool = False
+    others: Sequence[str] = ()
 
 
 class Standing:
@@ -93,6 +101,8 @@ class Standing:
         diverged: np.ndarray,
         steps: Sequence[int] = (),
         scores: Sequence[np.ndarray] = (),
+        others: Mapping[str, Sequence[np.ndarray]] = {},
+        stopped: np.ndarray | None = None,
     ):
         """
         Args:
@@ -100,20 +110,26 @@ class Standing:
           numbers, settings: as of `Seen`, in any kind of array.
           diverged: their status.
           steps, scores: the evaluations so far, of float32 [R] each.
+          others: other metrics of these likewise, by name.
+          stopped: bool [R], the runs that have stopped; None: none has.
         """
         self.runs, self.diverged = runs, np.array(diverged)
-        self.stopped = np.zeros(len(runs), np.bool_)
+        self.stopped = np.zeros(len(runs), np.bool_) if stopped is None else stopped
         self._numbers, self._settings = np.asarray(numbers), np.asarray(settings)
         self._steps, self._scores = [*steps], [*scores]
+        self._others = {name: [*values] for name, values in others.items()}
 
-    def evaluated(self, step: int, scores: np.ndarray) -> None:
-        """Takes the key metric of all runs at a step."""
+    def evaluated(
+        self, step: int, scores: np.ndarray, others: Mapping[str, np.ndarray] = {}
+    ) -> None:
+        """Takes the key metric of all runs at a step, and other metrics by name."""
         self._steps.append(step)
         self._scores.append(np.asarray(scores, np.float32))
+        for name, values in others.items():
+            self._others.setdefault(name, []).append(np.asarray(values, np.float32))
 
     def seen(self, step: int) -> Seen:
         """What a scheduler is told at a step."""
-        scores = np.stack(self._scores) if self._scores else np.zeros((0, len(self.runs)))
         return Seen(
             step,
             self._numbers,
@@ -121,10 +137,16 @@ class Standing:
             self.runs.seeds,
             self.runs.hparams,
             tuple(self._steps),
-            scores.astype(np.float32),
+            self._stacked(self._scores),
             self.diverged < NEVER,
             self.stopped,
+            {name: self._stacked(values) for name, values in self._others.items()},
         )
+
+    def _stacked(self, values: Sequence[np.ndarray]) -> np.ndarray:
+        """Values of evaluations as float32 [E, R]."""
+        none = np.zeros((0, len(self.runs)))
+        return (np.stack(values) if len(values) else none).astype(np.float32)
 
     def follow(self, decision: Decision) -> None:
         """Takes over what a decision changes."""

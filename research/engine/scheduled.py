@@ -4,9 +4,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from research.engine.blocks import Block
+import numpy as np
+
+from research.engine.axes import Runs
 from research.engine.cadence import Chunk
 from research.engine.exchange import take_over, with_hparams
+from research.engine.lanes import Lanes
 from research.engine.loop import train
 from research.engine.metrics import Record, value
 from research.engine.program import Program
@@ -14,53 +17,87 @@ from research.engine.schedule import Decision, Scheduler, Seen, Standing
 
 
 def train_scheduled(
-    program: Program,
-    blocks: Sequence[Block],
+    lanes: Lanes,
     chunks: Sequence[Chunk],
     scheduler: Scheduler,
     standing: Standing,
+    compile_for: Callable[[Runs, int, Sequence[Chunk]], Program],
     on_record: Callable[[Record], None],
     on_decision: Callable[[Seen, Decision], None],
+    *,
+    on_pause: Callable[[int], None] = lambda step: None,
     **pauses: Any,
-) -> list[Block]:
-    """Trains all blocks through the chunks as `train` does, and carries out what the scheduler
-    decides on the way.
+) -> None:
+    """Trains runs through the chunks as `train` does, and carries out what the scheduler decides on
+    the way, until all chunks are trained or all runs have stopped.
 
     What is decided depends on the step and on what is known by then, so that neither the length of
     chunks nor a stop changes it. At a stop, what is due at that step has not been decided yet.
 
     Args:
-      program: what to run; compiled with `exchanges` where the scheduler moves states.
-      blocks: all runs.
+      lanes: all runs; changed on the way. Their program is compiled with `exchanges` or `stops`,
+        whichever the scheduler does.
       chunks: which steps.
       scheduler: is asked where it is due, but not before the first step.
       standing: of the runs; changed on the way.
-      on_record: takes the records.
+      compile_for: (runs, how many lanes, chunks) -> the program that trains on where runs have
+        stopped.
+      on_record: takes the records, without the runs that have stopped.
       on_decision: takes what was known and what was decided, before it is carried out.
-      pauses: as `train` has them.
+      on_pause: takes the step of a pause, at which `lanes` are.
+      pauses: the rest as `train` has it.
     """
     began = time.perf_counter() - pauses.pop("seconds", 0.0)
 
     def note(record: Record) -> None:
-        standing.diverged = record.diverged
-        if record.evaluated:
-            key_metric = record.evaluated[program.task.key_metric]
-            standing.evaluated(record.chunk.end, value(key_metric))
+        record = lanes.of_running(record)
+        _follow(standing, record, scheduler, lanes.program.task.key_metric)
         on_record(record)
 
-    blocks = list(blocks)
+    def pause(step: int, blocks: Sequence[Any]) -> None:
+        lanes.blocks = list(blocks)
+        on_pause(step)
+
     for stretch in stretches(chunks, scheduler.due):
         if (step := stretch[0].start) and scheduler.due(step):
             seen = standing.seen(step)
             decision = scheduler.decide(seen, (scheduler.seed, step))
             on_decision(seen, decision)
             standing.follow(decision)
-            if scheduler.moves:
-                blocks = take_over(program, blocks, decision.parents)
-            blocks = with_hparams(program, blocks, decision.hparams)
-        seconds = time.perf_counter() - began
-        blocks = train(program, blocks, stretch, note, seconds=seconds, **pauses)
-    return blocks
+            _carry_out(lanes, decision, scheduler)
+        if not lanes.running.any():
+            return
+        rest = [chunk for chunk in chunks if chunk.start >= step]
+        new = lambda runs, width: compile_for(runs, width, rest)  # noqa: B023
+        lanes.narrow(standing.runs, standing.diverged, new)
+        pauses["seconds"] = time.perf_counter() - began
+        lanes.blocks = train(lanes.program, lanes.blocks, stretch, note, on_pause=pause, **pauses)
+
+
+def _carry_out(lanes: Lanes, decision: Decision, scheduler: Scheduler) -> None:
+    if scheduler.exchanges:
+        lanes.blocks = take_over(lanes.program, lanes.blocks, decision.parents)
+    if scheduler.changes:
+        lanes.blocks = with_hparams(lanes.program, lanes.blocks, decision.hparams)
+    if scheduler.stops and decision.stops.any():
+        lanes.stop(np.flatnonzero(decision.stops))
+
+
+def _follow(standing: Standing, record: Record, scheduler: Scheduler, key_metric: str) -> None:
+    """Takes over what a record says of the runs that have not stopped."""
+    places = slice(None) if record.places is None else record.places
+    standing.diverged = standing.diverged.copy()
+    standing.diverged[places] = record.diverged
+    if not record.evaluated:
+        return
+
+    def of_all(name: str) -> np.ndarray:
+        values = np.full(len(standing.runs), np.nan, np.float32)
+        values[places] = value(record.evaluated[name])
+        return values
+
+    others = {name: of_all(name) for name in scheduler.others}
+    standing.evaluated(record.chunk.end, of_all(key_metric), others)
 
 
 def stretches(chunks: Sequence[Chunk], due: Callable[[int], bool]) -> Iterator[list[Chunk]]:

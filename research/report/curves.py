@@ -52,8 +52,17 @@ def learning_curve(
 
 
 def measured(setting: Setting, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps [T] and values [S, T] of the runs of a setting, at the steps that all of them have."""
+    """Steps [T] and values [S, T] of the runs of a setting, at the steps that all of them have.
+
+    A run that stopped early keeps its last value: without it, the average would be of the slow
+    ones.
+    """
     wide = setting.rows.pivot(index="run", columns="step", values=metric)
+    if early := [run for run in setting.stopped if run in wide.index]:
+        stops = np.array([setting.stopped[run] for run in early])
+        later = wide.columns.to_numpy() > stops[:, None]
+        kept = wide.loc[early]
+        wide.loc[early] = kept.where(~later, kept.ffill(axis="columns"))
     wide = wide.dropna(axis="columns", how="any")
     return wide.columns.to_numpy(), wide.to_numpy(np.float64)
 

@@ -5,16 +5,19 @@ from collections.abc import Sequence
 
 from research.report.comparison import MOST_SEEDS, NOT_RESOLVED, SAME, VERDICTS, Comparison
 from research.report.confirmed import in_words, read_confirmed
+from research.report.read import RunFolderData
 from research.report.selection import Selection
 from research.report.sensitivity import Sensitivity, in_percent
 from research.report.summary import Line, Summary
 from research.report.table import interval_text, score_text
+from research.report.time_to_goal import conditions_in_words, half_in_words
+from research.runs.early_stop import Condition, stops_in_words
 
 
 def findings(summary: Summary) -> list[str]:
     """The findings in a summary, of one or two sentences each, the most important first."""
     said = [_status(summary), _best(summary), *_confirmed(summary)]
-    said += [_ties(summary), *_selections(summary)]
+    said += [*_stopped(summary), _half(summary), _ties(summary), *_selections(summary)]
     said += [_resolved(summary), _not_compared(summary)]
     said += [*_sensitivity(summary), *_pairs(summary), _diverged(summary)]
     return [sentence for sentence in said if sentence]
@@ -56,6 +59,53 @@ def _confirmed(summary: Summary) -> list[str]:
             ]
         said += [_of_run(summary, run, one[0].upper() + one[1:]) for one in found]
     return said
+
+
+def _stopped(summary: Summary) -> list[str]:
+    """What was stopped early, of each folder."""
+    return [
+        _of_run(summary, run, said)
+        for run, data in enumerate(summary.runs)
+        if (said := stops_of_run(data))
+    ]
+
+
+def stops_of_run(run: RunFolderData) -> str:
+    """What was stopped early in a folder, and what that means for scores and for the order of
+    settings; empty where nothing was."""
+    if not run.stopped:
+        return ""
+    steps = {}
+    for group in run.manifest["groups"]:
+        numbers = range(group["first_run"], group["first_run"] + group["runs"])
+        steps |= dict.fromkeys(numbers, group.get("steps") or 0)
+    saved = sum(max(steps.get(one, 0) - step, 0) for one, (step, _) in run.stopped.items())
+    reasons = [why for _, why in run.stopped.values()]
+    said = stops_in_words(reasons, len(steps), saved / max(sum(steps.values()), 1))
+    early_stop = run.manifest["early_stop"]
+    if when := early_stop["when"]:
+        said += f" ({Condition(**{name: when[name] for name in Condition._fields}).words})"
+    said += ". The score of a run that stopped is that at its stop."
+    if early_stop["at_goal"] or early_stop["when"]:
+        said += (
+            " Settings all of whose runs reached what stops them come first, the fastest of them on"
+            " top."
+        )
+    return said
+
+
+def _half(summary: Summary) -> str:
+    """How long the runs of the best setting took to their goal."""
+    first = summary.lines[0]
+    found, unit = first.time_to_goal, summary.runs[first.run].manifest["work_unit"]
+    if found is None or not found.reached:
+        return ""
+    goal = conditions_in_words(first.setting.conditions)
+    whose = "the runs" if len(summary.lines) == 1 else "the runs of the best setting"
+    count = f"{found.reached} of {found.runs} reached it"
+    if math.isinf(float(found.half.estimate)):
+        return f"Fewer than half of {whose} reached {goal} ({found.reached} of {found.runs})."
+    return f"Half of {whose} had reached {goal} after {half_in_words(found)} {unit} ({count})."
 
 
 def _ties(summary: Summary) -> str:

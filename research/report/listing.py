@@ -121,6 +121,7 @@ def _progress(run: RunFolderData) -> float:
         last = range(group["first_run"], group["first_run"] + group["runs"])
         steps |= dict.fromkeys(last, group.get("steps") or 0)
     reached = run.all_rows.groupby("run")["step"].max()
+    reached = {**reached, **{one: steps.get(one, 0) for one in run.stopped}}
     return float(sum(reached.get(one, 0) for one in steps)) / max(1, sum(steps.values()))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from research.report.settings import Setting, final_rows
+from research.report.time_to_goal import solved_after
 from research.runs.ranking import rank
 
 DIGITS = 9  # of an interquartile mean; what differs beyond is rounding
@@ -62,7 +63,8 @@ def order(
     setting: Setting, scores: pd.Series, higher_is_better: bool, goal: float | None = None
 ) -> tuple[float, ...]:
     """The sort key of a setting, the smallest being best: settings that came further, as under
-    halving, come first; then those of more merit.
+    halving, come first; then, where runs stop at their goal, those all of whose runs have reached
+    it, the fastest first; then those of more merit.
 
     Args:
       setting: of a run folder.
@@ -71,9 +73,9 @@ def order(
       goal: the score that solves the problem, if there is one.
     """
     if not len(scores):
-        return 0.0, math.inf, 0.0, 0.0
+        return 0.0, math.inf, math.inf, 0.0, 0.0
     found = merit(with_diverged(scores, setting), higher_is_better, goal)
-    return (-float(setting.last_step), *(-one for one in found))
+    return (-float(setting.last_step), solved_after(setting), *(-one for one in found))
 
 
 def counting_diverged(

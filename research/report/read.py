@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from research.errors import UserError
 from research.folders import check_is_file, files_in, named
 from research.recorded import read_manifest
 from research.report.metrics_table import check_columns, check_rows
 from research.report.population import MEMBERS, best_paths, is_population, read_decisions
+from research.runs.early_stop import stops_of
 
 MOST_CELLS = 2**32  # of the metrics; a file of a few bytes can claim any number of them
 
@@ -33,6 +35,7 @@ class RunFolderData(NamedTuple):
       members: the metrics of all members of populations; None where there are none.
       decisions: what a scheduler decided about them; None where there is none.
       params: which params of a run are loaded: the last, or those of its best evaluation.
+      stopped: each run that was stopped early -> the step, and why.
     """
 
     path: Path
@@ -41,6 +44,7 @@ class RunFolderData(NamedTuple):
     members: pd.DataFrame | None = None
     decisions: pd.DataFrame | None = None
     params: str = "last"
+    stopped: Mapping[int, tuple[int, str]] = {}
 
     @property
     def all_rows(self) -> pd.DataFrame:
@@ -62,10 +66,32 @@ def read_run_folder(path: str | Path) -> RunFolderData:
         raise NothingYet(f"{path} has no metrics yet")
     check_rows(table, manifest, path / "metrics")
     if not is_population(manifest):
-        return RunFolderData(path, manifest, table)
+        return RunFolderData(path, manifest, table, stopped=_read_stops(path, manifest))
     decisions = read_decisions(path, manifest)
     paths = best_paths(table, decisions, manifest)
     return RunFolderData(path, manifest, paths, table, decisions)
+
+
+def _read_stops(path: Path, manifest: Mapping[str, Any]) -> dict[int, tuple[int, str]]:
+    """The runs that were stopped early: by the results of jobs that have ended, and by what was
+    decided in the others."""
+    if not manifest.get("early_stop"):
+        return {}
+    found: dict[int, tuple[int, str]] = {}
+    try:
+        for file in files_in(path / "decisions", "*.parquet"):
+            check_is_file(file)
+            rows = pq.read_table(file, columns=["run", "step", "parent", "why"]).to_pylist()
+            found |= {
+                int(row["run"]): (int(row["step"]), str(row["why"]))
+                for row in rows
+                if row["parent"] is None
+            }
+    except (ValueError, TypeError, OSError, pa.ArrowException) as error:
+        raise UserError(f"{path / 'decisions'} is damaged: {error}") from error
+    for result in manifest["results"]:
+        found |= stops_of(result["stopped"])
+    return found
 
 
 def _read_metrics(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame | None:

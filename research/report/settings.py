@@ -1,12 +1,13 @@
 """The settings of a run folder, and their scores at the end, over seeds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from research.report.read import RunFolderData, diverged_runs, swept
 from research.report.statistics import Interval, iqm_interval
+from research.runs.early_stop import Condition, EarlyStop, conditions_of
 
 
 class Setting(NamedTuple):
@@ -17,12 +18,20 @@ class Setting(NamedTuple):
       rows: the metrics of its finite runs.
       seeds: how many runs it has.
       lost: the seeds of those that became non-finite and are in no statistic.
+      stopped: each finite run that stopped early -> the step.
+      end: the step that its runs train to; None where that was not recorded.
+      conditions: of which one holds where a run has reached its goal.
+      stops_there: whether runs stop there.
     """
 
     values: dict[str, Any]
     rows: Any  # pd.DataFrame
     seeds: int
     lost: tuple[int, ...]
+    stopped: Mapping[int, int] = {}
+    end: int | None = None
+    conditions: Sequence[Condition] = ()
+    stops_there: bool = False
 
     @property
     def left_out(self) -> int:
@@ -36,8 +45,14 @@ class Setting(NamedTuple):
 
     @property
     def last_step(self) -> int:
-        """The last step of its finite runs; 0 where none is finite."""
-        return 0 if self.all_diverged else int(self.rows["step"].max())
+        """The last step of its finite runs that have not stopped early; the end where all have, and
+        0 where none is finite."""
+        if self.all_diverged:
+            return 0
+        rows = self.rows[~self.rows["run"].isin(list(self.stopped))] if self.stopped else self.rows
+        if not len(rows):
+            return self.end or int(self.rows["step"].max())
+        return int(rows["step"].max())
 
     @property
     def label(self) -> str:
@@ -60,9 +75,32 @@ def settings(run: RunFolderData) -> Iterator[Setting]:
     for values, rows in groups:
         lost = rows["run"].isin(list(bad))
         seeds = tuple(rows["seed"][lost].unique().tolist())
+        finite = rows[~lost]
+        early = {one: run.stopped[one][0] for one in finite["run"].unique() if one in run.stopped}
         yield Setting(
-            dict(zip(names, values, strict=True)), rows[~lost], rows["run"].nunique(), seeds
+            dict(zip(names, values, strict=True)),
+            finite,
+            rows["run"].nunique(),
+            seeds,
+            early,
+            *_goal_of_run(run.manifest, int(rows["run"].iloc[0])),
         )
+
+
+def _goal_of_run(
+    manifest: dict[str, Any], number: int
+) -> tuple[int | None, Sequence[Condition], bool]:
+    """The step that a run trains to, when it has reached its goal, and whether it stops there."""
+    group = [one for one in manifest["groups"] if one["first_run"] <= number][-1]
+    given, goal = manifest.get("early_stop") or {}, group.get("goal")
+    stop = EarlyStop(bool(given.get("at_goal")), None)
+    if when := given.get("when"):
+        stop = stop._replace(when=Condition(**{name: when[name] for name in Condition._fields}))
+    of_score = manifest["key_metric"], manifest["higher_is_better"], goal
+    if found := conditions_of(stop, *of_score):
+        return group.get("steps"), tuple(found.values()), True
+    found = conditions_of(EarlyStop(at_goal=True), *of_score)
+    return group.get("steps"), tuple(found.values()), False
 
 
 def final_values(setting: Setting, metric: str) -> np.ndarray:
@@ -71,9 +109,14 @@ def final_values(setting: Setting, metric: str) -> np.ndarray:
 
 
 def final_rows(setting: Setting, metric: str) -> Any:
-    """The rows of the last step at which the metric was measured, one a finite run."""
+    """The rows of the last step at which the metric was measured, one a finite run; of a run that
+    stopped early, the last that it has."""
     measured = setting.rows[setting.rows[metric].notna()]
-    return measured[measured["step"] == measured["step"].max()]
+    is_last = measured["step"] == measured["step"].max()
+    if setting.stopped:
+        own_last = measured["step"] == measured.groupby("run")["step"].transform("max")
+        is_last |= own_last & measured["run"].isin(list(setting.stopped))
+    return measured[is_last]
 
 
 def final_score(setting: Setting, metric: str) -> Score | None:

@@ -116,7 +116,12 @@ def performance_profile(
     """
     values, at = _floats(scores), _floats(at)
     good = (values[:, None] >= at) if higher_is_better else (values[:, None] <= at)
-    share, n, z = good.mean(axis=0), len(values), float(ndtri((1 + confidence) / 2))
+    return wilson(good.mean(axis=0), len(values), confidence)
+
+
+def wilson(share: np.ndarray, n: int, confidence: float = CONFIDENCE) -> Interval:
+    """Shares of `n` runs with Wilson's (1927) intervals."""
+    z = float(ndtri((1 + confidence) / 2))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return Interval(share, np.maximum(middle - half, 0), np.minimum(middle + half, 1))

@@ -38,6 +38,7 @@ from research.report.statistics import (
     median_interval,
     shortfall,
 )
+from research.report.time_to_goal import TimeToGoal, time_to_goal
 
 
 class Line(NamedTuple):
@@ -55,6 +56,7 @@ class Line(NamedTuple):
       test_iqm: interquartile mean of the same metric on the test part; None where there is none.
       gap: how far the runs are from the goal, on average; None where there is no goal.
       reached: how many runs are at the goal or beyond; None where there is none.
+      time_to_goal: how long its runs took to their goal; None where there is none.
       against_best: compared with the first line, runs that diverged counting as worst; None for
         that itself, where steps differ, and where more than a quarter of the runs diverged.
     """
@@ -72,6 +74,7 @@ class Line(NamedTuple):
     test_iqm: Interval | None = None
     gap: Interval | None = None
     reached: int | None = None
+    time_to_goal: TimeToGoal | None = None
     against_best: Comparison | None = None
 
     @property
@@ -186,6 +189,7 @@ def _lines(
         higher, goal = higher_is_better(run, metric), goal_of(run, setting, metric)
         found = merit(with_diverged(scores, setting), higher, goal)
         line = Line(0, place, number, label, setting, scores, found)
+        line = line._replace(time_to_goal=time_to_goal(setting))
         made.append(_measured(line, run, metric, on_test_part(runs, metric)))
     return made
 

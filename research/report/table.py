@@ -14,6 +14,7 @@ from research.report.read import RunFolderData, swept
 from research.report.settings import Setting, final_score, reached, settings, show
 from research.report.statistics import Interval
 from research.report.summary import Line, Summary
+from research.report.time_to_goal import TimeToGoal, half_in_words, time_to_goal
 
 
 class TableColumn(NamedTuple):
@@ -31,6 +32,10 @@ _SEEDS, _STEPS = "finite runs", "how far the runs have come"
 _REACHED = "runs that are at the goal or beyond"
 _IQM = "interquartile mean over seeds, and its 95% bootstrap interval"
 _GAP = "optimality gap: how far runs are from the goal on average, those beyond it counting 0"
+_HALF = (
+    "the work after which half of the runs had reached the goal, or the condition under which they "
+    "stop, and its 95% interval (Kaplan-Meier); runs that diverged never reach it"
+)
 _AGAINST = (
     "difference of the interquartile means, negative being worse; runs that diverged count as the "
     "worst. Not resolved if its interval holds 0: that they are equally good does not follow"
@@ -64,7 +69,18 @@ def brief_columns(run: RunFolderData, some: Sequence[Setting]) -> list[TableColu
     if goal is not None:
         counts = [reached(one, metric, goal, higher) for one in found]
         columns.append(TableColumn(f"reached\n{show(goal)}", _REACHED, _of_seeds(found, counts)))
-    return columns
+    unit = one_line(manifest["work_unit"])
+    return columns + _half_column(
+        [time_to_goal(one) for one in found], f"half, after\n{unit} [95%]"
+    )
+
+
+def _half_column(found: Sequence[TimeToGoal | None], name: str) -> list[TableColumn]:
+    """A column of the work after which half of the runs were at their goal, if some were."""
+    if not any(one and one.reached for one in found):
+        return []
+    cells = ["" if one is None else half_in_words(one) for one in found]
+    return [TableColumn(name, _HALF, cells)]
 
 
 def _telling(run: RunFolderData, some: Sequence[Setting]) -> list[str]:
@@ -97,6 +113,8 @@ def full_columns(summary: Summary) -> list[TableColumn]:
         columns.append(TableColumn("gap", _GAP, [_interval(line.gap, line) for line in lines]))
         cells = _of_seeds(found, [line.reached for line in lines])
         columns.append(TableColumn("reached", _REACHED, cells))
+    unit = one_line(summary.runs[0].manifest["work_unit"])
+    columns += _half_column([line.time_to_goal for line in lines], f"half after {unit} [95%]")
     if any(line.against_best for line in lines):
         columns += [
             TableColumn("against the best [95%]", _BEST, [_against(one) for one in lines]),

@@ -21,8 +21,10 @@ from research.engine.one_run import metric_names, unread_hparams
 from research.engine.rows import table_schema
 from research.errors import UserError
 from research.limits import MOST_INT, as_int, as_stored, flag_of, plain
+from research.runs.early_stop import EarlyStop
 from research.runs.schedulers.follow import Changes, check_changes
 from research.runs.schedulers.population import Population, decision_steps
+from research.runs.schedulers.stopping import check_alone, check_early_stop
 from research.runs.search import Halving, Search
 from research.runs.space import Chosen, is_range
 from research.task import HParams, Problem, Task
@@ -48,6 +50,7 @@ class Experiment(NamedTuple):
       halving: how settings are thinned out on the way; None keeps them all.
       population: how settings take over from better ones on the way; None: each keeps to itself.
       schedule: the hyper-parameters of all runs from certain steps on, if they change.
+      early_stop: when runs stop before the end; None: only at the end.
       keep_best: whether the params of each run's best evaluation are kept beside the last.
       init_from: where runs take their first params from; None: random ones.
       notes: lines that the user should read before anything is trained.
@@ -69,6 +72,7 @@ class Experiment(NamedTuple):
     halving: Halving | None = None
     population: Population | None = None
     schedule: Changes = ()
+    early_stop: EarlyStop | None = None
     keep_best: bool = False
     init_from: Any = None  # an `InitFrom`
     notes: Sequence[str] = ()
@@ -162,6 +166,7 @@ def make_parts(experiment: Experiment, paced_for: Sequence[int] = ()) -> list[Pa
         schedule = make_schedule(experiment, problem.task, pace)
         parts.append(Part(index, first_run, group, problem, labels, *schedule))
         check_requirements(problem.task, group.runs, parts[-1].name)
+        _check_stopping(experiment, parts[-1])
         _check_scheduler(experiment, parts[-1])
     if experiment.halving:
         runs = sum(len(part.group.runs) for part in parts)
@@ -211,6 +216,18 @@ def _searched(experiment: Experiment, group: Group, task: Task) -> Group:
         raise UserError("--sampler cmaes: give a range for a hyper-parameter at least")
     chosen = Chosen(search.settings_for(hparams, axes, task))
     return group._replace(runs=make_runs(hparams, axes, experiment.seeds, chosen))
+
+
+def _check_stopping(experiment: Experiment, part: Part) -> None:
+    """Raises a `UserError` if the runs of a group cannot be stopped as it is asked for."""
+    if (early_stop := experiment.early_stop) is None:
+        return
+    others = ["--halving"] * bool(experiment.halving)
+    others += ["--population"] * bool(experiment.population)
+    check_alone(early_stop, others + ["--follow"] * (len(experiment.schedule) > 1))
+    evaluated = metric_names(part.problem, part.group.runs)[1]
+    every = part.cadence.eval_every
+    check_early_stop(early_stop, part.problem.task, evaluated, every, part.steps)
 
 
 def first_stops(experiment: Experiment, parts: Sequence[Part]) -> list[int]:

@@ -13,8 +13,9 @@ import numpy as np
 
 from research.engine.one_run import trace_one_run, with_run_axis
 from research.errors import UserError
-from research.recorded import RecordedInitial, read_manifest
-from research.runs.checkpoints import Checkpoints
+from research.recorded import RecordedInitial, RecordedProgress, checked, read_manifest
+from research.runs.checkpoints import Checkpoint, Checkpoints
+from research.runs.early_stop import stops_of
 from research.runs.experiment import Part
 from research.runs.held import Held, held_shapes
 from research.runs.jobs import Job
@@ -128,20 +129,27 @@ def _load_states(path: Path, runs: Sequence[int], part: Part) -> tuple[Any, int]
     if missing := [run for run in runs if run not in last]:
         raise UserError(f"--init-from {path}: run {missing[0]} has not ended yet")
     jobs = {last[run] for run in runs}
-    if len(steps := sorted({job.stop for job in jobs})) > 1:
+    states = {job: _states_of(folder, recorded, job, part) for job in jobs}
+    reached = {run: _step_of(states[last[run]], last[run], run) for run in runs}
+    if len(steps := sorted(set(reached.values()))) > 1:
         raise UserError(
             f"--init-from {path}: its runs have {steps[0]:,} to {steps[-1]:,} steps; take one "
             "with :N"
         )
-    states = {job: _states_of(folder, recorded, job, part) for job in jobs}
     rows = [
-        jax.tree.map(lambda leaf: leaf[job.runs.index(run)], states[job])  # noqa: B023
+        jax.tree.map(lambda leaf: leaf[job.runs.index(run)], Held.of(states[job].states).states)  # noqa: B023
         for run, job in ((run, last[run]) for run in runs)
     ]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *rows), steps[0]
 
 
-def _states_of(folder: RunFolder, recorded: Mapping[str, Any], job: Job, part: Part) -> Any:
+def _step_of(saved: Checkpoint, job: Job, run: int) -> int:
+    """The step of a run in the last checkpoint of its job: that at which it stopped, if it did."""
+    stopped = stops_of(saved.facts["position"].get("stopped", []))
+    return stopped.get(job.runs.index(run), (job.stop, ""))[0]
+
+
+def _states_of(folder: RunFolder, recorded: Mapping[str, Any], job: Job, part: Part) -> Checkpoint:
     """The states in which a job has left its runs, which are like those of a group."""
     runs = part.group.runs.take(np.zeros(len(job.runs), np.int64))
     keeps_best, changes = recorded.get("keep") == "best", bool(recorded.get("population"))
@@ -152,7 +160,9 @@ def _states_of(folder: RunFolder, recorded: Mapping[str, Any], job: Job, part: P
                 f"--init-from {folder.path}: it does not hold the last states of its runs: "
                 "--keep-states keeps them; or take only their params"
             )
-        return Held.of(checkpoints.load(job.stop, template).states).states
+        saved = checkpoints.load(job.stop, template)
+    checked(saved.facts, RecordedProgress, checkpoints.folder)
+    return saved
 
 
 def _path(folder: Path, group: int) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 from research.engine.metrics import Diverged, as_typed, diverged_runs
 from research.engine.program import Program
 from research.errors import UserError
+from research.runs.early_stop import EarlyStop, stopped_runs
 from research.runs.experiment import Experiment, Part, cell
 from research.runs.jobs import Job
 from research.runs.metrics_writer import MetricsWriter, plain
@@ -44,6 +45,7 @@ def describe(experiment: Experiment, parts: Sequence[Part]) -> dict[str, Any]:
         "halving": _describe_halving(experiment),
         "population": experiment.population and experiment.population._asdict(),
         "schedule": [[step, dict(values)] for step, values in experiment.schedule] or None,
+        "early_stop": experiment.early_stop and as_facts(experiment.early_stop),
         "keep": "best" if experiment.keep_best else None,
         "init_from": experiment.init_from and experiment.init_from.asked,
         "init_states": bool(experiment.init_from and experiment.init_from.states) or None,
@@ -65,6 +67,11 @@ def _describe_halving(experiment: Experiment) -> dict[str, Any] | None:
     return {"factor": halving.factor, "rungs": halving.rungs}
 
 
+def as_facts(early_stop: EarlyStop) -> dict[str, Any]:
+    """Returns when runs stop early, in JSON types."""
+    return early_stop._asdict() | {"when": early_stop.when and early_stop.when._asdict()}
+
+
 def differences(recorded: Mapping[str, Any], session: Mapping[str, Any]) -> list[str]:
     """Returns lines about what differs between this machine and the one a sweep was started on."""
     lines = []
@@ -81,8 +88,8 @@ def differences(recorded: Mapping[str, Any], session: Mapping[str, Any]) -> list
 
 IDENTITY = (
     "experiment", "config", "hparams", "config_axes", "hparams_axes", "seeds", "search", "halving",
-    "population", "schedule", "keep", "init_from", "init_states", "search_from", "key_metric",
-    "groups", "data", "parallel",
+    "population", "early_stop", "schedule", "keep", "init_from", "init_states", "search_from",
+    "key_metric", "groups", "data", "parallel",
 )  # fmt: skip
 
 
@@ -180,7 +187,7 @@ def describe_result(
       checkpoints: how many its last session wrote on the way.
       keeps_states: whether its last checkpoint is kept for the user.
     """
-    runs, work = len(job.runs), part.problem.task.work_per_step
+    runs, work = mean_runs(writer, job), part.problem.task.work_per_step
     flops = program and program.cost.flops_per_step
     return {
         "job": job.name,
@@ -197,13 +204,24 @@ def describe_result(
         "clock": writer.clock,
         "diverged": [_name(part, job, diverged) for diverged in diverged_runs(writer.status)],
         "scores": plain(writer.scores),
+        "stopped": stopped_runs(writer.stopped, job.runs),
         "ended": now(),
     }
 
 
+def mean_runs(writer: MetricsWriter, job: Job) -> float:
+    """Returns how many runs of a job were trained on average, between the ends of its first and its
+    last chunk: fewer than it has where some have stopped early."""
+    if len(writer.clock) < 2 or not writer.stopped:
+        return len(job.runs)
+    first, last = writer.clock[0][0], writer.clock[-1][0]
+    idle = sum(last - min(max(step, first), last) for step, _ in writer.stopped.values())
+    return len(job.runs) - idle / max(last - first, 1)
+
+
 def throughput(
     clock: Sequence[tuple[int, float]],
-    runs: int,
+    runs: float,
     steps: int,
     work_per_step: int,
     flops_per_step: float | None,
@@ -213,7 +231,7 @@ def throughput(
 
     Args:
       clock: (step, seconds since training began) at the end of each chunk.
-      runs: how many.
+      runs: how many; on average, where some have stopped early.
       steps: that one run takes in all.
       work_per_step: of one run.
       flops_per_step: of one run, if known. FLOP/s are these times the steps, so that evaluations

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from research.engine.metrics import Record, as_status, diverged_runs, value
-from research.engine.rows import record_table
+from research.engine.rows import labels_of, record_table
+from research.runs.early_stop import stopped_runs, stops_of
 from research.task import Task
 
 FLUSH_EVERY = 2.0  # seconds; while chunks end, metrics reach the disk at least this often
@@ -20,6 +21,7 @@ class MetricsWriter:
       clock: (step, seconds since training began) at the end of each chunk.
       status: int32 [R], the status of the runs of the job, as of `Logged`.
       scores: the key metric of each run when it was last evaluated, float32 [R]; NaN before.
+      stopped: the place of each run that a scheduler has stopped -> the step, and why.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class MetricsWriter:
         self.clock: list[tuple[int, float]] = [(step, at) for step, at in before["clock"]]
         self.status = as_status(before["diverged"], len(labels["run"]))
         self.scores = _from_plain(before["scores"] or [None] * len(labels["run"]))
+        self.stopped = stops_of(before.get("stopped", []))
         self._flushed = self.seconds
 
     @property
@@ -54,12 +57,15 @@ class MetricsWriter:
 
     def add(self, record: Record) -> None:
         """Takes a record, and writes if the last write was a while ago."""
-        table = record_table(record, self._labels, self._schema, self._task.work_after)
+        labels = labels_of(self._labels, record)
+        table = record_table(record, labels, self._schema, self._task.work_after)
         self._tables.append(table)
         self.clock.append((record.chunk.end, record.seconds))
-        self.status = record.diverged
+        places = slice(None) if record.places is None else record.places
+        self.status = _changed(self.status, places, record.diverged)
         if self._task.key_metric in record.evaluated:
-            self.scores = value(record.evaluated[self._task.key_metric])
+            scores = value(record.evaluated[self._task.key_metric])
+            self.scores = _changed(self.scores, places, scores)
         if record.seconds - self._flushed >= FLUSH_EVERY:
             self.flush()
             self._flushed = record.seconds
@@ -82,7 +88,15 @@ class MetricsWriter:
             "clock": self.clock,
             "diverged": diverged_runs(self.status),
             "scores": plain(self.scores),
+            "stopped": stopped_runs(self.stopped, range(len(self.status))),
         }
+
+
+def _changed(values: np.ndarray, places: Any, new: np.ndarray) -> np.ndarray:
+    """A copy with other values at some places."""
+    changed = values.copy()
+    changed[places] = new
+    return changed
 
 
 def plain(values: np.ndarray) -> list[float | None]:

@@ -302,10 +302,12 @@ class RunFolder:
         found = files_in(self.path / "decisions", f"{job}-{'[0-9]' * 10}.parquet")
         return [(int(path.stem.rpartition("-")[2]), path) for path in found]
 
-    def save_params(self, job: Job, params: Any) -> None:
-        """Writes the final params of a job, every leaf [runs, ...]."""
+    def save_params(self, job: Job, params: Any, steps: Sequence[int] | None = None) -> None:
+        """Writes the final params of a job, every leaf [runs, ...], and the step of each run where
+        some have stopped early."""
         self.check_in_place()
         facts = {"group": job.group, "runs": list(job.runs), "step": job.stop}
+        facts |= {} if steps is None else {"steps": list(steps)}
         save_tree(self.path / "params" / f"{job.name}.safetensors", params, facts)
 
     def save_best_params(self, job: Job, params: Any, steps: Sequence[int]) -> None:

@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from research.engine import memory
 from research.engine.axes import Runs
-from research.engine.blocks import Block, gather_best, gather_states, start_blocks
+from research.engine.blocks import Block, start_blocks
 from research.engine.cadence import plan_chunks
+from research.engine.lanes import Lanes
 from research.engine.loop import train
 from research.engine.metrics import Record, as_status
 from research.engine.program import Program, compile_program
@@ -24,10 +25,12 @@ from research.engine.rows import row_labels
 from research.engine.schedule import Decision, Seen, Standing
 from research.engine.scheduled import train_scheduled
 from research.errors import Stopped, UserError
+from research.plain_text import count_of
 from research.recorded import RecordedProgress, checked
 from research.runs import manifest
 from research.runs.checkpoints import Checkpoint, Checkpoints
 from research.runs.decisions import decision_table, read_scores
+from research.runs.early_stop import stops_of
 from research.runs.held import Held, held_shapes
 from research.runs.initial import load_initial
 from research.runs.jobs import Job, first_start
@@ -71,14 +74,19 @@ class Training:
         saved = self.checkpoints.latest(self._shapes(self.runs))
         self.writer = self._make_writer(saved)
         if saved and saved.step == self.job.stop:  # cut off just before the end, or cut there
-            self._end(saved.states, None)
+            self._end(saved.states, None, saved=True)
             return
         start = saved.step if saved else self.job.start
+        before = saved.states if saved else self._source_states()
+        if len(self.writer.stopped) == len(self.runs):
+            self._end(before, None)
+            return
+        places, width = self._lanes(saved)
         chunks = plan_chunks(self.job.stop, self.part.cadence, start)
         with self.observer.waiting("compiling"):
             given = self.runner.experiment.init_from
             resumed = saved is not None or bool(self.job.sources) or bool(given and given.states)
-            program = self._compile(chunks, self.runs, self.job.width, resumed)
+            program = self._compile(chunks, self.runs.take(places), width, resumed)
         self.observer.compiled(self.label, program)
         limit = self.options.memory_limit or device_limit(program.devices[0])
         pieces = self._pieces_that_fit(program, chunks, limit) if self.options.fit else 1
@@ -88,8 +96,7 @@ class Training:
             return
         if saved:
             self._say_where(saved, program)
-        before = saved.states if saved else self._source_states()
-        after = self._train(program, chunks, before, start)
+        after, program = self._train(program, chunks, before, start, places)
         self._end(after, program)
         if self.stop:
             raise self._stopped("at the end of a job")
@@ -97,14 +104,26 @@ class Training:
     def _shapes(self, runs: Runs) -> Any:
         """The shapes of what a checkpoint of runs holds."""
         keeps_best = self.runner.experiment.keep_best
-        return held_shapes(self.part.problem, runs, keeps_best, self.scheduler is not None)
+        changes = self.scheduler is not None and self.scheduler.changes
+        return held_shapes(self.part.problem, runs, keeps_best, changes)
+
+    def _lanes(self, saved: Checkpoint | None) -> tuple[np.ndarray, int]:
+        """The places of the runs that have lanes, and for how many lanes to compile: as they were
+        at a checkpoint, since a run may have other bits in another lane."""
+        stopped = sorted(self.writer.stopped)
+        if saved and (places := saved.facts.get("lanes")):
+            devices, lanes, blocks, _ = saved.facts["layout"]
+            return np.array(places, np.int64), devices * lanes * blocks
+        places = np.setdiff1d(np.arange(len(self.runs)), stopped)
+        return places, len(places) if stopped else self.job.width
 
     def _compile(self, chunks: Any, runs: Runs, width: int, resumed: bool = False) -> Program:
         experiment = self.runner.experiment
         options: dict[str, Any] = {"most_lanes": experiment.most_lanes, "width": width}
         options |= {"resumed": resumed, "keep_best": experiment.keep_best}
         options |= {"given_params": experiment.init_from is not None}
-        options |= {"exchanges": self.scheduler is not None and self.scheduler.moves}
+        if self.scheduler is not None:
+            options |= {"exchanges": self.scheduler.exchanges, "stops": self.scheduler.stops}
         return compile_program(self.part.problem, runs, chunks, **options)
 
     def _pieces_that_fit(self, program: Program, chunks: Any, limit: int) -> int:
@@ -160,10 +179,11 @@ class Training:
     def _source_states(self) -> Any:
         """The states in which earlier jobs left these runs, or None if they begin.
 
-        Passes the status of the runs to the writer.
+        Passes the status of the runs to the writer, and which have stopped.
         """
         jobs = {job.name: job for job in self.folder.plan().jobs}
-        states, statuses, places, wanted = [], [], {}, set(self.job.runs)
+        states, statuses, places, stopped = [], [], {}, {}
+        wanted = set(self.job.runs)
         for name in self.job.sources:
             source = jobs[name]
             template = self._shapes(self.runner.runs(source))
@@ -175,10 +195,14 @@ class Training:
             status = as_status(ended.facts["position"]["diverged"], len(source.runs))
             statuses.append(status[mine])
             places |= {source.runs[one]: len(places) + place for place, one in enumerate(mine)}
+            stops = stops_of(ended.facts["position"].get("stopped", []))
+            stopped |= {source.runs[place]: stop for place, stop in stops.items()}
         if not states:
             return None
         rows = [places[run] for run in self.job.runs]
         self.writer.status = np.concatenate(statuses)[rows]
+        mine = enumerate(self.job.runs)
+        self.writer.stopped = {place: stopped[run] for place, run in mine if run in stopped}
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[rows], *states)
 
     def _given(self) -> tuple[Any, Any]:
@@ -190,8 +214,11 @@ class Training:
         tree = load_initial(self.folder.path, self.part, places, given.states)
         return (tree, None) if given.states else (None, tree)
 
-    def _train(self, program: Program, chunks: Any, before: Any, start: int) -> Any:
-        """What is held of the runs at the end, on the host."""
+    def _train(
+        self, program: Program, chunks: Any, before: Any, start: int, places: np.ndarray
+    ) -> tuple[Any, Program]:
+        """What is held of the runs at the end, on the host, and the program that trained them
+        last."""
         task, job = self.part.problem.task, self.job
         in_work = self.runner.experiment.in_work
         progress = self.observer.progress(
@@ -202,9 +229,8 @@ class Training:
             states, params = self._given()
             held = Held(states)
         self.standing = self._make_standing(held.hparams, start)
-        given = held.states, self.writer.status, held.best, params
-        blocks = start_blocks(program, self.standing.runs, *given)
-        del before, held, params, given
+        lanes = self._start_lanes(program, held, params, places)
+        del before, held, params
         self.saved_at = time.perf_counter()
         every = 60 * self.options.checkpoint_minutes
         with progress as show, self.observer.stopping() as self.stop:
@@ -217,38 +243,68 @@ class Training:
             def due() -> bool:
                 return bool(self.stop) or time.perf_counter() - self.saved_at >= every
 
-            def on_pause(step: int, blocks: Any) -> None:
+            def on_pause(step: int) -> None:
                 if step == job.stop:
                     return  # where all is written in any case
-                self._save(step, self._held(program, blocks), program)
+                self._save(step, self._held(lanes), self._facts(lanes.program, lanes.places))
                 if self.stop:
                     self.checkpoints.wait()
                     raise self._stopped(f"at step {step:,} of {job.stop:,}")
 
             pauses = {"due": due, "on_pause": on_pause, "seconds": self.writer.seconds}
             try:
-                blocks = self._advance(program, blocks, chunks, on_record, pauses)
+                self._advance(lanes, chunks, on_record, pauses)
             finally:
                 with self._forgiving("metrics"):
                     self.writer.flush()
-        return self._held(program, blocks)
+        return self._held(lanes), lanes.program
 
-    def _advance(
-        self, program: Program, blocks: Sequence[Block], chunks: Any, on_record: Any, pauses: Any
-    ) -> list[Block]:
+    def _start_lanes(self, program: Program, held: Held, params: Any, places: np.ndarray) -> Lanes:
+        """The runs that have lanes on the devices, and the others on the host."""
+        count, of_lanes = len(self.runs), lambda tree: jax.tree.map(lambda leaf: leaf[places], tree)
+        tree = held.states, self.writer.status, held.best, params
+        if len(places) < count:
+            tree = of_lanes(tree)
+        blocks = start_blocks(program, self.standing.runs.take(places), *tree)
+        stopped = np.array(sorted(self.writer.stopped), np.int64)
+        left = jax.tree.map(lambda leaf: np.array(leaf[stopped]), (held.states, held.best))
+        return Lanes(program, blocks, count, places, (stopped, left))
+
+    def _advance(self, lanes: Lanes, chunks: Any, on_record: Any, pauses: Any) -> None:
         """Trains the runs through the chunks, under their scheduler if they have one."""
         if self.scheduler is None:
-            return train(program, blocks, chunks, on_record, **pauses)
+            on_pause = pauses.pop("on_pause")
+
+            def pause(step: int, blocks: Sequence[Block]) -> None:
+                lanes.blocks = list(blocks)
+                on_pause(step)
+
+            how = lanes.program, lanes.blocks, chunks, on_record
+            lanes.blocks = train(*how, on_pause=pause, **pauses)
+            return
 
         def on_decision(seen: Seen, decision: Decision) -> None:
+            for place in np.flatnonzero(decision.stops).tolist():
+                self.writer.stopped[place] = seen.step, decision.why[place]
             table = decision_table(seen, decision)
             if len(table):
                 self.decisions[seen.step] = table
             with self._forgiving("decisions"):
                 self._write_decisions()
 
-        how = self.scheduler, self.standing, on_record, on_decision
-        return train_scheduled(program, blocks, chunks, *how, **pauses)
+        how = self.scheduler, self.standing, self._compile_fewer, on_record, on_decision
+        train_scheduled(lanes, chunks, *how, **pauses)
+
+    def _compile_fewer(self, runs: Runs, width: int, chunks: Any) -> Program:
+        """The program for the runs that are left, once others have stopped."""
+        program = self._compile(chunks, runs, width, resumed=True)
+        left, seconds = count_of(len(runs), "run"), program.cost.compile_seconds
+        at = f"from step {chunks[0].start:,} on"
+        self.observer.say(
+            f"{self.label}: {left} of {len(self.runs)} are left {at}; compiled for {width} lanes "
+            f"in {seconds:.1f} s"
+        )
+        return program
 
     def _make_standing(self, hparams: Any, start: int) -> Standing:
         """What is known of the runs at a step, from what has been recorded."""
@@ -258,16 +314,19 @@ class Training:
         if self.scheduler is not None:
             every, first = self.part.cadence.eval_every, first_start(self.folder.plan(), self.job)
             steps = [step for step in range(0, start + 1, every) if step > first]
-        key_metric = self.part.problem.task.key_metric
-        scores = read_scores(self.folder.path / "metrics", numbers, key_metric, steps)
-        settings = np.array(numbers) // seeds
-        return Standing(runs, numbers, settings, self.writer.status, steps, list(scores))
+        read = lambda name: list(read_scores(self.folder.path / "metrics", numbers, name, steps))
+        scores = read(self.part.problem.task.key_metric)
+        others = {name: read(name) for name in (self.scheduler.others if self.scheduler else ())}
+        settings, stopped = np.array(numbers) // seeds, np.zeros(len(runs), np.bool_)
+        stopped[sorted(self.writer.stopped)] = True
+        known = self.writer.status, steps, scores, others, stopped
+        return Standing(runs, numbers, settings, *known)
 
-    def _held(self, program: Program, blocks: Sequence[Block]) -> Any:
+    def _held(self, lanes: Lanes) -> Any:
         """What a checkpoint holds of the runs."""
-        hparams = None if self.scheduler is None else self.standing.runs.hparams
-        states, best = gather_states(program, blocks), gather_best(program, blocks)
-        return Held(states, best, hparams).tree()
+        changes = self.scheduler is not None and self.scheduler.changes
+        states, best = lanes.held()
+        return Held(states, best, self.standing.runs.hparams if changes else None).tree()
 
     def _write_decisions(self) -> None:
         """Writes the decisions that have not been written.
@@ -279,7 +338,7 @@ class Training:
             self.folder.save_decisions(self.job.name, step, self.decisions[step])
             del self.decisions[step]
 
-    def _save(self, step: int, states: Any, program: Program) -> None:
+    def _save(self, step: int, states: Any, facts: dict[str, Any]) -> None:
         """Begins a checkpoint; a disk that is full is no reason to stop, but a folder that is lost
         is."""
         self.folder.check_in_place()
@@ -288,14 +347,19 @@ class Training:
         with self._forgiving("a checkpoint"):
             self.writer.flush()
             self._write_decisions()
-            self.checkpoints.save(step, states, self._facts(program))
+            self.checkpoints.save(step, states, facts | self._written())
             self.saves += 1
         self.saved_at = time.perf_counter()
 
-    def _facts(self, program: Program) -> dict[str, Any]:
+    def _facts(self, program: Program | None, places: np.ndarray | None = None) -> dict[str, Any]:
+        """How the runs lie on the devices."""
+        lanes = places.tolist() if places is not None and self.writer.stopped else None
+        return {"layout": program.layout if program else (), "lanes": lanes}
+
+    def _written(self) -> dict[str, Any]:
+        """How far metrics and decisions have been written."""
         position = self.writer.position()
         return {
-            "layout": program.layout,
             "position": position,
             "metrics": self.folder.metrics_sizes(self.job.name, position["files"]),
             "decisions": self.folder.decisions_sizes(self.job.name),
@@ -310,16 +374,23 @@ class Training:
             signum,
         )
 
-    def _end(self, states: Any, program: Program | None) -> None:
-        """Writes everything that is kept of a job; the result comes last and marks its end."""
+    def _end(self, states: Any, program: Program | None, saved: bool = False) -> None:
+        """Writes everything that is kept of a job; the result comes last and marks its end.
+
+        Args:
+          states: what is held of the runs.
+          program: that trained them; None if nothing was left to train.
+          saved: whether there is a checkpoint of them.
+        """
         self.folder.check_in_place()
         self.writer.flush()
         self._write_decisions()
         keep = self.options.keep_states or self.job.stop < self.part.steps
         with self._forgiving("the last checkpoint"):
             self.checkpoints.wait()
-        if keep and program is not None:
-            self.checkpoints.save(self.job.stop, states, self._facts(program))
+        if keep and not saved:
+            facts = self._facts(program) | self._written()
+            self.checkpoints.save(self.job.stop, states, facts)
             self.checkpoints.wait()
         self._save_params(states)
         result = manifest.describe_result(
@@ -336,7 +407,9 @@ class Training:
         states, best, _ = Held.of(held)
         if best is not None:
             self.folder.save_best_params(self.job, best.params, best.step.tolist())
-        self.folder.save_params(self.job, states.params)
+        ends = {place: step for place, (step, _) in self.writer.stopped.items()}
+        steps = [ends.get(place, self.job.stop) for place in range(len(self.runs))]
+        self.folder.save_params(self.job, states.params, steps if ends else None)
 
     @contextlib.contextmanager
     def _forgiving(self, what: str):
@@ -355,9 +428,11 @@ def _check_saved(facts: dict[str, Any], runs: int, folder: Path) -> None:
     Raises:
       UserError: if it is of other types, or of other runs.
     """
-    position = checked(facts, RecordedProgress, folder)["position"]
-    scores, diverged = position["scores"], [run for run, _ in position["diverged"]]
-    if len(scores or [None] * runs) != runs or max(diverged, default=0) >= runs:
+    progress = checked(facts, RecordedProgress, folder)
+    position, lanes = progress["position"], progress["lanes"] or []
+    scores, named = position["scores"], [run for run, _ in position["diverged"]]
+    named += [*lanes, *(one["run"] for one in position["stopped"])]
+    if len(scores or [None] * runs) != runs or max(named, default=0) >= runs:
         raise UserError(f"{folder} is damaged: its checkpoint is of other runs")
     if len(facts["metrics"]) != position["files"]:
         raise UserError(f"{folder} is damaged: metrics: should be of {position['files']} files")

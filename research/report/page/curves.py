@@ -35,12 +35,17 @@ def learning_curves(summary: Summary, resamples: int = RESAMPLES) -> Chart:
         name="curves",
         title="Learning curves",
         note="Interquartile mean over seeds; the band is its 95% bootstrap interval at each point."
-        + some,
+        + some
+        + (" A run that stopped early keeps its last value." if _stop_early(summary) else ""),
         variants=[variant for variant in variants if variant.traces],
         legend=True,
         height=460,
         whole=True,
     )
+
+
+def _stop_early(summary: Summary) -> bool:
+    return any(run.stopped for run in summary.runs)
 
 
 def _variant(summary: Summary, metric: str, resamples: int) -> Variant:

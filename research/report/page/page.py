@@ -21,6 +21,7 @@ from research.report.page import facts
 from research.report.page.chart import MOST, Chart, look
 from research.report.page.curves import RESAMPLES, learning_curves
 from research.report.page.fields import field_charts
+from research.report.page.goal import goal_curves
 from research.report.page.progress import search_charts
 from research.report.page.schedules import schedule_charts
 from research.report.page.scores import dots, profile
@@ -73,7 +74,8 @@ def make_content(
       resamples: of the bands of learning curves.
       progress: of the sweeps that are still trained.
     """
-    main = [learning_curves(summary, resamples), dots(summary), profile(summary)]
+    main = [learning_curves(summary, resamples), goal_curves(summary), dots(summary)]
+    main.append(profile(summary))
     charts = [chart for chart in main if chart is not None and chart.variants]
     by_run = [_of_run(summary, run) for run in range(len(summary.runs))]
     columns = full_columns(summary)

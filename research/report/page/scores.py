@@ -31,8 +31,8 @@ def dots(summary: Summary) -> Chart | None:
     return Chart(
         name="dots",
         title="Every run",
-        note="A dot is a run at its last step; the bar is the interquartile mean and its 95% "
-        "interval. Runs that became non-finite are counted in brackets."
+        note="A dot is a run at its last step, or at its stop; the bar is the interquartile "
+        "mean and its 95% interval. Runs that became non-finite are counted in brackets."
         + (f" Rows are {rows}." if rows else "")
         + some,
         variants=[_dots_variant(summary, lines, name) for name in names],

@@ -20,6 +20,7 @@ from research.limits import as_int
 from research.parsing import read_arguments
 from research.plain_text import count_of
 from research.report.confirmed import in_words, read_confirmed
+from research.report.findings import stops_of_run
 from research.report.problems import by_problem
 from research.report.read import (
     RunFolderData,
@@ -123,6 +124,8 @@ def _notes(run: RunFolderData) -> list[str]:
             "another. Each population counts as one run, its best member at the end, which was "
             "chosen by the score that is shown: --confirm N scores it on N other seeds."
         )
+    if stopped := stops_of_run(run):
+        notes.append(stopped)
     if left_out := sum(setting.left_out for setting in settings(run)):
         notes.append(
             f"Left out: {left_out} {'run' if left_out == 1 else 'runs'} that became non-finite; "

@@ -47,4 +47,4 @@ def make_follower(changes: Changes) -> Scheduler:
         hparams = type(seen.hparams)(**columns)
         return Decision(np.zeros(runs, np.bool_), np.arange(runs), hparams, [""] * runs)
 
-    return Scheduler(decide, by_step.__contains__, moves=False)
+    return Scheduler(decide, by_step.__contains__, exchanges=False)

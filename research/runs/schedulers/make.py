@@ -7,6 +7,7 @@ from research.runs.experiment import Experiment, Part
 from research.runs.schedulers.explore import make_explore
 from research.runs.schedulers.follow import make_follower
 from research.runs.schedulers.population import decision_steps, make_population
+from research.runs.schedulers.stopping import make_stopping
 from research.task import HParams
 
 
@@ -17,6 +18,8 @@ def make_scheduler(experiment: Experiment, part: Part) -> Scheduler | None:
       UserError: if its interval does not fit their cadence.
     """
     population, task = experiment.population, part.problem.task
+    if experiment.early_stop is not None:
+        return make_stopping(experiment.early_stop, task, part.cadence.eval_every)
     if population is None:
         changes = [one for one in experiment.schedule if 0 < one[0] < part.steps]
         return make_follower(changes) if changes else None
