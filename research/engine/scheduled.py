@@ -62,6 +62,7 @@ def train_scheduled(
         if (step := stretch[0].start) and scheduler.due(step):
             seen = standing.seen(step)
             decision = scheduler.decide(seen, (scheduler.seed, step))
+            _check(decision, scheduler)
             on_decision(seen, decision)
             standing.follow(decision)
             _carry_out(lanes, decision, scheduler)
@@ -72,6 +73,16 @@ def train_scheduled(
         lanes.narrow(standing.runs, standing.diverged, new)
         pauses["seconds"] = time.perf_counter() - began
         lanes.blocks = train(lanes.program, lanes.blocks, stretch, note, on_pause=pause, **pauses)
+
+
+def _check(decision: Decision, scheduler: Scheduler) -> None:
+    """Raises a `ValueError` for a decision that its scheduler has not said it may take."""
+    moves = decision.parents != np.arange(len(decision.parents))
+    if (decision.stops.any() and not scheduler.stops) or (moves.any() and not scheduler.exchanges):
+        raise ValueError(
+            f"a scheduler with exchanges={scheduler.exchanges} and stops={scheduler.stops} decided "
+            f"that {decision.stops.sum()} runs stop and {moves.sum()} take over from others"
+        )
 
 
 def _carry_out(lanes: Lanes, decision: Decision, scheduler: Scheduler) -> None:

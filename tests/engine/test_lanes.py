@@ -58,7 +58,7 @@ def stop_from(ends):
         np.testing.assert_array_equal(np.isnan(seen.scores[-1]), last)
         return Decision(stops, np.arange(len(ends)), seen.hparams, ["x"] * len(ends))
 
-    return Scheduler(decide, lambda step: step % 2 == 0, exchanges=False)
+    return Scheduler(decide, lambda step: step % 2 == 0, exchanges=False, changes=False, stops=True)
 
 
 @pytest.mark.parametrize("most_moved", [1, 64])
