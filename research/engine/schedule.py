@@ -44,6 +44,12 @@ class Seen(NamedTuple):
     stopped: np.ndarray
     others: Mapping[str, np.ndarray] = {}
 
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the runs have been evaluated at this step; not so where whole states were given
+        that they begin with."""
+        return bool(self.steps) and self.steps[-1] == self.step
+
 
 class Decision(NamedTuple):
     """What becomes of R runs.
@@ -59,6 +65,12 @@ class Decision(NamedTuple):
     parents: np.ndarray
     hparams: HParams
     why: Sequence[str]
+
+
+def go_on(seen: Seen) -> Decision:
+    """Returns the decision that changes nothing."""
+    runs = len(seen.runs)
+    return Decision(np.zeros(runs, np.bool_), np.arange(runs), seen.hparams, [""] * runs)
 
 
 class Scheduler(NamedTuple):

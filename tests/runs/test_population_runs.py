@@ -17,7 +17,9 @@ from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.runs.checkpoints import Checkpoints
 from research.runs.experiment import make_parts
+from research.runs.early_stop import read_early_stop
 from research.runs.held import held_shapes
+from research.runs.initial import InitFrom
 from research.runs.jobs import cut_jobs
 from research.runs.manifest import seal_of
 from research.runs.opening import RunOptions
@@ -53,7 +55,7 @@ def kill_after(monkeypatch, step):
 
 
 def experiment(**changes):
-    return quadratic.experiment(population=POPULATION, **changes)
+    return quadratic.experiment(**{"population": POPULATION} | changes)
 
 
 def run(tmp_path, name="run", train=ALWAYS, changes=None, **options):
@@ -200,6 +202,22 @@ def test_a_lengthened_population_equals_one_of_that_length(tmp_path, whole):
     run(tmp_path, train=RARELY, changes={"steps": 20, "intervals": Intervals(1, 5, 5)})
     run(tmp_path, train=RARELY, lengthen=True)
     assert_same(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("scheduler", ["population", "early_stop"])
+def test_runs_that_begin_with_whole_states_are_decided_on_once_they_are_evaluated(
+    tmp_path, scheduler
+):
+    """They begin at step 20, where a decision would be due, and nothing was measured here yet."""
+    before = {"population": None, "steps": 20}
+    run(tmp_path, "before", RARELY, before)
+    given = InitFrom("before", tmp_path / "before", lambda seeds: range(len(seeds)), states=True)
+    changes = {"init_from": given, scheduler: POPULATION}
+    if scheduler == "early_stop":
+        changes |= {"population": None, scheduler: read_early_stop(False, "score >= -9", None)}
+    run(tmp_path, "it", RARELY, changes)
+    decisions = pd.read_parquet(tmp_path / "it" / "decisions")
+    assert decisions["step"].min() > 20
 
 
 def test_best_evaluations_stay_with_the_run_that_they_are_of(tmp_path, whole):

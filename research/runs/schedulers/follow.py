@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from research.engine.schedule import Decision, Key, Scheduler, Seen
+from research.engine.schedule import Decision, Key, Scheduler, Seen, go_on
 from research.errors import UserError
 from research.task import HParams
 
@@ -41,10 +41,10 @@ def make_follower(changes: Changes) -> Scheduler:
 
     def decide(seen: Seen, key: Key) -> Decision:
         del key
-        runs, columns = len(seen.runs), dict(vars(seen.hparams))
+        columns = dict(vars(seen.hparams))
         for name, value in by_step[seen.step].items():
             columns[name] = np.full_like(columns[name], value)
         hparams = type(seen.hparams)(**columns)
-        return Decision(np.zeros(runs, np.bool_), np.arange(runs), hparams, [""] * runs)
+        return go_on(seen)._replace(hparams=hparams)
 
     return Scheduler(decide, by_step.__contains__, exchanges=False)

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from research.engine.schedule import Decision, Key, Scheduler, Seen
+from research.engine.schedule import Decision, Key, Scheduler, Seen, go_on
 from research.errors import UserError
 from research.limits import short
 from research.runs.schedulers.explore import Explore
@@ -106,8 +106,8 @@ def make_population(
 
     def decide(seen: Seen, key: Key) -> Decision:
         parents, hparams = np.arange(len(seen.runs)), seen.hparams
-        if not seen.steps or seen.steps[-1] != seen.step:  # as where whole states were given
-            return Decision(np.zeros(len(parents), np.bool_), parents, hparams, [""] * len(parents))
+        if not seen.is_evaluated:
+            return go_on(seen)
         for seed in np.unique(seen.seeds):
             members = np.flatnonzero(seen.seeds == seed)
             random = np.random.default_rng([*key, int(seed)])

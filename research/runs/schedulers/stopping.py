@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from research.engine.schedule import Decision, Key, Scheduler, Seen
+from research.engine.schedule import Decision, Key, Scheduler, Seen, go_on
 from research.errors import UserError, shortlist
 from research.plain_text import shortened
 from research.runs.early_stop import EarlyStop, conditions_of
@@ -75,6 +75,8 @@ def make_stopping(early_stop: EarlyStop, task: Task, eval_every: int) -> Schedul
 
     def decide(seen: Seen, key: Key) -> Decision:
         del key  # nothing is drawn
+        if not seen.is_evaluated:
+            return go_on(seen)
         reasons: list[tuple[str, np.ndarray]] = [("diverged", seen.diverged)]
         for why, condition in conditions.items():
             values = seen.others.get(condition.metric, seen.scores)
@@ -85,7 +87,7 @@ def make_stopping(early_stop: EarlyStop, task: Task, eval_every: int) -> Schedul
         why_R = [next((why for why, so in reasons if so[run]), "") for run in range(len(seen.runs))]
         stops = np.array([bool(why) for why in why_R]) & ~seen.stopped
         named = [why if stop else "" for why, stop in zip(why_R, stops, strict=True)]
-        return Decision(stops, np.arange(len(seen.runs)), seen.hparams, named)
+        return go_on(seen)._replace(stops=stops, why=named)
 
     others = {one.metric for one in conditions.values()} - {task.key_metric}
     return Scheduler(
