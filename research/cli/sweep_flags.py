@@ -194,7 +194,7 @@ class PopulationFlags:
 
     population: Annotated[
         Literal["pbt"] | None,
-        tyro.conf.arg(help="train the settings of --search as a population, of each seed"),
+        tyro.conf.arg(help="train the settings of --search as populations, one for each seed"),
     ] = flag_field(None, only_with=OnlyWith(("search",), _is_given, "--search"))
     ready_every: Annotated[
         int | None,
