@@ -102,11 +102,8 @@ def best_paths(
     apart = members.groupby([group, members["run"] % seeds], sort=True)
     paths = []
     for _, rows in apart:
-        best = best_member(rows, manifest)
-        last = int(rows["step"].max())
-        paths += [
-            _trained(rows, segment, best) for segment in lineage(decisions, best, last, names)
-        ]
+        best = best_member(rows, decisions, manifest)
+        paths.append(_path(rows, decisions, best, names))
     found = pd.concat(paths, ignore_index=True)
     size = np.array([group["runs"] // seeds for group in manifest["groups"]])
     place = group_of(manifest, sum(group["runs"] for group in manifest["groups"]))
@@ -114,9 +111,13 @@ def best_paths(
     return found
 
 
-def best_member(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> int:
+def best_member(rows: pd.DataFrame, decisions: pd.DataFrame, manifest: Mapping[str, Any]) -> int:
     """The member with the best key metric at the last step at which any finite one has it, of the
-    rows of one population; the first member where none has."""
+    rows of one population; the first member where none has.
+
+    Of equal ones, as where all have solved their problem, it is the one whose history scored best
+    on average: a schedule that was good from early on is more likely to be good on other seeds.
+    """
     key = manifest["key_metric"]
     measured = rows[rows[key].notna()]
     if "diverged" in rows:
@@ -124,9 +125,22 @@ def best_member(rows: pd.DataFrame, manifest: Mapping[str, Any]) -> int:
     if not len(measured):
         return int(rows["run"].min())
     last = measured[measured["step"] == measured["step"].max()].sort_values("run")
-    scores = last[key].to_numpy(np.float64)
-    place = np.argmax(scores) if manifest["higher_is_better"] else np.argmin(scores)
-    return int(last["run"].iloc[int(place)])
+    sign = 1.0 if manifest["higher_is_better"] else -1.0
+    scores = sign * last[key].to_numpy(np.float64)
+    equal = last["run"].to_numpy()[scores == np.max(scores)].tolist()
+    if len(equal) == 1:
+        return int(equal[0])
+    paths = [_path(rows, decisions, one, []) for one in equal]
+    return int(equal[int(np.argmax([sign * path[key].mean() for path in paths]))])
+
+
+def _path(
+    rows: pd.DataFrame, decisions: pd.DataFrame, run: int, names: Sequence[str]
+) -> pd.DataFrame:
+    """The rows that trained the state that a member has now, as its own."""
+    last = int(rows["step"].max())
+    history = lineage(decisions, run, last, names)
+    return pd.concat([_trained(rows, segment, run) for segment in history], ignore_index=True)
 
 
 def _trained(rows: pd.DataFrame, segment: Segment, best: int) -> pd.DataFrame:

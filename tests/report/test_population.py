@@ -73,10 +73,21 @@ def test_the_best_member_is_finite_and_was_measured_last(higher, best):
     rows = table()
     rows = rows[rows["seed"] == 8]
     manifest = MANIFEST | {"higher_is_better": higher}
-    assert best_member(rows, manifest) == best
+    assert best_member(rows, DECISIONS, manifest) == best
     rows.loc[rows["run"] == best, "diverged"] = 3
-    assert best_member(rows, manifest) == 3
-    assert best_member(rows.assign(score=None), manifest) == 1
+    assert best_member(rows, DECISIONS, manifest) == 3
+    assert best_member(rows.assign(score=None), DECISIONS, manifest) == 1
+
+
+@pytest.mark.parametrize(("higher", "best"), [(True, 4), (False, 0)])
+def test_of_equal_members_the_one_whose_history_scored_best_is_the_best(higher, best):
+    """Runs 0, 2 and 4 are equal at the end; 4 took over from 0 at step 2, and was good after it."""
+    rows = table()
+    rows = rows[rows["seed"] == 7]
+    rows.loc[rows["step"] == 6, "score"] = 50.0
+    rows.loc[(rows["run"] == 4) & (rows["step"] == 4), "score"] = 90.0
+    manifest = MANIFEST | {"higher_is_better": higher}
+    assert best_member(rows, DECISIONS[:1], manifest) == best
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from research.cli.terminal import TerminalObserver
 from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.runs.checkpoints import Checkpoints
-from research.runs.experiment import make_parts
 from research.runs.early_stop import read_early_stop
+from research.runs.experiment import make_parts
 from research.runs.held import held_shapes
 from research.runs.initial import InitFrom
 from research.runs.jobs import cut_jobs
