@@ -31,7 +31,7 @@ from research.runs.session import device_facts, versions
 DQN = Path(__file__).parents[2] / "experiments" / "dqn.py"
 RANGES = {"learning-rate": (1e-6, 1.0), "gamma": (0.5, 0.9999)}
 SIDE = 8  # of the grid; a search has as many settings as the grid
-ASHA = 246  # settings that halving thins out at the budget of the grid: 9 in 35 of a run each
+ASHA = 208  # settings that halving thins out at the budget of the grid
 HALVING = f"--search {ASHA} --halving 3 --rungs 3"
 METHODS = {
     "grid": "",
@@ -49,6 +49,7 @@ class Arguments:
 
     methods: tuple[str, ...] = tuple(METHODS)
     repetitions: int = 5
+    first: Annotated[int, tyro.conf.arg(help="number of the first repetition")] = 0
     env_steps: int = 15_000
     confirm: Annotated[int, tyro.conf.arg(help="seeds that score what was found")] = 16
     out: Annotated[
@@ -121,7 +122,7 @@ def main(arguments: Arguments) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(arguments.out or temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for repetition in range(arguments.repetitions):
+        for repetition in range(arguments.first, arguments.first + arguments.repetitions):
             for method in arguments.methods:
                 found.append(search(method, repetition, arguments, folder))
                 say(console, json.dumps(found[-1]))
