@@ -22,7 +22,8 @@ from research.runs.experiment import make_parts
 from research.runs.initial import InitFrom
 from research.runs.manifest import seal_of
 from research.runs.opening import RunOptions
-from research.runs.run_folder import RunFolder, load_params
+from research.runs.params import load_params
+from research.runs.run_folder import RunFolder
 from research.runs.runner import run_experiment
 from research.runs.schedulers.population import Population
 from research.runs.search import Halving
