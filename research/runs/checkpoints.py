@@ -11,6 +11,7 @@ not notice a flipped bit.
 import concurrent.futures
 import contextlib
 import copy
+import errno
 import hashlib
 import json
 import logging
@@ -179,9 +180,13 @@ def _write_state(path: Path, leaves: list[Any]) -> None:
         _remove_settled(path.parent)
         if not isinstance(error, ValueError):
             raise
-        if code := re.search(r"os_error_code='(\d+)'", str(error)):  # as where the disk is full
-            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
-        raise
+        found = re.search(r"os_error_code='(\d+)'", str(error))  # as where the disk is full
+        code = int(found[1]) if found else None
+        if code is None and str(error).startswith("NOT_FOUND"):  # where the folder is moved away
+            code = errno.ENOENT
+        if code is None:
+            raise
+        raise OSError(code, os.strerror(code)) from error
 
 
 def _read_state(path: Path, expected: list[Any]) -> list[np.ndarray]:

@@ -288,6 +288,28 @@ def test_a_failed_write_raises_os_error(tmp_path):
         assert saving.steps() == []
 
 
+@pytest.mark.parametrize(
+    ("told", "number"),
+    [
+        ('NOT_FOUND: Error opening "zarr" driver: Error reading "d/6b"', errno.ENOENT),
+        ("INTERNAL: writing [os_error_code='28'] failed", errno.ENOSPC),
+    ],
+)
+def test_what_tensorstore_tells_of_the_machine_is_an_os_error(tmp_path, monkeypatch, told, number):
+    """As where the folder is moved away while a thread writes into it."""
+    import orbax.checkpoint
+
+    def save(*_):
+        raise ValueError(told)
+
+    monkeypatch.setattr(orbax.checkpoint.PyTreeCheckpointer, "save", save)
+    with Checkpoints(tmp_path / "job") as saved:
+        saved.save(1, make_states(), FACTS)
+        with pytest.raises(OSError) as error:  # noqa: PT011
+            saved.wait()
+    assert error.value.errno == number
+
+
 def test_reading_a_checkpoint_never_unpickles():
     """No module imports `pickle` or allows NumPy to use it."""
     for path in Path(checkpoints.__file__).parent.glob("*.py"):
