@@ -25,6 +25,7 @@ from rich.console import Console
 from research.console import print_text, say
 from research.errors import UserError, plain_exit, shortlist
 from research.report.confirmed import read_confirmed
+from research.report.metrics import within
 from research.report.statistics import mean_interval
 from research.runs.session import device_facts, versions
 
@@ -106,7 +107,7 @@ def table(found: list[dict[str, Any]]) -> str:
     ]
     by_method = sorted(rows.groupby("method"), key=lambda one: -one[1]["confirmed"].mean())
     for method, some in by_method:
-        mean, low, high = mean_interval(some["confirmed"].to_numpy(np.float64))
+        mean, low, high = within(mean_interval(some["confirmed"].to_numpy(np.float64)), 0.0, 500.0)
         lines.append(
             f"| {method} | {mean:.1f} [{low:.1f}, {high:.1f}] | {some['chosen_by'].mean():.1f} | "
             f"{some['env_steps'].mean() / 1e6:.2f} |"
