@@ -30,6 +30,7 @@ from research.runs.search import Halving
 from research.runs.training import TrainOptions
 from tests import quadratic
 from tests.contract import slow
+from tests.runs.test_population_runs import Kill, outcome
 
 pytestmark = pytest.mark.usefixtures("default_hangup")
 GOAL = 0.47
@@ -37,10 +38,6 @@ STOP = EarlyStop(when=Condition("score", ">=", GOAL))
 AXES = {"rate": [0.01, 0.034, 0.047, 0.06, 0.08, 0.12]}
 ALWAYS = TrainOptions(checkpoint_minutes=0.0, keep_states=True)
 RARELY = TrainOptions(keep_states=True)
-
-
-class Kill(BaseException):
-    """Ends a sweep as a kill does: nothing more is written."""
 
 
 def experiment(**changes):
@@ -59,15 +56,6 @@ def run(tmp_path, name="run", train=RARELY, changes=None, **options):
         observer,
     )
     return file.getvalue()
-
-
-def outcome(folder):
-    """All metrics, decisions and last params of a run folder, whichever jobs wrote them."""
-    metrics = pd.read_parquet(folder / "metrics").sort_values(["run", "step"], ignore_index=True)
-    decisions = pd.read_parquet(folder / "decisions")
-    decisions = decisions.sort_values(["step", "run"], ignore_index=True)
-    runs = sorted(metrics["run"].unique())
-    return metrics, decisions, np.stack([load_params(folder, run)["theta"] for run in runs])
 
 
 def assert_same(folder, other, rtol=0.0):

@@ -1,9 +1,9 @@
 """The share of runs that have reached their goal, on the page: a curve for each setting."""
 
 import numpy as np
-import plotly.graph_objects as go
 
-from research.report.page.chart import MOST, Chart, Trace, Variant, band, look, plain
+from research.report.page.chart import MOST, Chart, Trace, Variant, plain
+from research.report.page.scores import share_traces
 from research.report.summary import Line, Summary
 from research.report.time_to_goal import TimeToGoal, conditions_in_words
 
@@ -39,14 +39,7 @@ def _drawn(line: Line) -> list[Trace]:
     if found is None:
         return []
     at, (share, low, high) = _steps(found)
-    kind = look(line.place)
-    room = band(low, high, at, fillcolor=kind.colour, opacity=0.1)
-    curve = go.Scatter(
-        x=at, y=share.astype(np.float32), mode="lines", name=plain(line.label),
-        line={"color": kind.colour, "dash": kind.dash, "width": 2},
-        hovertemplate="%{y:.1%}",
-    )  # fmt: skip
-    return [Trace(room, line.place), Trace(curve, line.place)]
+    return share_traces(line, at, share, low, high)
 
 
 def _steps(found: TimeToGoal) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -140,6 +140,14 @@ def _profile_of(line: Line, edges: np.ndarray, summary: Summary) -> list[Trace]:
     interval = performance_profile(line.scores.to_numpy(), between, summary.higher_is_better)
     at = np.repeat(edges, 2)[1:-1]
     share, low, high = (np.repeat(part, 2) for part in interval)
+    return share_traces(line, at, share, low, high)
+
+
+def share_traces(
+    line: Line, at: np.ndarray, share: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> list[Trace]:
+    """Returns the curve of a share of the runs of a setting, and the band of its interval, in the
+    look of the setting."""
     kind = look(line.place)
     room = band(low, high, at, fillcolor=kind.colour, opacity=0.1)
     curve = go.Scatter(
