@@ -28,6 +28,7 @@ import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from research.engine import lanes
 from research.engine.compiling import forget_programs
 from research.engine.one_run import forget_traces
 
@@ -115,6 +116,14 @@ def default_hangup():
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture(scope="module")
+def narrow_at_once():
+    """Compiles a narrower program as soon as runs fit it, however little that saves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(lanes.MIN_SAVED, "cpu", 0.0)
+        yield
 
 
 @pytest.fixture

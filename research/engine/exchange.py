@@ -1,8 +1,10 @@
 """Moves states between runs: a run takes over the state of another, on the devices.
 
-Only lanes that change are copied, `MOST_MOVED` at a time, whatever the size of a state. The two
-runs may be of different blocks and lie on different devices: this is the one place where devices
-exchange anything, between two calls of the training program, which has no collective.
+Only lanes that change are copied, `MOST_MOVED` at a time, whatever the size of a state. A call
+copies so many even where fewer move: 51 of 256 runs in five blocks, replay buffers included, move
+in a fifth of the time with 8 instead of 64 (two CPU cores). The two runs may be of different blocks
+and lie on different devices: this is the one place where devices exchange anything, between two
+calls of the training program, which has no collective.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +18,7 @@ from research.engine.blocks import Block, pad_rows
 if TYPE_CHECKING:
     from research.engine.program import Program
 
-MOST_MOVED = 64  # lanes in one call
+MOST_MOVED = 8  # lanes in one call
 
 
 def lanes_moved(width: int) -> int:

@@ -1,7 +1,8 @@
 """The runs that a program trains, some of which stop on the way.
 
 What a run had when it stopped is taken to the host and kept. Its lane goes on idly until those that
-run fit half of the lanes; then the program goes on with so many, compiled for that width.
+run fit half of the lanes; then they go on in fewer blocks, or in a program that is compiled for so
+many, if that pays.
 """
 
 import dataclasses
@@ -14,9 +15,14 @@ import numpy as np
 from research.engine.axes import Runs
 from research.engine.blocks import Block, gather_best, gather_states, start_blocks
 from research.engine.exchange import lane_numbers, lanes_moved
-from research.engine.layout import fewer_lanes
+from research.engine.layout import Layout, fewer_lanes
 from research.engine.metrics import Record
 from research.engine.program import Program
+
+# FLOPs that a narrower program has to save before it is compiled: about what a machine does in the
+# seconds that compiling takes.
+MIN_SAVED = {"cpu": 3e11}
+MIN_SAVED_BY_ACCELERATORS = 1e14
 
 
 class Lanes:
@@ -75,18 +81,25 @@ class Lanes:
             some = jax.tree.map(lambda leaf: leaf[: len(lanes)], rows)  # noqa: B023
             self._leave(self.places[first + lanes], some)
 
-    def narrow(self, runs: Runs, diverged: np.ndarray, compile_for: Callable[..., Program]) -> None:
+    def narrow(
+        self, runs: Runs, diverged: np.ndarray, step: int, compile_for: Callable[..., Program]
+    ) -> None:
         """Goes on with fewer lanes, if those that run fit half of them.
+
+        A narrower program is compiled once its lanes save enough work over as many steps as there
+        have been. How many are still to come does not count, so that a sweep that is made longer
+        later goes through the same widths, and its numbers are the same to the bit.
 
         Args:
           runs: all R.
           diverged: their status.
+          step: where they are.
           compile_for: (runs, how many lanes) -> the program that trains these on as many.
         """
         program, layout = self.program, self.program.layout
         on = np.flatnonzero(self.running[self.places])
         fewer = fewer_lanes(layout, len(on))
-        if fewer is None:
+        if fewer is None or (fewer.width < layout.width and not _pays(program, fewer, step)):
             return
         here = gather_states(program, self.blocks), gather_best(program, self.blocks)
         self.blocks = []  # before others take their memory
@@ -126,6 +139,13 @@ class Lanes:
             lanes = at[at // width == block] % width
             for first in range(0, len(lanes), most := lanes_moved(width)):
                 yield block, lanes[first : first + most]
+
+
+def _pays(program: Program, fewer: Layout, step: int) -> bool:
+    """Whether fewer lanes would have saved more by this step than compiling for them costs."""
+    saved = program.layout.width * program.layout.blocks - fewer.width
+    least = MIN_SAVED.get(program.devices[0].platform, MIN_SAVED_BY_ACCELERATORS)
+    return saved * step * program.cost.flops_per_step >= least
 
 
 def _joined(runs: int, pieces: Sequence[tuple[np.ndarray, Any]]) -> Any:

@@ -70,7 +70,7 @@ def train_scheduled(
             return
         rest = [chunk for chunk in chunks if chunk.start >= step]
         new = lambda runs, width: compile_for(runs, width, rest)  # noqa: B023
-        lanes.narrow(standing.runs, standing.diverged, new)
+        lanes.narrow(standing.runs, standing.diverged, step, new)
         pauses["seconds"] = time.perf_counter() - began
         lanes.blocks = train(lanes.program, lanes.blocks, stretch, note, on_pause=pause, **pauses)
 

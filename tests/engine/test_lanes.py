@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from research.engine import exchange, lanes
+from research.engine.axes import make_runs
 from research.engine.cadence import Cadence
 from research.engine.layout import Layout, fewer_lanes
 from research.engine.loop import sweep
+from research.engine.one_run import trace_one_run
 from research.engine.schedule import Decision, Scheduler
 from tests import toy
 
@@ -61,20 +63,27 @@ def stop_from(ends):
     return Scheduler(decide, lambda step: step % 2 == 0, exchanges=False, changes=False, stops=True)
 
 
-@pytest.mark.parametrize("most_moved", [1, 64])
-@pytest.mark.parametrize("where", PLACES)
-def test_a_run_that_stops_keeps_its_last_state(monkeypatch, where, most_moved):
-    """Of eleven runs, run i adds i + 1 in every step; a program of each width is compiled once."""
-    monkeypatch.setattr(exchange, "MOST_MOVED", most_moved)
-    how, widths = dict(PLACES[where]), []
-    how["devices"] = jax.local_devices()[: how["devices"]]
-    started = lanes.start_blocks
+@pytest.fixture
+def layouts(monkeypatch):
+    """Those of the programs that a sweep goes on with, as it does."""
+    found, started = [], lanes.start_blocks
 
     def start_blocks(program, *args):
-        widths.append(program.layout)
+        found.append(program.layout)
         return started(program, *args)
 
     monkeypatch.setattr(lanes, "start_blocks", start_blocks)
+    return found
+
+
+@pytest.mark.usefixtures("narrow_at_once")
+@pytest.mark.parametrize("most_moved", [1, 64])
+@pytest.mark.parametrize("where", PLACES)
+def test_a_run_that_stops_keeps_its_last_state(monkeypatch, layouts, where, most_moved):
+    """Of eleven runs, run i adds i + 1 in every step; a program of each width is compiled once."""
+    monkeypatch.setattr(exchange, "MOST_MOVED", most_moved)
+    how = dict(PLACES[where])
+    how["devices"] = jax.local_devices()[: how["devices"]]
     ends, told = np.array([2, 20, 4, 4, 6, 6, 8, 2, 10, 2, 2]), []
     found = sweep(
         toy.TASK, toy.problem().shared, toy.ToyHParams(), 1, 12,
@@ -88,8 +97,39 @@ def test_a_run_that_stops_keeps_its_last_state(monkeypatch, where, most_moved):
     rows = found.metrics.groupby("run")["step"]
     assert rows.max().tolist() == stopped.tolist()
     assert rows.count().tolist() == stopped.tolist()
-    capacities = [layout.width * layout.blocks for layout in widths]
+    capacities = [layout.width * layout.blocks for layout in layouts]
     assert capacities == WIDTHS[where]
+
+
+@pytest.mark.parametrize(
+    ("least", "last", "expected"), [(4, 12, 4), (8, 12, 8), (8, 16, 8), (15, 12, None)]
+)
+def test_a_narrower_program_is_compiled_once_it_would_have_saved_enough(
+    monkeypatch, layouts, least, last, expected
+):
+    """Seven of eight lanes are idle from step 2 on, and pay after `least` steps, however many are
+    still to come."""
+    axes = {"rate": [float(rate) for rate in range(8)]}
+    runs = make_runs(toy.ToyHParams(), axes, 1)
+    flops = trace_one_run(toy.problem(), runs).flops_per_step
+    assert flops > 0
+    monkeypatch.setitem(lanes.MIN_SAVED, "cpu", 7 * least * flops)
+    narrowed = {}
+    sweep(
+        toy.TASK, toy.problem().shared, toy.ToyHParams(), 1, last,
+        axes=axes, cadence=Cadence(1, 2, 4), devices=jax.local_devices()[:1],
+        scheduler=stop_from([2] * 7 + [20]),
+        on_decision=lambda seen, _: narrowed.setdefault(len(layouts), seen.step - 2),
+    )  # fmt: skip
+    assert narrowed.get(1) == expected
+
+
+def test_blocks_are_dropped_whatever_that_saves(layouts):
+    sweep(
+        toy.TASK, toy.problem().shared, toy.ToyHParams(), 9, 6, cadence=Cadence(1, 2, 4),
+        scheduler=stop_from([2] * 5 + [20] * 4), devices=jax.local_devices()[:1], most_lanes=3,
+    )  # fmt: skip
+    assert [layout.blocks for layout in layouts] == [2]
 
 
 def test_all_runs_may_stop():

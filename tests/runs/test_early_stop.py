@@ -32,7 +32,7 @@ from tests import quadratic
 from tests.contract import slow
 from tests.runs.test_population_runs import Kill, outcome
 
-pytestmark = pytest.mark.usefixtures("default_hangup")
+pytestmark = pytest.mark.usefixtures("default_hangup", "narrow_at_once")
 GOAL = 0.47
 STOP = EarlyStop(when=Condition("score", ">=", GOAL))
 AXES = {"rate": [0.01, 0.034, 0.047, 0.06, 0.08, 0.12]}
@@ -73,7 +73,7 @@ def stops(folder):
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(tmp_path_factory, narrow_at_once):
     return tmp_path_factory.mktemp("early")
 
 
