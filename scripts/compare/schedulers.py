@@ -4,7 +4,8 @@
 
 A DQN on CartPole is searched over a deliberately wide range of learning rates and discounts by a
 grid, at random, by TPE in batches, by successive halving with and without a barrier, and by
-population-based training. Each repetition searches with a seed of its own, and trains what it found
+population-based training; and again with a quarter of the settings and four seeds each. Each
+repetition searches with seeds of its own, and trains what it found
 anew with seeds that did not choose it (`--confirm`): that score is what is compared, as the mean
 over repetitions with a 95% interval. The score by which the best was chosen stands beside it.
 """
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,16 +32,33 @@ from research.runs.session import device_facts, versions
 
 DQN = Path(__file__).parents[2] / "experiments" / "dqn.py"
 RANGES = {"learning-rate": (1e-6, 1.0), "gamma": (0.5, 0.9999)}
-SIDE = 8  # of the grid; a search has as many settings as the grid
-ASHA = 208  # settings that halving thins out at the budget of the grid
-HALVING = f"--search {ASHA} --halving 3 --rungs 3"
+SIDE = 8  # of the grid; a search has as many runs as the grid
+ASHA = 208  # runs that halving thins out at the budget of the grid
+SEEDS = 4  # of the methods that score every setting by several
+HALVING = "--halving 3 --rungs 3"
+
+
+class Method(NamedTuple):
+    """How to search: flags, and how many runs, of how many seeds a setting; a grid has no runs to
+    draw."""
+
+    flags: str = ""
+    runs: int = 0
+    seeds: int = 1
+
+
 METHODS = {
-    "grid": "",
-    "random": f"--search {SIDE**2}",
-    "tpe": f"--search {SIDE**2} --sampler tpe --batch 16",
-    "halving": HALVING,
-    "asha": f"{HALVING} --asynchronous",
-    "pbt": f"--search {SIDE**2} --population pbt",
+    "grid": Method(),
+    "random": Method("", SIDE**2),
+    "tpe": Method("--sampler tpe --batch 16", SIDE**2),
+    "halving": Method(HALVING, ASHA),
+    "asha": Method(f"{HALVING} --asynchronous", ASHA),
+    "pbt": Method("--population pbt", SIDE**2),
+    "grid-of-4-seeds": Method(seeds=SEEDS),
+    "random-of-4-seeds": Method("", SIDE**2, SEEDS),
+    "tpe-of-4-seeds": Method("--sampler tpe --batch 4", SIDE**2, SEEDS),
+    "halving-of-4-seeds": Method(HALVING, ASHA, SEEDS),
+    "pbt-of-4-populations": Method("--population pbt", SIDE**2, SEEDS),
 }
 
 
@@ -60,20 +78,22 @@ class Arguments:
 
 def command_of(method: str, repetition: int, arguments: Arguments) -> list[str]:
     """The command that searches once."""
-    words = METHODS[method].split()
-    if method == "grid":
-        rate, gamma = (np.geomspace, np.linspace)
-        ranges = {
-            "learning-rate": rate(*RANGES["learning-rate"], SIDE),
-            "gamma": gamma(*RANGES["gamma"], SIDE),
-        }
-    else:
+    flags, runs, count = METHODS[method]
+    words = flags.split()
+    if runs:
         ranges = RANGES
-        words += ["--search-seed", str(repetition)]
+        words += ["--search", str(runs // count), "--search-seed", str(repetition)]
+    else:
+        rate, gamma, side = np.geomspace, np.linspace, int(SIDE / count**0.5)
+        ranges = {
+            "learning-rate": rate(*RANGES["learning-rate"], side),
+            "gamma": gamma(*RANGES["gamma"], side),
+        }
+    seeds = "".join(f"{seed}," for seed in range(count * repetition, count * (repetition + 1)))
     for name, values in ranges.items():
         words += [f"--{name}", *(f"{value:.4g}" for value in values)]
     return [
-        sys.executable, str(DQN), *words, "--seeds", f"{repetition},", "--env-steps",
+        sys.executable, str(DQN), *words, "--seeds", seeds, "--env-steps",
         str(arguments.env_steps), "--confirm", str(arguments.confirm), "--name",
         f"{method}-{repetition}",
     ]  # fmt: skip
