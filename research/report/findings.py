@@ -10,7 +10,7 @@ from research.report.selection import Selection
 from research.report.sensitivity import Sensitivity, in_percent
 from research.report.summary import Line, Summary
 from research.report.table import interval_text, score_text
-from research.report.time_to_goal import conditions_in_words, half_in_words
+from research.report.time_to_goal import conditions_in_words, half_in_words, typical_work
 from research.runs.early_stop import Condition, stops_in_words
 
 
@@ -38,6 +38,12 @@ def _best(summary: Summary) -> str:
     lost = first.setting.left_out
     score = f"{score_text(first.iqm, first)} over {_count(len(first.scores), 'seed')}"
     score += f" ({_count(lost, 'other run')} diverged)." if lost else "."
+    if summary.by_work and len(summary.lines) > 1:
+        work = typical_work(first.setting, first.work)
+        return (
+            f"Best of {len(summary.lines)} settings by {summary.judged_by}: {first.label}, with an "
+            f"interquartile mean of {work:,.0f}; that of {summary.metric} is {score}"
+        )
     if len(summary.lines) == 1:
         return f"The interquartile mean of {summary.metric} is {score}"
     return (
@@ -88,8 +94,8 @@ def stops_of_run(run: RunFolderData) -> str:
     said += ". The score of a run that stopped is that at its stop."
     if early_stop["at_goal"] or early_stop["when"]:
         said += (
-            " Settings all of whose runs reached what stops them come first, the fastest of them on"
-            " top."
+            " So settings are ordered by the work to it, the interquartile mean over all runs; one"
+            " that did not reach it counts with all of its work."
         )
     return said
 
@@ -129,8 +135,8 @@ def _ties(summary: Summary) -> str:
     return f"{_count(len(tied), 'other')} {verb} the same interquartile mean.{order}{arbitrary}"
 
 
-def _score(line: Line) -> tuple[int, float]:
-    return line.setting.last_step, line.merit.iqm
+def _score(line: Line) -> tuple[int, float, float]:
+    return line.setting.last_step, typical_work(line.setting, line.work), line.merit.iqm
 
 
 def _selections(summary: Summary) -> list[str]:
@@ -152,6 +158,7 @@ def _selection(summary: Summary, run: int, found: Selection | None) -> str:
             f"The best of {settings} numbers is partly luck, and there are {why} to choose a "
             "setting by some seeds and to score it by others."
         )
+    shown = summary.judged_by if summary.by_work else summary.shown
     choice = (
         "both halves chose the same setting"
         if found.agreed
@@ -160,7 +167,7 @@ def _selection(summary: Summary, run: int, found: Selection | None) -> str:
     )
     return (
         f"Chosen among {settings} settings{ended} by half of the seeds and scored on the other "
-        f"half, {summary.shown} is {interval_text(found.held_out)}; {choice}. That is the number "
+        f"half, {shown} is {interval_text(found.held_out)}; {choice}. That is the number "
         f"to report: the {float(found.apparent.estimate):.4g} of the best setting is over seeds "
         "that chose it."
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from research.report.settings import Setting, final_rows
-from research.report.time_to_goal import solved_after
+from research.report.time_to_goal import typical_work
 from research.runs.ranking import rank
 
 DIGITS = 9  # of an interquartile mean; what differs beyond is rounding
@@ -60,22 +60,29 @@ def with_diverged(scores: pd.Series, setting: Setting) -> pd.Series:
 
 
 def order(
-    setting: Setting, scores: pd.Series, higher_is_better: bool, goal: float | None = None
+    setting: Setting,
+    scores: pd.Series,
+    higher_is_better: bool,
+    goal: float | None = None,
+    work: pd.Series | None = None,
 ) -> tuple[float, ...]:
     """The sort key of a setting, the smallest being best: settings that came further, as under
-    halving, come first; then, where runs stop at their goal, those all of whose runs have reached
-    it, the fastest first; then those of more merit.
+    halving, come first; then, where runs stop at their goal, those whose runs took less work to it;
+    then those of more merit.
 
     Args:
       setting: of a run folder.
       scores: of its finite runs, as `final_scores`.
       higher_is_better: whether good is high.
       goal: the score that solves the problem, if there is one.
+      work: that its runs took to the goal, if other settings are judged by it, too; if not given,
+        by the setting itself, where its runs stop there.
     """
     if not len(scores):
         return 0.0, math.inf, math.inf, 0.0, 0.0
     found = merit(with_diverged(scores, setting), higher_is_better, goal)
-    return (-float(setting.last_step), solved_after(setting), *(-one for one in found))
+    needed = _rounded(typical_work(setting, work))
+    return (-float(setting.last_step), needed, *(-one for one in found))
 
 
 def counting_diverged(

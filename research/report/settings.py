@@ -22,6 +22,7 @@ class Setting(NamedTuple):
       end: the step that its runs train to; None where that was not recorded.
       conditions: of which one holds where a run has reached its goal.
       stops_there: whether runs stop there.
+      horizon: the most work that any run of its problem was measured at.
     """
 
     values: dict[str, Any]
@@ -32,6 +33,7 @@ class Setting(NamedTuple):
     end: int | None = None
     conditions: Sequence[Condition] = ()
     stops_there: bool = False
+    horizon: float = 0.0
 
     @property
     def left_out(self) -> int:
@@ -72,6 +74,7 @@ def settings(run: RunFolderData) -> Iterator[Setting]:
     names = swept(run.manifest)
     bad = diverged_runs(run)
     groups: Any = run.metrics.groupby(names, sort=False) if names else [((), run.metrics)]
+    horizons = _horizons(run)
     for values, rows in groups:
         lost = rows["run"].isin(list(bad))
         seeds = tuple(rows["seed"][lost].unique().tolist())
@@ -83,15 +86,30 @@ def settings(run: RunFolderData) -> Iterator[Setting]:
             rows["run"].nunique(),
             seeds,
             early,
-            *_goal_of_run(run.manifest, int(rows["run"].iloc[0])),
+            *_goal_of_run(run.manifest, number := int(rows["run"].iloc[0])),
+            horizons[_group_of(run.manifest, number)["first_run"]],
         )
+
+
+def _horizons(run: RunFolderData) -> dict[int, float]:
+    """The most work that a run of each group was measured at, by the group's first run."""
+    most = run.metrics.groupby("run")["work"].max()
+    found: dict[int, float] = {}
+    for number, work in most.items():
+        first = _group_of(run.manifest, int(number))["first_run"]
+        found[first] = max(found.get(first, 0.0), float(work))
+    return found
+
+
+def _group_of(manifest: dict[str, Any], number: int) -> dict[str, Any]:
+    return [one for one in manifest["groups"] if one["first_run"] <= number][-1]
 
 
 def _goal_of_run(
     manifest: dict[str, Any], number: int
 ) -> tuple[int | None, Sequence[Condition], bool]:
     """The step that a run trains to, when it has reached its goal, and whether it stops there."""
-    group = [one for one in manifest["groups"] if one["first_run"] <= number][-1]
+    group = _group_of(manifest, number)
     given, goal = manifest.get("early_stop") or {}, group.get("goal")
     stop = EarlyStop(bool(given.get("at_goal")), None)
     if when := given.get("when"):

@@ -38,7 +38,13 @@ from research.report.statistics import (
     median_interval,
     shortfall,
 )
-from research.report.time_to_goal import TimeToGoal, time_to_goal
+from research.report.time_to_goal import (
+    TimeToGoal,
+    conditions_in_words,
+    time_to_goal,
+    watched_until,
+    work_to_goal,
+)
 
 
 class Line(NamedTuple):
@@ -57,6 +63,8 @@ class Line(NamedTuple):
       gap: how far the runs are from the goal, on average; None where there is no goal.
       reached: how many runs are at the goal or beyond; None where there is none.
       time_to_goal: how long its runs took to their goal; None where there is none.
+      work: seed -> the work that a run took to the goal, or all of it where it did not reach it;
+        None where settings are compared by their scores.
       against_best: compared with the first line, runs that diverged counting as worst; None for
         that itself, where steps differ, and where more than a quarter of the runs diverged.
     """
@@ -75,7 +83,13 @@ class Line(NamedTuple):
     gap: Interval | None = None
     reached: int | None = None
     time_to_goal: TimeToGoal | None = None
+    work: pd.Series | None = None
     against_best: Comparison | None = None
+
+    @property
+    def judged(self) -> pd.Series:
+        """What it is judged by, seed -> number: the work to the goal, or scores of finite runs."""
+        return self.scores if self.work is None else self.work
 
     @property
     def ended(self) -> bool:
@@ -123,6 +137,25 @@ class Summary(NamedTuple):
     sensitivity: list[tuple[list[Sensitivity], float]]
     pairs: list[Pair]
 
+    @property
+    def by_work(self) -> bool:
+        """Whether settings are compared by the work that their runs took to the goal, as scores say
+        little of runs that stop there."""
+        return self.lines[0].work is not None
+
+    @property
+    def judged_by(self) -> str:
+        """What settings are judged by, in words."""
+        if not self.by_work:
+            return self.metric
+        unit = self.runs[self.lines[0].run].manifest["work_unit"]
+        return f"{unit} to {conditions_in_words(self.lines[0].setting.conditions)}"
+
+    @property
+    def more_is_better(self) -> bool:
+        """Whether the larger of two such numbers is the better."""
+        return self.higher_is_better and not self.by_work
+
     def of_run(self, run: int) -> list[Line]:
         """The settings of a folder, the best first."""
         return [line for line in self.lines if line.run == run]
@@ -148,14 +181,15 @@ def summarize(
     """
     metric, higher = common_metric(runs, metric)
     problem = one_problem(runs, problem)
-    found = sorted(
-        (
+    found = _with_work(
+        [
             line
             for place, run in enumerate(runs)
             for line in _lines(runs, place, run, metric, problem)
-        ),
-        key=lambda line: _order(runs[line.run], line, metric),
+        ],
+        all(run.manifest["status"] == "finished" for run in runs),
     )
+    found.sort(key=lambda line: _order(runs[line.run], line, metric))
     lines = _compared([line._replace(place=place) for place, line in enumerate(found)], higher)
     shown = on_test_part(runs, metric)
     return Summary(
@@ -194,6 +228,20 @@ def _lines(
     return made
 
 
+def _with_work(lines: list[Line], finished: bool) -> list[Line]:
+    """The lines with the work that their runs took to the goal, where that is what tells settings
+    apart: some stop there, all have the same goal, and some run has reached it."""
+    found = [line.setting for line in lines]
+    same = len({tuple(one.conditions) for one in found}) == 1
+    if not finished or not same or not any(one.stops_there for one in found):
+        return lines
+    until = watched_until(found)
+    works = [work_to_goal(one, until) for one in found]
+    if not any((work < until).any() for work in works):
+        return lines
+    return [line._replace(work=work) for line, work in zip(lines, works, strict=True)]
+
+
 def _measured(line: Line, run: RunFolderData, metric: str, shown: str) -> Line:
     """The line of a setting with its statistics filled in."""
     scores = line.scores.to_numpy()
@@ -217,7 +265,7 @@ def _measured(line: Line, run: RunFolderData, metric: str, shown: str) -> Line:
 
 def _order(run: RunFolderData, line: Line, metric: str) -> tuple[float, ...]:
     goal = goal_of(run, line.setting, metric)
-    return order(line.setting, line.scores, higher_is_better(run, metric), goal)
+    return order(line.setting, line.scores, higher_is_better(run, metric), goal, line.work)
 
 
 def _compared(lines: list[Line], higher: bool) -> list[Line]:
@@ -232,11 +280,25 @@ def _compared(lines: list[Line], higher: bool) -> list[Line]:
     ]
     if not first.comparable or len(fair) < 2:
         return lines
-    scores = counting_diverged([one.scores for one in fair], [one.setting for one in fair], higher)
+    scores, higher = _comparable_scores(fair, higher)
     low, high = possible_range(str(first.scores.name), np.concatenate(scores))
+    if first.work is not None:
+        low, high = 0.0, first.setting.horizon
     found = against_best(scores, 0, higher, widest=high - low)
     known = {line.place: one for line, one in zip(fair[1:], found[1:], strict=True)}
     return [line._replace(against_best=known.get(line.place)) for line in lines]
+
+
+def _comparable_scores(
+    lines: Sequence[Line], higher_is_better: bool
+) -> tuple[list[pd.Series], bool]:
+    """What settings are compared by, seed -> number, in which runs that diverged count as worst;
+    and whether high is good."""
+    works = [line.work for line in lines if line.work is not None]
+    if len(works) == len(lines):
+        return works, False
+    scores, found = [line.scores for line in lines], [line.setting for line in lines]
+    return counting_diverged(scores, found, higher_is_better), higher_is_better
 
 
 def _selection(
@@ -246,10 +308,13 @@ def _selection(
     own = [line for line in lines if line.run == run]
     own = [line for line in own if line.setting.last_step == own[0].setting.last_step]
     own = in_order(own)
-    chosen_by = [with_diverged(line.scores, line.setting) for line in own]
-    scored_by = [final_scores(line.setting, shown) for line in own]
-    goals = [goal_of(data, line.setting, metric) for line in own]
-    found = select(chosen_by, scored_by, higher_is_better(data, metric), goals)
+    if works := [line.work for line in own if line.work is not None]:
+        found = select(works, works, higher_is_better=False)
+    else:
+        chosen_by = [with_diverged(line.scores, line.setting) for line in own]
+        scored_by = [final_scores(line.setting, shown) for line in own]
+        goals = [goal_of(data, line.setting, metric) for line in own]
+        found = select(chosen_by, scored_by, higher_is_better(data, metric), goals)
     if found is None:
         return None
     a, b = found.chosen
@@ -263,6 +328,9 @@ def _sensitivity(lines: Sequence[Line], run: int, higher: bool) -> tuple[list[Se
     steps = [line.setting.last_step for line in own if len(line.scores)]
     if not steps or not own[0].setting.values:
         return [], 0.0
+    values = [line.setting.values for line in own]
+    if works := [line.work for line in own if line.work is not None]:
+        return sensitivities(values, works, False, works)
     scores = [
         line.scores
         if line.setting.last_step <= min(steps)
@@ -270,7 +338,7 @@ def _sensitivity(lines: Sequence[Line], run: int, higher: bool) -> tuple[list[Se
         for line in own
     ]
     ranked = counting_diverged(scores, [line.setting for line in own], higher)
-    return sensitivities([line.setting.values for line in own], scores, higher, ranked)
+    return sensitivities(values, scores, higher, ranked)
 
 
 def in_order(lines: Sequence[Line]) -> list[Line]:
@@ -292,8 +360,7 @@ def _pairs(lines: Sequence[Line], higher: bool) -> list[Pair]:
 def _compared_pair(line: Line, other: Line, higher: bool) -> Comparison | None:
     if not line.comparable or not other.comparable:
         return None
-    both = [line.scores, other.scores]
-    one, reference = counting_diverged(both, [line.setting, other.setting], higher)
+    (one, reference), higher = _comparable_scores([line, other], higher)
     return compare(one, reference, higher)
 
 

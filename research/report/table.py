@@ -45,6 +45,10 @@ _BEST = (
     f"{_AGAINST}. The intervals hold together, for all settings: that these scores have picked the "
     "best is accounted for"
 )
+_BEST_BY_WORK = (
+    "difference of the interquartile means of the work to the goal, negative being more; runs that "
+    "did not reach it count with all of their work. The intervals hold together, for all settings"
+)
 _AGAINST_BEST = (
     "probability that a run is better than one of the best setting; intervals hold together"
 )
@@ -116,8 +120,13 @@ def full_columns(summary: Summary) -> list[TableColumn]:
     unit = one_line(summary.runs[0].manifest["work_unit"])
     columns += _half_column([line.time_to_goal for line in lines], f"half after {unit} [95%]")
     if any(line.against_best for line in lines):
+        of_what = f"{unit} to the goal, " if summary.by_work else ""
         columns += [
-            TableColumn("against the best [95%]", _BEST, [_against(one) for one in lines]),
+            TableColumn(
+                f"{of_what}against the best [95%]",
+                _BEST_BY_WORK if of_what else _BEST,
+                [_against(one) for one in lines],
+            ),
             TableColumn("P(better) [95%]", _AGAINST_BEST, [_better(line) for line in lines]),
         ]
     return columns

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from research.report.settings import Setting
-from research.report.statistics import CONFIDENCE, Interval, wilson
+from research.report.statistics import CONFIDENCE, Interval, interquartile_mean, wilson
 from research.runs.early_stop import Condition
 
 
@@ -34,18 +35,13 @@ class TimeToGoal(NamedTuple):
     reached: int
     runs: int
 
-    @property
-    def all_reached(self) -> bool:
-        """Whether every run has reached it, and none diverged."""
-        return self.reached == self.runs
-
 
 def time_to_goal(setting: Setting) -> TimeToGoal | None:
     """How long the runs of a setting took to its goal, or to the condition under which they stop;
     None where there is no such thing, or nothing was measured."""
     if not setting.conditions:
         return None
-    work, reached = _times(setting)
+    _, work, reached = _times(setting)
     if not len(work):
         return None
     after, share = kaplan_meier(work, reached)
@@ -97,13 +93,31 @@ def _first_half(after: np.ndarray, share: np.ndarray) -> np.ndarray:
     return np.asarray(after[there][0] if there.any() else math.inf)
 
 
-def solved_after(setting: Setting) -> float:
-    """The work after which half of the runs of a setting had reached what stops them, if all have;
-    else infinite."""
-    if not setting.stops_there or setting.lost:
-        return math.inf
-    found = time_to_goal(setting)
-    return float(found.half.estimate) if found and found.all_reached else math.inf
+def work_to_goal(setting: Setting, horizon: float = math.inf) -> pd.Series:
+    """The work that each run of a setting took to its goal: seed -> work, and `horizon` for a run
+    that took longer or never reached it, as where it diverged; at most the setting's own.
+
+    Up to a horizon that all runs were watched until, these are plain numbers, which can be averaged
+    and compared like scores: the restricted time to an event (Royston and Parmar, 2011).
+    """
+    seeds, work, reached = _times(setting)
+    end = min(horizon, setting.horizon)
+    return pd.Series(np.where(reached, np.minimum(work, end), end), seeds, np.float64)
+
+
+def watched_until(found: Sequence[Setting]) -> float:
+    """The work up to which it is known of all runs of some settings whether they had reached their
+    goal."""
+    ends = [one.horizon for one in found if not all(_times(one).reached)]
+    return min(ends, default=max(one.horizon for one in found))
+
+
+def typical_work(setting: Setting, work: pd.Series | None = None) -> float:
+    """The interquartile mean of the work that the runs of a setting took to what stops them; of
+    `work`, if it is given. Infinite where nothing stops them."""
+    if work is None and setting.stops_there:
+        work = work_to_goal(setting)
+    return math.inf if work is None or not len(work) else float(interquartile_mean(work))
 
 
 def half_in_words(found: TimeToGoal) -> str:
@@ -122,9 +136,16 @@ def conditions_in_words(conditions: Sequence[Condition]) -> str:
     return " or ".join(condition.words for condition in conditions)
 
 
-def _times(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
+class _Times(NamedTuple):
     """When each run of a setting reached its goal, or until when it had not, in work; and whether
     it did. Runs that were not evaluated yet are left out."""
+
+    seeds: list[int]
+    work: np.ndarray
+    reached: np.ndarray
+
+
+def _times(setting: Setting) -> _Times:
     rows = setting.rows
     works = rows.drop_duplicates("step").set_index("step")["work"]
     end = float(works.max()) if len(works) else 1.0
@@ -148,4 +169,6 @@ def _times(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     runs = sorted({*first, *last})
     times = [first.get(run, last.get(run, end)) for run in runs] + [end] * len(setting.lost)
     reached = [run in first for run in runs] + [False] * len(setting.lost)
-    return np.array(times, np.float64), np.array(reached, np.bool_)
+    of_run = rows.drop_duplicates("run").set_index("run")["seed"]
+    seeds = [*of_run.reindex(runs).tolist(), *setting.lost]
+    return _Times(seeds, np.array(times, np.float64), np.array(reached, np.bool_))

@@ -15,7 +15,15 @@ from research.report.page.page import make_page
 from research.report.read import read_run_folder
 from research.report.settings import final_values, settings
 from research.report.summary import summarize
-from research.report.time_to_goal import half_after, half_in_words, kaplan_meier, time_to_goal
+from research.report.time_to_goal import (
+    half_after,
+    half_in_words,
+    kaplan_meier,
+    time_to_goal,
+    typical_work,
+    watched_until,
+    work_to_goal,
+)
 from research.report.tools.show import print_settings
 from research.runs.early_stop import Condition, EarlyStop
 from research.runs.opening import RunOptions
@@ -104,9 +112,16 @@ def test_settings_whose_runs_stopped_at_the_goal_come_first(folders):
         pytest.approx(rate) for rate in (0.12, 0.06, 0.01)
     ]
     assert {line.setting.last_step for line in summary.lines} == {40}
+    differences = [line.against_best.difference for line in summary.lines[1:]]
+    assert [float(one.estimate) for one in differences] == [-10, -30]
+    assert [line.against_best.verdict for line in summary.lines[1:]] == ["worse", "worse"]
     assert [len(line.scores) for line in summary.lines] == [8, 8, 8]
     assert np.all(summary.lines[0].scores >= 0.47)
     said = " ".join(findings(summary))
+    assert (
+        "by steps to score >= 0.47: rate 0.12, fail_at -1, with an interquartile mean of 10" in said
+    )
+    assert "half, steps to score >= 0.47 is 10 [10, 10]; both halves chose the same" in said
     assert "Half of the runs of the best setting had reached score >= 0.47 after 10" in said
     words = "16 of 24 runs stopped where the condition held; 42% of the steps were saved"
     assert f"{words} (score >= 0.47)." in said
@@ -116,6 +131,47 @@ def test_settings_whose_runs_stopped_at_the_goal_come_first(folders):
     assert "16 of 24 runs stopped where the condition held" in printed
     assert "half, after" in printed
     assert "The score of a run that stopped is that at its stop" in printed
+
+
+@pytest.mark.parametrize(
+    ("names", "by_work"),
+    [
+        (["goal"], False),
+        (["stop"], True),
+        (["stop", "stop_at_goal"], True),
+        (["goal", "stop"], True),
+    ],
+)
+def test_settings_are_compared_by_their_work_where_some_stop_at_the_goal(folders, names, by_work):
+    """Without stopping, they are compared by scores, of which those of a rate of 0.01 are lower."""
+    summary = summarize([read_run_folder(folders / name) for name in names])
+    assert summary.by_work == by_work
+    if by_work:
+        expected = [work for work in (10, 20, 40) for _ in names]
+        assert [line.work.tolist() for line in summary.lines] == [[work] * 8 for work in expected]
+        assert summary.judged_by == "steps to score >= 0.47"
+    else:
+        assert all(line.work is None for line in summary.lines)
+        assert summary.judged_by == "score"
+    for pair in summary.pairs:
+        assert pair.comparison.verdict == "same scores"
+
+
+def test_work_to_the_goal_counts_up_to_where_all_runs_were_watched(folders):
+    """Of eight runs that are there after 20 steps, one diverges, and one stops without progress."""
+    slow, setting, fast = settings(read_run_folder(folders / "goal"))
+    assert watched_until([setting, fast]) == 40
+    rows = setting.rows
+    numbers = rows["run"].unique().tolist()
+    rows = rows[rows["run"] != numbers[0]]
+    rows = rows[(rows["run"] != numbers[1]) | (rows["step"] <= 5)]
+    cut = setting._replace(rows=rows, lost=(0,), stopped={numbers[1]: 5})
+    work = work_to_goal(cut)
+    assert work.sort_index().tolist() == [40, 40, *[20] * 6]
+    assert typical_work(cut, work) == 20
+    assert watched_until([cut, slow, fast]) == 40
+    assert work_to_goal(fast, 15.0).tolist() == [10] * 8
+    assert work_to_goal(cut, 15.0).tolist() == [15] * 8
 
 
 def test_a_run_that_stopped_keeps_its_last_value_in_a_learning_curve(folders):

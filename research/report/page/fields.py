@@ -68,7 +68,7 @@ def _levels_variant(summary: Summary, field: Sensitivity, percent: int) -> Varia
     )  # fmt: skip
     layout = {
         "xaxis": {"title": {"text": plain(field.name)}, "type": "category"},
-        "yaxis": {"title": {"text": plain(summary.metric.replace("_", " "))}},
+        "yaxis": {"title": {"text": plain(summary.judged_by.replace("_", " "))}},
         "showlegend": True,
     }
     return Variant(
@@ -98,13 +98,13 @@ def _heat_variant(
     counts = np.zeros(cells.shape, int)
     for row, column in itertools.product(range(len(row_names)), range(len(column_names))):
         here = np.flatnonzero((rows == row) & (columns == column))
-        members = [lines[int(place)].scores for place in here]
+        members = [lines[int(place)].judged for place in here]
         if members:
             scores = np.concatenate([one.to_numpy() for one in members])
             cells[row, column], counts[row, column] = interquartile_mean(scores), len(scores)
     drawn = go.Heatmap(
         z=cells, x=[plain(name) for name in column_names], y=[plain(name) for name in row_names],
-        customdata=counts, colorscale=SCALE, reversescale=not summary.higher_is_better,
+        customdata=counts, colorscale=SCALE, reversescale=not summary.more_is_better,
         texttemplate="%{z:.4g}", hoverongaps=False, colorbar={"thickness": 12, "outlinewidth": 0},
         hovertemplate="%{z:.6g}, %{customdata} runs<extra></extra>",
     )  # fmt: skip
@@ -122,13 +122,13 @@ def _parallel(
     shown = in_order(sorted(lines, key=lambda line: line.place)[:MOST_PATHS])
     some = f" The best {len(shown)} of {len(lines)}." if len(shown) < len(lines) else ""
     axes = [_axis([line.setting.values[field.name] for line in shown]) for field in fields]
-    scores = np.array([float(interquartile_mean(line.scores.to_numpy())) for line in shown])
+    scores = np.array([float(interquartile_mean(line.judged.to_numpy())) for line in shown])
     axes.append(_axis(scores.tolist()))
     heights = np.stack([at for at, _, _ in axes], axis=1)
-    quality = axes[-1][0] if summary.higher_is_better else 1 - axes[-1][0]
+    quality = axes[-1][0] if summary.more_is_better else 1 - axes[-1][0]
     order = np.argsort(quality)  # the best on top
     traces = [_path(shown[place], heights[place], float(quality[place])) for place in order]
-    names = [*(field.name for field in fields), summary.metric]
+    names = [*(field.name for field in fields), summary.judged_by]
     return Chart(
         name=f"parallel-{run}",
         title=_title(summary, run, "Parallel coordinates"),
