@@ -64,5 +64,23 @@ def test_settings_of_two_groups_are_in_the_order_of_batches(make_sweep):
     assert list(dots.y) == [2, 4, 1, 3]
 
 
-def test_a_grid_and_a_halving_have_no_such_chart(charts):
+def test_a_grid_has_no_such_chart(charts):
     assert charts(search=None) == []
+
+
+def test_a_halving_is_drawn_rung_by_rung(make_sweep):
+    """Four settings come to step 1, the second and the fourth to step 2, the fourth to step 3."""
+    scores = np.zeros((4, 4, 3))
+    scores[..., 0] = np.array([2.0, 4.0, 1.0, 3.0])[:, None]
+    scores[..., 1] = np.array([0.0, 3.5, 0.0, 6.0])[:, None]
+    scores[..., 2] = 5.0
+    folder = make_sweep(scores, axes={"rate": [0.4, 0.1, 0.3, 0.2]}, **SEARCH)
+    data = read_run_folder(folder)
+    last = data.metrics["run"].map(lambda run: [1, 2, 1, 3][run // 4])
+    data = data._replace(metrics=data.metrics[data.metrics["step"] <= last])
+    charts = search_charts(summarize([data]), 0)
+    dots, best = drawn(charts)
+    assert list(dots.y) == [2, 4, 1, 3, 3.5, 6, 5]
+    assert list(best.y) == [2, 4, 4, 4, 4, 6, 6]
+    assert list(best.x) == [20, 40, 60, 80, 100, 120, 140]
+    assert "rung by rung" in charts[0].note
