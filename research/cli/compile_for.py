@@ -35,9 +35,10 @@ class GroupNeeds(NamedTuple):
     Attributes:
       group: its swept config values in words; empty where none is swept.
       runs, steps: how many, and how long each trains.
-      parts: into how many parts its runs are split, trained one after the other; 0 if not even one
-        run fits.
+      parts: into how many parts its runs are split, trained one after the other; 0 if not even the
+        fewest fit.
       together: the most runs in a part.
+      fewest: the runs that are trained together in any case, as those of a population are.
       whole_bytes: memory of all runs at once, or of as many as are asked for.
       peak_bytes: memory of one part.
       limit_bytes: memory that can be used.
@@ -50,6 +51,7 @@ class GroupNeeds(NamedTuple):
     steps: int
     parts: int
     together: int
+    fewest: int
     whole_bytes: int
     peak_bytes: int
     limit_bytes: int
@@ -106,14 +108,16 @@ def group_needs(
     at_once = options.parallel or runs
     if experiment.search:  # of which only a batch is trained at once
         at_once = min(at_once, experiment.search.per_batch * len(experiment.seeds))
-    asked = -(-runs // -(-runs // at_once))  # together, in parts of one size
+    fewest = runs // len(experiment.seeds) if experiment.population else 1
+    units, at_once = runs // fewest, max(1, at_once // fewest)
+    asked = -(-units // -(-units // at_once))  # together, in parts of one size
     state_bytes = byte_count(trace_one_run(part.problem, part.group.runs).state)
-    most = min(asked, max(1, limit // state_bytes))  # with more, states alone would not fit
+    most = min(asked, max(1, limit // (fewest * state_bytes)))  # states of more would not fit
     compiled: dict[int, Needs] = {}
 
     def cost_of(count: int) -> Cost:
         try:
-            compiled[count] = _compile(experiment, part, count, device)
+            compiled[count] = _compile(experiment, part, count * fewest, device)
             return compiled[count].cost
         except jax.errors.JaxRuntimeError as error:  # as of a TPU, which refuses what is too large
             if not is_out_of_memory(error):
@@ -123,18 +127,19 @@ def group_needs(
     pieces = pieces_that_fit(cost_of, most, limit)
     together = max(1, -(-most // pieces))
     one = compiled.get(together)
-    per_run = max(state_bytes, one.per_run_bytes if one else 0)
     shared = byte_count(part.problem.shared)
+    per_run = max(state_bytes, one.per_run_bytes if one else 0)
     return GroupNeeds(
         group=part.name,
         runs=runs,
         steps=part.steps,
-        parts=-(-runs // together) if pieces <= most else 0,
-        together=together,
+        parts=-(-units // together) if pieces <= most else 0,
+        together=together * fewest,
+        fewest=fewest,
         whole_bytes=compiled[asked].cost.peak_bytes
         if asked in compiled
-        else shared + per_run * asked,
-        peak_bytes=one.cost.peak_bytes if one else max(shared + per_run, limit),
+        else shared + per_run * asked * fewest,
+        peak_bytes=one.cost.peak_bytes if one else max(shared + per_run * fewest, limit),
         limit_bytes=limit,
         **(one.launches if one else StepLaunches(0, 0, 0))._asdict(),
         bound=one.bound if one else "memory",
@@ -210,8 +215,9 @@ def _conclusions(
 
 def _too_large(one: GroupNeeds, device: Device) -> str:
     label = f" of {one.group}" if one.group else ""
+    what = f"one run{label} alone" if one.fewest == 1 else f"a population of {one.fewest}{label}"
     return (
-        f"{FLAG} {device.name}: one run{label} alone does not fit: it needs "
+        f"{FLAG} {device.name}: {what} does not fit: it needs "
         f"{human(one.peak_bytes)}B or more, and {human(one.limit_bytes)}B can be used; make the "
         "net, the batch or the buffer smaller"
     )

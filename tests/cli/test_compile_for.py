@@ -15,6 +15,8 @@ from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.runs.experiment import Experiment, make_parts
 from research.runs.opening import RunOptions
+from research.runs.schedulers.population import Population
+from research.runs.search import Search
 from research.runs.training import TrainOptions
 from research.task import field
 from tests import toy
@@ -48,10 +50,10 @@ EXPERIMENT = Experiment(
 )  # fmt: skip
 
 
-def needs_within(limit, **options):
-    (part,) = make_parts(EXPERIMENT)
+def needs_within(limit, experiment=EXPERIMENT, **options):
+    (part,) = make_parts(experiment)
     given = RunOptions(train=TrainOptions(memory_limit=limit), **options)
-    return group_needs(EXPERIMENT, part, given, SMALL._replace(memory_bytes=10**9))
+    return group_needs(experiment, part, given, SMALL._replace(memory_bytes=10**9))
 
 
 def test_a_sweep_is_split_into_parts_that_fit(monkeypatch):
@@ -74,6 +76,23 @@ def test_a_sweep_is_split_into_parts_that_fit(monkeypatch):
     assert (asked.parts, asked.together) == (3, 3)
 
 
+def test_a_population_stays_together(monkeypatch):
+    """Four of two members each: they are split between populations, and one alone has to fit."""
+    compile_on_cpu(monkeypatch)
+    populations = EXPERIMENT._replace(
+        population=Population(), search=Search(2, 0), hparams_axes={"rate": (1.0, 2.0)}
+    )
+    whole = needs_within(None, populations)
+    assert (whole.parts, whole.together, whole.fewest) == (1, 8, 2)
+    per_run = whole.peak_bytes // 8
+    assert needs_within(7 * per_run, populations).together in (4, 6)
+    split = needs_within(None, populations, parallel=3)
+    assert (split.parts, split.together) == (4, 2)
+    lone = needs_within(int(1.5 * per_run), populations)
+    assert (lone.parts, lone.together, lone.fewest) == (0, 2, 2)
+    assert lone.peak_bytes > lone.limit_bytes
+
+
 def test_a_compiler_that_refuses_a_program_has_it_split(monkeypatch):
     """As that of a TPU does; below, one for which 2 runs are the most."""
     compile_on_cpu(monkeypatch)
@@ -94,7 +113,7 @@ def test_a_compiler_that_refuses_a_program_has_it_split(monkeypatch):
 
 
 ONE = GroupNeeds(
-    group="hidden=8", runs=8, steps=1_000, parts=2, together=4, whole_bytes=90 * 10**9,
+    group="hidden=8", runs=8, steps=1_000, parts=2, together=4, fewest=1, whole_bytes=90 * 10**9,
     peak_bytes=50 * 10**9, limit_bytes=70 * 10**9, kernels=30.0, copies=2.0, waits=1, cycles=0.0,
     bound="launches", step_seconds=8e-5,
 )  # fmt: skip
@@ -126,6 +145,12 @@ def test_a_run_that_does_not_fit_alone_is_an_error_after_the_table(capsys, monke
     with pytest.raises(
         UserError, match="--compile-for h100: one run of hidden=8 alone does not fit: it needs"
     ):
+        printed(capsys, monkeypatch, lone)
+
+
+def test_a_population_that_does_not_fit_is_an_error_that_says_so(capsys, monkeypatch):
+    lone = ONE._replace(parts=0, together=4, fewest=4, peak_bytes=80 * 10**9)
+    with pytest.raises(UserError, match="h100: a population of 4 of hidden=8 does not fit: it"):
         printed(capsys, monkeypatch, lone)
 
 
