@@ -11,11 +11,10 @@ from typing import Any, NoReturn
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from research.errors import UserError
-from research.folders import check_is_file, files_in
 from research.runs.lineage import Segment, lineage
+from research.runs.parquet import open_tables, reading
 
 MEMBERS = "population"  # the column that stands for all hyper-parameters that are searched
 _is_text = lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind)
@@ -36,15 +35,11 @@ def read_decisions(path: Path, manifest: Mapping[str, Any]) -> pd.DataFrame:
       UserError: if a file is damaged.
     """
     folder, names = path / "decisions", list(manifest["hparams_axes"])
-    files = files_in(folder, "*.parquet") if folder.is_dir() else []
-    if not files:
+    tables = open_tables(folder)
+    if tables is None:
         return pd.DataFrame({name: [] for name in [*COLUMNS, *names]})
-    try:
-        for file in files:
-            check_is_file(file)
-        table = ds.dataset([str(file) for file in files]).to_table()
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise UserError(f"{folder} is damaged: {error}") from error
+    with reading(folder):
+        table = tables.to_table()
     for name in [*COLUMNS, *names]:
         if table.column_names.count(name) != 1:
             _damaged(folder, f"column {name} is missing, or there twice")

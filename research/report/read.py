@@ -6,15 +6,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from research.errors import UserError
-from research.folders import check_is_file, files_in, named
+from research.folders import named
 from research.recorded import read_manifest
 from research.report.metrics_table import check_columns, check_rows
 from research.report.population import MEMBERS, best_paths, is_population, read_decisions
 from research.runs.early_stop import stops_of
+from research.runs.parquet import open_tables, reading
 
 MOST_CELLS = 2**32  # of the metrics; a file of a few bytes can claim any number of them
 
@@ -78,17 +77,13 @@ def _read_stops(path: Path, manifest: Mapping[str, Any]) -> dict[int, tuple[int,
     if not manifest.get("early_stop"):
         return {}
     found: dict[int, tuple[int, str]] = {}
-    try:
-        for file in files_in(path / "decisions", "*.parquet"):
-            check_is_file(file)
-            rows = pq.read_table(file, columns=["run", "step", "parent", "why"]).to_pylist()
-            found |= {
+    if tables := open_tables(path / "decisions"):
+        with reading(path / "decisions"):
+            found = {
                 int(row["run"]): (int(row["step"]), str(row["why"]))
-                for row in rows
+                for row in tables.to_table(["run", "step", "parent", "why"]).to_pylist()
                 if row["parent"] is None
             }
-    except (ValueError, TypeError, OSError, pa.ArrowException) as error:
-        raise UserError(f"{path / 'decisions'} is damaged: {error}") from error
     for result in manifest["results"]:
         found |= stops_of(result["stopped"])
     return found
@@ -96,19 +91,14 @@ def _read_stops(path: Path, manifest: Mapping[str, Any]) -> dict[int, tuple[int,
 
 def _read_metrics(folder: Path, manifest: Mapping[str, Any]) -> pd.DataFrame | None:
     """The metrics of a run folder, of columns that a sweep has; None where there are none."""
-    try:
-        parts = files_in(folder, "*.parquet")
-        for part in parts:
-            check_is_file(part)
-        if not parts:
-            return None
-        data = ds.dataset([str(part) for part in parts])
-        check_columns(data.schema, manifest, folder)
+    data = open_tables(folder)
+    if data is None:
+        return None
+    check_columns(data.schema, manifest, folder)
+    with reading(folder):
         if data.count_rows() * len(data.schema) > MOST_CELLS:
             raise UserError(f"{folder} is damaged: {data.count_rows():,} rows are too many")
         return data.to_table().to_pandas(types_mapper=_nullable)
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise UserError(f"{folder} is damaged: {error}") from error
 
 
 def workload_of(manifest: Mapping[str, Any]) -> str:

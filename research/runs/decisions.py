@@ -14,12 +14,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from research.engine.metrics import as_typed
 from research.engine.schedule import Decision, Seen
-from research.errors import UserError
-from research.folders import check_is_file, files_in
+from research.runs.parquet import open_tables, reading
 
 
 def decision_table(seen: Seen, decision: Decision) -> pa.Table:
@@ -57,17 +55,12 @@ def read_scores(
       UserError: if the metrics are damaged.
     """
     scores = np.full((len(steps), len(runs)), np.nan, np.float32)
-    paths = files_in(metrics, "*.parquet")
-    if not paths or not len(steps):
+    tables = open_tables(metrics) if len(steps) else None
+    if tables is None:
         return scores
     wanted = pc.field("run").isin(list(runs)) & pc.field("step").isin(list(steps))
-    try:
-        for path in paths:
-            check_is_file(path)
-        data = ds.dataset([str(path) for path in paths])
-        rows = data.to_table(["run", "step", key_metric], filter=wanted)
-    except (ValueError, OSError, KeyError, pa.ArrowException) as error:
-        raise UserError(f"{metrics} is damaged: {error}") from error
+    with reading(metrics):
+        rows = tables.to_table(["run", "step", key_metric], filter=wanted)
     at = np.searchsorted(steps, rows["step"].to_numpy())
     of = np.searchsorted(runs, rows["run"].to_numpy())
     scores[at, of] = rows[key_metric].to_numpy()

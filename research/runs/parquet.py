@@ -1,0 +1,39 @@
+"""Reads the folders of Parquet files in a run folder."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from research.errors import UserError
+from research.folders import check_is_file, files_in
+
+
+@contextlib.contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Has an error while a folder is read say that it is damaged.
+
+    Raises:
+      UserError: instead of those that damaged files raise.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        raise UserError(f"{folder} is damaged: {error}") from error
+
+
+def open_tables(folder: Path) -> ds.Dataset | None:
+    """Opens all tables of a folder as one, whose rows are read later; None where there are none.
+
+    Raises:
+      UserError: if one is damaged, or no plain file.
+    """
+    paths = files_in(folder, "*.parquet")
+    if not paths:
+        return None
+    with reading(folder):
+        for path in paths:
+            check_is_file(path)
+        return ds.dataset([str(path) for path in paths])
