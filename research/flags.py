@@ -206,5 +206,5 @@ class PlainParser(argparse.ArgumentParser):
         return {flag: one.nargs != 0 for one in once for flag in one.option_strings}
 
     def error(self, message: str) -> NoReturn:
-        """Raises a `UserError`."""
+        """Raises a `UserError` with the message, where argparse would print it and exit."""
         raise UserError(message)

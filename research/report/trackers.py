@@ -85,7 +85,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def _write(self, setting: TrackedSetting, summary: SeedSummary) -> dict[str, Any]:
-        """Writes them, and returns what the next session needs; JSON types."""
+        """Writes the steps of a summary, and returns what a later session needs, in JSON types."""
 
     def save(self) -> None:
         """Records what was written, for a later session."""

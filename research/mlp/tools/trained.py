@@ -114,8 +114,8 @@ def load_trained(
 
 
 def read_as_recorded(config: Config, facts: Mapping[str, Any]) -> Config:
-    """The config of a folder of an older version, which knew no dates, ids and percents, with
-    columns read as that version did."""
+    """The config of a run folder, with which its table is read as it was read for training. An older
+    version took dates, ids and percents for categories or numbers, and recorded which."""
     columns = facts.get("columns") if config.target else None  # bundled sets have no target
     kinds: dict[str, list[str]] = {"category": [], "number": []}
     for column in columns or ():
