@@ -80,8 +80,8 @@ def _ways(column: _Column, pieces: re.Pattern[str]) -> Iterator[_Column]:
 
 
 def _filled(text: str, width: int, pieces: re.Pattern[str]) -> str:
-    """A text whose lines are broken between pieces into lines of at most `width`; a single piece that
-    is wider stays whole."""
+    """A text with its lines broken between pieces into lines of at most `width`; a single piece
+    that is wider stays whole."""
     lines: list[str] = []
     for line in text.split("\n"):
         lines.append("")

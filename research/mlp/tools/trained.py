@@ -114,7 +114,7 @@ def load_trained(
 
 
 def read_as_recorded(config: Config, facts: Mapping[str, Any]) -> Config:
-    """The config of a run folder, with which its table is read as it was read for training. An older
+    """The config of a run folder, with which its table is read as it was for training: an older
     version took dates, ids and percents for categories or numbers, and recorded which."""
     columns = facts.get("columns") if config.target else None  # bundled sets have no target
     kinds: dict[str, list[str]] = {"category": [], "number": []}
