@@ -14,15 +14,20 @@ class Instruction(NamedTuple):
 
     Attributes:
       name: unique in its computation.
-      sizes: elements of its result, or of each array in it if it is a tuple.
+      shapes: of its result, or of each array in it if it is a tuple.
       opcode: what it does.
       rest: the rest of its line: operands, then attributes.
     """
 
     name: str
-    sizes: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
     opcode: str
     rest: str
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many elements each has."""
+        return tuple(math.prod(shape) for shape in self.shapes)
 
 
 def read_computations(hlo: str) -> tuple[dict[str, list[Instruction]], str]:
@@ -34,13 +39,13 @@ def read_computations(hlo: str) -> tuple[dict[str, list[Instruction]], str]:
     for line in hlo.splitlines():
         if found := _INSTRUCTION.match(line):
             name, result, opcode, rest = found.groups()
-            sizes = tuple(_elements(dimensions) for dimensions in _SHAPE.findall(result))
-            current.append(Instruction(name, sizes, opcode, rest))
+            shapes = tuple(_lengths(dimensions) for dimensions in _SHAPE.findall(result))
+            current.append(Instruction(name, shapes, opcode, rest))
         elif found := _COMPUTATION.match(line):
             current = computations.setdefault(found[2], [])
             entry = found[2] if found[1] else entry
     return computations, entry
 
 
-def _elements(dimensions: str) -> int:
-    return math.prod(int(length) for length in dimensions.split(",") if length)
+def _lengths(dimensions: str) -> tuple[int, ...]:
+    return tuple(int(length) for length in dimensions.split(",") if length)

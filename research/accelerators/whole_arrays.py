@@ -5,7 +5,7 @@ ring's size then: a copy of it, in every step, would take most of the time and t
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from research.accelerators.hlo import Instruction, read_computations
 
@@ -23,15 +23,22 @@ _PASSES_ON = {
 }  # fmt: skip
 
 
-def whole_arrays(hlo: str, sizes: Collection[int]) -> list[str]:
+def whole_arrays(
+    hlo: str, sizes: Collection[int], others: Collection[tuple[int, ...]] = ()
+) -> list[str]:
     """Returns the instructions, opcode and name, whose result has as many elements as one of
     `sizes`, and that neither update it in place nor only pass it on.
 
     Args:
       hlo: the text of a compiled program.
       sizes: in elements, such as those of the arrays of a replay ring of all runs.
+      others: shapes of arrays that may be copied, and happen to have such a size.
     """
     computations, _ = read_computations(hlo)
+    is_whole = lambda one: any(
+        size in sizes and shape not in others
+        for size, shape in zip(one.sizes, one.shapes, strict=True)
+    )
     fused = {
         called
         for instructions in computations.values()
@@ -44,24 +51,24 @@ def whole_arrays(hlo: str, sizes: Collection[int]) -> list[str]:
         for name, instructions in computations.items()
         if name not in fused
         for one in instructions
-        if _makes_whole(one, frozenset(sizes), computations)
+        if _makes_whole(one, is_whole, computations)
     ]
 
 
 def _makes_whole(
-    one: Instruction, sizes: frozenset[int], computations: dict[str, list[Instruction]]
+    one: Instruction,
+    is_whole: Callable[[Instruction], bool],
+    computations: dict[str, list[Instruction]],
 ) -> bool:
     if one.opcode in _PASSES_ON | _UPDATES | _STAGING or _PUT_TOGETHER in one.rest:
         return False
-    if not sizes & set(one.sizes):
+    if not is_whole(one):
         return False
     if one.opcode == "fusion":
         (called,) = _CALLS.findall(one.rest)
         inside = {each.name: each for each in computations[called]}
         results = list(_results(computations[called][-1], inside))
-        return any(
-            sizes & set(result.sizes) and not _is_update(result, inside) for result in results
-        )
+        return any(is_whole(result) and not _is_update(result, inside) for result in results)
     return True
 
 

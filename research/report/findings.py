@@ -88,16 +88,22 @@ def stops_of_run(run: RunFolderData) -> str:
     saved = sum(max(steps.get(one, 0) - step, 0) for one, (step, _) in run.stopped.items())
     reasons = [why for _, why in run.stopped.values()]
     said = stops_in_words(reasons, len(steps), saved / max(sum(steps.values()), 1))
-    early_stop = run.manifest["early_stop"]
-    if when := early_stop["when"]:
+    if when := run.manifest["early_stop"]["when"]:
         said += f" ({Condition(**{name: when[name] for name in Condition._fields}).words})"
     said += ". The score of a run that stopped is that at its stop."
-    if early_stop["at_goal"] or early_stop["when"]:
+    if stops_at_goal(run):
+        unit = run.manifest["work_unit"]
         said += (
-            " So settings are ordered by the work to it, the interquartile mean over all runs; one"
-            " that did not reach it counts with all of its work."
+            f" Settings are ordered by the {unit} that their runs took until then, as "
+            f"interquartile means; a run that did not stop there counts with all of its {unit}."
         )
     return said
+
+
+def stops_at_goal(run: RunFolderData) -> bool:
+    """Whether some runs of a folder stopped, and runs stop where they reach a goal."""
+    early_stop = run.manifest.get("early_stop") or {}
+    return bool(run.stopped and (early_stop.get("at_goal") or early_stop.get("when")))
 
 
 def _half(summary: Summary) -> str:

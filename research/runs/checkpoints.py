@@ -20,7 +20,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,7 +133,7 @@ class Checkpoints:
 
     def _write(self, step: int, states: Any, facts: dict[str, Any]) -> None:
         place, leaves = self.folder / f"{step:09}", named_leaves(states)
-        with _where_it_is(self.folder), new_folder(place) as staging:
+        with _where_it_is(self.folder) as check_still_there, new_folder(place) as staging:
             _write_state(staging / "state", list(leaves.values()))
             described = {name: [str(leaf.dtype), list(leaf.shape)] for name, leaf in leaves.items()}
             content = {
@@ -143,6 +143,7 @@ class Checkpoints:
             sealed = {"content": content, "digest": _digest_of(content)}
             write_bytes(staging / "facts.json", json.dumps(sealed).encode())
             sync_folder(staging)
+            check_still_there()
             shutil.rmtree(place, ignore_errors=True)  # only where its digests were wrong
         sync_folder(self.folder)
         for old in self.steps()[:-KEPT]:
@@ -155,16 +156,23 @@ def _key(index: int) -> str:
 
 
 @contextlib.contextmanager
-def _where_it_is(folder: Path) -> Iterator[None]:
-    """Makes the folder of a job where its parent is. If that is moved away meanwhile, what orbax
-    makes anew at the old place is removed after the error."""
+def _where_it_is(folder: Path) -> Iterator[Callable[[], None]]:
+    """Makes the folder of a job where its parent is, and yields a function that raises an `OSError`
+    if it is no longer there, or another is. What orbax makes anew at the old place, if the folder
+    is moved away meanwhile, is removed after the error."""
     folder.mkdir(exist_ok=True)
     check_is_no_link(folder)
     before = folder.stat()
+    is_there = lambda: folder.is_dir() and os.path.samestat(before, folder.stat())
+
+    def check() -> None:
+        if not is_there():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+
     try:
-        yield
+        yield check
     except BaseException:
-        if folder.is_dir() and not os.path.samestat(before, folder.stat()):
+        if folder.is_dir() and not is_there():
             with contextlib.suppress(OSError):  # as where it holds anything
                 for path in (folder, *folder.parents[:2]):
                     path.rmdir()

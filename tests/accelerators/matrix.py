@@ -29,15 +29,16 @@ program as one.
 
 
 def write_tables(found: Mapping[str, Mapping[str, Found]]) -> None:
-    """Rewrites the bounds of the cases that were compiled, and the matrix if everything was.
+    """Rewrites the bounds and the rows of what was compiled; the matrix once it has all programs.
 
     Args:
       found: device -> program -> what it needs.
     """
     bounds = {device: bounds_of(device, by_name) for device, by_name in found.items()}
     write_bounds({device: BOUNDS.get(device, {}) | bounds.get(device, {}) for device in DEVICES})
-    if all(set(found.get(device, ())) == set(all_programs()) for device in DEVICES):
-        MATRIX.write_text(markdown(found), encoding="utf-8")
+    rows = read_rows(MATRIX) | matrix_rows(found)
+    if all(name in rows for name in all_programs()):
+        MATRIX.write_text(markdown(rows), encoding="utf-8")
 
 
 def bounds_of(device: str, by_name: Mapping[str, Found]) -> dict[str, Any]:
@@ -62,20 +63,32 @@ def write_bounds(bounds: dict[str, Any]) -> None:
     TABLE.write_text("{\n" + ",\n".join(devices) + "\n}\n", encoding="utf-8")
 
 
-def markdown(found: Mapping[str, Mapping[str, Found]]) -> str:
+def markdown(rows: Mapping[str, str]) -> str:
     """The matrix: a row for each program, columns for each device."""
     names = ["program", "runs"]
-    for device in found:
+    for device in DEVICES:
         names += [f"{device}: s", "memory (temporaries)"]
         names += ["kernels", "copies"] if read_device(device).launch_seconds else []
     lines = [f"| {' | '.join(names)} |", "| --- " + "| ---: " * (len(names) - 1) + "|"]
-    for name in next(iter(found.values())):
-        cells = [
-            cell for device, by_name in found.items() for cell in _cells(device, by_name[name])
-        ]
-        runs = next(iter(found.values()))[name].get("runs", "")
-        lines.append(f"| {name} | {runs} | {' | '.join(cells)} |")
-    return "\n".join([INTRODUCTION, *lines, ""])
+    return "\n".join([INTRODUCTION, *lines, *(rows[name] for name in all_programs()), ""])
+
+
+def matrix_rows(found: Mapping[str, Mapping[str, Found]]) -> dict[str, str]:
+    """The rows of the programs that were compiled for all devices, by name."""
+    first, *others = (found.get(device, {}) for device in DEVICES)
+    rows = {}
+    for name in first:
+        if all(name in by_name for by_name in others):
+            cells = [cell for device in DEVICES for cell in _cells(device, found[device][name])]
+            rows[name] = f"| {name} | {first[name].get('runs', '')} | {' | '.join(cells)} |"
+    return rows
+
+
+def read_rows(path: Path) -> dict[str, str]:
+    """The rows of a matrix that was written before, by name; none where there is no file."""
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    rows = [line for line in lines if line.startswith("| ")][2:]  # without heading and rule
+    return {line.split(" | ")[0].removeprefix("| "): line for line in rows}
 
 
 def _cells(device: str, one: Found) -> list[str]:

@@ -7,6 +7,7 @@ a corpus would have to be downloaded: no program hangs on what it reads.
 """
 
 import dataclasses
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -165,7 +166,10 @@ def compile_one(program: Program, device: Device, mesh: Any) -> dict[str, Any]:
     text = calls.by_name["train"][LOGS, LOG_EVERY].as_text()
     counted, evaluate = count_launches(text), calls.by_name["evaluate"]
     state = trace_one_run(problem, runs).state
-    ring = {program.runs * leaf.size for leaf in jax.tree.leaves(getattr(state, "replay", ()))}
+    of_all_runs = lambda name: [
+        (program.runs, *leaf.shape) for leaf in jax.tree.leaves(getattr(state, name, ()))
+    ]
+    ring = {math.prod(shape) for shape in of_all_runs("replay")}
     return {
         "runs": program.runs,
         "seconds": time.perf_counter() - began,
@@ -175,7 +179,7 @@ def compile_one(program: Program, device: Device, mesh: Any) -> dict[str, Any]:
         "evaluate_waits": count_launches(evaluate.as_text()).waits if evaluate else None,
         "temp_bytes": calls.cost.temp_bytes,
         "peak_bytes": calls.cost.peak_bytes,
-        "whole_rings": whole_arrays(text, ring),
+        "whole_rings": whole_arrays(text, ring, of_all_runs("priorities")),
     }
 
 

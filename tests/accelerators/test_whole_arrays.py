@@ -46,6 +46,16 @@ def found(line="", changes=("", "")):
     return whole_arrays(PROGRAM.replace("LINE", "  " + line).replace(*changes), {400, 12})
 
 
+def test_an_array_of_another_shape_may_be_copied_though_it_has_that_size():
+    line = "%copy.1 = f32[4,25,4]{2,1,0} copy(%tree)"
+    assert found(line) == ["copy copy.1"]
+    assert whole_arrays(PROGRAM.replace("LINE", f"  {line}"), {400}, [(4, 25, 4)]) == []
+    line = "%both.1 = (f32[4,25,4]{2,1,0}, f32[4,100]{1,0}) custom-call(%tree)"
+    assert whole_arrays(PROGRAM.replace("LINE", f"  {line}"), {400}, [(4, 25, 4)]) == [
+        "custom-call both.1"
+    ]
+
+
 def test_updates_in_place_and_what_passes_an_array_on_are_allowed():
     assert found() == []
 

@@ -20,7 +20,7 @@ from research.limits import as_int
 from research.parsing import read_arguments
 from research.plain_text import count_of
 from research.report.confirmed import in_words, read_confirmed
-from research.report.findings import stops_of_run
+from research.report.findings import stops_at_goal, stops_of_run
 from research.report.problems import by_problem
 from research.report.read import (
     RunFolderData,
@@ -105,10 +105,10 @@ def print_settings(run: RunFolderData, console: Console, top: int = TOP) -> None
 
 def _notes(run: RunFolderData) -> list[str]:
     manifest = run.manifest
-    notes = [
-        "IQM: interquartile mean over seeds, its 95% bootstrap interval. Ordered by "
-        f"{manifest['key_metric']}."
-    ]
+    note = "IQM: interquartile mean over seeds, its 95% bootstrap interval."
+    if not stops_at_goal(run):
+        note += f" Ordered by {manifest['key_metric']}."
+    notes = [note]
     if manifest.get("rungs"):
         kind, by = "Successive", "compared where others end"
         if is_asynchronous(manifest):
