@@ -20,7 +20,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,11 +83,14 @@ class Checkpoints:
         """Begins to write a checkpoint in a thread; the arrays must not change any more.
 
         Raises:
-          OSError: if the previous checkpoint could not be written.
+          OSError: if the previous checkpoint could not be written, or the folder cannot be made.
         """
         self.wait()
         now = copy.deepcopy(facts)  # training continues and adds to them
-        self._writing = self._thread.submit(self._write, step, states, now)
+        self.folder.mkdir(exist_ok=True)
+        check_is_no_link(self.folder)
+        before = self.folder.stat()  # it may be moved away before the thread comes to it
+        self._writing = self._thread.submit(self._write, step, states, now, before)
 
     def wait(self) -> None:
         """Waits until the checkpoint that is being written is on the disk.
@@ -131,9 +134,9 @@ class Checkpoints:
         """Removes all checkpoints of the job."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _write(self, step: int, states: Any, facts: dict[str, Any]) -> None:
+    def _write(self, step: int, states: Any, facts: dict[str, Any], before: os.stat_result) -> None:
         place, leaves = self.folder / f"{step:09}", named_leaves(states)
-        with _where_it_is(self.folder) as check_still_there, new_folder(place) as staging:
+        with _in_place(self.folder, before), new_folder(place) as staging:
             _write_state(staging / "state", list(leaves.values()))
             described = {name: [str(leaf.dtype), list(leaf.shape)] for name, leaf in leaves.items()}
             content = {
@@ -143,7 +146,6 @@ class Checkpoints:
             sealed = {"content": content, "digest": _digest_of(content)}
             write_bytes(staging / "facts.json", json.dumps(sealed).encode())
             sync_folder(staging)
-            check_still_there()
             shutil.rmtree(place, ignore_errors=True)  # only where its digests were wrong
         sync_folder(self.folder)
         for old in self.steps()[:-KEPT]:
@@ -156,21 +158,14 @@ def _key(index: int) -> str:
 
 
 @contextlib.contextmanager
-def _where_it_is(folder: Path) -> Iterator[Callable[[], None]]:
-    """Makes the folder of a job where its parent is, and yields a function that raises an `OSError`
-    if it is no longer there, or another is. What orbax makes anew at the old place, if the folder
-    is moved away meanwhile, is removed after the error."""
-    folder.mkdir(exist_ok=True)
-    check_is_no_link(folder)
-    before = folder.stat()
+def _in_place(folder: Path, before: os.stat_result) -> Iterator[None]:
+    """Raises an `OSError` unless a folder is the one that it was before. What orbax makes anew in
+    its place, if it is moved away meanwhile, is removed after the error."""
     is_there = lambda: folder.is_dir() and os.path.samestat(before, folder.stat())
-
-    def check() -> None:
+    try:
         if not is_there():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
-
-    try:
-        yield check
+        yield
     except BaseException:
         if folder.is_dir() and not is_there():
             with contextlib.suppress(OSError):  # as where it holds anything

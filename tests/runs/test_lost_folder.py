@@ -53,23 +53,24 @@ def test_a_folder_that_was_put_in_its_place_is_left_alone(tmp_path, at):  # noqa
     assert contents(folder) == before
 
 
-def test_a_folder_that_replaces_it_during_a_checkpoint_is_left_alone(tmp_path, monkeypatch):
-    """Orbax goes on by name, and so would the checkpoint be in the folder of someone else."""
-    write, folder, before = checkpoints._write_state, tmp_path / "run", {}
+def test_a_folder_that_replaces_it_before_a_checkpoint_is_written_is_left_alone(
+    tmp_path, monkeypatch
+):
+    """The thread that writes it begins a moment after it was asked to."""
+    write, folder, before = checkpoints.Checkpoints._write, tmp_path / "run", {}
 
-    def write_and_replace(path, leaves):
+    def replace_and_write(*args):
         if not before:
             folder.rename(tmp_path / "moved")
-            shutil.copytree(tmp_path / "moved", folder, ignore=shutil.ignore_patterns("*.partial"))
+            shutil.copytree(tmp_path / "moved", folder)
             before.update(contents(folder))
-        write(path, leaves)
+        write(*args)
 
-    monkeypatch.setattr(checkpoints, "_write_state", write_and_replace)
+    monkeypatch.setattr(checkpoints.Checkpoints, "_write", replace_and_write)
     with pytest.raises(FolderLost):
         run(tmp_path)
     assert before
     assert contents(folder) == before
-    assert not list(folder.rglob("*.partial*"))
 
 
 @pytest.mark.parametrize("first", [True, False])
