@@ -69,6 +69,13 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def in_digits(value: float, digits: int = 4) -> str:
+    """A number in so many significant digits, in all of its figures where it has more before the
+    point: 0.1235, 490.4, 24,340."""
+    text = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if "e+" in text and abs(value) < 1e9 else text
+
+
 def human(number: float) -> str:
     """`number` with three digits and a letter for thousands: 12.3k, 4.56M, 789."""
     units: Sequence[str] = ("", "k", "M", "G", "T", "P")

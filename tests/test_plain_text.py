@@ -5,6 +5,7 @@ import pytest
 from research.plain_text import (
     duration,
     human,
+    in_digits,
     labels,
     one_line,
     shortened,
@@ -77,3 +78,16 @@ def test_numbers_have_three_digits_and_a_letter(number, text):
 )
 def test_a_time_has_three_digits_and_a_unit_that_suits_it(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "expected"),
+    [
+        (0.123456, 4, "0.1235"), (490.44, 4, "490.4"), (24_340.6, 4, "24,341"),
+        (-52_400.0, 3, "-52,400"), (1234.0, 3, "1,234"), (99.96, 3, "100"),
+        (1.5e-7, 3, "1.5e-07"), (2.5e12, 3, "2.5e+12"),
+        (float("nan"), 3, "nan"), (float("inf"), 3, "inf"), (0.0, 4, "0"),
+    ],
+)  # fmt: skip
+def test_a_number_in_digits_has_no_exponent_where_its_figures_can_be_read(value, digits, expected):
+    assert in_digits(value, digits) == expected

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from research.plain_text import count_of
+from research.plain_text import count_of, in_digits
 from research.recorded import RecordedConfirmations, read_json
 
 FILE = "confirmed.json"
@@ -52,8 +52,8 @@ def in_words(found: Confirmed) -> str:
     seeds = count_of(len(found.seeds), "seed")
     if found.score is None:
         return f"confirmed{of}: no run of {seeds} is finite"
-    iqm, low, high = found.score
+    iqm, low, high = map(in_digits, found.score)
     return (
-        f"confirmed{of}: {found.metric} {iqm:.4g} [{low:.4g}, {high:.4g}] on {seeds} that did "
-        f"not choose it; {found.chosen_by:.4g} where it was chosen"
+        f"confirmed{of}: {found.metric} {iqm} [{low}, {high}] on {seeds} that did "
+        f"not choose it; {in_digits(found.chosen_by)} where it was chosen"
     )

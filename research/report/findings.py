@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from research.plain_text import in_digits
 from research.report.comparison import MOST_SEEDS, NOT_RESOLVED, SAME, VERDICTS, Comparison
 from research.report.confirmed import in_words, read_confirmed
 from research.report.read import RunFolderData
@@ -174,8 +175,8 @@ def _selection(summary: Summary, run: int, found: Selection | None) -> str:
     return (
         f"Chosen among {settings} settings{ended} by half of the seeds and scored on the other "
         f"half, {shown} is {interval_text(found.held_out)}; {choice}. That is the number "
-        f"to report: the {float(found.apparent.estimate):.4g} of the best setting is over seeds "
-        "that chose it."
+        f"to report: the {in_digits(float(found.apparent.estimate))} of the best setting is over "
+        "seeds that chose it."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from research.errors import UserError
 from research.folders import files_in
-from research.plain_text import count_of, one_line, visible
+from research.plain_text import count_of, in_digits, one_line, visible
 from research.report.population import is_population
 from research.report.problems import by_problem, key_of
 from research.report.read import RunFolderData, read_run_folder, swept, workload_of
@@ -137,7 +137,7 @@ def _best(run: RunFolderData) -> tuple[str, float]:
         return "", float("-inf")
     middle, low, high = map(float, found.iqm)
     return (
-        f"{one_line(metric)} {middle:.4g} [{low:.4g}, {high:.4g}]",
+        f"{one_line(metric)} {in_digits(middle)} [{in_digits(low)}, {in_digits(high)}]",
         middle if higher else -middle,
     )
 

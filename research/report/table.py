@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from research.plain_text import one_line
+from research.plain_text import in_digits, one_line
 from research.report.comparison import Comparison
 from research.report.metrics import on_test_part
 from research.report.problems import goal_of
@@ -173,14 +173,14 @@ def interval_text(interval: Interval) -> str:
     """An estimate and its interval, if it has one, in a few digits."""
     estimate, low, high = map(float, interval)
     if math.isnan(low):
-        return f"{estimate:.4g}"
-    return f"{estimate:.4g} [{low:.3g}, {high:.3g}]"
+        return in_digits(estimate)
+    return f"{in_digits(estimate)} [{in_digits(low, 3)}, {in_digits(high, 3)}]"
 
 
 def score_text(interval: Interval, line: Line) -> str:
     """A statistic of the scores of a setting; a single seed has no interval."""
     if len(line.scores) < 2:
-        return f"{float(interval.estimate):.4g}"
+        return in_digits(float(interval.estimate))
     return interval_text(interval)
 
 
@@ -235,8 +235,9 @@ def _median_and_iqm(setting: Setting, metric: str) -> str:
         return _not_there(setting)
     median, (iqm, low, high) = score
     if setting.seeds - setting.left_out == 1:
-        return f"{median:.4g}"  # a single seed has no interval
-    return f"{median:.4g} {float(iqm):.3g} [{float(low):.3g}, {float(high):.3g}]"
+        return in_digits(median)  # a single seed has no interval
+    of_iqm = f"{in_digits(float(iqm), 3)} [{in_digits(float(low), 3)}, {in_digits(float(high), 3)}]"
+    return f"{in_digits(median)} {of_iqm}"
 
 
 def _interval(interval: Interval | None, line: Line) -> str:
