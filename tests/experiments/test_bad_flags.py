@@ -91,6 +91,7 @@ def test_every_recipe_has_a_small_sweep():
     assert set(SMALL) == set(RECIPES)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("script", RECIPES)
 def test_every_flag_takes_or_refuses_what_is_most_often_wrong(
     script, run, load_script, capsys, tmp_path

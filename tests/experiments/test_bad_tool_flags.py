@@ -217,6 +217,7 @@ def test_a_path_that_cannot_be_written_is_told_before_any_work(
     assert set(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ROWS)
 def test_every_flag_takes_or_refuses_what_is_most_often_wrong(
     name, paths, monkeypatch, capsys, tmp_path
