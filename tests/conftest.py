@@ -10,16 +10,20 @@ import tempfile
 from typing import Any
 
 # Tests compile hundreds of small programs and run each for moments: without optimizing, then.
-# Before JAX 0.11, most of what is left is spent on fused kernels. Without those, whether a product
-# and a sum are rounded once or twice hangs on the loops around them, so bits hold only where no
-# instruction does both at once, as in AVX. Another XLA_FLAGS is left as it is; empty compiles as a
-# sweep does.
+# Most of what is left is spent on fused kernels, by emitters whose switch has another name since
+# JAX 0.11. Without those, whether a product and a sum are rounded once or twice hangs on the loops
+# around them, so bits hold only where no instruction does both at once, as in AVX. Another
+# XLA_FLAGS is left as it is; empty compiles as a sweep does.
 if "XLA_FLAGS" not in os.environ:
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     flags += " --xla_cpu_parallel_codegen_split_count=1"
-    before_0_11 = importlib.metadata.version("jaxlib").startswith("0.10.")
-    if before_0_11 and platform.machine() == "x86_64":
-        flags += " --xla_cpu_use_fusion_emitters=false --xla_cpu_max_isa=AVX"
+    if platform.machine() == "x86_64":
+        before_0_11 = importlib.metadata.version("jaxlib").startswith("0.10.")
+        flags += " --xla_cpu_max_isa=AVX" + (
+            " --xla_cpu_use_fusion_emitters=false"
+            if before_0_11
+            else " --xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters=true"
+        )
     os.environ["XLA_FLAGS"] = flags
 
 gc.set_threshold(200_000, 20, 20)  # tracing makes many objects and few cycles
