@@ -30,6 +30,9 @@ TEXTS = {
     "long": "x" * 5000,
 }  # fmt: skip
 VALUES = NUMBERS | TEXTS
+# The kinds of cases, see `cases`, that most often find a fault.
+OFTEN = {"no value", "twice", "value twice", "wrong type", "negative", "10^12", "10^22", "1e39",
+         "new line"}  # fmt: skip
 
 
 class Accepted(BaseException):

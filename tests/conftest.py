@@ -7,18 +7,23 @@ import platform
 import shutil
 import signal
 import tempfile
+from typing import Any
 
 # Tests compile hundreds of small programs and run each for moments: without optimizing, then.
-# Before JAX 0.11, most of what is left is spent on fused kernels. Without those, whether a product
-# and a sum are rounded once or twice hangs on the loops around them, so bits hold only where no
-# instruction does both at once, as in AVX. Another XLA_FLAGS is left as it is; empty compiles as a
-# sweep does.
+# Most of what is left is spent on fused kernels, by emitters whose switch has another name since
+# JAX 0.11. Without those, whether a product and a sum are rounded once or twice hangs on the loops
+# around them, so bits hold only where no instruction does both at once, as in AVX. Another
+# XLA_FLAGS is left as it is; empty compiles as a sweep does.
 if "XLA_FLAGS" not in os.environ:
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     flags += " --xla_cpu_parallel_codegen_split_count=1"
-    before_0_11 = importlib.metadata.version("jaxlib").startswith("0.10.")
-    if before_0_11 and platform.machine() == "x86_64":
-        flags += " --xla_cpu_use_fusion_emitters=false --xla_cpu_max_isa=AVX"
+    if platform.machine() == "x86_64":
+        before_0_11 = importlib.metadata.version("jaxlib").startswith("0.10.")
+        flags += " --xla_cpu_max_isa=AVX" + (
+            " --xla_cpu_use_fusion_emitters=false"
+            if before_0_11
+            else " --xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters=true"
+        )
     os.environ["XLA_FLAGS"] = flags
 
 gc.set_threshold(200_000, 20, 20)  # tracing makes many objects and few cycles
@@ -42,24 +47,27 @@ jax.config.update("jax_debug_key_reuse", True)
 # Fixtures that several folders share: small sweeps that recipes train, and run folders by hand.
 pytest_plugins = ["tests.sweeps", "tests.run_folders"]
 
-ALONE = (
-    "kills",
-    "distributed",
-    "flags",
-    "bad_flags",
-    "defaults",
-)  # tests of recipes that share no sweep
+ALONE = ("flags", "bad_flags", "defaults")  # tests of recipes that share no sweep
+APART = ("kills", "distributed")  # each test takes long, in processes of its own
 
 
 class _ByFile(LoadScopeScheduling):
-    """Runs all tests of a file in one worker, and all tests that use the sweeps of
-    `tests/sweeps.py` (of recipes and tools) in one, which trains each of these sweeps once."""
+    """Runs all tests of a file in one worker, and all tests of recipes and tools in one, which
+    share sweeps and programs. Tests that take long and share nothing begin first, each in any
+    worker: at the end, one worker would wait for the other."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
+        if file.endswith(tuple(f"test_{name}.py" for name in APART)):
+            return nodeid
         alone = file.endswith(tuple(f"test_{name}.py" for name in ALONE))
         shares = file.startswith("tests/experiments/") or "/tools/" in file
         return "sweeps" if shares and not alone else file
+
+    def _assign_work_unit(self, node: Any) -> None:
+        if first := next((scope for scope in self.workqueue if "::" in scope), None):
+            self.workqueue.move_to_end(first, last=False)
+        super()._assign_work_unit(node)
 
 
 def pytest_xdist_make_scheduler(config, log):

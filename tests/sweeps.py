@@ -1,8 +1,10 @@
 """Fixtures that run recipes in this process, and small sweeps that all tests share."""
 
 import contextlib
+import fcntl
 import importlib.util
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -59,15 +61,22 @@ class Done(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def small_sweep(tmp_path_factory):
-    """A function that returns the `Done` of one of `SWEEPS`, which all tests of this process share
-    and none changes."""
-    done = {}
+def small_sweep(request, tmp_path_factory):
+    """A function that returns the `Done` of one of `SWEEPS`, which all tests of the session share,
+    in whichever process they run, and none changes."""
+    home = tmp_path_factory.getbasetemp()
+    shared = (home.parent if hasattr(request.config, "workerinput") else home) / "sweeps"
+    shared.mkdir(exist_ok=True)
 
     def run(name):
-        if name not in done:
-            done[name] = run_command(SWEEPS[name], tmp_path_factory.mktemp(name))
-        return done[name]
+        with open(shared / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # others wait until the first has trained it
+            made = shared / f"{name}.json"
+            if not made.exists():
+                done = run_command(SWEEPS[name], tmp_path_factory.mktemp(name))
+                made.write_text(json.dumps([str(done.folder), done.out, done.err]))
+        folder, out, err = json.loads(made.read_text())
+        return Done(Path(folder), out, err)
 
     return run
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[1]
 RESEARCH = ROOT / "research"
 WORKLOADS = ("mlp", "dqn", "lm")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from research.runs.params import load_params
-from tests.sweeps import ENVIRONMENT, EXPERIMENTS
+from tests.sweeps import ENVIRONMENT, EXPERIMENTS, run_command
 
 SWEEPS = {
     "mlp.py": "--seeds 8 --steps 40 --hidden 8 --learning-rate 1e-2",
@@ -50,19 +50,24 @@ def address():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SWEEPS)
-def test_two_processes_of_four_devices_equal_one_process(tmp_path, address, script):
-    one = start(script, f"{SWEEPS[script]} --name one", tmp_path, 1)
+def test_two_processes_of_four_devices_equal_one_device(
+    tmp_path, address, script, one_device, monkeypatch
+):
+    monkeypatch.setattr("jax.local_devices", lambda **_: one_device)  # of this process
     two = [
         start(script, f"{SWEEPS[script]} --name two --distributed {address},{place}/2", tmp_path, 4)
         for place in range(2)
     ]
-    finish(one, *two)
-    tables = [pd.read_parquet(tmp_path / "runs" / name / "metrics") for name in ("one", "two")]
+    try:
+        one = run_command(f"{script} {SWEEPS[script]}", tmp_path).folder
+    finally:
+        finish(*two)
+    folders = one, tmp_path / "runs" / "two"
+    tables = [pd.read_parquet(folder / "metrics") for folder in folders]
     tables = [table.sort_values(["run", "step"], ignore_index=True) for table in tables]
     pd.testing.assert_frame_equal(*tables, check_exact=False, rtol=1e-3, atol=1e-4)
     for run in range(8):
-        params = [load_params(tmp_path / "runs" / name, run) for name in ("one", "two")]
-        same(*params)
+        same(*(load_params(folder, run) for folder in folders))
 
 
 def listening(port):
@@ -81,7 +86,7 @@ def test_process_0_listens_at_the_address_that_is_given_and_at_no_other(tmp_path
     port, words = int(address.rpartition(":")[2]), f"--name x --distributed {address},0/2"
     waiting = start("mlp.py", f"{SWEEPS['mlp.py']} {words}", tmp_path, 1)
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not listening(port) and waiting.poll() is None and time.monotonic() < end:
             time.sleep(0.1)
         (place,) = listening(port)

@@ -130,7 +130,7 @@ def test_a_page_elsewhere_needs_no_room_in_the_run_folder(small_sweep, small_dis
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", [30_000, 60_000, 200_000])
-def test_a_disk_that_fills_while_it_trains_costs_lines_only(call, small_disk, room):
+def test_a_disk_that_fills_while_it_trains_costs_lines_only(call, answer, small_disk, room):
     """Of a sweep of some 300 kB; whatever is missing in the end is made when there is room."""
     place, _ = small_disk
     words = ["--data", "wine", "--hidden", "64x64", "--seeds", "3", "--steps", "300"]
@@ -146,8 +146,9 @@ def test_a_disk_that_fills_while_it_trains_costs_lines_only(call, small_disk, ro
     again = ["--resume", str(place / "it")] if (place / "it").exists() else words
     again += [] if (place / "it").exists() else ["--out", str(place), "--name", "it"]
     for _ in range(2):
-        done = call("mlp.py", *again, cwd=place.parent)
-    assert "is finished and is not overwritten" in done.stderr
+        status, _, error = answer("mlp.py", " ".join(again))
+    assert status == 2
+    assert "is finished and is not overwritten" in error
     assert (place / "it" / "ensembles.png").is_file()
     assert not any((place / "it" / "checkpoints").iterdir())
 

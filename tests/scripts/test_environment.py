@@ -15,6 +15,8 @@ import pytest
 
 from research.cli.machine import hold_environment
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 GOOD_UV = """
 echo "$@" >>"$CALLS"

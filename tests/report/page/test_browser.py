@@ -26,9 +26,12 @@ HOSTILE = (
     "</script><script>document.title='taken'</script><img src=x onerror=document.title='taken'>"
 )
 
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER) and not REQUIRED, reason="no chromium with its chromedriver"
-)
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER) and not REQUIRED, reason="no chromium with its chromedriver"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
