@@ -7,14 +7,20 @@ little off that, no two members have equal scores.
 """
 
 import dataclasses
+import io
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import struct
+from rich.console import Console
 
+from research.cli.terminal import TerminalObserver
 from research.engine.cadence import Intervals
 from research.runs.experiment import Experiment
+from research.runs.opening import RunOptions
+from research.runs.runner import run_experiment
 from research.runs.search import Search
 from research.task import Problem, Task, field
 
@@ -81,3 +87,17 @@ def experiment(**changes: Any) -> Experiment:
         search=Search(6),
     )
     return default._replace(**changes)
+
+
+def train(experiment: Experiment, out: Path, name: str = "run", **options: Any) -> str:
+    """Trains an experiment as a user would, into `out/name`, and returns what was printed.
+
+    Args:
+      experiment: to train.
+      out, name: its run folder.
+      options: the rest of `RunOptions`.
+    """
+    file = io.StringIO()
+    observer = TerminalObserver(Console(file=file, width=200))
+    run_experiment(experiment, RunOptions(str(out), name, **options), observer)
+    return file.getvalue()

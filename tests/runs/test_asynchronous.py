@@ -1,40 +1,22 @@
 """Tests of asynchronous halving: what is promoted, on tables made by hand and in any order."""
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from research.engine.cadence import Intervals
 from research.runs.asynchronous import finish, first_jobs, promote, unneeded_in_rungs
-from research.runs.experiment import Experiment, first_stops, make_parts
+from research.runs.experiment import first_stops, make_parts
 from research.runs.jobs import Plan, check_plan, split
 from research.runs.rungs import stop_tables
 from research.runs.search import Halving
-from tests import toy
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    start: float = 0.0
+from tests.runs.halvings import toy_halving
 
 
 def make(settings=27, seeds=1, groups=1, rungs=3, shares=1, most_runs=None):
     """The groups and first jobs of an asynchronous halving by 3, where lower scores are better."""
     halving = Halving(3, rungs, asynchronous=True)
-    experiment = Experiment(
-        name="toy",
-        make_problem=lambda config: toy.problem(config.start),
-        config=Config(),
-        hparams=toy.ToyHParams(),
-        config_axes={"start": [float(group) for group in range(groups)]},
-        hparams_axes={"rate": [float(setting) for setting in range(settings)]},
-        seeds=range(seeds),
-        steps=27,
-        intervals=Intervals(log_every=1),
-        halving=halving,
-    )
+    experiment = toy_halving(halving, settings, seeds, groups)
     parts = make_parts(experiment)
     stops = first_stops(experiment, parts)
     return parts, Plan(first_jobs(parts, stops, halving, most_runs, shares, {})), halving

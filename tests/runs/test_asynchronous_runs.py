@@ -1,7 +1,6 @@
 """Tests that an asynchronous halving ends with the same bits however it is stopped and resumed, and
 that workers of any speed promote no setting twice and none that was not among the best."""
 
-import io
 import json
 import os
 import signal
@@ -12,17 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from research.cli.progress import SweepProgress
-from research.cli.terminal import TerminalObserver
 from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.report.read import read_run_folder, stopped_runs
-from research.runs.opening import RunOptions
 from research.runs.params import load_params
 from research.runs.run_folder import RunFolder
-from research.runs.runner import run_experiment
 from research.runs.search import Halving, Search
 from research.runs.training import TrainOptions
 from tests import quadratic
@@ -43,11 +38,7 @@ def experiment(halving=HALVING, **changes):
 
 def run(folder, name="run", changes=None, **options):
     """Trains it and returns what was printed."""
-    file = io.StringIO()
-    observer = TerminalObserver(Console(file=file, width=200))
-    options = RunOptions(str(folder), name, **options)
-    run_experiment(experiment(**changes or {}), options, observer)
-    return file.getvalue()
+    return quadratic.train(experiment(**changes or {}), folder, name, **options)
 
 
 def outcome(folder):

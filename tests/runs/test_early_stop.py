@@ -1,7 +1,6 @@
 """Tests that runs stop where they should, with the same bits however they are cut, stopped and
 resumed, that their lanes are dropped, and that a run folder says so."""
 
-import io
 import json
 import re
 
@@ -9,10 +8,8 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from research.cli.progress import SweepProgress
-from research.cli.terminal import TerminalObserver
 from research.engine.cadence import Intervals
 from research.engine.one_run import state_shapes
 from research.errors import UserError
@@ -21,10 +18,8 @@ from research.runs.early_stop import Condition, EarlyStop
 from research.runs.experiment import make_parts
 from research.runs.initial import InitFrom
 from research.runs.manifest import seal_of
-from research.runs.opening import RunOptions
 from research.runs.params import load_params
 from research.runs.run_folder import RunFolder
-from research.runs.runner import run_experiment
 from research.runs.schedulers.population import Population
 from research.runs.search import Halving
 from research.runs.training import TrainOptions
@@ -48,14 +43,8 @@ def experiment(**changes):
 
 def run(tmp_path, name="run", train=RARELY, changes=None, **options):
     """Trains the experiment and returns what was printed."""
-    file = io.StringIO()
-    observer = TerminalObserver(Console(file=file, width=200))
-    run_experiment(
-        experiment(**changes or {}),
-        RunOptions(str(tmp_path), name, train=train, **options),
-        observer,
-    )
-    return file.getvalue()
+    changed = experiment(**changes or {})
+    return quadratic.train(changed, tmp_path, name, train=train, **options)
 
 
 def assert_same(folder, other, rtol=0.0):

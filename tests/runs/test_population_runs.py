@@ -1,7 +1,6 @@
 """Tests that populations end with the same bits however they are cut, stopped and resumed, and that
 a run folder says what was decided."""
 
-import io
 import json
 import shutil
 
@@ -9,10 +8,8 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from research.cli.progress import SweepProgress
-from research.cli.terminal import TerminalObserver
 from research.engine.cadence import Intervals
 from research.errors import UserError
 from research.runs.checkpoints import Checkpoints
@@ -22,10 +19,8 @@ from research.runs.held import held_shapes
 from research.runs.initial import InitFrom
 from research.runs.jobs import cut_jobs
 from research.runs.manifest import seal_of
-from research.runs.opening import RunOptions
 from research.runs.params import load_params
 from research.runs.run_folder import RunFolder
-from research.runs.runner import run_experiment
 from research.runs.schedulers.population import Population
 from research.runs.search import Halving, Search
 from research.runs.training import TrainOptions
@@ -60,14 +55,8 @@ def experiment(**changes):
 
 def run(tmp_path, name="run", train=ALWAYS, changes=None, **options):
     """Trains the population and returns what was printed."""
-    file = io.StringIO()
-    observer = TerminalObserver(Console(file=file, width=200))
-    run_experiment(
-        experiment(**changes or {}),
-        RunOptions(str(tmp_path), name, train=train, **options),
-        observer,
-    )
-    return file.getvalue()
+    changed = experiment(**changes or {})
+    return quadratic.train(changed, tmp_path, name, train=train, **options)
 
 
 def outcome(folder):

@@ -1,42 +1,19 @@
 """Tests of successive halving: which settings continue."""
 
-import dataclasses
 import json
 
 import pytest
 
-from research.engine.cadence import Intervals
-from research.runs.experiment import Experiment, first_stops, make_parts
+from research.runs.experiment import first_stops, make_parts
 from research.runs.jobs import Plan, cut_jobs, split
 from research.runs.rungs import advance, next_rung
 from research.runs.search import Halving
-from tests import toy
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    start: float = 0.0
+from tests.runs.halvings import toy_halving
 
 
 def make(settings=9, seeds=1, groups=1, rungs=3, most_runs=None, higher_is_better=False):
     """The groups and first jobs of a halving by 3, with `settings` settings in each group."""
-
-    def make_problem(config):
-        problem = toy.problem(config.start)
-        return problem._replace(task=problem.task._replace(higher_is_better=higher_is_better))
-
-    experiment = Experiment(
-        name="toy",
-        make_problem=make_problem,
-        config=Config(),
-        hparams=toy.ToyHParams(),
-        config_axes={"start": [float(group) for group in range(groups)]},
-        hparams_axes={"rate": [float(setting) for setting in range(settings)]},
-        seeds=range(seeds),
-        steps=27,
-        intervals=Intervals(log_every=1),
-        halving=Halving(3, rungs),
-    )
+    experiment = toy_halving(Halving(3, rungs), settings, seeds, groups, higher_is_better)
     parts = make_parts(experiment)
     return parts, Plan(cut_jobs(parts, first_stops(experiment, parts), most_runs))
 
