@@ -5,13 +5,13 @@ Shape letters: N environments, K rows a step, B batch, A actions.
 
 import dataclasses
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
+from jax import lax, vmap
 
 from research.dqn.agents import agent_problem, agent_task
 from research.dqn.config import Config, HParams, check_intervals, extends, requirements
@@ -19,13 +19,25 @@ from research.dqn.env_params import with_env_params
 from research.dqn.environments import Environment, make_environment
 from research.dqn.learner import make_optimizer, update
 from research.dqn.networks import QNetwork, init_params, make_network
-from research.dqn.replay import SAMPLERS, Replay, empty_replay, read, slot_of, write
+from research.dqn.replay import (
+    SAMPLERS,
+    Replay,
+    empty_replay,
+    read,
+    slot_of,
+    write,
+    write_moves,
+    write_seen,
+)
 from research.dqn.rollout import (
     Actors,
+    Draws,
+    draw_row,
     epsilon_at,
     explore,
     linear_schedule,
     start_actors,
+    take_row,
     training_metrics,
 )
 from research.dqn.values import VALUES
@@ -52,6 +64,22 @@ class State(NamedTuple):
     priorities: Any
 
 
+class Drawn(NamedTuple):
+    """What a step needs whatever the state: what it draws at random, and one number.
+
+    Attributes:
+      rows: leaves [K, ...], for the environment steps.
+      sample: for the replay's sampler.
+      tau_key: typed, for a head that samples.
+      moved: float32 [], how far the target network moves.
+    """
+
+    rows: Draws
+    sample: Any
+    tau_key: jax.Array
+    moved: jax.Array
+
+
 def init(config: Config, env: Environment, shared: Any, hparams: HParams, key: jax.Array) -> State:
     """A run before its first update, after `learning_starts` environment steps at random."""
     model_key, actors_key, warmup_key = jax.random.split(key, 3)
@@ -69,47 +97,64 @@ def init(config: Config, env: Environment, shared: Any, hparams: HParams, key: j
     )
 
 
+def draw(
+    config: Config, env: Environment, shared: Any, hparams: HParams, key: jax.Array, t: jax.Array
+) -> Drawn:
+    """What step `t` needs whatever the state."""
+    act_key, sample_key, tau_key = jax.random.split(key, 3)
+    params, rows_K = with_env_params(shared, hparams), _rows_of(config, t)
+    draw_one = lambda row: draw_row(env, params, act_key, row, config.num_envs)
+    written = rows_K[-1] + 1
+    sample = SAMPLERS[config.replay].draw(config, sample_key, written)
+    due = written * config.num_envs % config.target_update_every == 0
+    return Drawn(vmap(draw_one)(rows_K), sample, tau_key, jnp.where(due, hparams.tau, 0.0))
+
+
 def step(
     config: Config,
     env: Environment,
     shared: Any,
     hparams: HParams,
     state: State,
-    key: jax.Array,
+    drawn: Drawn,
     t: jax.Array,
 ) -> tuple[State, Metrics]:
     """`train_every` environment steps, one update, and a move of the target network when due."""
-    act_key, sample_key, tau_key = jax.random.split(key, 3)
-    sampler = SAMPLERS[config.replay]
-    row = config.warmup_rows + t * config.rows_per_step  # the first of those to come
-    actors, explored = explore(
-        env,
-        with_env_params(shared, hparams),
-        policy_values(config, env, hparams, state.params),
-        lambda row: epsilon_at(config, hparams, row),
-        hparams.exploration_length,
-        state.actors,
-        act_key,
-        row + jnp.arange(config.rows_per_step, dtype=jnp.int32),
-    )
-    replay = write(state.replay, explored.rows, slot_of(row, config.buffer_size, config.num_envs))
-    written = row + config.rows_per_step
+    sampler, rows_K = SAMPLERS[config.replay], _rows_of(config, t)
+    env_params, epsilon = with_env_params(shared, hparams), partial(epsilon_at, config, hparams)
+    slot = lambda row: slot_of(row, config.buffer_size, config.num_envs)
+    actors, replay, finished = state.actors, state.replay, None
+    row, last, written = rows_K[0], rows_K[-1], rows_K[-1] + 1
+    if config.rows_per_step > 1:
+        values = policy_values(config, env, hparams, state.params)
+        earlier = jax.tree.map(lambda leaf: leaf[:-1], (drawn.rows, rows_K))
+        actors, explored = explore(
+            env, env_params, values, epsilon, hparams.exploration_length, actors, *earlier
+        )
+        replay, finished = write(replay, explored.rows, slot(row)), explored.finished
+    # No transition needs more of the last row than what is seen in it. So the batch is read before
+    # the last actions are chosen, and one call of the network serves acting and learning.
+    replay = write_seen(replay, actors.observation, slot(last))
     priorities = sampler.write(config, replay, state.priorities, row)
-    slots_B, weight_B = sampler.sample(config, hparams, priorities, sample_key, written)
+    slots_B, weight_B = sampler.sample(config, hparams, priorities, drawn.sample, written)
     batch = read(env, replay, slots_B, config.num_envs, config.n_step, hparams.gamma)
     params, opt_state, learned = update(
         config, q_network(config, env), _decayed(config, hparams, t), state.params,
-        state.target_params, state.opt_state, batch, weight_B, tau_key,
+        state.target_params, state.opt_state, batch, weight_B, drawn.tau_key, actors.observation,
     )  # fmt: skip
+    actors, played = take_row(
+        env, env_params, learned.seen_q, epsilon(last), hparams.exploration_length, actors,
+        jax.tree.map(lambda leaf: leaf[-1], drawn.rows),
+    )  # fmt: skip
+    replay = write_moves(replay, played.rows, slot(last))
+    if finished is not None:
+        finished = jax.tree.map(jnp.add, finished, played.finished)
     priorities = sampler.update(hparams, priorities, slots_B, learned.priority)
-    due = written * config.num_envs % config.target_update_every == 0
-    target_params = optax.incremental_update(
-        params, state.target_params, jnp.where(due, hparams.tau, 0.0)
-    )
+    target_params = optax.incremental_update(params, state.target_params, drawn.moved)
     metrics = {
         "loss": learned.loss,
         "q_value": learned.q_value,
-        **training_metrics(explored.finished),
+        **training_metrics(finished or played.finished),
     }
     return State(params, target_params, opt_state, actors, replay, priorities), metrics
 
@@ -133,6 +178,7 @@ def make_task(config: Config) -> Task:
         config,
         env,
         init,
+        draw,
         step,
         policy_values,
         steps=config.updates,
@@ -174,6 +220,12 @@ def _decayed(config: Config, hparams: HParams, t: jax.Array) -> HParams:
     """Hyper-parameters with the learning rate of step `t`."""
     left = linear_schedule(1.0, hparams.learning_rate_end, config.updates, jnp.float32(t))
     return dataclasses.replace(hparams, learning_rate=hparams.learning_rate * left)
+
+
+def _rows_of(config: Config, t: jax.Array) -> jax.Array:
+    """The rows of step `t`, counted from the beginning of the run: int32 [K]."""
+    first = config.warmup_rows + t * config.rows_per_step
+    return first + jnp.arange(config.rows_per_step, dtype=jnp.int32)
 
 
 def _warm_up(

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from research.dqn.environments import make_environment
-from research.dqn.replay import empty_replay, read, write
+from research.dqn.replay import empty_replay, end_of, read, write
 from research.dqn.replay.ring import pack, unpack
 from research.dqn.replay.uniform import uniform_slots
 from research.dqn.rollout import PADDING, TERMINATED, Row
@@ -57,7 +57,7 @@ def test_transitions_read_from_the_ring_equal_what_was_written(n):
     batch = read_all(env, replay, slots_B, n_envs, n)
     valid = batch.valid > 0
     assert valid.sum() < len(valid)
-    np.testing.assert_array_equal(valid, np.asarray(replay.ends)[slots_B] != PADDING)
+    np.testing.assert_array_equal(valid, end_of(np.asarray(replay.moves))[slots_B] != PADDING)
     before, after = batch.observation_tm1[valid], batch.observation_t[valid]
     discount = batch.discount_t[valid]
     steps_taken = after[:, 1] - before[:, 1]
