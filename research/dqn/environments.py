@@ -116,7 +116,7 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
         )
     binary = is_minatar(name) or name in _BINARY
     reset = _reset(raw, binary)
-    draw, step = (_split_step if _resets_as_gymnax(raw) else _step)(raw, binary)
+    draw, step = _parts(raw, binary)
     params = jax.tree.map(_array, params)
     _, observation = jax.eval_shape(reset, params, jax.eval_shape(lambda: make_key(0)))
     return Environment(
@@ -128,7 +128,7 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
         bounds=_bounds(space, observation),
         params=params,
         reset=reset,
-        step=lambda params, key, *args: step(params, draw(params, key), *args),
+        step=_whole(draw, step),
         draw=draw,
         step_drawn=step,
         raw=raw,
@@ -218,6 +218,15 @@ def _reset(raw: Any, binary: bool) -> Callable[..., Any]:
             return _fixed(state), _exact(observation, binary)
 
     return reset
+
+
+def _parts(raw: Any, binary: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`draw` and `step_drawn` of an environment."""
+    return (_split_step if _resets_as_gymnax(raw) else _step)(raw, binary)
+
+
+def _whole(draw: Callable[..., Any], step: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda params, key, *args: step(params, draw(params, key), *args)
 
 
 def _resets_as_gymnax(raw: Any) -> bool:

@@ -3,7 +3,6 @@
 Shape letters: B batch, A actions.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +11,6 @@ import numpy as np
 import optax
 from jax import lax, vmap
 
-from research.by_platform import by_platform
 from research.dqn import targets
 from research.dqn.config import Config, HParams
 from research.dqn.networks import QNetwork
@@ -64,22 +62,12 @@ def update(
       batch: B transitions; the mean is over the valid ones.
       weight_B: float32 [B], importance weights.
       key: typed, for a head that samples.
-      seen: [N, ...], what the agent sees and is to act on.
+      seen: [N, ...], what the agent sees and is to act on, if that is to be one batch with the
+        rest; not for a head that samples.
 
     Returns:
       New params, new opt_state, and what was measured.
     """
-    args = hparams, params, target_params, opt_state, batch, weight_B, key, seen
-    apart = partial(_update, config, network, _apply_apart)
-    if VALUES[config.values].samples:
-        return apart(*args)
-    return by_platform(*args, gpu=partial(_update, config, network, _apply_together), other=apart)
-
-
-def _update(
-    config, network, apply, hparams, params, target_params, opt_state, batch, weight_B, key, seen
-):
-    """`update`, with `_apply_apart` or `_apply_together`."""
     tau_tm1_key, tau_t_key = jax.random.split(key)
     target_t = network.apply(
         {"params": target_params}, batch.observation_t, rngs={"tau": tau_t_key}
@@ -89,6 +77,7 @@ def _update(
         target_tm1 = network.apply({"params": target_params}, batch.observation_tm1)
     action_values = VALUES[config.values].action_values
     others = [batch.observation_t if config.double else None, seen]
+    apply = _apply_apart if seen is None else _apply_together
 
     def loss_fn(params):
         online_tm1, online_t, seen_outputs = apply(

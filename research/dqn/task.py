@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax, vmap
+from jax import lax
 
+from research.by_platform import by_platform
 from research.dqn.agents import agent_problem, agent_task
 from research.dqn.config import Config, HParams, check_intervals, extends, requirements
 from research.dqn.env_params import with_env_params
 from research.dqn.environments import Environment, make_environment
-from research.dqn.learner import make_optimizer, update
+from research.dqn.learner import Learned, make_optimizer, update
 from research.dqn.networks import QNetwork, init_params, make_network
 from research.dqn.replay import (
     SAMPLERS,
@@ -32,10 +33,12 @@ from research.dqn.replay import (
 from research.dqn.rollout import (
     Actors,
     Draws,
+    Finished,
     draw_row,
     epsilon_at,
     explore,
     linear_schedule,
+    scan_rows,
     start_actors,
     take_row,
     training_metrics,
@@ -103,11 +106,12 @@ def draw(
     """What step `t` needs whatever the state."""
     act_key, sample_key, tau_key = jax.random.split(key, 3)
     params, rows_K = with_env_params(shared, hparams), _rows_of(config, t)
-    draw_one = lambda row: draw_row(env, params, act_key, row, config.num_envs)
+    draw_one = lambda _, row: (None, draw_row(env, params, act_key, row, config.num_envs))
     written = rows_K[-1] + 1
     sample = SAMPLERS[config.replay].draw(config, sample_key, written)
     due = written * config.num_envs % config.target_update_every == 0
-    return Drawn(vmap(draw_one)(rows_K), sample, tau_key, jnp.where(due, hparams.tau, 0.0))
+    _, rows = scan_rows(draw_one, None, rows_K)
+    return Drawn(rows, sample, tau_key, jnp.where(due, hparams.tau, 0.0))
 
 
 def step(
@@ -120,43 +124,83 @@ def step(
     t: jax.Array,
 ) -> tuple[State, Metrics]:
     """`train_every` environment steps, one update, and a move of the target network when due."""
-    sampler, rows_K = SAMPLERS[config.replay], _rows_of(config, t)
-    env_params, epsilon = with_env_params(shared, hparams), partial(epsilon_at, config, hparams)
-    slot = lambda row: slot_of(row, config.buffer_size, config.num_envs)
+    args = shared, hparams, state, drawn, t
+    first_act = partial(_act_then_learn, config, env)
+    if VALUES[config.values].samples:
+        return first_act(*args)
+    return by_platform(*args, gpu=partial(_act_and_learn, config, env), other=first_act)
+
+
+def _act_then_learn(config, env, shared, hparams, state, drawn, t):
+    rows_K = _rows_of(config, t)
+    actors, explored = explore(
+        env,
+        with_env_params(shared, hparams),
+        policy_values(config, env, hparams, state.params),
+        partial(epsilon_at, config, hparams),
+        hparams.exploration_length,
+        state.actors,
+        drawn.rows,
+        rows_K,
+    )
+    replay = write(state.replay, explored.rows, _slot(config, rows_K[0]))
+    state, learned = _learn(config, env, hparams, state, replay, drawn, t)
+    return state._replace(actors=actors), _metrics(learned, explored.finished)
+
+
+def _act_and_learn(config, env, shared, hparams, state, drawn, t):
+    """The same with fewer kernels: no transition of a batch needs more of the last row than what is
+    seen in it. So the batch is read before the last actions are chosen, and one call of the network
+    serves both. A CPU would copy the ring to read it before it is written."""
+    rows_K, env_params = _rows_of(config, t), with_env_params(shared, hparams)
+    epsilon, length = partial(epsilon_at, config, hparams), hparams.exploration_length
+    values = policy_values(config, env, hparams, state.params)
     actors, replay, finished = state.actors, state.replay, None
-    row, last, written = rows_K[0], rows_K[-1], rows_K[-1] + 1
     if config.rows_per_step > 1:
-        values = policy_values(config, env, hparams, state.params)
         earlier = jax.tree.map(lambda leaf: leaf[:-1], (drawn.rows, rows_K))
-        actors, explored = explore(
-            env, env_params, values, epsilon, hparams.exploration_length, actors, *earlier
-        )
-        replay, finished = write(replay, explored.rows, slot(row)), explored.finished
-    # No transition needs more of the last row than what is seen in it. So the batch is read before
-    # the last actions are chosen, and one call of the network serves acting and learning.
-    replay = write_seen(replay, actors.observation, slot(last))
-    priorities = sampler.write(config, replay, state.priorities, row)
-    slots_B, weight_B = sampler.sample(config, hparams, priorities, drawn.sample, written)
+        actors, explored = explore(env, env_params, values, epsilon, length, actors, *earlier)
+        replay = write(replay, explored.rows, _slot(config, rows_K[0]))
+        finished = explored.finished
+    replay = write_seen(replay, actors.observation, _slot(config, rows_K[-1]))
+    state, learned = _learn(config, env, hparams, state, replay, drawn, t, actors.observation)
+    last = jax.tree.map(lambda leaf: leaf[-1], drawn.rows)
+    q_NxA = learned.seen_q
+    actors, played = take_row(env, env_params, q_NxA, epsilon(rows_K[-1]), length, actors, last)
+    replay = write_moves(state.replay, played.rows, _slot(config, rows_K[-1]))
+    if finished is None:
+        finished = played.finished
+    else:
+        finished = jax.tree.map(jnp.add, finished, played.finished)
+    return state._replace(actors=actors, replay=replay), _metrics(learned, finished)
+
+
+def _learn(
+    config: Config,
+    env: Environment,
+    hparams: HParams,
+    state: State,
+    replay: Replay,
+    drawn: Drawn,
+    t: jax.Array,
+    seen: jax.Array | None = None,
+) -> tuple[State, Learned]:
+    """A state with this replay after an update, and what was measured; its actors are as before."""
+    sampler, rows_K = SAMPLERS[config.replay], _rows_of(config, t)
+    priorities = sampler.write(config, replay, state.priorities, rows_K[0])
+    slots_B, weight_B = sampler.sample(config, hparams, priorities, drawn.sample, rows_K[-1] + 1)
     batch = read(env, replay, slots_B, config.num_envs, config.n_step, hparams.gamma)
     params, opt_state, learned = update(
         config, q_network(config, env), _decayed(config, hparams, t), state.params,
-        state.target_params, state.opt_state, batch, weight_B, drawn.tau_key, actors.observation,
+        state.target_params, state.opt_state, batch, weight_B, drawn.tau_key, seen,
     )  # fmt: skip
-    actors, played = take_row(
-        env, env_params, learned.seen_q, epsilon(last), hparams.exploration_length, actors,
-        jax.tree.map(lambda leaf: leaf[-1], drawn.rows),
-    )  # fmt: skip
-    replay = write_moves(replay, played.rows, slot(last))
-    if finished is not None:
-        finished = jax.tree.map(jnp.add, finished, played.finished)
     priorities = sampler.update(hparams, priorities, slots_B, learned.priority)
     target_params = optax.incremental_update(params, state.target_params, drawn.moved)
-    metrics = {
-        "loss": learned.loss,
-        "q_value": learned.q_value,
-        **training_metrics(finished or played.finished),
-    }
-    return State(params, target_params, opt_state, actors, replay, priorities), metrics
+    state = State(params, target_params, opt_state, state.actors, replay, priorities)
+    return state, learned
+
+
+def _metrics(learned: Learned, finished: Finished) -> Metrics:
+    return {"loss": learned.loss, "q_value": learned.q_value, **training_metrics(finished)}
 
 
 def with_params(state: State, params: Any) -> State:
@@ -228,6 +272,10 @@ def _rows_of(config: Config, t: jax.Array) -> jax.Array:
     return first + jnp.arange(config.rows_per_step, dtype=jnp.int32)
 
 
+def _slot(config: Config, row: Any) -> Any:
+    return slot_of(row, config.buffer_size, config.num_envs)
+
+
 def _warm_up(
     config: Config, env: Environment, env_params: Any, hparams: HParams, actors: Actors, key: Any
 ) -> tuple[Actors, Replay]:
@@ -241,7 +289,7 @@ def _warm_up(
         )  # fmt: skip
         return (
             actors,
-            write(replay, explored.rows, slot_of(row, config.buffer_size, config.num_envs)),
+            write(replay, explored.rows, _slot(config, row)),
         ), None
 
     start = actors, empty_replay(env, config.buffer_size)

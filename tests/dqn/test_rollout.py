@@ -128,6 +128,12 @@ def test_greedy_ties_are_broken_by_the_first_action():
     assert choose(np.zeros((3, 4), np.float32), 0.0, jax.random.key(0)).tolist() == [0, 0, 0]
 
 
+def test_the_greedy_action_by_pairs_is_the_first_of_the_largest():
+    """Values of few kinds, so that many are equal."""
+    values = np.random.default_rng(0).integers(0, 3, (200, 5)).astype(np.float32)
+    np.testing.assert_array_equal(rollout._greedy_by_pairs(values), values.argmax(axis=1))
+
+
 def repetitions(length, epsilon, steps=4000, n=8):
     """Actions and `repeated` [steps, N] where action 0 is the best of three."""
     return jax.device_get(extended_epsilon_greedy_often(steps, n, length, epsilon))
