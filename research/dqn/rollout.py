@@ -274,7 +274,7 @@ def explore(
         return take_row(env, params, q_NxA, epsilon(row), length, actors, drawn)
 
     ahead = source if isinstance(source, Draws) else None
-    actors, explored = scan_rows(one_row, actors, (ahead, rows_K))
+    actors, explored = _scan(one_row, actors, (ahead, rows_K))
     sums = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), explored.finished)
     return actors, explored._replace(finished=sums)
 
@@ -362,7 +362,7 @@ def evaluate_values(
     }
 
 
-def scan_rows(body: Callable[..., Any], carry: Any, xs: Any) -> tuple[Any, Any]:
+def _scan(body: Callable[..., Any], carry: Any, xs: Any) -> tuple[Any, Any]:
     """`lax.scan`, unrolled where there is a single turn, which compiles to faster code."""
     if len(jax.tree.leaves(xs)[0]) > 1:
         return lax.scan(body, carry, xs)

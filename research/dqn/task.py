@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
+from jax import lax, vmap
 
 from research.by_platform import by_platform
 from research.dqn.agents import agent_problem, agent_task
@@ -38,7 +38,6 @@ from research.dqn.rollout import (
     epsilon_at,
     explore,
     linear_schedule,
-    scan_rows,
     start_actors,
     take_row,
     training_metrics,
@@ -106,11 +105,14 @@ def draw(
     """What step `t` needs whatever the state."""
     act_key, sample_key, tau_key = jax.random.split(key, 3)
     params, rows_K = with_env_params(shared, hparams), _rows_of(config, t)
-    draw_one = lambda _, row: (None, draw_row(env, params, act_key, row, config.num_envs))
+    draw_one = lambda row: draw_row(env, params, act_key, row, config.num_envs)
     written = rows_K[-1] + 1
     sample = SAMPLERS[config.replay].draw(config, sample_key, written)
     due = written * config.num_envs % config.target_update_every == 0
-    _, rows = scan_rows(draw_one, None, rows_K)
+    if config.rows_per_step > 1:
+        rows = vmap(draw_one)(rows_K)
+    else:  # an axis of size 1 would cost copies
+        rows = jax.tree.map(lambda leaf: leaf[None], draw_one(rows_K[0]))
     return Drawn(rows, sample, tau_key, jnp.where(due, hparams.tau, 0.0))
 
 
