@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax, vmap
+from jax import lax
 
 from research.by_platform import by_platform
 from research.dqn.agents import agent_problem, agent_task
@@ -32,7 +32,6 @@ from research.dqn.replay import (
 )
 from research.dqn.rollout import (
     Actors,
-    Draws,
     Finished,
     draw_row,
     epsilon_at,
@@ -70,13 +69,13 @@ class Drawn(NamedTuple):
     """What a step needs whatever the state: what it draws at random, and one number.
 
     Attributes:
-      rows: leaves [K, ...], for the environment steps.
+      rows: `Draws` for the environment steps, if they are one row; else their key.
       sample: for the replay's sampler.
       tau_key: typed, for a head that samples.
       moved: float32 [], how far the target network moves.
     """
 
-    rows: Draws
+    rows: Any
     sample: Any
     tau_key: jax.Array
     moved: jax.Array
@@ -105,14 +104,12 @@ def draw(
     """What step `t` needs whatever the state."""
     act_key, sample_key, tau_key = jax.random.split(key, 3)
     params, rows_K = with_env_params(shared, hparams), _rows_of(config, t)
-    draw_one = lambda row: draw_row(env, params, act_key, row, config.num_envs)
+    rows = act_key
+    if config.rows_per_step == 1:
+        rows = draw_row(env, params, act_key, rows_K[0], config.num_envs)
     written = rows_K[-1] + 1
     sample = SAMPLERS[config.replay].draw(config, sample_key, written)
     due = written * config.num_envs % config.target_update_every == 0
-    if config.rows_per_step > 1:
-        rows = vmap(draw_one)(rows_K)
-    else:  # an axis of size 1 would cost copies
-        rows = jax.tree.map(lambda leaf: leaf[None], draw_one(rows_K[0]))
     return Drawn(rows, sample, tau_key, jnp.where(due, hparams.tau, 0.0))
 
 
@@ -128,13 +125,15 @@ def step(
     """`train_every` environment steps, one update, and a move of the target network when due."""
     args = shared, hparams, state, drawn, t
     first_act = partial(_act_then_learn, config, env)
-    if VALUES[config.values].samples:
+    if VALUES[config.values].samples or config.rows_per_step > 1:
         return first_act(*args)
     return by_platform(*args, gpu=partial(_act_and_learn, config, env), other=first_act)
 
 
 def _act_then_learn(config, env, shared, hparams, state, drawn, t):
-    rows_K = _rows_of(config, t)
+    rows_K, source = _rows_of(config, t), drawn.rows
+    if config.rows_per_step == 1:
+        source = jax.tree.map(lambda leaf: leaf[None], drawn.rows)
     actors, explored = explore(
         env,
         with_env_params(shared, hparams),
@@ -142,7 +141,7 @@ def _act_then_learn(config, env, shared, hparams, state, drawn, t):
         partial(epsilon_at, config, hparams),
         hparams.exploration_length,
         state.actors,
-        drawn.rows,
+        source,
         rows_K,
     )
     replay = write(state.replay, explored.rows, _slot(config, rows_K[0]))
@@ -151,29 +150,19 @@ def _act_then_learn(config, env, shared, hparams, state, drawn, t):
 
 
 def _act_and_learn(config, env, shared, hparams, state, drawn, t):
-    """The same with fewer kernels: no transition of a batch needs more of the last row than what is
-    seen in it. So the batch is read before the last actions are chosen, and one call of the network
-    serves both. A CPU would copy the ring to read it before it is written."""
-    rows_K, env_params = _rows_of(config, t), with_env_params(shared, hparams)
-    epsilon, length = partial(epsilon_at, config, hparams), hparams.exploration_length
-    values = policy_values(config, env, hparams, state.params)
-    actors, replay, finished = state.actors, state.replay, None
-    if config.rows_per_step > 1:
-        earlier = jax.tree.map(lambda leaf: leaf[:-1], (drawn.rows, rows_K))
-        actors, explored = explore(env, env_params, values, epsilon, length, actors, *earlier)
-        replay = write(replay, explored.rows, _slot(config, rows_K[0]))
-        finished = explored.finished
-    replay = write_seen(replay, actors.observation, _slot(config, rows_K[-1]))
-    state, learned = _learn(config, env, hparams, state, replay, drawn, t, actors.observation)
-    last = jax.tree.map(lambda leaf: leaf[-1], drawn.rows)
-    q_NxA = learned.seen_q
-    actors, played = take_row(env, env_params, q_NxA, epsilon(rows_K[-1]), length, actors, last)
-    replay = write_moves(state.replay, played.rows, _slot(config, rows_K[-1]))
-    if finished is None:
-        finished = played.finished
-    else:
-        finished = jax.tree.map(jnp.add, finished, played.finished)
-    return state._replace(actors=actors, replay=replay), _metrics(learned, finished)
+    """The same for one row, with fewer kernels: no transition of a batch needs more of the last row
+    than what is seen in it. So the batch is read before the actions are chosen, and one call of the
+    network serves both. A CPU would copy the ring to read it before it is written."""
+    (row,), replay = _rows_of(config, t), state.replay
+    replay = write_seen(replay, state.actors.observation, _slot(config, row))
+    state, learned = _learn(config, env, hparams, state, replay, drawn, t, state.actors.observation)
+    actors, played = take_row(
+        env, with_env_params(shared, hparams), learned.seen_q, epsilon_at(config, hparams, row),
+        hparams.exploration_length, state.actors, drawn.rows,
+    )  # fmt: skip
+    replay = write_moves(state.replay, played.rows, _slot(config, row))
+    state = state._replace(actors=actors, replay=replay)
+    return state, _metrics(learned, played.finished)
 
 
 def _learn(

@@ -121,6 +121,13 @@ def test_the_program_for_gpus_trains_as_that_for_cpus(variant, monkeypatch):
     contract.check_program_of_gpus(case(variant), monkeypatch)
 
 
+@pytest.mark.parametrize("variant", ["rainbow", slow("image")])
+def test_the_program_for_gpus_acts_and_learns_in_one_batch(variant, monkeypatch):
+    """It does where all environments are stepped once a step; with more rows it acts first."""
+    one_row = case(variant, train_every=CONFIG.num_envs)
+    contract.check_program_of_gpus(one_row, monkeypatch)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_key_is_used_twice(variant):
     contract.check_keys_are_used_once(case(variant))
