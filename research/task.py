@@ -58,13 +58,49 @@ def replace_params(state: State, params: Any) -> State:
     return dataclasses.replace(state, params=params)
 
 
+@dataclasses.dataclass(frozen=True)
+class SplitStep:
+    """The `step` of a task, told so that a GPU launches fewer kernels: what it draws at random, and
+    the rest. A task whose step is replaced, say by one that calls it, is as any other.
+
+    Attributes:
+      draw: `(shared, hparams, key, t) -> drawn`, a tree of arrays: what depends on no state, above
+        all what is drawn at random. A GPU computes it for many steps at once, since each call of
+        the generator is some kernels.
+      step_drawn: as the step, with what was drawn in place of the key.
+      packed: the fields of the state that consist of many small arrays. On a GPU each lies in one
+        array between steps, since what is updated by itself is a kernel.
+    """
+
+    draw: Callable[..., Any]
+    step_drawn: Callable[..., Any]
+    packed: tuple[str, ...] = ()
+
+    def __call__(
+        self, shared: Shared, hparams: HParams, state: State, key: "jax.Array", t: "jax.Array"
+    ) -> tuple[State, Metrics]:
+        """The whole step."""
+        return self.step_drawn(shared, hparams, state, self.draw(shared, hparams, key, t), t)
+
+
+def whole_step(step: Callable[..., Any]) -> SplitStep:
+    """A step that takes its key, as a `SplitStep`."""
+    return SplitStep(_only_key, step)
+
+
+def _only_key(shared, hparams, key, t):
+    del shared, hparams, t
+    return key
+
+
 class Task(NamedTuple):
     """Three pure functions, and a few facts for the engine.
 
     Attributes:
       init: `(shared, hparams, key) -> state`.
       step: `(shared, hparams, state, key, t) -> (state, metrics)`, one update. `t` is an int32
-        scalar that counts from 0. Metrics are scalars, or `Mean` where there may be none.
+        scalar that counts from 0. Metrics are scalars, or `Mean` where there may be none. It may be
+        a `SplitStep`.
       evaluate: `(shared, hparams, state, key) -> metrics`. It leaves the state unchanged.
       key_metric: the metric that settings are compared by; one that `evaluate` returns.
       higher_is_better: whether a larger `key_metric` is better.

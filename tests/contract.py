@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from research.engine import Cadence, Swept, sweep
+from research.engine import Cadence, Swept, make_runs, sweep
+from research.engine.chunk import forget_steps, init_runs, make_keys, start_status, train_chunk
 from research.runs.tensors import load_tree, save_tree
 from research.task import Problem
 
@@ -164,17 +165,18 @@ def _only(states: Any) -> Any:
 def check_program_of_gpus(case: Case, monkeypatch: Any, steps: int = 3) -> None:
     """The program for GPUs, which differs from that for CPUs in layouts and in the order of sums,
     gives the same params and metrics after some updates, computed here."""
+    task, shared = case.problem.task, case.problem.shared
+    runs = make_runs(case.hparams, case.axes, 1)
 
-    def train(hparams, keys):
-        task, shared = case.problem.task, case.problem.shared
-        ts = np.arange(steps, dtype=np.int32)
-        one_step = lambda state, now: task.step(shared, hparams, state, *now)
-        state, metrics = lax.scan(one_step, task.init(shared, hparams, keys[0]), (keys[1:], ts))
-        return state.params, metrics
+    def train(hparams, seeds):
+        states, keys = init_runs(task, shared, hparams, seeds), make_keys(seeds).step
+        args: Any = shared, hparams, states, start_status(len(seeds)), keys, np.int32(0)
+        states, logged = train_chunk(task, 1, steps, *args)
+        return states.params, logged
 
     def trained():  # a function of its own for each, or `jit` would take the trace of the other
-        keys = jax.random.split(jax.random.key(0), steps + 1)
-        return jax.device_get(jax.jit(lambda *args: train(*args))(case.hparams, keys))
+        forget_steps()
+        return jax.device_get(jax.jit(lambda *args: train(*args))(runs.hparams, runs.seeds))
 
     here, taken = trained(), []
 
@@ -184,5 +186,6 @@ def check_program_of_gpus(case: Case, monkeypatch: Any, steps: int = 3) -> None:
 
     monkeypatch.setattr(lax, "platform_dependent", as_on_a_gpu)
     there = trained()
+    forget_steps()
     assert taken
     chex.assert_trees_all_close(there, here, rtol=1e-4, atol=1e-5)

@@ -18,6 +18,7 @@ import pytest
 from research import dqn, lm, mlp
 from research.dqn import pqn
 from research.dqn.environments import make_environment
+from research.dqn.replay import action_of
 from research.dqn.watching import play_one
 from research.engine.axes import make_runs
 from research.engine.chunk import evaluate_runs, init_runs, make_keys, start_status, train_chunk
@@ -185,7 +186,7 @@ def test_an_agent_acts_the_same(corpus):
 
     plain, wide = in_both_modes(act)
     chex.assert_trees_all_equal(plain, wide)
-    assert 0.2 < plain.replay.actions[: test_dqn.CONFIG.learning_starts].mean() < 0.8
+    assert 0.2 < action_of(plain.replay.moves)[: test_dqn.CONFIG.learning_starts].mean() < 0.8
 
 
 def test_tools_of_an_mlp_have_no_type_of_64_bits(corpus):

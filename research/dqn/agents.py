@@ -8,13 +8,14 @@ import jax
 from research.dqn.env_params import with_env_params
 from research.dqn.environments import GOALS, Environment, make_environment
 from research.dqn.rollout import evaluate_values
-from research.task import Metrics, Problem, Requirement, Task, bind, no_requirements
+from research.task import Metrics, Problem, Requirement, SplitStep, Task, bind, no_requirements
 
 
 def agent_task(
     config: Any,
     env: Environment,
     init: Callable[..., Any],
+    draw: Callable[..., Any],
     step: Callable[..., Any],
     policy_values: Callable[..., Any],
     *,
@@ -27,13 +28,15 @@ def agent_task(
 
     Args:
       config: with `env`, `train_every` and `eval_episodes`.
+      init: its State has a field `actors`.
+      draw, step: the parts of a `SplitStep`.
       policy_values: `(config, env, hparams, params) -> observations [N, ...] -> action values
         float32 [N, A]`, by which the agent acts.
       steps, work_at_start, requirements, extends: as of `Task`.
     """
     return Task(
         init=bind(init, config, env),
-        step=bind(step, config, env),
+        step=SplitStep(bind(draw, config, env), bind(step, config, env), packed=("actors",)),
         evaluate=bind(evaluate, config, env, policy_values),
         key_metric="evaluation_return",
         higher_is_better=True,

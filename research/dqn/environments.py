@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from research.dqn.own_environments import is_own, load_own, number_of_actions
 from research.errors import UserError, did_you_mean, shortlist
@@ -67,6 +68,9 @@ class Environment(NamedTuple):
       params: the default parameters, a pytree of float32, int32 and bool arrays.
       reset: `(params, key) -> (state, observation)`.
       step: `(params, key, state, action) -> (state, Outcome)`; an episode that ended is reset.
+      draw: `(params, key) -> drawn`, what a step draws whatever the state, such as the episode that
+        begins if one ends.
+      step_drawn: `step` with what was drawn in place of the key.
       raw: the gymnax environment.
       facts: what a run folder records of an environment that gymnax does not know; JSON types.
     """
@@ -80,6 +84,8 @@ class Environment(NamedTuple):
     params: Any
     reset: Callable[[Any, jax.Array], tuple[Any, jax.Array]]
     step: Callable[[Any, jax.Array, Any, jax.Array], tuple[Any, Outcome]]
+    draw: Callable[[Any, jax.Array], Any]
+    step_drawn: Callable[[Any, Any, Any, jax.Array], tuple[Any, Outcome]]
     raw: Any
     facts: Any
 
@@ -109,7 +115,8 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
             "as in CartPole-v1"
         )
     binary = is_minatar(name) or name in _BINARY
-    reset, step = _reset(raw, binary), _step(raw, binary)
+    reset = _reset(raw, binary)
+    draw, step = _parts(raw, binary)
     params = jax.tree.map(_array, params)
     _, observation = jax.eval_shape(reset, params, jax.eval_shape(lambda: make_key(0)))
     return Environment(
@@ -121,7 +128,9 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
         bounds=_bounds(space, observation),
         params=params,
         reset=reset,
-        step=step,
+        step=_whole(draw, step),
+        draw=draw,
+        step_drawn=step,
         raw=raw,
         facts=facts,
     )
@@ -211,7 +220,57 @@ def _reset(raw: Any, binary: bool) -> Callable[..., Any]:
     return reset
 
 
-def _step(raw: Any, binary: bool) -> Callable[..., Any]:
+def _parts(raw: Any, binary: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`draw` and `step_drawn` of an environment."""
+    return (_split_step if _resets_as_gymnax(raw) else _step)(raw, binary)
+
+
+def _whole(draw: Callable[..., Any], step: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda params, key, *args: step(params, draw(params, key), *args)
+
+
+def _resets_as_gymnax(raw: Any) -> bool:
+    """Whether the step is gymnax's own, which resets what ended by `reset_env`."""
+    from gymnax.environments.environment import Environment as Gymnax
+
+    return getattr(type(raw), "step", None) is Gymnax.step
+
+
+def _split_step(raw: Any, binary: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Draws a step's key and the next episode, and steps: what gymnax's `step` does in one."""
+
+    def draw(params, key):
+        with _as_gymnax_expects():
+            step_key, reset_key = jax.random.split(key)
+            observation, state = raw.reset_env(reset_key, jax.tree.map(jnp.asarray, params))
+            return step_key, _fixed(state), _exact(observation, binary)
+
+    def step(params, drawn, state, action):
+        step_key, new_state, new_observation = drawn
+        with _as_gymnax_expects():
+            params = jax.tree.map(jnp.asarray, params)
+            observation, state, reward, terminated, _ = raw.step_env(
+                step_key, state, action, params
+            )
+            terminated = jnp.asarray(terminated, bool)
+            truncated = jnp.asarray(raw.is_truncated(state, params), bool) & ~terminated
+            done, final = terminated | truncated, _exact(observation, binary)
+            outcome = Outcome(
+                observation=lax.select(done, new_observation, final),
+                final_observation=final,
+                reward=jnp.asarray(reward, jnp.float32),
+                terminated=terminated,
+                truncated=truncated,
+            )
+            reset = lambda new, old: lax.select(done, new, old)
+            return jax.tree.map(reset, new_state, _fixed(state)), outcome
+
+    return draw, step
+
+
+def _step(raw: Any, binary: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Nothing to draw, and a step that takes its key."""
+
     def step(params, key, state, action):
         with _as_gymnax_expects():
             observation, state, reward, terminated, truncated, info = raw.step(
@@ -227,7 +286,7 @@ def _step(raw: Any, binary: bool) -> Callable[..., Any]:
             )
             return _fixed(state), outcome
 
-    return step
+    return lambda params, key: key, step
 
 
 def _exact(observation: Any, binary: bool) -> jax.Array:

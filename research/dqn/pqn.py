@@ -79,6 +79,14 @@ def init(
     return State(params, _optimizer(config, hparams, hparams.learning_rate).init(params), actors)
 
 
+def draw(
+    config: PQNConfig, env: Environment, shared: Any, hparams: PQNHParams, key: jax.Array, t: Any
+) -> jax.Array:
+    """The key of a round, which is long: it draws as it goes."""
+    del config, env, shared, hparams, t
+    return key
+
+
 def step(
     config: PQNConfig,
     env: Environment,
@@ -171,7 +179,7 @@ def make_task(config: PQNConfig) -> Task:
     check_rounds(config)
     _network(config, env)
     return agent_task(
-        config, env, init, step, pqn_values, steps=config.rounds, extends=schedules_end_early
+        config, env, init, draw, step, pqn_values, steps=config.rounds, extends=schedules_end_early
     )
 
 

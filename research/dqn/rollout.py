@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax, vmap
 
+from research.by_platform import by_platform
 from research.dqn.environments import Environment
 from research.task import Mean
 
@@ -47,6 +48,18 @@ class Actors(NamedTuple):
     episode_return: jax.Array
     episode_length: jax.Array
     repeated: jax.Array
+
+
+class Draws(NamedTuple):
+    """What a row draws at random, whatever the state, so that it may be drawn ahead.
+
+    Attributes:
+      bits: uint32 [3, N], by which actions are chosen.
+      env: [N, ...], what the environments draw.
+    """
+
+    bits: jax.Array
+    env: Any
 
 
 class Row(NamedTuple):
@@ -102,12 +115,17 @@ def start_actors(env: Environment, params: Any, key: jax.Array, n: int) -> Actor
 
 
 def step_actors(
-    env: Environment, params: Any, actors: Actors, action_N: jax.Array, key: jax.Array
+    env: Environment, params: Any, actors: Actors, action_N: jax.Array, drawn: Any
 ) -> tuple[Actors, Row, Finished]:
-    """Every environment takes its action, but those whose row is padding."""
+    """Every environment takes its action, but those whose row is padding.
+
+    Args:
+      drawn: [N, ...], by `env.draw`.
+    """
     padding = actors.padding
-    keys = jax.random.split(key, len(padding))
-    env_state, outcome = vmap(env.step, (None, 0, 0, 0))(params, keys, actors.env_state, action_N)
+    env_state, outcome = vmap(env.step_drawn, (None, 0, 0, 0))(
+        params, drawn, actors.env_state, action_N
+    )
     reward = jnp.where(padding, jnp.float32(0), outcome.reward)
     end = _how_it_ended(padding, outcome.terminated, outcome.truncated)
     cut = end == TRUNCATED
@@ -152,8 +170,24 @@ def epsilon_greedy(q_NxA: jax.Array, epsilon: Any, key: jax.Array) -> jax.Array:
     return _choose(q_NxA, epsilon, jax.random.bits(key, (2, len(q_NxA)), jnp.uint32))[0]
 
 
+def greedy(q_NxA: jax.Array) -> jax.Array:
+    """The action of the largest value, of equal ones the first: int32 [N]."""
+    by_reduction = lambda q_NxA: jnp.argmax(q_NxA, axis=-1).astype(jnp.int32)
+    return by_platform(q_NxA, gpu=_greedy_by_pairs, other=by_reduction)
+
+
+def _greedy_by_pairs(q_NxA):
+    """`greedy` without a reduction, which on a GPU is a kernel of its own."""
+    action_N, largest_N = jnp.zeros(len(q_NxA), jnp.int32), q_NxA[:, 0]
+    for one in range(1, q_NxA.shape[1]):
+        larger_N = q_NxA[:, one] > largest_N
+        action_N = jnp.where(larger_N, one, action_N)
+        largest_N = jnp.where(larger_N, q_NxA[:, one], largest_N)
+    return action_N
+
+
 def extended_epsilon_greedy(
-    q_NxA: jax.Array, epsilon: Any, length: Any, repeated_N: jax.Array, key: jax.Array
+    q_NxA: jax.Array, epsilon: Any, length: Any, repeated_N: jax.Array, bits_3xN: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Temporally extended epsilon-greedy actions, and which of them are being repeated: int32 [N].
 
@@ -166,15 +200,48 @@ def extended_epsilon_greedy(
       epsilon: how often to begin with a random action.
       length: for how many steps it is repeated, on average; 1 is plain epsilon-greedy.
       repeated_N: int32, as the last call returned them; -1 where an episode begins.
-      key: typed.
+      bits_3xN: uint32, random.
     """
-    # One call draws all random bits of the row: every call is a kernel launch.
-    bits_3xN = jax.random.bits(key, (3, len(q_NxA)), jnp.uint32)
     continues = _fraction(bits_3xN[0]) < 1 - 1 / length
     action_N, explores_N = _choose(q_NxA, epsilon, bits_3xN[1:])
     new_N = jnp.where(explores_N, action_N, -1)
     repeated_N = jnp.where((repeated_N >= 0) & continues, repeated_N, new_N)
     return jnp.where(repeated_N >= 0, repeated_N, action_N), repeated_N
+
+
+def draw_row(env: Environment, params: Any, key: jax.Array, row: jax.Array, n: int) -> Draws:
+    """What a row of N environments draws.
+
+    Args:
+      env, params: the environment and its parameters.
+      key: typed; the number of the row is folded in.
+      row: int32 [], its number since the run began.
+      n: N.
+    """
+    act_key, env_key = vmap(jax.random.fold_in, (None, 0))(
+        key, 2 * row + jnp.arange(2, dtype=jnp.int32)
+    )
+    # One call draws all random bits of the row: every call is a kernel launch.
+    bits_3xN = jax.random.bits(act_key, (3, n), jnp.uint32)
+    return Draws(bits_3xN, vmap(env.draw, (None, 0))(params, jax.random.split(env_key, n)))
+
+
+def take_row(
+    env: Environment,
+    params: Any,
+    q_NxA: jax.Array,
+    epsilon: Any,
+    length: Any,
+    actors: Actors,
+    drawn: Draws,
+) -> tuple[Actors, Explored]:
+    """Steps every environment once, with actions by their values; leaves without the axis K."""
+    action_N, repeated_N = extended_epsilon_greedy(
+        q_NxA, epsilon, length, actors.repeated, drawn.bits
+    )
+    actors = actors._replace(repeated=repeated_N)
+    actors, played, finished = step_actors(env, params, actors, action_N, drawn.env)
+    return actors, Explored(played, q_NxA, finished)
 
 
 def explore(
@@ -184,7 +251,7 @@ def explore(
     epsilon: Callable[[jax.Array], jax.Array],
     length: Any,
     actors: Actors,
-    key: jax.Array,
+    source: Any,
     rows_K: jax.Array,
 ) -> tuple[Actors, Explored]:
     """Steps every environment once a row with epsilon-greedy actions.
@@ -195,23 +262,19 @@ def explore(
       epsilon: row -> the probability of a random action.
       length: for how many steps it is repeated, on average (see `extended_epsilon_greedy`).
       actors: the environments.
-      key: typed; the number of a row is folded in.
+      source: what `draw_row` draws for these rows, leaves [K, ...]; or the key to draw each with
+        as its turn comes, which takes less memory.
       rows_K: int32 [K], the numbers of the rows since the run began.
     """
 
-    def one_row(actors, row):
-        act_key, env_key = vmap(jax.random.fold_in, (None, 0))(
-            key, 2 * row + jnp.arange(2, dtype=jnp.int32)
-        )
+    def one_row(actors, now):
+        drawn, row = now
+        drawn = drawn or draw_row(env, params, source, row, len(actors.padding))
         q_NxA = values(actors.observation)
-        action_N, repeated_N = extended_epsilon_greedy(
-            q_NxA, epsilon(row), length, actors.repeated, act_key
-        )
-        actors = actors._replace(repeated=repeated_N)
-        actors, played, finished = step_actors(env, params, actors, action_N, env_key)
-        return actors, Explored(played, q_NxA, finished)
+        return take_row(env, params, q_NxA, epsilon(row), length, actors, drawn)
 
-    actors, explored = _scan(one_row, actors, rows_K)
+    ahead = source if isinstance(source, Draws) else None
+    actors, explored = _scan(one_row, actors, (ahead, rows_K))
     sums = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), explored.finished)
     return actors, explored._replace(finished=sums)
 
@@ -299,11 +362,11 @@ def evaluate_values(
     }
 
 
-def _scan(body: Callable[..., Any], carry: Any, xs: jax.Array) -> tuple[Any, Any]:
+def _scan(body: Callable[..., Any], carry: Any, xs: Any) -> tuple[Any, Any]:
     """`lax.scan`, unrolled where there is a single turn, which compiles to faster code."""
-    if len(xs) > 1:
+    if len(jax.tree.leaves(xs)[0]) > 1:
         return lax.scan(body, carry, xs)
-    carry, y = body(carry, xs[0])
+    carry, y = body(carry, jax.tree.map(lambda leaf: leaf[0], xs))
     return carry, jax.tree.map(lambda leaf: leaf[None], y)
 
 
@@ -311,7 +374,7 @@ def _choose(q_NxA: jax.Array, epsilon: Any, bits_2xN: jax.Array) -> tuple[jax.Ar
     """Epsilon-greedy actions int32 [N], and whether they are random."""
     explores = _fraction(bits_2xN[0]) < epsilon
     any_action = (bits_2xN[1] % jnp.uint32(q_NxA.shape[1])).astype(jnp.int32)
-    return jnp.where(explores, any_action, jnp.argmax(q_NxA, axis=-1).astype(jnp.int32)), explores
+    return jnp.where(explores, any_action, greedy(q_NxA)), explores
 
 
 def _fraction(bits: jax.Array) -> jax.Array:

@@ -5,7 +5,7 @@ Shape letters: N environments, K rows a step, B batch, A actions.
 
 import dataclasses
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,19 +13,32 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from research.by_platform import by_platform
 from research.dqn.agents import agent_problem, agent_task
 from research.dqn.config import Config, HParams, check_intervals, extends, requirements
 from research.dqn.env_params import with_env_params
 from research.dqn.environments import Environment, make_environment
-from research.dqn.learner import make_optimizer, update
+from research.dqn.learner import Learned, make_optimizer, update
 from research.dqn.networks import QNetwork, init_params, make_network
-from research.dqn.replay import SAMPLERS, Replay, empty_replay, read, slot_of, write
+from research.dqn.replay import (
+    SAMPLERS,
+    Replay,
+    empty_replay,
+    read,
+    slot_of,
+    write,
+    write_moves,
+    write_seen,
+)
 from research.dqn.rollout import (
     Actors,
+    Finished,
+    draw_row,
     epsilon_at,
     explore,
     linear_schedule,
     start_actors,
+    take_row,
     training_metrics,
 )
 from research.dqn.values import VALUES
@@ -52,6 +65,22 @@ class State(NamedTuple):
     priorities: Any
 
 
+class Drawn(NamedTuple):
+    """What a step needs whatever the state: what it draws at random, and one number.
+
+    Attributes:
+      rows: `Draws` for the environment steps, if they are one row; else their key.
+      sample: for the replay's sampler.
+      tau_key: typed, for a head that samples.
+      moved: float32 [], how far the target network moves.
+    """
+
+    rows: Any
+    sample: Any
+    tau_key: jax.Array
+    moved: jax.Array
+
+
 def init(config: Config, env: Environment, shared: Any, hparams: HParams, key: jax.Array) -> State:
     """A run before its first update, after `learning_starts` environment steps at random."""
     model_key, actors_key, warmup_key = jax.random.split(key, 3)
@@ -69,49 +98,100 @@ def init(config: Config, env: Environment, shared: Any, hparams: HParams, key: j
     )
 
 
+def draw(
+    config: Config, env: Environment, shared: Any, hparams: HParams, key: jax.Array, t: jax.Array
+) -> Drawn:
+    """What step `t` needs whatever the state."""
+    act_key, sample_key, tau_key = jax.random.split(key, 3)
+    params, rows_K = with_env_params(shared, hparams), _rows_of(config, t)
+    rows = act_key
+    if config.rows_per_step == 1:
+        rows = draw_row(env, params, act_key, rows_K[0], config.num_envs)
+    written = rows_K[-1] + 1
+    sample = SAMPLERS[config.replay].draw(config, sample_key, written)
+    due = written * config.num_envs % config.target_update_every == 0
+    return Drawn(rows, sample, tau_key, jnp.where(due, hparams.tau, 0.0))
+
+
 def step(
     config: Config,
     env: Environment,
     shared: Any,
     hparams: HParams,
     state: State,
-    key: jax.Array,
+    drawn: Drawn,
     t: jax.Array,
 ) -> tuple[State, Metrics]:
     """`train_every` environment steps, one update, and a move of the target network when due."""
-    act_key, sample_key, tau_key = jax.random.split(key, 3)
-    sampler = SAMPLERS[config.replay]
-    row = config.warmup_rows + t * config.rows_per_step  # the first of those to come
+    args = shared, hparams, state, drawn, t
+    first_act = partial(_act_then_learn, config, env)
+    if VALUES[config.values].samples or config.rows_per_step > 1:
+        return first_act(*args)
+    return by_platform(*args, gpu=partial(_act_and_learn, config, env), other=first_act)
+
+
+def _act_then_learn(config, env, shared, hparams, state, drawn, t):
+    rows_K, source = _rows_of(config, t), drawn.rows
+    if config.rows_per_step == 1:
+        source = jax.tree.map(lambda leaf: leaf[None], drawn.rows)
     actors, explored = explore(
         env,
         with_env_params(shared, hparams),
         policy_values(config, env, hparams, state.params),
-        lambda row: epsilon_at(config, hparams, row),
+        partial(epsilon_at, config, hparams),
         hparams.exploration_length,
         state.actors,
-        act_key,
-        row + jnp.arange(config.rows_per_step, dtype=jnp.int32),
+        source,
+        rows_K,
     )
-    replay = write(state.replay, explored.rows, slot_of(row, config.buffer_size, config.num_envs))
-    written = row + config.rows_per_step
-    priorities = sampler.write(config, replay, state.priorities, row)
-    slots_B, weight_B = sampler.sample(config, hparams, priorities, sample_key, written)
+    replay = write(state.replay, explored.rows, _slot(config, rows_K[0]))
+    state, learned = _learn(config, env, hparams, state, replay, drawn, t)
+    return state._replace(actors=actors), _metrics(learned, explored.finished)
+
+
+def _act_and_learn(config, env, shared, hparams, state, drawn, t):
+    """The same for one row, with fewer kernels: no transition of a batch needs more of the last row
+    than what is seen in it. So the batch is read before the actions are chosen, and one call of the
+    network serves both. A CPU would copy the ring to read it before it is written."""
+    (row,), replay = _rows_of(config, t), state.replay
+    replay = write_seen(replay, state.actors.observation, _slot(config, row))
+    state, learned = _learn(config, env, hparams, state, replay, drawn, t, state.actors.observation)
+    actors, played = take_row(
+        env, with_env_params(shared, hparams), learned.seen_q, epsilon_at(config, hparams, row),
+        hparams.exploration_length, state.actors, drawn.rows,
+    )  # fmt: skip
+    replay = write_moves(state.replay, played.rows, _slot(config, row))
+    state = state._replace(actors=actors, replay=replay)
+    return state, _metrics(learned, played.finished)
+
+
+def _learn(
+    config: Config,
+    env: Environment,
+    hparams: HParams,
+    state: State,
+    replay: Replay,
+    drawn: Drawn,
+    t: jax.Array,
+    seen: jax.Array | None = None,
+) -> tuple[State, Learned]:
+    """A state with this replay after an update, and what was measured; its actors are as before."""
+    sampler, rows_K = SAMPLERS[config.replay], _rows_of(config, t)
+    priorities = sampler.write(config, replay, state.priorities, rows_K[0])
+    slots_B, weight_B = sampler.sample(config, hparams, priorities, drawn.sample, rows_K[-1] + 1)
     batch = read(env, replay, slots_B, config.num_envs, config.n_step, hparams.gamma)
     params, opt_state, learned = update(
         config, q_network(config, env), _decayed(config, hparams, t), state.params,
-        state.target_params, state.opt_state, batch, weight_B, tau_key,
+        state.target_params, state.opt_state, batch, weight_B, drawn.tau_key, seen,
     )  # fmt: skip
     priorities = sampler.update(hparams, priorities, slots_B, learned.priority)
-    due = written * config.num_envs % config.target_update_every == 0
-    target_params = optax.incremental_update(
-        params, state.target_params, jnp.where(due, hparams.tau, 0.0)
-    )
-    metrics = {
-        "loss": learned.loss,
-        "q_value": learned.q_value,
-        **training_metrics(explored.finished),
-    }
-    return State(params, target_params, opt_state, actors, replay, priorities), metrics
+    target_params = optax.incremental_update(params, state.target_params, drawn.moved)
+    state = State(params, target_params, opt_state, state.actors, replay, priorities)
+    return state, learned
+
+
+def _metrics(learned: Learned, finished: Finished) -> Metrics:
+    return {"loss": learned.loss, "q_value": learned.q_value, **training_metrics(finished)}
 
 
 def with_params(state: State, params: Any) -> State:
@@ -133,6 +213,7 @@ def make_task(config: Config) -> Task:
         config,
         env,
         init,
+        draw,
         step,
         policy_values,
         steps=config.updates,
@@ -176,6 +257,16 @@ def _decayed(config: Config, hparams: HParams, t: jax.Array) -> HParams:
     return dataclasses.replace(hparams, learning_rate=hparams.learning_rate * left)
 
 
+def _rows_of(config: Config, t: jax.Array) -> jax.Array:
+    """The rows of step `t`, counted from the beginning of the run: int32 [K]."""
+    first = config.warmup_rows + t * config.rows_per_step
+    return first + jnp.arange(config.rows_per_step, dtype=jnp.int32)
+
+
+def _slot(config: Config, row: Any) -> Any:
+    return slot_of(row, config.buffer_size, config.num_envs)
+
+
 def _warm_up(
     config: Config, env: Environment, env_params: Any, hparams: HParams, actors: Actors, key: Any
 ) -> tuple[Actors, Replay]:
@@ -189,7 +280,7 @@ def _warm_up(
         )  # fmt: skip
         return (
             actors,
-            write(replay, explored.rows, slot_of(row, config.buffer_size, config.num_envs)),
+            write(replay, explored.rows, _slot(config, row)),
         ), None
 
     start = actors, empty_replay(env, config.buffer_size)

@@ -4,7 +4,7 @@ R below is the number of runs that one device advances in lockstep.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import chex
@@ -13,7 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax, vmap
 
-from research.task import HParams, Mean, Shared, State, Task, make_key
+from research.by_platform import by_platform
+from research.engine.few_kernels import in_few_kernels
+from research.task import HParams, Mean, Shared, SplitStep, State, Task, make_key, whole_step
 
 NEVER = jnp.iinfo(jnp.int32).max  # the status of a run that has not diverged
 KEYS_AHEAD = 4_096  # steps whose keys are made at once, one kernel for all, 8 bytes each
@@ -77,46 +79,71 @@ def train_chunk(
     """Trains R runs for `logs` x `log_every` steps from step `start`, an int32 scalar, at which
     their status is `diverged`."""
     single = len(keys) == 1
-    run_step = _traced_once(task.step, batched=not single)
+    split = task.step if isinstance(task.step, SplitStep) else whole_step(task.step)
+    run_draw = _traced_once(split.draw, (None, 0, 0, None), batched=not single)
+    run_step = _traced_once(split.step_drawn, (None, 0, 0, 0, None), batched=not single)
     if single:  # an axis of size 1 would cost copies
         hparams, states, diverged, keys = _first((hparams, states, diverged, keys))
     states, logged = _train(
-        run_step, logs, log_every, shared, hparams, states, diverged, keys, start
-    )
+        partial(run_draw, shared, hparams), partial(run_step, shared, hparams), split.packed, logs,
+        log_every, states, diverged, keys, start,
+    )  # fmt: skip
     if single:
         return _only(states), jax.tree.map(lambda leaf: leaf[..., None], logged)
     return states, logged
 
 
 @lru_cache(maxsize=64)
-def _traced_once(step: Callable[..., Any], batched: bool) -> Callable[..., Any]:
-    """`step` of one run, or of R runs, whose trace JAX keeps: the loop, the shapes of its metrics
-    and all chunks of a task share it. Inlined, so that the program is the same as without."""
-    return jax.jit(vmap(step, in_axes=(None, 0, 0, 0, None)) if batched else step, inline=True)
+def _traced_once(
+    function: Callable[..., Any], in_axes: tuple[int | None, ...], batched: bool
+) -> Callable[..., Any]:
+    """A function of one run, or of R runs, whose trace JAX keeps: the loop, the shapes of its
+    metrics and all chunks of a task share it. Inlined, so that the program is the same as
+    without."""
+    return jax.jit(vmap(function, in_axes=in_axes) if batched else function, inline=True)
 
 
-def _train(run_step, logs, log_every, shared, hparams, states, diverged, keys, start):
-    """As `train_chunk`, without axes [R] where `run_step` takes one run."""
+def forget_steps() -> None:
+    """Frees the traces of the steps of all tasks."""
+    _traced_once.cache_clear()
+
+
+def _train(draw, step, packed, logs, log_every, states, diverged, keys, start):
+    """As `train_chunk`, without axes [R] where `draw` and `step` take one run."""
     over_runs = vmap if keys.ndim else lambda function, in_axes: function
     fold_in = vmap(over_runs(jax.random.fold_in, in_axes=(0, None)), in_axes=(None, 0))
 
-    def one_step(carry, now):
+    def one_step(carry, t, drawn):
+        states, sums, diverged = carry
+        states, metrics = step(states, drawn, t)
+        sums = jax.tree.map(jnp.add, sums, _as_means(metrics, keys.shape))
+        return states, sums, _first_step(diverged, _all_finite(sums, keys.ndim), t)
+
+    def draw_and_step(carry, now):
         t, key = now
         key = fold_in(keys, t[None])[0] if key is None else key
-        states, sums, diverged = carry
-        states, metrics = run_step(shared, hparams, states, key, t)
-        sums = jax.tree.map(jnp.add, sums, _as_means(metrics, keys.shape))
-        return (states, sums, _first_step(diverged, _all_finite(sums, keys.ndim), t)), None
+        return one_step(carry, t, draw(key, t)), None
+
+    def one_by_one(carry, ts):
+        ahead = fold_in(keys, ts) if log_every <= KEYS_AHEAD else None
+        return lax.scan(draw_and_step, carry, (ts, ahead))[0]
+
+    def draw_all(ts):
+        return vmap(draw)(fold_in(keys, ts), ts)
+
+    def few_kernels(carry, ts):
+        return in_few_kernels(one_step, draw_all, packed, keys.ndim, carry, ts)
 
     def one_log(carry, first):
         states, diverged = carry
         ts = first + jnp.arange(log_every, dtype=jnp.int32)
-        ahead = fold_in(keys, ts) if log_every <= KEYS_AHEAD else None
-        (states, sums, diverged), _ = lax.scan(one_step, (states, no_sums, diverged), (ts, ahead))
+        states, sums, diverged = by_platform(
+            (states, no_sums, diverged), ts, gpu=few_kernels, other=one_by_one
+        )
         finite = _all_finite((states.params, _values(sums)), keys.ndim)
         return (states, _first_step(diverged, finite, ts[-1])), sums
 
-    _, metrics = jax.eval_shape(run_step, shared, hparams, states, keys, start)
+    _, metrics = jax.eval_shape(lambda: step(states, draw(keys, start), start))
     zero = jnp.zeros(keys.shape, jnp.float32)
     no_sums = {name: Mean(zero, zero) for name in metrics}
     firsts = start + log_every * jnp.arange(logs, dtype=jnp.int32)

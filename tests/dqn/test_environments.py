@@ -2,6 +2,7 @@
 
 import inspect
 
+import chex
 import gymnax
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,9 @@ from gymnax.registration import registered_envs
 from research.dqn.environments import (
     LONG_LIMIT,
     STICKY_ACTIONS,
+    _parts,
     _step,
+    _whole,
     is_minatar,
     make_environment,
 )
@@ -71,10 +74,15 @@ def test_every_discrete_environment_steps_with_fixed_types(name):
 
 @pytest.mark.parametrize("name", [name if name in PLAYED else slow(name) for name in DISCRETE])
 def test_every_discrete_environment_tells_termination_from_truncation(name):
-    """Within an episode the final observation is the next one; packed ones are binary."""
+    """Within an episode the final observation is the next one; packed ones are binary. To the bit,
+    a step in two parts is that of gymnax."""
     env = make_environment(name)
-    play = jax.jit(lambda key: walk(env, _step(env.raw, binary=False), 200)(key)[1])
-    outcome = jax.device_get(play(jax.random.key(0)))
+    ways = [_whole(*parts(env.raw, binary=False)) for parts in (_parts, _step)]
+    play = jax.jit(
+        lambda *keys: [walk(env, step, 200)(key)[1] for step, key in zip(ways, keys, strict=True)]
+    )
+    outcome, by_gymnax = jax.device_get(play(jax.random.key(0), jax.random.key(0)))
+    chex.assert_trees_all_equal(outcome, by_gymnax)
     assert not np.any(outcome.terminated & outcome.truncated)
     going = ~(outcome.terminated | outcome.truncated)
     np.testing.assert_array_equal(outcome.observation[going], outcome.final_observation[going])

@@ -72,6 +72,10 @@ def test_each_program_is_traced_once():
     contract.check_traced_once(case())
 
 
+def test_the_program_for_gpus_trains_as_the_one_for_cpus(monkeypatch):
+    contract.check_program_of_gpus(case(), monkeypatch)
+
+
 @pytest.mark.parametrize("env", ["CartPole-v1", slow("Breakout-MinAtar")])
 def test_no_key_is_used_twice(env):
     contract.check_keys_are_used_once(case(env=env))

@@ -24,6 +24,11 @@ from research.dqn.rollout import (
 from tests.dqn import worlds
 
 
+def drawn_by(env, key, n):
+    """What one step of `n` environments draws."""
+    return jax.vmap(env.draw, (None, 0))(env.params, jax.random.split(key, n))
+
+
 @cache
 def play(name, n, steps, seed=0):
     """Rows [steps, N, ...] of random actions, and the sums over finished episodes [steps]."""
@@ -33,7 +38,7 @@ def play(name, n, steps, seed=0):
     def body(actors, t):
         act_key, key = jax.random.split(jax.random.fold_in(jax.random.key(seed), t))
         action = jax.random.randint(act_key, (n,), 0, env.num_actions)
-        actors, row, finished = step_actors(env, env.params, actors, action, key)
+        actors, row, finished = step_actors(env, env.params, actors, action, drawn_by(env, key, n))
         return actors, (row, finished)
 
     @jax.jit
@@ -123,6 +128,12 @@ def test_greedy_ties_are_broken_by_the_first_action():
     assert choose(np.zeros((3, 4), np.float32), 0.0, jax.random.key(0)).tolist() == [0, 0, 0]
 
 
+def test_the_greedy_action_by_pairs_is_the_first_of_the_largest():
+    """Values of few kinds, so that many are equal."""
+    values = np.random.default_rng(0).integers(0, 3, (200, 5)).astype(np.float32)
+    np.testing.assert_array_equal(rollout._greedy_by_pairs(values), values.argmax(axis=1))
+
+
 def repetitions(length, epsilon, steps=4000, n=8):
     """Actions and `repeated` [steps, N] where action 0 is the best of three."""
     return jax.device_get(extended_epsilon_greedy_often(steps, n, length, epsilon))
@@ -133,7 +144,8 @@ def extended_epsilon_greedy_often(steps, n, length, epsilon):
     q = jnp.tile(jnp.array([1.0, 0.0, 0.0]), (n, 1))
 
     def body(repeated, key):
-        action, repeated = extended_epsilon_greedy(q, epsilon, length, repeated, key)
+        bits = jax.random.bits(key, (3, n), jnp.uint32)
+        action, repeated = extended_epsilon_greedy(q, epsilon, length, repeated, bits)
         return repeated, (action, repeated)
 
     keys = jax.random.split(jax.random.key(0), steps)
@@ -171,7 +183,8 @@ def test_no_action_is_repeated_into_the_next_episode():
         actors, seen = start_actors(env, env.params, start_key, 3), []
         for step_key in step_keys:  # episodes of two steps
             actors = actors._replace(repeated=jnp.array([1, 0, -1]))
-            actors, row, _ = step_actors(env, env.params, actors, jnp.zeros(3, jnp.int32), step_key)
+            drawn, still = drawn_by(env, step_key, 3), jnp.zeros(3, jnp.int32)
+            actors, row, _ = step_actors(env, env.params, actors, still, drawn)
             seen.append((row.end, actors.repeated))
         return seen
 

@@ -12,6 +12,7 @@ import pytest
 from research.dqn import Config, HParams, make_problem
 from research.dqn.env_params import add_env_params
 from research.dqn.environments import make_environment
+from research.dqn.replay import action_of, end_of
 from research.dqn.replay.sum_tree import build
 from research.dqn.rollout import PADDING, epsilon_at
 from research.dqn.task import policy_values
@@ -103,7 +104,7 @@ def test_seeds_differ_in_params_in_actions_and_in_the_environment():
     """In a well-known DQN implementation, all seeds share their initial weights by mistake."""
     states = [started(case(), seed) for seed in range(3)]
     kernel = [state.params["Dense_0"]["kernel"] for state in states]
-    actions = [state.replay.actions[: CONFIG.learning_starts] for state in states]
+    actions = [action_of(state.replay.moves)[: CONFIG.learning_starts] for state in states]
     seen = [state.replay.observations[: CONFIG.learning_starts] for state in states]
     for first, second in ((0, 1), (0, 2), (1, 2)):
         assert (kernel[first] != kernel[second]).mean() > 0.99
@@ -118,6 +119,13 @@ def test_each_program_is_traced_once():
 @pytest.mark.parametrize("variant", ["rainbow", slow("plain"), slow("quantile"), slow("image")])
 def test_the_program_for_gpus_trains_as_that_for_cpus(variant, monkeypatch):
     contract.check_program_of_gpus(case(variant), monkeypatch)
+
+
+@pytest.mark.parametrize("variant", ["rainbow", slow("image")])
+def test_the_program_for_gpus_acts_and_learns_in_one_batch(variant, monkeypatch):
+    """It does where all environments are stepped once a step; with more rows it acts first."""
+    one_row = case(variant, train_every=CONFIG.num_envs)
+    contract.check_program_of_gpus(one_row, monkeypatch)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -210,7 +218,7 @@ def test_a_full_ring_holds_the_latest_rows():
     )
     last = np.arange(40, 200)
     np.testing.assert_array_equal(small.observations[last % 160], large.observations[last])
-    np.testing.assert_array_equal(small.actions[last % 160], large.actions[last])
+    np.testing.assert_array_equal(small.moves[last % 160], large.moves[last])
     assert len(np.unique(large.observations[last], axis=0)) > 100
     assert not large.observations[200:].any()
 
@@ -258,7 +266,7 @@ def test_epsilon_decays_over_epsilon_steps_whatever_the_length_of_a_run():
 def test_priorities_follow_the_errors_and_hold_for_the_slots_that_begin_a_transition():
     states = contract.run(case("rainbow"), 60).states
     priorities = jax.tree.map(lambda leaf: np.asarray(leaf[0]), states.priorities)
-    ends = np.asarray(states.replay.ends[0])
+    ends = end_of(np.asarray(states.replay.moves[0]))
     values = priorities.tree.levels[0].ravel()[:160]
     padding = ends == PADDING
     assert padding.any()

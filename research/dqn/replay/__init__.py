@@ -2,7 +2,16 @@
 
 from research.dqn.replay.n_step import Batch, read
 from research.dqn.replay.prioritized import PRIORITIZED
-from research.dqn.replay.ring import Replay, empty_replay, slot_of, write
+from research.dqn.replay.ring import (
+    Replay,
+    action_of,
+    empty_replay,
+    end_of,
+    slot_of,
+    write,
+    write_moves,
+    write_seen,
+)
 from research.dqn.replay.uniform import UNIFORM, ReplaySampler
 
 SAMPLERS: dict[str, ReplaySampler] = {"uniform": UNIFORM, "prioritized": PRIORITIZED}
@@ -12,8 +21,12 @@ __all__ = [
     "Batch",
     "Replay",
     "ReplaySampler",
+    "action_of",
     "empty_replay",
+    "end_of",
     "read",
     "slot_of",
     "write",
+    "write_moves",
+    "write_seen",
 ]

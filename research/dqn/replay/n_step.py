@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import vmap
 
 from research.dqn.environments import Environment
-from research.dqn.replay.ring import Replay, take, unpack
+from research.dqn.replay.ring import Replay, action_of, end_of, take, unpack
 from research.dqn.rollout import PADDING, TERMINATED, TRUNCATED
 
 
@@ -78,13 +78,14 @@ def read(
     """The transitions of n steps that begin at these slots."""
     slots = len(replay.rewards)
     ahead_Bxn = (slots_B[:, None] + n_envs * jnp.arange(n, dtype=jnp.int32)[None, :]) % slots
-    end_Bxn = take(replay.ends, ahead_Bxn)
+    moves_Bxn = take(replay.moves, ahead_Bxn)
+    end_Bxn = end_of(moves_Bxn)
     returns = vmap(n_step_return, (0, 0, None))(take(replay.rewards, ahead_Bxn), end_Bxn, gamma)
     successor_B = (slots_B + n_envs * returns.steps) % slots
     look = lambda slot: unpack(take(replay.observations, slot), env)
     return Batch(
         observation_tm1=look(slots_B),
-        a_tm1=take(replay.actions, slots_B).astype(jnp.int32),
+        a_tm1=action_of(moves_Bxn[:, 0]).astype(jnp.int32),
         r_t=returns.r_t,
         discount_t=returns.discount_t,
         observation_t=look(successor_B),

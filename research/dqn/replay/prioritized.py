@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from research.dqn.replay import sum_tree
-from research.dqn.replay.ring import Replay
+from research.dqn.replay.ring import Replay, end_of
 from research.dqn.replay.sum_tree import SumTree
 from research.dqn.replay.uniform import ReplaySampler
 from research.dqn.rollout import PADDING, linear_schedule
@@ -34,7 +34,7 @@ def init(config: Any, replay: Replay) -> Priorities:
     rows = config.buffer_size // config.num_envs
     row = jnp.arange(config.buffer_size, dtype=jnp.int32) // config.num_envs
     age = (config.warmup_rows - 1 - row) % rows  # 0 is the newest
-    begins = (age >= config.n_step) & (age < config.warmup_rows) & (replay.ends != PADDING)
+    begins = (age >= config.n_step) & (age < config.warmup_rows) & (end_of(replay.moves) != PADDING)
     return Priorities(sum_tree.build(begins.astype(jnp.float32)), jnp.float32(1))
 
 
@@ -47,17 +47,23 @@ def write(config: Any, replay: Replay, priorities: Priorities, row: jax.Array) -
     ages = jnp.arange(-n, config.rows_per_step, dtype=jnp.int32)
     slots = _slots_of_rows(config, (row + ages) % rows)
     complete = jnp.repeat(ages < config.rows_per_step - n, config.num_envs)
-    begins = complete & (replay.ends[slots] != PADDING)
+    begins = complete & (end_of(replay.moves[slots]) != PADDING)
     new = jnp.where(begins, priorities.largest, 0)
     return priorities._replace(tree=sum_tree.put(priorities.tree, slots, new))
 
 
+def draw(config: Any, key: jax.Array, written: jax.Array) -> jax.Array:
+    """Random numbers in [0, 1), float32 [B]."""
+    del written
+    return jax.random.uniform(key, (config.batch_size,), jnp.float32)
+
+
 def sample(
-    config: Any, hparams: Any, priorities: Priorities, key: jax.Array, written: jax.Array
+    config: Any, hparams: Any, priorities: Priorities, uniform_B: jax.Array, written: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """B slots with probability proportional to priority**alpha, and their importance weights."""
     size, n_envs, tree = config.buffer_size, config.num_envs, priorities.tree
-    slots_B = sum_tree.draw(tree, key, config.batch_size)
+    slots_B = sum_tree.draw(tree, uniform_B)
     count = (jnp.minimum(written, size // n_envs) - config.n_step) * n_envs
     weight_B = importance_weights(
         sum_tree.get(tree, slots_B),
@@ -79,7 +85,7 @@ def update(
     return Priorities(tree, jnp.maximum(priorities.largest, jnp.max(powered_B)))
 
 
-PRIORITIZED = ReplaySampler(init, write, sample, update)
+PRIORITIZED = ReplaySampler(init, write, draw, sample, update)
 
 
 def importance_exponent_at(config: Any, hparams: Any, rows: Any) -> jax.Array:

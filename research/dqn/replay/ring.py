@@ -8,6 +8,7 @@ reads B x n slots, whatever S is. Observations are stored once, in their smalles
 if they are bool. The successor of a slot is the slot N further on (see `rollout`).
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 from jax import lax, vmap
 from jax.custom_batching import custom_vmap
 
+from research.by_platform import by_platform
 from research.dqn.environments import Environment
 from research.dqn.rollout import Row
 
@@ -25,15 +27,14 @@ class Replay(NamedTuple):
 
     Attributes:
       observations: uint8 [S, bytes] if they are bool, else [S, ...] in their own type.
-      actions: uint8 [S], or int32 where there are more than 256 actions.
+      moves: uint8 [S], or int32 where there are more than 64 actions: four times the action and
+        how the step ended (see `rollout`), in one array that is written and read as one.
       rewards: float32 [S].
-      ends: uint8 [S], how the step ended (see `rollout`).
     """
 
     observations: jax.Array
-    actions: jax.Array
+    moves: jax.Array
     rewards: jax.Array
-    ends: jax.Array
 
 
 def empty_replay(env: Environment, slots: int) -> Replay:
@@ -41,19 +42,28 @@ def empty_replay(env: Environment, slots: int) -> Replay:
     like = pack(jax.ShapeDtypeStruct((1, *env.observation_shape), env.observation_dtype))
     return Replay(
         observations=jnp.zeros((slots, *like.shape[1:]), like.dtype),
-        actions=jnp.zeros(slots, jnp.uint8 if env.num_actions <= 256 else jnp.int32),
+        moves=jnp.zeros(slots, jnp.uint8 if env.num_actions <= 64 else jnp.int32),
         rewards=jnp.zeros(slots, jnp.float32),
-        ends=jnp.zeros(slots, jnp.uint8),
     )
 
 
 def write(replay: Replay, rows: Row, at: jax.Array) -> Replay:
     """Puts rows [K, N, ...] into the K * N slots from `at` on, which must not wrap around."""
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), rows)
-    new = Replay(
-        pack(flat.observation), flat.action.astype(replay.actions.dtype), flat.reward, flat.end
+    return write_moves(write_seen(replay, flat.observation, at), flat, at)
+
+
+def write_seen(replay: Replay, observation: jax.Array, at: jax.Array) -> Replay:
+    """Puts the observations [N, ...] of a row into the slots from `at` on."""
+    return replay._replace(observations=_put(replay.observations, pack(observation), at))
+
+
+def write_moves(replay: Replay, row: Row, at: jax.Array) -> Replay:
+    """Puts all but the observations of a row, [N], into the slots from `at` on."""
+    moves = (4 * row.action + row.end.astype(jnp.int32)).astype(replay.moves.dtype)
+    return replay._replace(
+        moves=_put(replay.moves, moves, at), rewards=_put(replay.rewards, row.reward, at)
     )
-    return jax.tree.map(lambda old, part: _put(old, part, at), replay, new)
 
 
 @custom_vmap
@@ -74,6 +84,16 @@ def _put_in_runs(runs, batched, old_RxS, part_RxK, at):
     return lax.dynamic_update_slice_in_dim(old_RxS, part_RxK, at, axis=1), True
 
 
+def action_of(moves: Any) -> Any:
+    """The actions in `moves` of a replay."""
+    return moves >> 2
+
+
+def end_of(moves: Any) -> Any:
+    """How the steps ended, from `moves` of a replay."""
+    return moves & 3
+
+
 def slot_of(row: Any, slots: int, n_envs: int) -> Any:
     """The slot where a row begins, rows being counted from the beginning of the run."""
     return row % (slots // n_envs) * n_envs
@@ -88,7 +108,16 @@ def pack(observation: Any) -> Any:
         return observation
     if isinstance(observation, jax.ShapeDtypeStruct):
         return jax.eval_shape(pack, observation)
-    return jnp.packbits(observation.reshape(len(observation), -1), axis=-1)
+    bits_BxF = observation.reshape(len(observation), -1)
+    by_bytes = lambda bits: jnp.packbits(bits, axis=-1)
+    return by_platform(bits_BxF, gpu=_packed_by_shifts, other=by_bytes)
+
+
+def _packed_by_shifts(bits_BxF):
+    """`jnp.packbits` without a reduction, which on a GPU is a kernel of its own."""
+    padded = jnp.pad(bits_BxF, ((0, 0), (0, -bits_BxF.shape[1] % 8))).astype(jnp.uint8)
+    shifted = [padded[:, place::8] << (7 - place) for place in range(8)]
+    return functools.reduce(jnp.bitwise_or, shifted)
 
 
 def unpack(packed: jax.Array, env: Environment) -> jax.Array:
@@ -103,5 +132,30 @@ def take(leaf: jax.Array, slots: jax.Array) -> jax.Array:
     """The entries [..., *rest] of a leaf [S, *rest] at slots int32 [...]."""
     # Numbers as rows of one. A gather of numbers, XLA fuses with the write before it, and has to
     # copy the whole ring at every step of a lone run.
-    rows = leaf.reshape(len(leaf), -1).at[slots].get(mode="promise_in_bounds")
+    rows = _rows_at(leaf.reshape(len(leaf), -1), slots)
     return rows.reshape(*slots.shape, *leaf.shape[1:])
+
+
+@custom_vmap
+def _rows_at(rows: jax.Array, slots: jax.Array) -> jax.Array:
+    """The rows of [S, W] at slots [...].
+
+    Under `vmap` a GPU takes them from one array [R * S, W]: JAX's own way makes an array of pairs
+    (run, slot) first, a kernel more.
+    """
+    return rows.at[slots].get(mode="promise_in_bounds")
+
+
+@_rows_at.def_vmap
+def _rows_at_in_runs(runs, batched, rows, slots):
+    of_each = vmap(_rows_at.fun, [0 if one else None for one in batched])
+    if batched != [True, True] or rows.shape[0] * rows.shape[1] > jnp.iinfo(jnp.int32).max:
+        return of_each(rows, slots), True
+
+    def of_all(rows_RxSxW, slots):
+        slots_of_run = rows_RxSxW.shape[1]
+        first_R = slots_of_run * jnp.arange(runs, dtype=jnp.int32)
+        at = first_R.reshape(-1, *[1] * (slots.ndim - 1)) + slots
+        return _rows_at.fun(rows_RxSxW.reshape(runs * slots_of_run, -1), at)
+
+    return by_platform(rows, slots, gpu=of_all, other=of_each), True

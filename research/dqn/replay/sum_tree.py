@@ -61,16 +61,19 @@ def put(tree: SumTree, slots_B: jax.Array, values_B: jax.Array) -> SumTree:
     return SumTree(tuple(levels))
 
 
-def draw(tree: SumTree, key: jax.Array, batch: int) -> jax.Array:
+def draw(tree: SumTree, uniform_B: jax.Array) -> jax.Array:
     """B slots with probability proportional to their numbers: int32 [B].
 
     Schaul et al. (2016), appendix B.2.1: one from each of B equal parts of the total, which lowers
     the variance and changes no probability. A slot whose number is 0 is never drawn, however sums
     may round, unless all are 0.
+
+    Args:
+      tree: over S slots.
+      uniform_B: float32, random in [0, 1).
     """
-    part = (
-        jnp.arange(batch, dtype=jnp.float32) + jax.random.uniform(key, (batch,), jnp.float32)
-    ) / batch
+    batch = len(uniform_B)
+    part = (jnp.arange(batch, dtype=jnp.float32) + uniform_B) / batch
     rest_B = part * tree.total
     node_B = jnp.zeros(batch, jnp.int32)
     place_1xF = jnp.arange(FAN_OUT, dtype=jnp.int32)[None, :]

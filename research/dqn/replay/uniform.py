@@ -16,31 +16,39 @@ class ReplaySampler(NamedTuple):
     Attributes:
       init: `(config, replay) -> state`, after the warm-up.
       write: `(config, replay, state, row) -> state`, after a step wrote its rows, `row` the first.
-      sample: `(config, hparams, state, key, written) -> (slots int32 [B], weights float32 [B])`,
-        with `written` the rows since the run began. Weights are of importance sampling.
+      draw: `(config, key, written) -> drawn`, with `written` the rows since the run began: what a
+        sample draws, whatever the state.
+      sample: `(config, hparams, state, drawn, written) -> (slots int32 [B], weights float32 [B])`.
+        Weights are of importance sampling.
       update: `(hparams, state, slots [B], priority [B]) -> state`, after the loss of these slots.
     """
 
     init: Callable[..., Any]
     write: Callable[..., Any]
+    draw: Callable[..., Any]
     sample: Callable[..., tuple[jax.Array, jax.Array]]
     update: Callable[..., Any]
 
 
-def sample(
-    config: Any, hparams: Any, state: None, key: jax.Array, written: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """B slots, each equally likely, all of weight 1."""
-    del hparams, state
-    slots_B = uniform_slots(
+def draw(config: Any, key: jax.Array, written: jax.Array) -> jax.Array:
+    """B slots, each equally likely: int32 [B]."""
+    return uniform_slots(
         key, config.batch_size, config.buffer_size, config.num_envs, written, config.n_step
     )
+
+
+def sample(
+    config: Any, hparams: Any, state: None, slots_B: jax.Array, written: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The slots that were drawn, all of weight 1."""
+    del hparams, state, written
     return slots_B, jnp.ones(config.batch_size, jnp.float32)
 
 
 UNIFORM = ReplaySampler(
     init=lambda config, replay: None,
     write=lambda config, replay, state, row: None,
+    draw=draw,
     sample=sample,
     update=lambda hparams, state, slots_B, priority_B: None,
 )

@@ -64,6 +64,7 @@ class Values(NamedTuple):
         transition. The priority is what prioritized replay ranks it by.
       check: `(config) -> None`; raises `UserError` where the rest of a config does not fit.
       requirements: `(config, hparams) -> requirements` between hyper-parameters; see `Task`.
+      samples: whether the head draws from the stream `tau`.
     """
 
     head: Callable[..., Any]
@@ -71,6 +72,7 @@ class Values(NamedTuple):
     loss: Callable[..., tuple[jax.Array, jax.Array]]
     check: Callable[[Any], None] = fits_all
     requirements: Callable[[Any, Any], Sequence[Requirement]] = requires_nothing
+    samples: bool = False
 
 
 def bootstrap_action(

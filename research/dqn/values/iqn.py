@@ -58,7 +58,7 @@ def loss(
     return quantile.loss_at(fraction_M, config, hparams, values, a_tm1, r_t, discount_t)
 
 
-IQN = Values(head, action_values, loss, check_loss)
+IQN = Values(head, action_values, loss, check_loss, samples=True)
 
 
 def _fractions(network: Any, batch: int, fractions: int) -> jax.Array:

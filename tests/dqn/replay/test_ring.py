@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from research.dqn.environments import make_environment
-from research.dqn.replay import empty_replay, read, write
+from research.dqn.replay import action_of, empty_replay, end_of, read, ring, write, write_moves
 from research.dqn.replay.ring import pack, unpack
 from research.dqn.replay.uniform import uniform_slots
 from research.dqn.rollout import PADDING, TERMINATED, Row
@@ -19,6 +19,7 @@ from tests.dqn.test_rollout import play
 
 GAMMA = 0.5
 put_row = jax.jit(write)
+put_moves = jax.jit(write_moves)
 draw_slots = jax.jit(uniform_slots, static_argnums=(1, 2, 3, 5))
 
 
@@ -57,7 +58,7 @@ def test_transitions_read_from_the_ring_equal_what_was_written(n):
     batch = read_all(env, replay, slots_B, n_envs, n)
     valid = batch.valid > 0
     assert valid.sum() < len(valid)
-    np.testing.assert_array_equal(valid, np.asarray(replay.ends)[slots_B] != PADDING)
+    np.testing.assert_array_equal(valid, end_of(np.asarray(replay.moves))[slots_B] != PADDING)
     before, after = batch.observation_tm1[valid], batch.observation_t[valid]
     discount = batch.discount_t[valid]
     steps_taken = after[:, 1] - before[:, 1]
@@ -132,12 +133,30 @@ def test_packing_observations_into_bits_is_lossless(shape):
     np.testing.assert_array_equal(unpacked, seen)
 
 
+@pytest.mark.parametrize("bits", [1, 8, 13, 400])
+def test_bits_packed_by_shifts_are_those_of_numpy(bits):
+    drawn = np.random.default_rng(bits).integers(0, 2, (5, bits)).astype(bool)
+    np.testing.assert_array_equal(ring._packed_by_shifts(drawn), np.packbits(drawn, axis=1))
+
+
+@pytest.mark.parametrize("actions", [2, 64, 65, 300])
+def test_every_action_and_end_comes_back(actions):
+    env = make_environment("CartPole-v1")._replace(num_actions=actions)
+    replay = empty_replay(env, 4)
+    row = Row(np.zeros((4, 4), np.float32), np.full(4, actions - 1, np.int32),
+              np.zeros(4, np.float32), np.arange(4, dtype=np.uint8))  # fmt: skip
+    moves = put_moves(replay, row, np.int32(0)).moves
+    assert (action_of(moves) == actions - 1).all()
+    np.testing.assert_array_equal(end_of(moves), [0, 1, 2, 3])
+
+
 def test_a_transition_takes_the_expected_bytes():
-    """50 bytes for 10 x 10 x 4 bits, and 6 for action, reward and end: 5.6 MB for 100,000."""
+    """50 bytes for 10 x 10 x 4 bits, 4 for the reward and 1 for action and end: 5.5 MB for
+    100,000."""
     env = make_environment("Breakout-MinAtar")
     replay = jax.eval_shape(lambda: empty_replay(env, 100_000))
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(replay))
-    assert size == 100_000 * (50 + 1 + 4 + 1)
+    assert size == 100_000 * (50 + 4 + 1)
 
 
 def test_a_write_under_vmap_is_one_slice_and_no_scatter():
