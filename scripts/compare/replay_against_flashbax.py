@@ -64,7 +64,7 @@ def ours(slots: int, by_priority: bool) -> tuple[Callable[..., Any], Callable[..
             drawn = uniform_slots(key, BATCH, slots, 1, written, 1)
         else:
             tree = sum_tree.put(tree, t[None] % slots, jnp.ones(1))
-            drawn = sum_tree.draw(tree, key, BATCH)
+            drawn = sum_tree.draw(tree, jax.random.uniform(key, (BATCH,)))
         batch = read(env, replay, drawn, 1, 1, jnp.float32(0.99))
         if tree is not None:
             tree = sum_tree.put(tree, drawn, 1 + batch.r_t)
