@@ -69,7 +69,10 @@ def check_like(
     expected = named_leaves(template)
     if odd := sorted(set(found) ^ set(expected)):
         where = "is not in" if odd[0] in expected else "should not be in"
-        raise UserError(f"{odd[0]} {where} {path}: it belongs to another configuration")
+        raise UserError(
+            f"{odd[0]} {where} {path}: it belongs to another configuration, or another version "
+            "saved it; the run folder's manifest.json has its git_commit"
+        )
     for name, leaf in expected.items():
         dtype, shape = found[name]
         if tuple(shape) != tuple(leaf.shape) or dtype != str(leaf.dtype):
