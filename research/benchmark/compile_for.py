@@ -13,18 +13,23 @@ device, which the script sees to: jax[cuda13] or jax[tpu] in an environment of i
 """
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import jax
+
 from research.accelerators.devices import Device, read_device
 from research.accelerators.elsewhere import run_elsewhere, send
-from research.accelerators.needs import measure_needs
+from research.accelerators.needs import StepLaunches, measure_needs
 from research.benchmark.cases import CASES
 from research.benchmark.timing import Case
 from research.engine import make_runs
+from research.engine.memory import is_out_of_memory
 from research.errors import plain_exit
 
 RUNS = (8, 64, 512)
+NO_FIT = "does not fit"
 
 
 class CompiledCase(NamedTuple):
@@ -39,7 +44,8 @@ class CompiledCase(NamedTuple):
       cycles: of a step, as a TPU's compiler estimates them.
       temp_bytes, peak_bytes: of the device's memory.
       most_runs: how many runs fit the device.
-      bound: what bounds the throughput: launches, FLOPs, memory or cycles.
+      bound: what bounds the throughput: launches, FLOPs, memory or cycles; "does not fit" where the
+        compiler refused the program for its memory, so that nothing else is known.
       units_per_second: the throughput that is predicted at most.
     """
 
@@ -67,7 +73,17 @@ def compile_case(case: Case, runs: int, device: Device) -> CompiledCase:
       UserError: if the JAX here has no compiler for it.
     """
     problem, all_runs = case.problem, make_runs(case.hparams, {}, range(runs))
-    needs = measure_needs(problem, all_runs, case.precision, device)
+    began = time.perf_counter()
+    try:
+        needs = measure_needs(problem, all_runs, case.precision, device)
+    except jax.errors.JaxRuntimeError as error:  # as a TPU's, which knows what fits
+        if not is_out_of_memory(error):
+            raise
+        return CompiledCase(
+            device.name, case.name, case.precision, runs, problem.task.work_unit,
+            time.perf_counter() - began, **StepLaunches(0, 0, 0)._asdict(), temp_bytes=0,
+            peak_bytes=0, most_runs=0, bound=NO_FIT, units_per_second=0.0,
+        )  # fmt: skip
     room = device.memory_bytes - needs.cost.shared_bytes
     return CompiledCase(
         device=device.name,

@@ -10,7 +10,7 @@ from research import figures
 from research.accelerators.devices import Device
 from research.accelerators.needs import assumptions
 from research.atomic import write_bytes
-from research.benchmark.compile_for import CompiledCase
+from research.benchmark.compile_for import NO_FIT, CompiledCase
 from research.plain_text import human
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # of devices
@@ -36,13 +36,16 @@ def draw_predicted(
     constants.
 
     Returns:
-      The path of the figure; None if matplotlib is not installed.
+      The path of the figure; None if matplotlib is not installed, or nothing fits.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError:
         return None
+    found = [one for one in found if one.bound != NO_FIT]
     cases = list(dict.fromkeys(one.case for one in found))
+    if not cases:
+        return None
     columns = min(3, len(cases))
     rows = -(-len(cases) // columns)
     caption = [line for device in devices for line in _wrapped(assumptions(device), columns)]

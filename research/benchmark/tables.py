@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from research.accelerators.devices import Device
-from research.benchmark.compile_for import CompiledCase
+from research.benchmark.compile_for import NO_FIT, CompiledCase
 from research.benchmark.growth import Growth, log_log_slopes
 from research.benchmark.profiling import Profile
 from research.benchmark.record import BaselineResult, Benchmark, common
@@ -222,30 +222,29 @@ def compiled_table(found: Sequence[CompiledCase], device: Device) -> Rows:
 
     A TPU runs a whole program as one launch, so that kernels are not counted there.
     """
-    shown = lambda count: f"{count:.1f}" if device.launch_seconds else "-"
-    rows = [
-        (
-            one.case,
-            one.precision,
-            f"{one.runs:,}",
-            shown(one.kernels),
-            shown(one.copies),
-            f"{one.waits}" if device.launch_seconds else "-",
-            f"{human(one.temp_bytes)}B",
-            f"{human(one.peak_bytes)}B",
-            f"{one.most_runs:,}",
-            f"{human(one.units_per_second)} {one.unit}/s",
-            one.bound,
-            f"{one.seconds:.1f}",
-        )
-        for one in found
-    ]
+    rows = [_compiled_row(one, bool(device.launch_seconds)) for one in found]
     names = (
         "case", "precision", "runs", "kernels a step", "copies", "waits", "temporaries", "memory",
         "runs that fit", "predicted at most", "bound by", "compiled s",
     )  # fmt: skip
     title = f"Compiled for {device.description}, which was not there: throughput is predicted"
     return Rows(title, names, rows)
+
+
+def _compiled_row(one: CompiledCase, counted: bool) -> tuple[str, ...]:
+    begin, end = (one.case, one.precision, f"{one.runs:,}"), (one.bound, f"{one.seconds:.1f}")
+    if one.bound == NO_FIT:
+        return (*begin, *["-"] * 7, *end)
+    launches = f"{one.kernels:.1f}", f"{one.copies:.1f}", f"{one.waits}"
+    return (
+        *begin,
+        *(launches if counted else ["-"] * 3),
+        f"{human(one.temp_bytes)}B",
+        f"{human(one.peak_bytes)}B",
+        f"{one.most_runs:,}",
+        f"{human(one.units_per_second)} {one.unit}/s",
+        *end,
+    )
 
 
 def profile_tables(profile: Profile) -> list[Rows]:

@@ -123,11 +123,12 @@ def step(
     t: jax.Array,
 ) -> tuple[State, Metrics]:
     """`train_every` environment steps, one update, and a move of the target network when due."""
-    args = shared, hparams, state, drawn, t
-    first_act = partial(_act_then_learn, config, env)
+    # What a choice by platform is given counts as read; what its branches enclose, only if it is.
+    args = config, env, shared, hparams, state, drawn, t
+    first_act = lambda: _act_then_learn(*args)
     if VALUES[config.values].samples or config.rows_per_step > 1:
-        return first_act(*args)
-    return by_platform(*args, gpu=partial(_act_and_learn, config, env), other=first_act)
+        return first_act()
+    return by_platform(gpu=lambda: _act_and_learn(*args), other=first_act)
 
 
 def _act_then_learn(config, env, shared, hparams, state, drawn, t):

@@ -63,5 +63,6 @@ def average_since(trigger: Trigger, average: Any, params: Any) -> tuple[Trigger,
 
 
 def update_ema(average: Any, params: Any, decay: Any) -> Any:
-    """The exponential moving average, `decay average + (1 - decay) params`."""
-    return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
+    """The exponential moving average, `decay average + (1 - decay) params`, as a step towards the
+    params: of equal ones it is the same, to the bit."""
+    return jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), average, params)

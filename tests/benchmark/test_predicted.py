@@ -6,8 +6,9 @@ import pytest
 
 from research.accelerators.devices import read_device
 from research.benchmark import bench, compile_for
-from research.benchmark.compile_for import CompiledCase
+from research.benchmark.compile_for import NO_FIT, CompiledCase
 from research.benchmark.predicted import draw_predicted
+from research.benchmark.tables import compiled_table
 
 ONE = CompiledCase(
     device="h100", case="mlp-digits", precision="float32", runs=8, unit="examples", seconds=3.0,
@@ -46,6 +47,22 @@ def test_every_device_precision_and_number_of_runs_is_kept_and_drawn(asked, tmp_
     assert "2.5 microseconds a kernel" in kept["constants"]["h100"]
     assert (tmp_path / "new" / "compile.png").stat().st_size > 10_000
     assert "throughput is predicted" in capsys.readouterr().out
+
+
+def test_what_does_not_fit_is_a_row_without_numbers_and_no_point_of_a_curve(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.append(figure))
+    device, lost = read_device("v5e"), ONE._replace(runs=512, bound=NO_FIT, units_per_second=0.0)
+    rows = compiled_table([ONE, lost], device).rows
+    assert [row[2] for row in rows] == ["8", "512"]
+    assert set(rows[1][3:-2]) == {"-"}
+    assert rows[1][-2] == "does not fit"
+    assert draw_predicted([lost], [device], tmp_path / "x.png") is None
+    draw_predicted([ONE._replace(device="v5e"), lost], [device], tmp_path / "x.png")
+    (axes,) = drawn[0].subfigs[0].axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["8"]
 
 
 def test_the_figure_says_that_it_is_predicted_and_from_what(tmp_path, monkeypatch):
