@@ -2,9 +2,13 @@
 
 import json
 import math
+import platform
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import jax
 
 from research.accelerators.devices import read_device
 from research.plain_text import human
@@ -18,7 +22,8 @@ BOUNDS: dict[str, Any] = json.loads(TABLE.read_text("utf-8")) if TABLE.is_file()
 Found = Mapping[str, Any]  # what a program needs, as `programs.compile_one` gives it
 INTRODUCTION = """# What compiles for accelerators
 
-Every preset and every structural variant of each workload, compiled without a device. Presets with
+Every preset and every structural variant of each workload, compiled without a device (jax {jax},
+Python {python}; last changed {date}). Presets with
 `init` and `evaluate`, variants and cases of the benchmark as they train. Seconds are tracing and
 compiling all of it on two shared cores; memory is what the compiler plans for so many runs at once,
 temporaries in brackets. Kernels and copies are launches of one step of all runs; a TPU launches a
@@ -70,7 +75,10 @@ def markdown(rows: Mapping[str, str]) -> str:
         names += [f"{device}: s", "memory (temporaries)"]
         names += ["kernels", "copies"] if read_device(device).launch_seconds else []
     lines = [f"| {' | '.join(names)} |", "| --- " + "| ---: " * (len(names) - 1) + "|"]
-    return "\n".join([INTRODUCTION, *lines, *(rows[name] for name in all_programs()), ""])
+    introduction = INTRODUCTION.format(
+        jax=jax.__version__, python=platform.python_version(), date=time.strftime("%Y-%m-%d")
+    )
+    return "\n".join([introduction, *lines, *(rows[name] for name in all_programs()), ""])
 
 
 def matrix_rows(found: Mapping[str, Mapping[str, Found]]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from research import dqn, lm, mlp
 from research.accelerators.devices import Device, mesh_of, read_device
@@ -24,11 +25,12 @@ from research.accelerators.needs import LOG_EVERY, LOGS
 from research.accelerators.whole_arrays import whole_arrays
 from research.benchmark.cases import CASES, WINDOWS, random_text
 from research.engine import make_runs
+from research.engine.axes import Runs
 from research.engine.cadence import Chunk
 from research.engine.one_run import trace_one_run
 from research.engine.program import compile_calls
 from research.errors import plain_exit
-from research.task import Problem, always_zero
+from research.task import Problem, SplitStep, always_zero, make_key
 
 RUNS = 6  # of programs whose size does not matter
 SYMBOLS = {"character": 65, "word": 10_000}
@@ -170,6 +172,7 @@ def compile_one(program: Program, device: Device, mesh: Any) -> dict[str, Any]:
         (program.runs, *leaf.shape) for leaf in jax.tree.leaves(getattr(state, name, ()))
     ]
     ring = {math.prod(shape) for shape in of_all_runs("replay")}
+    others = of_all_runs("priorities") + _drawn_ahead(problem, runs)
     return {
         "runs": program.runs,
         "seconds": time.perf_counter() - began,
@@ -179,8 +182,20 @@ def compile_one(program: Program, device: Device, mesh: Any) -> dict[str, Any]:
         "evaluate_waits": count_launches(evaluate.as_text()).waits if evaluate else None,
         "temp_bytes": calls.cost.temp_bytes,
         "peak_bytes": calls.cost.peak_bytes,
-        "whole_rings": whole_arrays(text, ring, of_all_runs("priorities")),
+        "whole_rings": whole_arrays(text, ring, others),
     }
+
+
+def _drawn_ahead(problem: Problem, runs: Runs) -> list[tuple[int, ...]]:
+    """The shapes of what all runs draw for some steps of a log at once, which may be as large."""
+    step = problem.task.step
+    if not isinstance(step, SplitStep):
+        return []
+    hparams = jax.tree.map(lambda leaf: leaf[0], runs.hparams)
+    draw = lambda: step.draw(problem.shared, hparams, make_key(0), np.int32(0))
+    shapes = [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(draw))]
+    blocks = [steps for steps in range(1, LOG_EVERY + 1) if LOG_EVERY % steps == 0]
+    return [(steps, len(runs), *shape) for steps in blocks for shape in shapes]
 
 
 def work(words: list[str]) -> None:
