@@ -65,6 +65,11 @@ class CompiledCase(NamedTuple):
     bound: str
     units_per_second: float
 
+    @property
+    def fits(self) -> bool:
+        """Whether the device's memory holds that many runs."""
+        return self.bound != NO_FIT and self.runs <= self.most_runs
+
 
 def compile_case(case: Case, runs: int, device: Device) -> CompiledCase:
     """Compiles the training program of R runs for one device.

@@ -10,7 +10,7 @@ from research import figures
 from research.accelerators.devices import Device
 from research.accelerators.needs import assumptions
 from research.atomic import write_bytes
-from research.benchmark.compile_for import NO_FIT, CompiledCase
+from research.benchmark.compile_for import CompiledCase
 from research.plain_text import human
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # of devices
@@ -42,7 +42,7 @@ def draw_predicted(
         from matplotlib.figure import Figure
     except ImportError:
         return None
-    found = [one for one in found if one.bound != NO_FIT]
+    found = [one for one in found if one.fits]
     cases = list(dict.fromkeys(one.case for one in found))
     if not cases:
         return None

@@ -232,7 +232,8 @@ def compiled_table(found: Sequence[CompiledCase], device: Device) -> Rows:
 
 
 def _compiled_row(one: CompiledCase, counted: bool) -> tuple[str, ...]:
-    begin, end = (one.case, one.precision, f"{one.runs:,}"), (one.bound, f"{one.seconds:.1f}")
+    begin = one.case, one.precision, f"{one.runs:,}"
+    end = one.bound if one.fits else NO_FIT, f"{one.seconds:.1f}"
     if one.bound == NO_FIT:
         return (*begin, *["-"] * 7, *end)
     launches = f"{one.kernels:.1f}", f"{one.copies:.1f}", f"{one.waits}"
@@ -242,7 +243,7 @@ def _compiled_row(one: CompiledCase, counted: bool) -> tuple[str, ...]:
         f"{human(one.temp_bytes)}B",
         f"{human(one.peak_bytes)}B",
         f"{one.most_runs:,}",
-        f"{human(one.units_per_second)} {one.unit}/s",
+        f"{human(one.units_per_second)} {one.unit}/s" if one.fits else "-",
         *end,
     )
 

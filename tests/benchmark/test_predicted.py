@@ -60,7 +60,10 @@ def test_what_does_not_fit_is_a_row_without_numbers_and_no_point_of_a_curve(tmp_
     assert set(rows[1][3:-2]) == {"-"}
     assert rows[1][-2] == "does not fit"
     assert draw_predicted([lost], [device], tmp_path / "x.png") is None
-    draw_predicted([ONE._replace(device="v5e"), lost], [device], tmp_path / "x.png")
+    large = ONE._replace(device="v5e", runs=1000)  # which the compiler did not refuse
+    assert compiled_table([large], device).rows[0][-3:-1] == ("-", "does not fit")
+    assert compiled_table([large._replace(runs=800)], device).rows[0][-2] == "launches"
+    draw_predicted([ONE._replace(device="v5e"), lost, large], [device], tmp_path / "x.png")
     (axes,) = drawn[0].subfigs[0].axes
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["8"]
 
