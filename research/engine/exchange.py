@@ -1,10 +1,8 @@
 """Moves states between runs: a run takes over the state of another, on the devices.
 
-Only lanes that change are copied, `MOST_MOVED` at a time, whatever the size of a state. A call
-copies so many even where fewer move: 51 of 256 runs in five blocks, replay buffers included, move
-in a fifth of the time with 8 instead of 64 (two CPU cores). The two runs may be of different blocks
-and lie on different devices: this is the one place where devices exchange anything, between two
-calls of the training program, which has no collective.
+Only lanes that change are copied, some at a time, whatever the size of a state. The two runs may be
+of different blocks and lie on different devices: this is the one place where devices exchange
+anything, between two calls of the training program, which has no collective.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,12 +16,16 @@ from research.engine.blocks import Block, pad_rows
 if TYPE_CHECKING:
     from research.engine.program import Program
 
-MOST_MOVED = 8  # lanes in one call
+# Lanes in one call, which copies so many even where fewer move. On a CPU, runs lie in blocks, so
+# that few move from one to another: 51 of 256 DQNs in a quarter of the time with 4 instead of 64. A
+# GPU has one block, and waits for the host at each call.
+MOST_MOVED = {"cpu": 4}
+MOST_MOVED_BY_ACCELERATORS = 64
 
 
-def lanes_moved(width: int) -> int:
-    """Returns how many lanes one call moves in a program of that width."""
-    return min(width, MOST_MOVED)
+def lanes_moved(width: int, device: Any) -> int:
+    """Returns how many lanes one call moves in a program of that width, on such devices."""
+    return min(width, MOST_MOVED.get(device.platform, MOST_MOVED_BY_ACCELERATORS))
 
 
 def take_lanes(tree: Any, lanes: jax.Array) -> Any:
@@ -52,7 +54,9 @@ def take_over(program: "Program", blocks: Sequence[Block], parents: np.ndarray) 
     width, blocks = program.layout.width, list(blocks)
     moves = [
         (target, to, program.take(_carried(blocks[source]), lane_numbers(program, lanes)))
-        for source, target, lanes, to in _moves(parents, width)
+        for source, target, lanes, to in _moves(
+            parents, width, lanes_moved(width, _device(program))
+        )
     ]
     for target, to, moved in moves:
         lanes = lane_numbers(program, to, beyond=width)
@@ -71,12 +75,13 @@ def with_hparams(program: "Program", blocks: Sequence[Block], hparams: Any) -> l
     ]
 
 
-def _moves(parents: np.ndarray, width: int) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
-    """The lanes that one call moves: blocks that they are of and that they go to, where they are
-    and where they go."""
+def _moves(
+    parents: np.ndarray, width: int, most: int
+) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+    """The lanes that one call moves, `most` of them: blocks that they are of and that they go to,
+    where they are and where they go."""
     children = np.flatnonzero(parents != np.arange(len(parents)))
     source, target = parents[children] // width, children // width
-    most = lanes_moved(width)
     for pair in sorted({*zip(source.tolist(), target.tolist(), strict=True)}):
         mine = children[(source == pair[0]) & (target == pair[1])]
         for first in range(0, len(mine), most):
@@ -86,9 +91,13 @@ def _moves(parents: np.ndarray, width: int) -> Iterator[tuple[int, int, np.ndarr
 
 def lane_numbers(program: "Program", lanes: np.ndarray, beyond: int = 0) -> Any:
     """Returns lanes as the programs take them, filled up with a lane of no effect."""
-    filled = np.full(lanes_moved(program.layout.width), beyond, np.int32)
+    filled = np.full(lanes_moved(program.layout.width, _device(program)), beyond, np.int32)
     filled[: len(lanes)] = lanes
     return jax.device_put(filled, program.replicated)
+
+
+def _device(program: "Program") -> Any:
+    return program.devices[0]
 
 
 def _carried(block: Block) -> tuple[Any, Any]:

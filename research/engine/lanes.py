@@ -134,10 +134,11 @@ class Lanes:
     def _lanes_of(self, runs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """The lanes of some runs, as many as one call moves, and the block that they are of."""
         width = self.program.layout.width
+        most = lanes_moved(width, self.program.devices[0])
         at = np.flatnonzero(np.isin(self.places, runs))
         for block in np.unique(at // width).tolist():
             lanes = at[at // width == block] % width
-            for first in range(0, len(lanes), most := lanes_moved(width)):
+            for first in range(0, len(lanes), most):
                 yield block, lanes[first : first + most]
 
 

@@ -303,7 +303,9 @@ def _compile_exchange(
     def compile_whole(function, args, places, donate=()):
         return compile_sharded(mesh, (function,), (), args, donate, places, whole=True)
 
-    lanes = jax.ShapeDtypeStruct((lanes_moved(width),), jnp.int32, sharding=shapes.t.sharding)
+    lanes = jax.ShapeDtypeStruct(
+        (lanes_moved(width, mesh.devices.flat[0]),), jnp.int32, sharding=shapes.t.sharding
+    )
     places = formats or jax.tree.map(lambda leaf: leaf.sharding, shapes.states)
     return exchange_calls(compile_whole, shapes.states, shapes.diverged, places, lanes)
 
@@ -314,7 +316,9 @@ def _compile_take_out(
     """The program that takes some runs out of a block, with their best evaluations if these are
     kept."""
     everywhere = shapes.t.sharding
-    lanes = jax.ShapeDtypeStruct((lanes_moved(width),), jnp.int32, sharding=everywhere)
+    lanes = jax.ShapeDtypeStruct(
+        (lanes_moved(width, mesh.devices.flat[0]),), jnp.int32, sharding=everywhere
+    )
     tree = shapes.states, best
     places = _shardings(tree) if formats is None else (formats, _shardings(best))
     given = ((places, everywhere), jax.tree.map(lambda leaf: everywhere, tree))

@@ -48,7 +48,7 @@ def test_every_run_has_the_state_of_its_parent_from_before(trained):
 
 
 def test_more_lanes_than_one_call_moves(trained, monkeypatch):
-    monkeypatch.setattr(exchange, "MOST_MOVED", 2)
+    monkeypatch.setitem(exchange.MOST_MOVED, "cpu", 2)
     program, _, runs = trained
     how = {"devices": program.devices, "most_lanes": program.layout.lanes}
     program = compile_program(toy.problem(), runs, CHUNKS, exchanges=True, **how)
