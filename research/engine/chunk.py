@@ -137,9 +137,11 @@ def _train(draw, step, packed, logs, log_every, states, diverged, keys, start):
     def one_log(carry, first):
         states, diverged = carry
         ts = first + jnp.arange(log_every, dtype=jnp.int32)
-        states, sums, diverged = by_platform(
-            (states, no_sums, diverged), ts, gpu=few_kernels, other=one_by_one
-        )
+        carry = states, no_sums, diverged
+        if packed:
+            states, sums, diverged = by_platform(carry, ts, gpu=few_kernels, other=one_by_one)
+        else:  # a choice by platform costs a CPU copies, and would give a GPU the same kernels
+            states, sums, diverged = one_by_one(carry, ts)
         finite = _all_finite((states.params, _values(sums)), keys.ndim)
         return (states, _first_step(diverged, finite, ts[-1])), sums
 
