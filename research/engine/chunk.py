@@ -140,7 +140,7 @@ def _train(draw, step, packed, logs, log_every, states, diverged, keys, start):
         carry = states, no_sums, diverged
         if packed:
             states, sums, diverged = by_platform(carry, ts, gpu=few_kernels, other=one_by_one)
-        else:  # a choice by platform costs a CPU copies, and would give a GPU the same kernels
+        else:  # a GPU would have the same kernels, and on a CPU the choice alone costs time
             states, sums, diverged = one_by_one(carry, ts)
         finite = _all_finite((states.params, _values(sums)), keys.ndim)
         return (states, _first_step(diverged, finite, ts[-1])), sums

@@ -106,8 +106,8 @@ def work_to_goal(setting: Setting, horizon: float = math.inf) -> pd.Series:
 
 
 def watched_until(found: Sequence[Setting]) -> float:
-    """The work up to which it is known of all runs of some settings whether they had reached their
-    goal."""
+    """The end of the stretch of work, from 0 on, in which it is known of every run of some settings
+    whether it had reached its goal."""
     ends = [one.horizon for one in found if not all(_times(one).reached)]
     return min(ends, default=max(one.horizon for one in found))
 

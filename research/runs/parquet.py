@@ -13,10 +13,10 @@ from research.folders import check_is_file, files_in
 
 @contextlib.contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Has an error while a folder is read say that it is damaged.
+    """Turns the errors that damaged files raise into one that names their folder.
 
     Raises:
-      UserError: instead of those that damaged files raise.
+      UserError: for a file that cannot be read.
     """
     try:
         yield
