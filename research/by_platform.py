@@ -17,3 +17,8 @@ def by_platform(*args: Any, gpu: Callable[..., Any], other: Callable[..., Any]) 
     Both must give the same up to rounding. Both are traced, and one is compiled.
     """
     return lax.platform_dependent(*args, cuda=gpu, rocm=gpu, default=other)
+
+
+def is_gpu(device: Any) -> bool:
+    """Whether a device is a GPU."""
+    return device.platform in ("gpu", "cuda", "rocm")

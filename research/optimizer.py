@@ -15,17 +15,23 @@ from research.by_platform import by_platform
 
 
 def adamw(
-    learning_rate: Any, weight_decay: Any, b1: Any, b2: Any, max_grad_norm: Any = None
+    learning_rate: Any,
+    weight_decay: Any,
+    b1: Any,
+    b2: Any,
+    max_grad_norm: Any = None,
+    corrections: Any = None,
 ) -> optax.GradientTransformation:
     """AdamW (Loshchilov and Hutter, 2019, algorithm 2), its decay scaled by the learning rate.
 
     Args:
       learning_rate, weight_decay, b1, b2: float32 scalars, traced or not. Biases do not decay.
       max_grad_norm: as in `adam`.
+      corrections: `bias_corrections` of the step, if they are known; else they are computed.
     """
     decay = optax.add_decayed_weights(weight_decay, mask=_kernels)
-    parts = _clipped(max_grad_norm), optax.scale_by_adam(b1=b1, b2=b2), decay
-    return _descend(learning_rate, *parts)
+    scaled = _scale_by_adam(b1, b2, corrections)
+    return _descend(learning_rate, _clipped(max_grad_norm), scaled, decay)
 
 
 def sgd(
@@ -50,6 +56,33 @@ def adam(learning_rate: Any, eps: Any, max_grad_norm: Any) -> optax.GradientTran
       max_grad_norm: float32 scalar, traced or not; 0 turns clipping off, None also costs nothing.
     """
     return _descend(learning_rate, _clipped(max_grad_norm), optax.scale_by_adam(eps=eps))
+
+
+def bias_corrections(t: jax.Array, b1: Any, b2: Any) -> tuple[jax.Array, jax.Array]:
+    """Adam's bias corrections, 1 - b1^(t + 1) and 1 - b2^(t + 1), at the update `t` of a run,
+    counted from 0.
+
+    In a step, the two powers are a kernel of their own on a GPU; a `SplitStep` draws them ahead.
+    """
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        return 1 - b1 ** (t + 1), 1 - b2 ** (t + 1)
+
+
+def _scale_by_adam(b1: Any, b2: Any, corrections: Any) -> optax.GradientTransformation:
+    """`optax.scale_by_adam`, the same to the bit, with bias corrections that may be given."""
+    plain, eps = optax.scale_by_adam(b1, b2), 1e-8
+    if corrections is None:
+        return plain
+    first, second = corrections
+
+    def update(updates, state, params=None):
+        del params
+        mu = optax.tree.update_moment(updates, state.mu, b1, 1)
+        nu = optax.tree.update_moment_per_elem_norm(updates, state.nu, b2, 2)
+        scaled = jax.tree.map(lambda m, v: (m / first) / (jnp.sqrt(v / second) + eps), mu, nu)
+        return scaled, optax.ScaleByAdamState(optax.safe_increment(state.count), mu, nu)
+
+    return optax.GradientTransformation(plain.init, update)
 
 
 def radam(learning_rate: Any, max_grad_norm: Any) -> optax.GradientTransformation:

@@ -64,23 +64,31 @@ class SplitStep:
     the rest. A task whose step is replaced, say by one that calls it, is as any other.
 
     Attributes:
-      draw: `(shared, hparams, key, t) -> drawn`, a tree of arrays: what depends on no state, above
-        all what is drawn at random. A GPU computes it for many steps at once, since each call of
-        the generator is some kernels.
+      draw: `(shared, hparams, fixed, key, t) -> drawn`, a tree of arrays: what no earlier step
+        changes, above all what is drawn at random. A GPU computes it for many steps at once, since
+        each call of the generator is some kernels.
       step_drawn: as the step, with what was drawn in place of the key.
+      fixed: the fields of the state that no step changes and that `draw` reads; it is given a
+        mapping from their names to their values.
       packed: the fields of the state that consist of many small arrays. On a GPU each lies in one
         array between steps, since what is updated by itself is a kernel.
     """
 
     draw: Callable[..., Any]
     step_drawn: Callable[..., Any]
+    fixed: tuple[str, ...] = ()
     packed: tuple[str, ...] = ()
+
+    def fixed_of(self, state: State) -> dict[str, Any]:
+        """The fields of a state that `draw` reads."""
+        return {name: getattr(state, name) for name in self.fixed}
 
     def __call__(
         self, shared: Shared, hparams: HParams, state: State, key: "jax.Array", t: "jax.Array"
     ) -> tuple[State, Metrics]:
         """The whole step."""
-        return self.step_drawn(shared, hparams, state, self.draw(shared, hparams, key, t), t)
+        drawn = self.draw(shared, hparams, self.fixed_of(state), key, t)
+        return self.step_drawn(shared, hparams, state, drawn, t)
 
 
 def whole_step(step: Callable[..., Any]) -> SplitStep:
@@ -88,8 +96,8 @@ def whole_step(step: Callable[..., Any]) -> SplitStep:
     return SplitStep(_only_key, step)
 
 
-def _only_key(shared, hparams, key, t):
-    del shared, hparams, t
+def _only_key(shared, hparams, fixed, key, t):
+    del shared, hparams, fixed, t
     return key
 
 

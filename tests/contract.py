@@ -5,6 +5,7 @@ compilation, so all checks of a case share its programs: `SEEDS` seeds of two se
 of `CHUNK` steps.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from jax import lax
 from research.engine import Cadence, Swept, make_runs, sweep
 from research.engine.chunk import forget_steps, init_runs, make_keys, start_status, train_chunk
 from research.runs.tensors import load_tree, save_tree
-from research.task import Problem
+from research.task import Problem, SplitStep, whole_step
 
 SEEDS = 5  # times two settings is more than the eight devices, and no multiple of them
 CHUNK = 5
@@ -166,26 +167,30 @@ def check_program_of_gpus(case: Case, monkeypatch: Any, steps: int = 3) -> None:
     """The program for GPUs, which differs from that for CPUs in layouts and in the order of sums,
     gives the same params and metrics after some updates, computed here."""
     task, shared = case.problem.task, case.problem.shared
+    split = task.step if isinstance(task.step, SplitStep) else whole_step(task.step)
     runs = make_runs(case.hparams, case.axes, 1)
 
-    def train(hparams, seeds):
-        states, keys = init_runs(task, shared, hparams, seeds), make_keys(seeds).step
-        args: Any = shared, hparams, states, start_status(len(seeds)), keys, np.int32(0)
-        states, logged = train_chunk(task, 1, steps, *args)
-        return states.params, logged
+    def train(few_kernels, hparams, seeds):
+        begun, keys = init_runs(task, shared, hparams, seeds), make_keys(seeds).step
+        args: Any = shared, hparams, begun, start_status(len(seeds)), keys, np.int32(0)
+        states, logged = train_chunk(task, 1, steps, *args, few_kernels=few_kernels)
+        return (states.params, logged), split.fixed_of(begun), split.fixed_of(states)
 
-    def trained():  # a function of its own for each, or `jit` would take the trace of the other
+    def trained(few_kernels):  # traced anew, or `jit` would take the trace of the other
         forget_steps()
-        return jax.device_get(jax.jit(lambda *args: train(*args))(runs.hparams, runs.seeds))
+        train_so = jax.jit(partial(train, few_kernels))
+        trained, before, after = jax.device_get(train_so(runs.hparams, runs.seeds))
+        chex.assert_trees_all_equal(after, before)  # or what is drawn ahead would be of the past
+        return trained
 
-    here, taken = trained(), []
+    here, taken = trained(few_kernels=False), []
 
     def as_on_a_gpu(*args, default, **by_platform):
         taken.append(by_platform)
         return by_platform.get("cuda", default)(*args)
 
     monkeypatch.setattr(lax, "platform_dependent", as_on_a_gpu)
-    there = trained()
+    there = trained(few_kernels=True)
     forget_steps()
     assert taken
     chex.assert_trees_all_close(there, here, rtol=1e-4, atol=1e-5)

@@ -1,12 +1,15 @@
 """Tests that optimizers with traced hyper-parameters equal those with Python numbers."""
 
+from functools import partial
+
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from research.optimizer import adam, adamw, radam, sgd
+from research.optimizer import adam, adamw, bias_corrections, radam, sgd
 
 PARAMS = {"kernel": np.array([[1, -2], [3, 0.5]], np.float32), "bias": np.float32([0.1, -0.2])}
 GRADS = {"kernel": np.array([[0.3, 0.1], [-2, 1]], np.float32), "bias": np.float32([1, -1])}
@@ -32,6 +35,23 @@ def test_adamw_with_traced_hyperparameters_equals_optax():
         expected = descended(make)
     given = descended(adamw, 0.1, 0.3, 0.8, 0.99)
     chex.assert_trees_all_close(given, expected, rtol=1e-6)
+
+
+def test_bias_corrections_that_are_given_change_no_bit():
+    def descend(known, rate, b1, b2):
+        def one_update(carry, t):
+            params, state = carry
+            corrections = bias_corrections(t, b1, b2) if known else None
+            optimizer = adamw(rate, 0.1, b1, b2, corrections=corrections)
+            updates, state = optimizer.update(GRADS, state, params)
+            return (optax.apply_updates(params, updates), state), None
+
+        start = PARAMS, adamw(rate, 0.1, b1, b2).init(PARAMS)
+        return jax.lax.scan(one_update, start, jnp.arange(5))[0]
+
+    numbers = np.float32([0.1, 0.8, 0.99])
+    given, computed = (jax.jit(partial(descend, known))(*numbers) for known in (True, False))
+    chex.assert_trees_all_equal(given, computed)
 
 
 def test_learning_rates_under_vmap_equal_single_ones():

@@ -80,10 +80,16 @@ def init(
 
 
 def draw(
-    config: PQNConfig, env: Environment, shared: Any, hparams: PQNHParams, key: jax.Array, t: Any
+    config: PQNConfig,
+    env: Environment,
+    shared: Any,
+    hparams: PQNHParams,
+    fixed: Any,
+    key: jax.Array,
+    t: Any,
 ) -> jax.Array:
     """The key of a round, which is long: it draws as it goes."""
-    del config, env, shared, hparams, t
+    del config, env, shared, hparams, fixed, t
     return key
 
 

@@ -99,9 +99,16 @@ def init(config: Config, env: Environment, shared: Any, hparams: HParams, key: j
 
 
 def draw(
-    config: Config, env: Environment, shared: Any, hparams: HParams, key: jax.Array, t: jax.Array
+    config: Config,
+    env: Environment,
+    shared: Any,
+    hparams: HParams,
+    fixed: Any,
+    key: jax.Array,
+    t: jax.Array,
 ) -> Drawn:
     """What step `t` needs whatever the state."""
+    del fixed
     act_key, sample_key, tau_key = jax.random.split(key, 3)
     params, rows_K = with_env_params(shared, hparams), _rows_of(config, t)
     rows = act_key

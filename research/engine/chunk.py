@@ -4,7 +4,7 @@ R below is the number of runs that one device advances in lockstep.
 """
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import chex
@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax, vmap
 
-from research.by_platform import by_platform
 from research.engine.few_kernels import in_few_kernels
 from research.task import HParams, Mean, Shared, SplitStep, State, Task, make_key, whole_step
 
@@ -75,19 +74,21 @@ def train_chunk(
     diverged: jax.Array,
     keys: jax.Array,
     start: jax.Array,
+    few_kernels: bool = False,
 ) -> tuple[State, Logged]:
     """Trains R runs for `logs` x `log_every` steps from step `start`, an int32 scalar, at which
-    their status is `diverged`."""
+    their status is `diverged`; by the loop that suits a GPU if `few_kernels`."""
     single = len(keys) == 1
     split = task.step if isinstance(task.step, SplitStep) else whole_step(task.step)
-    run_draw = _traced_once(split.draw, (None, 0, 0, None), batched=not single)
+    run_draw = _traced_once(split.draw, (None, 0, 0, 0, None), batched=not single)
     run_step = _traced_once(split.step_drawn, (None, 0, 0, 0, None), batched=not single)
     if single:  # an axis of size 1 would cost copies
         hparams, states, diverged, keys = _first((hparams, states, diverged, keys))
-    states, logged = _train(
-        partial(run_draw, shared, hparams), partial(run_step, shared, hparams), split.packed, logs,
-        log_every, states, diverged, keys, start,
-    )  # fmt: skip
+    fixed = split.fixed_of(states)
+    draw = lambda key, t: run_draw(shared, hparams, fixed, key, t)
+    step = lambda states, drawn, t: run_step(shared, hparams, states, drawn, t)
+    packed = split.packed if few_kernels and split is task.step else None
+    states, logged = _train(draw, step, packed, logs, log_every, states, diverged, keys, start)
     if single:
         return _only(states), jax.tree.map(lambda leaf: leaf[..., None], logged)
     return states, logged
@@ -109,7 +110,8 @@ def forget_steps() -> None:
 
 
 def _train(draw, step, packed, logs, log_every, states, diverged, keys, start):
-    """As `train_chunk`, without axes [R] where `draw` and `step` take one run."""
+    """As `train_chunk`, without axes [R] where `draw` and `step` take one run. `packed` is None for
+    the loop of CPUs and TPUs."""
     over_runs = vmap if keys.ndim else lambda function, in_axes: function
     fold_in = vmap(over_runs(jax.random.fold_in, in_axes=(0, None)), in_axes=(None, 0))
 
@@ -138,10 +140,7 @@ def _train(draw, step, packed, logs, log_every, states, diverged, keys, start):
         states, diverged = carry
         ts = first + jnp.arange(log_every, dtype=jnp.int32)
         carry = states, no_sums, diverged
-        if packed:
-            states, sums, diverged = by_platform(carry, ts, gpu=few_kernels, other=one_by_one)
-        else:  # a GPU would have the same kernels, and on a CPU the choice alone costs time
-            states, sums, diverged = one_by_one(carry, ts)
+        states, sums, diverged = (one_by_one if packed is None else few_kernels)(carry, ts)
         finite = _all_finite((states.params, _values(sums)), keys.ndim)
         return (states, _first_step(diverged, finite, ts[-1])), sums
 

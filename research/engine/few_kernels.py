@@ -77,7 +77,7 @@ class Packing:
 
     Args:
       like: the carry, or its shapes: leaves [R, ...], or without the axis R.
-      fields: of `like[0]`, the states; without any, nothing is packed.
+      fields: of `like[0]`, the states.
       first: the axis after R: 1 or 0.
     """
 
@@ -87,9 +87,7 @@ class Packing:
         self._first = first
         names = {f"[0].{name}" for name in fields}
         self._packed = [
-            bool(fields)
-            and leaf.dtype in _WORDS
-            and (leaf.ndim == first or jax.tree_util.keystr(path[:2]) in names)
+            leaf.dtype in _WORDS and (leaf.ndim == first or jax.tree_util.keystr(path[:2]) in names)
             for path, leaf in with_paths
         ]
 

@@ -3,10 +3,16 @@
 Shape letters: B batch, K outputs.
 """
 
+from functools import reduce
+
 import chex
 import jax
 import jax.numpy as jnp
 import optax
+
+from research.by_platform import by_platform
+
+MOST_COLUMNS = 32  # that a GPU's cross-entropy takes one by one
 
 
 def cross_entropy(
@@ -25,9 +31,45 @@ def cross_entropy(
     if logits_BxK.shape[1] == 1:
         targets_B = labels_B.astype(logits_BxK.dtype)
         return _mean(optax.sigmoid_binary_cross_entropy(logits_BxK[:, 0], targets_B), weights_B)
-    wanted_BxK = jax.nn.one_hot(labels_B, logits_BxK.shape[1], dtype=logits_BxK.dtype)
-    losses_B = optax.softmax_cross_entropy(logits_BxK, wanted_BxK)
+    if logits_BxK.shape[1] > MOST_COLUMNS:
+        return _mean(_by_reductions(logits_BxK, labels_B), weights_B)
+    losses_B = by_platform(logits_BxK, labels_B, gpu=_by_columns, other=_by_reductions)
     return _mean(losses_B, weights_B)
+
+
+def _by_reductions(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
+    wanted_BxK = jax.nn.one_hot(labels_B, logits_BxK.shape[1], dtype=logits_BxK.dtype)
+    return optax.softmax_cross_entropy(logits_BxK, wanted_BxK)
+
+
+@jax.custom_jvp
+def _by_columns(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
+    """`_by_reductions` without reductions: on a GPU each is a kernel of its own."""
+    wanted_BxK = _is_label(logits_BxK, labels_B)
+    wanted_B = sum(_columns(jnp.where(wanted_BxK, logits_BxK, 0)))
+    return _logsumexp(logits_BxK) - wanted_B
+
+
+@_by_columns.defjvp
+def _by_columns_jvp(primals, tangents):
+    logits_BxK, labels_B = primals
+    softmax_BxK = jnp.exp(logits_BxK - _logsumexp(logits_BxK)[:, None])
+    gradient_BxK = jnp.where(_is_label(logits_BxK, labels_B), softmax_BxK - 1, softmax_BxK)
+    return _by_columns(*primals), jnp.sum(gradient_BxK * tangents[0], axis=1)
+
+
+def _is_label(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
+    return labels_B[:, None] == jnp.arange(logits_BxK.shape[1], dtype=labels_B.dtype)[None]
+
+
+def _logsumexp(logits_BxK: jax.Array) -> jax.Array:
+    columns = _columns(logits_BxK)
+    largest_B = reduce(jnp.maximum, columns)
+    return largest_B + jnp.log(sum(jnp.exp(column - largest_B) for column in columns))
+
+
+def _columns(logits_BxK: jax.Array) -> list[jax.Array]:
+    return [logits_BxK[:, k] for k in range(logits_BxK.shape[1])]
 
 
 def squared_error(

@@ -19,13 +19,13 @@ from research.mlp import key_metrics
 from research.mlp import loss as losses
 from research.mlp.attacks import Box, adversarial
 from research.mlp.config import Config, HParams
-from research.mlp.dataset import Dataset, Split
+from research.mlp.dataset import Dataset
 from research.mlp.label_noise import draw_noise, noisy_labels, noisy_targets
 from research.mlp.model import MLP, Dropout
-from research.optimizer import adamw, sgd
+from research.optimizer import adamw, bias_corrections, sgd
 from research.plain_text import count_of
 from research.shuffle import at_positions, draw_orders, order_of
-from research.task import Mean, Metrics, Problem, Task, bind, make_key
+from research.task import Mean, Metrics, Problem, SplitStep, Task, bind, make_key
 
 ROWS_AT_ONCE = 2_048  # batch size of an evaluation, which bounds its memory
 IMAGES_AT_ONCE = 128  # the same with convolutions, which copy each image nine times
@@ -47,12 +47,18 @@ class State(NamedTuple):
     noise: jax.Array
 
 
-def make_optimizer(config: Config, hparams: HParams) -> optax.GradientTransformation:
-    """The optimizer that the config names, with the hyper-parameters of the run."""
+def make_optimizer(
+    config: Config, hparams: HParams, corrections: Any = None
+) -> optax.GradientTransformation:
+    """The optimizer that the config names, with the hyper-parameters of the run.
+
+    Args:
+      corrections: Adam's `bias_corrections`, if they are known.
+    """
     rate, decay = hparams.learning_rate, hparams.weight_decay
     if config.optimizer == "sgd":
         return sgd(rate, decay, hparams.momentum)
-    return adamw(rate, decay, hparams.momentum, hparams.beta2)
+    return adamw(rate, decay, hparams.momentum, hparams.beta2, corrections=corrections)
 
 
 def init(config: Config, shared: Dataset, hparams: HParams, key: jax.Array) -> State:
@@ -64,13 +70,44 @@ def init(config: Config, shared: Dataset, hparams: HParams, key: jax.Array) -> S
     return State(params, opt_state, draw_orders(order_key), draw_noise(noise_key))
 
 
-def step(
-    config: Config, shared: Dataset, hparams: HParams, state: State, key: jax.Array, t: jax.Array
-) -> tuple[State, Metrics]:
-    """One update on the next minibatch in the run's order of the training rows."""
+class DrawnBatch(NamedTuple):
+    """What a step needs that no earlier step changes.
+
+    Attributes:
+      rows: int32 [B], the training rows of the minibatch.
+      y: int32 or float32 [B], their targets, noise included.
+      corrections: Adam's `bias_corrections`; None for SGD.
+      dropout_key, attack_key: typed.
+    """
+
+    rows: jax.Array
+    y: jax.Array
+    corrections: Any
+    dropout_key: jax.Array
+    attack_key: jax.Array
+
+
+def draw(
+    config: Config, shared: Dataset, hparams: HParams, fixed: Any, key: jax.Array, t: jax.Array
+) -> DrawnBatch:
+    """The next minibatch in the run's order of the training rows; its inputs, which are large, are
+    read in the step."""
     dropout_key, attack_key = jax.random.split(key)
-    rows_B = next_rows(config, len(shared.train.y), state.orders, t)
-    x_BxF, y_B = next_batch(config, shared, hparams, state.noise, rows_B)
+    rows_B = next_rows(config, len(shared.train.y), fixed["orders"], t)
+    y_B = targets_of(config, shared, hparams, fixed["noise"], rows_B)
+    corrections = None
+    if config.optimizer != "sgd":
+        corrections = bias_corrections(t, hparams.momentum, hparams.beta2)
+    return DrawnBatch(rows_B, y_B, corrections, dropout_key, attack_key)
+
+
+def step(
+    config: Config, shared: Dataset, hparams: HParams, state: State, drawn: DrawnBatch, t: jax.Array
+) -> tuple[State, Metrics]:
+    """One update on the minibatch that was drawn."""
+    del t
+    rows_B, y_B, corrections, dropout_key, attack_key = drawn
+    x_BxF = inputs_of(shared, rows_B)
     model = make_model(config, shared)
     if config.adversarial_steps:
         box = make_box(shared)._replace(radius=hparams.adversarial_radius * shared.radius)
@@ -84,7 +121,7 @@ def step(
         return losses.LOSSES[config.loss](outputs_BxK, y_B, weights_B)
 
     value, grads = jax.value_and_grad(loss_fn)(state.params)
-    optimizer = make_optimizer(config, hparams)
+    optimizer = make_optimizer(config, hparams, corrections)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     return state._replace(params=params, opt_state=opt_state), {"loss": value}
@@ -102,17 +139,25 @@ def next_rows(config: Config, rows: int, orders: jax.Array, t: jax.Array) -> jax
     return at_positions(order_of(orders, epoch), positions_B, rows)
 
 
-def next_batch(
+def inputs_of(shared: Dataset, rows_B: jax.Array) -> jax.Array:
+    """The standardized inputs of training rows: float32 [B, F]."""
+    return shared.standardized(_rows_at(shared.train.x, rows_B))
+
+
+def targets_of(
     config: Config, shared: Dataset, hparams: HParams, noise: jax.Array, rows_B: jax.Array
-) -> Split:
-    """The standardized training rows of a minibatch, with their targets, noise included."""
-    take = lambda leaf: jnp.asarray(leaf).at[rows_B].get(mode="promise_in_bounds")
-    x_BxF, y_B = shared.standardized(take(shared.train.x)), take(shared.train.y)
+) -> jax.Array:
+    """The targets of training rows, noise included: int32 or float32 [B]."""
+    y_B = _rows_at(shared.train.y, rows_B)
     if "label_noise" in config.off:
-        return Split(x_BxF, y_B)
+        return y_B
     if shared.classes:
-        return Split(x_BxF, noisy_labels(y_B, rows_B, noise, hparams.label_noise, shared.classes))
-    return Split(x_BxF, noisy_targets(y_B, rows_B, noise, hparams.label_noise))
+        return noisy_labels(y_B, rows_B, noise, hparams.label_noise, shared.classes)
+    return noisy_targets(y_B, rows_B, noise, hparams.label_noise)
+
+
+def _rows_at(leaf: Any, rows_B: jax.Array) -> jax.Array:
+    return jnp.asarray(leaf).at[rows_B].get(mode="promise_in_bounds")
 
 
 def evaluate(
@@ -230,7 +275,7 @@ def make_task(config: Config) -> Task:
     key_metric, how = key_metric_of(config)
     return Task(
         init=bind(init, config),
-        step=bind(step, config),
+        step=SplitStep(bind(draw, config), bind(step, config), fixed=("orders", "noise")),
         evaluate=bind(evaluate, config),
         key_metric=f"validation_{key_metric}",
         higher_is_better=how.higher_is_better,

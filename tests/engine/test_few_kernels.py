@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
 
 from research.engine import few_kernels
 from research.engine.axes import make_runs
@@ -64,11 +63,20 @@ def full_sums(lead):
     return jnp.full(lead, jnp.nan, jnp.float32)
 
 
-def test_without_fields_nothing_is_packed():
+def test_without_fields_single_numbers_are_packed():
     carry = (made_state((6,)), full_sums((6,)))
+    packing = Packing(carry, [], 1)
+    packed = packing.pack(carry)
+    assert packed.words.shape == (6, 2)  # `time`, and the sums
+    assert len(packed.rest) == len(jax.tree.leaves(carry)) - 2
+    chex.assert_trees_all_equal(packing.unpack(packed), carry)
+
+
+def test_without_single_numbers_either_nothing_is_packed():
+    carry = (jnp.ones((6, 2)), jnp.ones((6, 3), jnp.int32))
     packed = Packing(carry, [], 1).pack(carry)
     assert packed.words is None
-    chex.assert_trees_all_equal(packed.rest, jax.tree.leaves(carry))
+    chex.assert_trees_all_equal(packed.rest, list(carry))
 
 
 @pytest.mark.parametrize(
@@ -108,37 +116,67 @@ def test_a_step_sees_what_was_drawn_for_it_and_the_carry_before_it(monkeypatch):
     np.testing.assert_array_equal(count, [6, 6])
 
 
-@pytest.mark.parametrize("seeds", [(3,), (3, 5, 8)])  # a lone run has no axis of runs
-def test_a_split_step_trains_as_a_whole_one_on_every_platform(seeds, monkeypatch):
-    """`toy.step` draws with its key; split, the draw comes from outside."""
-    split = SplitStep(
-        lambda shared, hparams, key, t: (key, t),
-        lambda shared, hparams, state, drawn, t: toy.step(shared, hparams, state, drawn[0], t),
-        packed=("draw",),
+class Drifting(NamedTuple):
+    """The toy's state, and a drift that is drawn once."""
+
+    params: Any
+    draw: jax.Array
+    drift: jax.Array
+
+
+def start_drifting(shared, hparams, key):
+    return Drifting(*toy.init(shared, hparams, key), jax.random.uniform(jax.random.fold_in(key, 1)))
+
+
+def draw_drift(shared, hparams, fixed, key, t):
+    assert list(fixed) == ["drift"]
+    return key, fixed["drift"] * t.astype(jnp.float32) + hparams.rate + shared["start"]
+
+
+def drift(shared, hparams, state, drawn, t):
+    key, moved = drawn
+    after, metrics = toy.step(shared, hparams, toy.ToyState(state.params, state.draw), key, t)
+    params = jax.tree.map(lambda leaf: leaf + moved, after.params)
+    return Drifting(params, after.draw, state.drift), metrics
+
+
+def drift_in_one(shared, hparams, state, key, t):
+    return drift(
+        shared, hparams, state, draw_drift(shared, hparams, {"drift": state.drift}, key, t), t
     )
+
+
+@pytest.mark.parametrize("packed", [(), ("draw",)])
+@pytest.mark.parametrize("seeds", [(3,), (3, 5, 8)])  # a lone run has no axis of runs
+def test_a_split_step_trains_as_a_whole_one_in_both_loops(seeds, packed, monkeypatch):
+    """It draws with its key and with a field of the state; split, the draw comes from outside."""
+    split = SplitStep(draw_drift, drift, fixed=("drift",), packed=packed)
     runs, shared = make_runs(toy.ToyHParams(), {}, seeds), {"start": np.float32(0)}
 
-    def trained(step):
-        task = toy.TASK._replace(step=step)
+    def trained(step, few_kernels=False):
+        task = toy.TASK._replace(init=start_drifting, step=step)
 
         @jax.jit
         def train(hparams, seeds):
             states, keys = init_runs(task, shared, hparams, seeds), make_keys(seeds).step
             args: Any = shared, hparams, states, start_status(len(seeds)), keys, np.int32(4)
-            return train_chunk(task, 2, 6, *args)
+            return train_chunk(task, 2, 6, *args, few_kernels=few_kernels)
 
         return jax.device_get(train(runs.hparams, runs.seeds))
 
-    whole = trained(toy.step)
+    whole = trained(drift_in_one)
+    assert len({float(drift) for drift in whole[0].drift}) == len(seeds)
     chex.assert_trees_all_equal(trained(split), whole)
-    on_a_gpu = lambda *args, default, **forms: forms.get("cuda", default)(*args)
-    monkeypatch.setattr(lax, "platform_dependent", on_a_gpu)
     for most in (few_kernels.AHEAD_BYTES, 50):
         monkeypatch.setattr(few_kernels, "AHEAD_BYTES", most)
-        chex.assert_trees_all_equal(trained(split), whole)
+        chex.assert_trees_all_equal(trained(split, few_kernels=True), whole)
 
 
 def test_a_split_step_is_called_as_a_whole():
-    split = SplitStep(lambda shared, hparams, key, t: key + t, lambda *args: args)
-    args: Any = "shared", "hparams", "state", 10, 2
-    assert split(*args) == ("shared", "hparams", "state", 12, 2)
+    split = SplitStep(
+        lambda shared, hparams, fixed, key, t: key + t + fixed["drift"],
+        lambda *args: args,
+        fixed=("drift",),
+    )
+    args: Any = "shared", "hparams", Drifting(None, np.float32(0), np.float32(5)), 10, 2
+    assert split(*args) == ("shared", "hparams", args[2], 17, 2)

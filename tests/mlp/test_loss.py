@@ -1,5 +1,7 @@
 """Tests of losses and scores against hand-computed values, scikit-learn and finite differences."""
 
+import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -37,6 +39,23 @@ def test_cross_entropy_equals_scikit_learn():
     exp = np.exp(LOGITS.astype(np.float64))
     expected = sklearn_metrics.log_loss(LABELS, exp / exp.sum(1, keepdims=True))
     close(losses.cross_entropy(jnp.asarray(LOGITS), jnp.asarray(LABELS)), expected)
+
+
+@pytest.mark.parametrize("scale", [1, 100])  # the largest logits are beyond where exp overflows
+@pytest.mark.parametrize("classes", [2, 10, losses.MOST_COLUMNS])
+def test_the_cross_entropy_of_gpus_equals_that_of_cpus(classes, scale, monkeypatch):
+    """Losses, gradients and the second derivatives, with equal logits in one row."""
+    logits = scale * RNG.normal(size=(6, classes)).astype(np.float32)
+    logits[0] = logits[0, 0]
+    labels, weights = RNG.integers(0, classes, 6).astype(np.int32), np.float32([0, 1, 2, 3, 1, 1])
+    loss = lambda logits: losses.cross_entropy(logits, labels, weights)
+
+    def derivatives():
+        return jax.jit(lambda: (jax.value_and_grad(loss)(logits), jax.hessian(loss)(logits)))()
+
+    here = derivatives()
+    monkeypatch.setattr(losses, "by_platform", lambda *args, gpu, other: gpu(*args))
+    chex.assert_trees_all_close(derivatives(), here, rtol=1e-5, atol=1e-6)
 
 
 def test_regression_losses_by_hand():

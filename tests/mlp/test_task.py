@@ -19,11 +19,12 @@ from research.mlp.loss import predicted_class
 from research.mlp.model import MLP
 from research.mlp.task import (
     State,
+    inputs_of,
     make_box,
     make_input_gradient,
     make_model,
-    next_batch,
     next_rows,
+    targets_of,
 )
 from tests import contract
 from tests.contract import slow
@@ -110,21 +111,22 @@ def test_a_batch_pairs_rows_with_their_targets():
     shared, rows = case().problem.shared, np.int32([3, 0, 99])
     config = dataclasses.replace(CONFIG, off=OFF)
     noise = np.zeros(2, np.uint32)
-    batch = jax.jit(lambda rows: next_batch(config, shared, HParams(), noise, rows))(rows)
-    np.testing.assert_array_equal(batch.x, shared.train.x[rows])
-    np.testing.assert_array_equal(batch.y, shared.train.y[rows])
+    x, y = jax.jit(
+        lambda rows: (inputs_of(shared, rows), targets_of(config, shared, HParams(), noise, rows))
+    )(rows)
+    np.testing.assert_array_equal(x, shared.train.x[rows])
+    np.testing.assert_array_equal(y, shared.train.y[rows])
 
 
 @pytest.mark.parametrize("data", ["wine", "diabetes"])
 def test_a_row_keeps_its_noise_across_batches(data):
     config = Config(data=data)
     shared, hparams = make_problem(config).shared, HParams(label_noise=0.5)
-    batch = jax.jit(lambda rows: next_batch(config, shared, hparams, NOISE, rows))
-    every = batch(np.arange(100, dtype=np.int32))
-    assert (np.asarray(every.y) != shared.train.y[:100]).sum() > 20
+    targets = jax.jit(lambda rows: targets_of(config, shared, hparams, NOISE, rows))
+    every = np.asarray(targets(np.arange(100, dtype=np.int32)))
+    assert (every != shared.train.y[:100]).sum() > 20
     rows = np.random.default_rng(0).permutation(100).astype(np.int32)
-    for leaf, expected in zip(batch(rows), every, strict=True):
-        np.testing.assert_array_equal(leaf, np.asarray(expected)[rows])
+    np.testing.assert_array_equal(targets(rows), every[rows])
 
 
 def test_two_seeds_have_different_orders_of_the_data():
