@@ -63,8 +63,8 @@ class Conv3x3(nn.Module):
             x_BxHxWxC = jnp.pad(x_BxHxWxC, ((0, 0), (1, 1), (1, 1), (0, 0)))
         b, h, w, c = x_BxHxWxC.shape
         shifts = [(i, j) for i in range(3) for j in range(3)]
-        patches = [x_BxHxWxC[:, i : i + h - 2, j : j + w - 2] for i, j in shifts]
-        patches_NxF = jnp.concatenate(patches, axis=-1).reshape(-1, 9 * c)
+        patches = [x_BxHxWxC[:, i : i + h - 2, j : j + w - 2].reshape(-1, c) for i, j in shifts]
+        patches_NxF = jnp.concatenate(patches, axis=-1)  # in this order, which TPUs are quicker at
         kernel_FxG = self.param("kernel", self.kernel_init, (9 * c, self.filters), jnp.float32)
         bias_G = self.param("bias", nn.initializers.zeros, (self.filters,), jnp.float32)
         out_NxG = _product(patches_NxF, kernel_FxG, self.dtype) + bias_G[None, :]

@@ -60,18 +60,18 @@ def replace_params(state: State, params: Any) -> State:
 
 @dataclasses.dataclass(frozen=True)
 class SplitStep:
-    """The `step` of a task, told so that a GPU launches fewer kernels: what it draws at random, and
-    the rest. A task whose step is replaced, say by one that calls it, is as any other.
+    """The `step` of a task, told so that an accelerator needs fewer kernels: what it draws at
+    random, and the rest. A task whose step is replaced, say by one that calls it, is as any other.
 
     Attributes:
       draw: `(shared, hparams, fixed, key, t) -> drawn`, a tree of arrays: what no earlier step
-        changes, above all what is drawn at random. A GPU computes it for many steps at once, since
-        each call of the generator is some kernels.
+        changes, above all what is drawn at random. An accelerator computes it for many steps at
+        once, since each call of the generator is some kernels.
       step_drawn: as the step, with what was drawn in place of the key.
       fixed: the fields of the state that no step changes and that `draw` reads; it is given a
         mapping from their names to their values.
-      packed: the fields of the state that consist of many small arrays. On a GPU each lies in one
-        array between steps, since what is updated by itself is a kernel.
+      packed: the fields of the state that consist of many small arrays. On an accelerator each lies
+        in one array between steps, since what is updated by itself is a kernel.
     """
 
     draw: Callable[..., Any]

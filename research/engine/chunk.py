@@ -77,7 +77,7 @@ def train_chunk(
     few_kernels: bool = False,
 ) -> tuple[State, Logged]:
     """Trains R runs for `logs` x `log_every` steps from step `start`, an int32 scalar, at which
-    their status is `diverged`; by the loop that suits a GPU if `few_kernels`."""
+    their status is `diverged`; by the loop that suits an accelerator if `few_kernels`."""
     single = len(keys) == 1
     split = task.step if isinstance(task.step, SplitStep) else whole_step(task.step)
     run_draw = _traced_once(split.draw, (None, 0, 0, 0, None), batched=not single)
@@ -111,7 +111,7 @@ def forget_steps() -> None:
 
 def _train(draw, step, packed, logs, log_every, states, diverged, keys, start):
     """As `train_chunk`, without axes [R] where `draw` and `step` take one run. `packed` is None for
-    the loop of CPUs and TPUs."""
+    the loop of CPUs."""
     over_runs = vmap if keys.ndim else lambda function, in_axes: function
     fold_in = vmap(over_runs(jax.random.fold_in, in_axes=(0, None)), in_axes=(None, 0))
 

@@ -1,4 +1,4 @@
-"""The loop over steps as a GPU wants it, where every small kernel costs microseconds to launch.
+"""The loop over steps as an accelerator wants it, where every small kernel costs microseconds.
 
 What steps draw at random is drawn for many of them at once, and small arrays of the carry are kept
 in one array, whose update is one kernel.

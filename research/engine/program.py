@@ -13,7 +13,6 @@ from jax.experimental.layout import Layout as DeviceLayout
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from research.by_platform import is_gpu
 from research.engine import best as best_params
 from research.engine.axes import Runs
 from research.engine.blocks import block_of
@@ -252,7 +251,7 @@ def compile_training(
     """
     shared, hparams, _, states, diverged, t = shapes
     args = shared, hparams, states, diverged, keys.step, t
-    call = _train_by_run, task, logs, log_every, is_gpu(mesh.devices.flat[0])
+    call = _train_by_run, task, logs, log_every, mesh.devices.flat[0].platform != "cpu"
     places = state_formats and (_places(args, state_formats), (state_formats, None))
     return compile_sharded(mesh, call, _SPECS, args, donate=(2,), places=places)[0]
 

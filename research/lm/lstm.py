@@ -228,8 +228,18 @@ def _gradients(kernel_HxG, h_before_TxBxH, dz_TxBxG, before):
     dh, dc = before
     flat = lambda x: x.reshape(-1, x.shape[-1])
     dkernel_HxG = summed_outer(flat(h_before_TxBxH), flat(dz_TxBxG)).astype(kernel_HxG.dtype)
-    dbias_G = jnp.sum(dz_TxBxG, axis=(0, 1), dtype=sums)
+    dbias_G = by_platform(dz_TxBxG, tpu=_sum_by_product, other=_sum)
     return dz_TxBxG.astype(sums), dkernel_HxG, dbias_G, Carry(dh.astype(dtype), dc), None
+
+
+def _sum(dz_TxBxG):
+    return jnp.sum(dz_TxBxG, axis=(0, 1), dtype=sum_type(dz_TxBxG))
+
+
+def _sum_by_product(dz_TxBxG):
+    """`_sum` as a matrix product, with as many rows of ones as a tile of a TPU has."""
+    dz_NxG = dz_TxBxG.reshape(-1, dz_TxBxG.shape[-1])
+    return einsum("no,ng->og", jnp.ones((len(dz_NxG), 8), dz_NxG.dtype), dz_NxG)[0]
 
 
 def _masked(h, mask_BxH):

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from research.by_platform import by_platform
 from research.matmul import as_bits, einsum, from_bits, sum_type, summed_outer
 
 
@@ -77,9 +78,34 @@ def _with_gradient(out_NxE, target_N, table_VxE, bias_V):
     """The loss summed over tokens, and its gradients with respect to out, table and bias, float32.
 
     The gradient with respect to the logits is `(e - s at the target) / s`, with `e = exp(logits -
-    their maximum)` and its sum `s`. Exponentials are computed once, and rows of `out` are divided
-    by `s` instead of rows of `e`, which are longer.
+    their maximum)` and its sum `s`. Rows of `out` are divided by `s` instead of rows of `e`, which
+    are longer.
     """
+    args = out_NxE, target_N, table_VxE, bias_V
+    return by_platform(*args, gpu=_by_mask, tpu=_by_mask, other=_by_scatter)
+
+
+def _by_mask(out_NxE, target_N, table_VxE, bias_V):
+    """`_with_gradient` without gather and scatter, and with the gradient of the bias as a column of
+    the table's. Each matrix product computes the exponentials again rather than read them."""
+    dtype, rounded_VxE = out_NxE.dtype, table_VxE.astype(out_NxE.dtype)
+    logits_NxV = make_logits(out_NxE, table_VxE, bias_V)
+    symbols_V = jnp.arange(logits_NxV.shape[1], dtype=target_N.dtype)
+    at_target_NxV = target_N[:, None] == symbols_V[None]
+    largest_N = jnp.max(logits_NxV, axis=-1)
+    chosen_N = jnp.sum(jnp.where(at_target_NxV, logits_NxV, 0), axis=-1)
+    e_NxV = jnp.exp(logits_NxV - largest_N[:, None])
+    s_N = jnp.sum(e_NxV, axis=-1)
+    nll = jnp.sum(jnp.log(s_N) + largest_N - chosen_N)
+    e_NxV = (e_NxV - jnp.where(at_target_NxV, s_N[:, None], 0)).astype(dtype)
+    dout_NxE = einsum("nv,ve->ne", e_NxV, rounded_VxE) / s_N[:, None]
+    with_one = jnp.concatenate([out_NxE, jnp.ones_like(out_NxE[:, :1])], axis=1)
+    both_VxE = summed_outer(e_NxV, (with_one / s_N[:, None].astype(dtype)).astype(dtype))
+    return nll, dout_NxE, both_VxE[:, :-1], both_VxE[:, -1]
+
+
+def _by_scatter(out_NxE, target_N, table_VxE, bias_V):
+    """`_with_gradient` with the exponentials computed once."""
     dtype, rounded_VxE = out_NxE.dtype, table_VxE.astype(out_NxE.dtype)
     logits_NxV = make_logits(out_NxE, table_VxE, bias_V)
     largest_N, chosen_N = jnp.max(logits_NxV, axis=-1), _pick(logits_NxV, target_N)

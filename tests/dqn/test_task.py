@@ -118,14 +118,14 @@ def test_each_program_is_traced_once():
 
 @pytest.mark.parametrize("variant", ["rainbow", slow("plain"), slow("quantile"), slow("image")])
 def test_the_program_for_gpus_trains_as_that_for_cpus(variant, monkeypatch):
-    contract.check_program_of_gpus(case(variant), monkeypatch)
+    contract.check_program_of_accelerators(case(variant), monkeypatch)
 
 
 @pytest.mark.parametrize("variant", ["rainbow", slow("image")])
 def test_the_program_for_gpus_acts_and_learns_in_one_batch(variant, monkeypatch):
     """It does where all environments are stepped once a step; with more rows it acts first."""
     one_row = case(variant, train_every=CONFIG.num_envs)
-    contract.check_program_of_gpus(one_row, monkeypatch)
+    contract.check_program_of_accelerators(one_row, monkeypatch)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

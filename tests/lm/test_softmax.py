@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+from research.lm import softmax
 from research.lm.softmax import token_nll, total_nll
 
 N, E, V = 12, 5, 17
@@ -64,6 +65,21 @@ def test_the_loss_and_its_gradient_do_not_depend_on_chunks(chunks):
     for ours, theirs in zip(grads, plain_grads, strict=True):
         np.testing.assert_allclose(ours, 0.25 * theirs, atol=2e-6)
     assert float(value) == pytest.approx(0.25 * float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1, 300])  # the largest logits are beyond where exp overflows
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_gradient_of_accelerators_equals_that_of_cpus(dtype, scale):
+    out, table, bias, target = given()
+    out = jnp.asarray(scale * out, dtype)
+    masked, scattered = (
+        jax.device_get(jax.jit(form)(out, target, table, bias))
+        for form in (softmax._by_mask, softmax._by_scatter)
+    )
+    tolerance = 1e-5 if dtype == "float32" else 2e-2
+    for one, other in zip(masked, scattered, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * scale)
 
 
 def test_the_gradient_matches_finite_differences():

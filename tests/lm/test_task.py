@@ -59,8 +59,9 @@ def test_each_program_is_traced_once(corpus, variant):
     contract.check_traced_once(case(corpus, variant))
 
 
-def test_the_program_for_gpus_trains_as_that_for_cpus(corpus, monkeypatch):
-    contract.check_program_of_gpus(case(corpus), monkeypatch)
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_the_program_for_accelerators_trains_as_that_for_cpus(corpus, platform, monkeypatch):
+    contract.check_program_of_accelerators(case(corpus), monkeypatch, platform)
 
 
 @pytest.mark.parametrize("variant", ["plain", "everything", "sgd", slow("low")])

@@ -86,7 +86,7 @@ def test_each_program_is_traced_once():
 
 
 def test_the_program_for_gpus_trains_as_that_for_cpus(monkeypatch):
-    contract.check_program_of_gpus(case(), monkeypatch)
+    contract.check_program_of_accelerators(case(), monkeypatch)
 
 
 @pytest.mark.parametrize(
