@@ -45,27 +45,29 @@ def _by_reductions(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
 @jax.custom_jvp
 def _by_columns(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
     """`_by_reductions` without reductions: on a GPU each is a kernel of its own."""
-    wanted_BxK = _is_label(logits_BxK, labels_B)
-    wanted_B = sum(_columns(jnp.where(wanted_BxK, logits_BxK, 0)))
-    return _logsumexp(logits_BxK) - wanted_B
+    largest_B, logsum_B = _normalizers(logits_BxK)
+    wanted = (jnp.where(labels_B == k, column_B - largest_B, 0)
+              for k, column_B in enumerate(_columns(logits_BxK)))  # fmt: skip
+    return logsum_B - sum(wanted)
 
 
 @_by_columns.defjvp
 def _by_columns_jvp(primals, tangents):
     logits_BxK, labels_B = primals
-    softmax_BxK = jnp.exp(logits_BxK - _logsumexp(logits_BxK)[:, None])
-    gradient_BxK = jnp.where(_is_label(logits_BxK, labels_B), softmax_BxK - 1, softmax_BxK)
+    largest_B, logsum_B = _normalizers(logits_BxK)
+    softmax_BxK = jnp.exp(logits_BxK - largest_B[:, None] - logsum_B[:, None])
+    classes_K = jnp.arange(logits_BxK.shape[1], dtype=labels_B.dtype)
+    is_label_BxK = labels_B[:, None] == classes_K[None]
+    gradient_BxK = jnp.where(is_label_BxK, softmax_BxK - 1, softmax_BxK)
     return _by_columns(*primals), jnp.sum(gradient_BxK * tangents[0], axis=1)
 
 
-def _is_label(logits_BxK: jax.Array, labels_B: jax.Array) -> jax.Array:
-    return labels_B[:, None] == jnp.arange(logits_BxK.shape[1], dtype=labels_B.dtype)[None]
-
-
-def _logsumexp(logits_BxK: jax.Array) -> jax.Array:
+def _normalizers(logits_BxK: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The largest logits of rows, and the logarithm of the sum of exponentials of what is left
+    without them."""
     columns = _columns(logits_BxK)
     largest_B = reduce(jnp.maximum, columns)
-    return largest_B + jnp.log(sum(jnp.exp(column - largest_B) for column in columns))
+    return largest_B, jnp.log(sum(jnp.exp(column_B - largest_B) for column_B in columns))
 
 
 def _columns(logits_BxK: jax.Array) -> list[jax.Array]:

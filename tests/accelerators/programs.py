@@ -172,7 +172,7 @@ def compile_one(program: Program, device: Device, mesh: Any) -> dict[str, Any]:
         (program.runs, *leaf.shape) for leaf in jax.tree.leaves(getattr(state, name, ()))
     ]
     ring = {math.prod(shape) for shape in of_all_runs("replay")}
-    others = of_all_runs("priorities") + _drawn_ahead(problem, runs)
+    others = of_all_runs("priorities") + _drawn_ahead(problem, runs, state)
     return {
         "runs": program.runs,
         "seconds": time.perf_counter() - began,
@@ -186,14 +186,15 @@ def compile_one(program: Program, device: Device, mesh: Any) -> dict[str, Any]:
     }
 
 
-def _drawn_ahead(problem: Problem, runs: Runs) -> list[tuple[int, ...]]:
+def _drawn_ahead(problem: Problem, runs: Runs, state: Any) -> list[tuple[int, ...]]:
     """The shapes of what all runs draw for some steps of a log at once, which may be as large."""
     step = problem.task.step
     if not isinstance(step, SplitStep):
         return []
     hparams = jax.tree.map(lambda leaf: leaf[0], runs.hparams)
-    draw = lambda: step.draw(problem.shared, hparams, make_key(0), np.int32(0))
-    shapes = [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(draw))]
+    draw = lambda fixed: step.draw(problem.shared, hparams, fixed, make_key(0), np.int32(0))
+    drawn = jax.eval_shape(draw, step.fixed_of(state))
+    shapes = [leaf.shape for leaf in jax.tree.leaves(drawn)]
     blocks = [steps for steps in range(1, LOG_EVERY + 1) if LOG_EVERY % steps == 0]
     return [(steps, len(runs), *shape) for steps in blocks for shape in shapes]
 

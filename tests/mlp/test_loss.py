@@ -44,10 +44,12 @@ def test_cross_entropy_equals_scikit_learn():
 @pytest.mark.parametrize("scale", [1, 100])  # the largest logits are beyond where exp overflows
 @pytest.mark.parametrize("classes", [2, 10, losses.MOST_COLUMNS])
 def test_the_cross_entropy_of_gpus_equals_that_of_cpus(classes, scale, monkeypatch):
-    """Losses, gradients and the second derivatives, with equal logits in one row."""
+    """Losses, gradients and the second derivatives, with equal logits in one row, and in one a
+    label of which the net is so sure that the loss is small beside the logits."""
     logits = scale * RNG.normal(size=(6, classes)).astype(np.float32)
-    logits[0] = logits[0, 0]
     labels, weights = RNG.integers(0, classes, 6).astype(np.int32), np.float32([0, 1, 2, 3, 1, 1])
+    logits[1], logits[2] = logits[1, 0], 1000
+    logits[2, labels[2]] += 12
     loss = lambda logits: losses.cross_entropy(logits, labels, weights)
 
     def derivatives():
@@ -56,6 +58,8 @@ def test_the_cross_entropy_of_gpus_equals_that_of_cpus(classes, scale, monkeypat
     here = derivatives()
     monkeypatch.setattr(losses, "by_platform", lambda *args, gpu, other: gpu(*args))
     chex.assert_trees_all_close(derivatives(), here, rtol=1e-5, atol=1e-6)
+    sure = jax.jit(lambda: losses.cross_entropy(logits[2:3], labels[2:3]))()
+    np.testing.assert_allclose(sure, np.log1p((classes - 1) * np.exp(-12)), atol=5e-6)
 
 
 def test_regression_losses_by_hand():
