@@ -57,6 +57,7 @@ def run(load_script, monkeypatch, tmp_path):
     monkeypatch.setattr(runner, "_train_jobs", stop)
     monkeypatch.setattr("research.cli.compile_for.run_elsewhere", stop)
     monkeypatch.setattr("research.cli.machine.join_world", lambda which: None)
+    monkeypatch.setattr("research.runs.session.git_commit", lambda folder: None)  # a process each
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text(TEXT)
 
