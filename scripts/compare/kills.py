@@ -113,11 +113,12 @@ def _finish(command: list[str], folder: Path) -> str:
 def _killed(command: list[str], folder: Path, after: float, starting: bool) -> bool:
     """Starts a process and kills it some time after its start, or after its first checkpoint.
     Returns whether it was still running."""
+    before = _checkpoints(folder)
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         if not starting:
             next((line for line in process.stdout if "compiled in" in line), None)
-            while process.poll() is None and not _checkpoints(folder):
+            while process.poll() is None and _checkpoints(folder) <= before:
                 time.sleep(0.05)
         time.sleep(after)
         if process.poll() is None:
@@ -128,8 +129,8 @@ def _killed(command: list[str], folder: Path, after: float, starting: bool) -> b
     return False
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    return list((folder / "runs" / "killed" / "checkpoints").glob("*/[0-9]*"))
+def _checkpoints(folder: Path) -> set[Path]:
+    return set((folder / "runs" / "killed" / "checkpoints").glob("*/[0-9]*"))
 
 
 def _arrays(folder: Path) -> dict[str, np.ndarray]:
