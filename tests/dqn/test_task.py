@@ -374,7 +374,7 @@ def test_it_finds_the_values_of_the_diagnostic_environments(name, algorithm):
 def test_it_learns_cartpole():
     """Random play lasts about 20 steps."""
     config = Config(
-        env_steps=30_000, num_envs=8, train_every=8, learning_starts=800, buffer_size=32_000,
+        env_steps=29_600, num_envs=8, train_every=8, learning_starts=800, buffer_size=32_000,
         batch_size=64, target_update_every=8, hidden=(64, 64), n_step=3, double=True,
     )  # fmt: skip
     problem = make_problem(config)
