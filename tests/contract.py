@@ -16,7 +16,11 @@ import pytest
 from jax import lax
 
 from research.engine import Cadence, Swept, make_runs, sweep
+from research.engine.blocks import Block, gather_states, start_blocks
+from research.engine.cadence import Chunk, plan_chunks
 from research.engine.chunk import forget_steps, init_runs, make_keys, start_status, train_chunk
+from research.engine.loop import train
+from research.engine.program import Program, compile_program
 from research.runs.tensors import load_tree, save_tree
 from research.task import Problem, SplitStep, whole_step
 
@@ -52,23 +56,43 @@ def run(case: Case, steps: int, seeds: Any = SEEDS, chunk: int = CHUNK, **option
     return sweep(task, shared, case.hparams, seeds, steps, **options)
 
 
+def last_states(case: Case, steps: int, **options: Any) -> Any:
+    """The states with which `run` ends. It compiles no evaluation, which would take as long as
+    half of the training program."""
+    program, blocks, chunks = _begin(case, steps, **options)
+    return gather_states(program, train(program, blocks, chunks, lambda record: None))
+
+
+def _begin(
+    case: Case, steps: int, seeds: Any = SEEDS, axes: Any = None, devices: Any = None
+) -> tuple[Program, list[Block], list[Chunk]]:
+    """The programs of runs that are not evaluated, the runs before their first step, and the chunks
+    to train them through."""
+    runs = make_runs(case.hparams, axes or case.axes, seeds)
+    planned = plan_chunks(steps, Cadence(log_every=1, eval_every=steps, chunk_every=CHUNK))
+    chunks = [chunk._replace(evaluate=False) for chunk in planned]
+    devices = devices or jax.local_devices()[:1]
+    program = compile_program(case.problem, runs, chunks, devices=devices)
+    return program, start_blocks(program, runs), chunks
+
+
 def check_a_lane_is_a_lone_run(case: Case, steps: int, atol: float) -> None:
     """A run in a sweep ends within a tolerance of the same run alone. Compares the first run, and
     one in the middle with the second value of the axis."""
-    together = run(case, steps)
+    together = last_states(case, steps)
     ((name, values),) = case.axes.items()
     for setting, seed in ((0, 0), (1, 1)):
-        alone = run(case, steps, seeds=[seed], axes={name: [values[setting]]})
-        lane = jax.tree.map(lambda leaf: leaf[setting * SEEDS + seed], together.states)  # noqa: B023
-        chex.assert_trees_all_close(_only(alone.states), lane, atol=atol, rtol=0)
+        alone = last_states(case, steps, seeds=[seed], axes={name: [values[setting]]})
+        lane = jax.tree.map(lambda leaf: leaf[setting * SEEDS + seed], together)  # noqa: B023
+        chex.assert_trees_all_close(_only(alone), lane, atol=atol, rtol=0)
 
 
 def check_place_changes_no_bit(case: Case, steps: int) -> None:
     """A run ends with the same bits whatever its place among the same number of runs."""
     order = np.roll(np.arange(SEEDS), 1)
-    first, second = run(case, steps), run(case, steps, seeds=order.tolist())
+    first, second = last_states(case, steps), last_states(case, steps, seeds=order.tolist())
     moved = np.concatenate([order, SEEDS + order])
-    chex.assert_trees_all_equal(jax.tree.map(lambda x: x[moved], first.states), second.states)
+    chex.assert_trees_all_equal(jax.tree.map(lambda x: x[moved], first), second)
 
 
 def check_resumes_bit_for_bit(case: Case, folder: Path) -> None:
@@ -93,25 +117,26 @@ def check_chunk_length_changes_no_bit(case: Case, steps: int, lengths: tuple[int
 
 def check_sharded_is_unsharded(case: Case, steps: int, atol: float) -> None:
     """Runs sharded over eight devices end within a tolerance of those on one device."""
-    one, eight = run(case, steps), run(case, steps, devices=jax.local_devices()[:8])
-    chex.assert_trees_all_close(eight.states, one.states, atol=atol, rtol=0)
+    one = last_states(case, steps)
+    eight = last_states(case, steps, devices=jax.local_devices()[:8])
+    chex.assert_trees_all_close(eight, one, atol=atol, rtol=0)
 
 
 def check_seeds_differ_and_repeat(case: Case, steps: int) -> None:
     """Different seeds start from different params, and the same seed repeats every bit."""
-    first, again = run(case, steps), run(case, steps)
-    chex.assert_trees_all_equal(first.states, again.states)
-    start = _initial_params(case, seeds=(0, 1, 2))
-    kernels = [leaf for leaf in jax.tree.leaves(start) if leaf.ndim > 2]
+    chex.assert_trees_all_equal(last_states(case, steps), last_states(case, steps))
+    program, blocks, _ = _begin(case, steps)
+    start = gather_states(program, blocks).params
+    kernels = [leaf[:SEEDS] for leaf in jax.tree.leaves(start) if leaf.ndim > 2]
     assert kernels
     for leaf in kernels:
-        assert len(np.unique(leaf.reshape(len(leaf), -1), axis=0)) == 3
+        assert len(np.unique(leaf.reshape(len(leaf), -1), axis=0)) == SEEDS
 
 
 def check_every_hparam_changes_the_outcome(case: Case, swept: Any, steps: int) -> None:
     """Two values of each hyper-parameter end with different weights in every layer."""
     for name, values in swept.items():
-        params = run(case._replace(axes={name: values}), steps).states.params
+        params = last_states(case, steps, axes={name: values}).params
         kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim > 2]
         assert kernels
         assert all(np.abs(kernel[0] - kernel[SEEDS]).max() > 1e-7 for kernel in kernels), name
@@ -153,46 +178,61 @@ class _Traces:
             self.functions.append(about.get("fun_name", "a function"))
 
 
-def _initial_params(case: Case, seeds: tuple[int, ...]) -> Any:
-    init = jax.jit(case.problem.task.init)
-    states = [init(case.problem.shared, case.hparams, jax.random.key(seed)) for seed in seeds]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *[state.params for state in states])
-
-
 def _only(states: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[0], states)
 
 
 def check_program_of_accelerators(
-    case: Case, monkeypatch: Any, platform: str = "cuda", steps: int = 3
+    case: Case, monkeypatch: Any, platform: str = "cuda", trained: bool = True
 ) -> None:
     """The program for GPUs or TPUs, which differs from that for CPUs in layouts and in the order of
-    sums, gives the same params and metrics after some updates, computed here."""
-    task, shared = case.problem.task, case.problem.shared
-    split = task.step if isinstance(task.step, SplitStep) else whole_step(task.step)
-    runs = make_runs(case.hparams, case.axes, 1)
+    sums, gives the same params and metrics after some updates, computed here.
 
-    def train(few_kernels, hparams, seeds):
+    Args:
+      case: what to train.
+      monkeypatch: pytest's.
+      platform: "cuda" or "tpu".
+      trained: whether other checks train the case, so that the program for CPUs is compiled.
+    """
+    task, shared, taken = case.problem.task, case.problem.shared, []
+    split = task.step if isinstance(task.step, SplitStep) else whole_step(task.step)
+    runs = make_runs(case.hparams, case.axes, SEEDS)
+
+    def train_chunk_of(few_kernels, hparams, seeds):
         begun, keys = init_runs(task, shared, hparams, seeds), make_keys(seeds).step
         args: Any = shared, hparams, begun, start_status(len(seeds)), keys, np.int32(0)
-        states, logged = train_chunk(task, 1, steps, *args, few_kernels=few_kernels)
-        return (states.params, logged), split.fixed_of(begun), split.fixed_of(states)
+        # One log, within which it draws ahead.
+        states, logged = train_chunk(task, 1, CHUNK, *args, few_kernels=few_kernels)
+        metrics = jax.tree.map(lambda leaf_1xR: leaf_1xR[0], logged.metrics)
+        fixed = split.fixed_of(begun), split.fixed_of(states)
+        return (states.params, logged._replace(metrics=metrics)), fixed
 
-    def trained(few_kernels):  # traced anew, or `jit` would take the trace of the other
+    def after_a_chunk(few_kernels):  # traced anew, or `jit` would take the other's trace
         forget_steps()
-        train_so = jax.jit(partial(train, few_kernels))
-        trained, before, after = jax.device_get(train_so(runs.hparams, runs.seeds))
-        chex.assert_trees_all_equal(after, before)  # or what is drawn ahead would be of the past
-        return trained
-
-    here, taken = trained(few_kernels=False), []
+        train = jax.jit(partial(train_chunk_of, few_kernels))
+        after, (before, now) = jax.device_get(train(runs.hparams, runs.seeds))
+        chex.assert_trees_all_equal(now, before)  # or what is drawn ahead would be of the past
+        return after
 
     def as_elsewhere(*args, default, **by_platform):
         taken.append(by_platform.get(platform))
         return by_platform.get(platform, default)(*args)
 
-    monkeypatch.setattr(lax, "platform_dependent", as_elsewhere)
-    there = trained(few_kernels=True)
+    here = _after_a_chunk(case) if trained else after_a_chunk(few_kernels=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(lax, "platform_dependent", as_elsewhere)
+        there = after_a_chunk(few_kernels=True)
     forget_steps()
     assert any(taken)
     chex.assert_trees_all_close(there, here, rtol=1e-4, atol=1e-5)
+
+
+def _after_a_chunk(case: Case) -> Any:
+    """The params of the runs of a case after one chunk, their status and the sums of their
+    metrics."""
+    program, (block,), _ = _begin(case, CHUNK)
+    hparams, keys, states, diverged, _ = block
+    call = program.train[CHUNK, 1]
+    states, logged = call(program.shared, hparams, states, diverged, keys.step, np.int32(0))
+    sums = jax.tree.map(lambda leaf_RxL: leaf_RxL.sum(axis=1), logged.metrics)
+    return jax.device_get((states.params, logged._replace(metrics=sums)))

@@ -28,7 +28,7 @@ SWEEPS = {
     "--eval-episodes 2 --env-steps 400 --log-every 40 --train-every 8 --seeds 2 "
     "--learning-starts 40 --buffer-size 160 --batch-size 8 --target-update-every 8",
     "lm": "lstm_lm.py --corpus text.txt --hidden 8 --embedding-size 6 --batch-size 4 --window 8 "
-    "--epochs 1 --seeds 2 --output-dropout 0 0.5 --tied False True",
+    "--epochs 1 --steps 120 --seeds 2 --output-dropout 0 0.5 --tied False True",
 }
 
 

@@ -112,17 +112,27 @@ def test_the_notebook_of_the_guide_runs_cell_by_cell(small_sweep, tmp_path, monk
     assert len(names["table"]) == len(names["logits"]) == 178
 
 
-@pytest.fixture
-def own_agent(tmp_path, monkeypatch):
-    """The run folder of the agent of the guide, of two settings, trained by its script."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    Path("count_dqn.py").write_text(AGENT)
+@pytest.fixture(scope="module")
+def trained_agent(tmp_path_factory):
+    """The folder in which the script of the agent of the guide has trained it, in two settings."""
+    home = tmp_path_factory.mktemp("agent")
+    (home / "count_dqn.py").write_text(AGENT)
     words = f"count_dqn.py --bonus 0 0.1 {SMALL_DQN} --out . --name trained"
-    monkeypatch.setattr(sys, "argv", words.split())
-    monkeypatch.setattr(machine, "configure_jax", lambda *_: None)
-    runpy.run_path("count_dqn.py", run_name="__main__")
-    return tmp_path / "trained"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("XDG_STATE_HOME", str(home / "state"))
+        patch.setattr(sys, "argv", words.split())
+        patch.setattr(machine, "configure_jax", lambda *_: None)
+        runpy.run_path("count_dqn.py", run_name="__main__")
+    return home
+
+
+@pytest.fixture
+def own_agent(trained_agent, tmp_path, monkeypatch):
+    """A copy of its run folder, for the user who has trained it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(trained_agent / "state"))
+    return shutil.copytree(trained_agent / "trained", tmp_path / "trained")
 
 
 def test_the_agent_of_the_guide_is_used_as_every_other(own_agent):

@@ -1,6 +1,5 @@
 """Traces one run of a task: the shapes of what it carries and reports, and the FLOPs of a step."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -44,13 +43,22 @@ def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[s
 
 
 class TracedRun(NamedTuple):
-    """The shapes of what one run carries and reports, and its traced functions."""
+    """What is known of one run once `init`, `step` and `evaluate` have been traced.
+
+    Attributes:
+      state, step_metrics, evaluate_metrics: the shapes of what it carries and reports.
+      flops_per_step: on average.
+      loop_bytes: of what the largest loop carries and stacks.
+      read: the numbers of the arguments that any of the functions reads, counting the leaves of
+        `shared` and of the hyper-parameters, which come first in each.
+    """
 
     state: Any
     step_metrics: Any
     evaluate_metrics: Any
     flops_per_step: float
-    traces: tuple[Any, Any, Any]  # init, step, evaluate
+    loop_bytes: int
+    read: frozenset[int]
 
 
 def trace_one_run(problem: Problem, runs: Runs) -> TracedRun:
@@ -69,7 +77,7 @@ def trace_one_run(problem: Problem, runs: Runs) -> TracedRun:
             "one run alone does not fit the memory, not even its constants: make the net, the "
             "batch or the buffer smaller, or evaluate fewer episodes"
         ) from None
-    _check_swept_are_used(problem, runs, one.traces)
+    _check_swept_are_used(problem, runs, one)
     return one
 
 
@@ -90,15 +98,17 @@ def _trace_once(task: Task, treedef: Any, leaves: tuple[Any, ...], settings: Any
         known = shortlist(evaluate_metrics)
         raise UserError(f"the key metric {task.key_metric!r} is not evaluated; there are {known}")
     flops = count_flops(step.jaxpr, task.steps or USUAL_STEPS)
-    return TracedRun(state, step_metrics, evaluate_metrics, flops, (init, step, evaluate))
+    traces = init, step, evaluate
+    largest = max(loop_bytes(traced.jaxpr.jaxpr) for traced in traces)
+    read = frozenset[int]().union(*map(_arguments_read, traces))
+    return TracedRun(state, step_metrics, evaluate_metrics, flops, largest, read)
 
 
 def least_bytes(problem: Problem, runs: Runs) -> int:
     """Returns how many bytes a device has to hold at least to train one of the runs: the data, and
     its state or the largest carry of a loop, which may be part of the state."""
     one = trace_one_run(problem, runs)
-    loops = max(loop_bytes(traced.jaxpr.jaxpr) for traced in one.traces)
-    return byte_count(problem.shared) + max(byte_count(one.state), loops)
+    return byte_count(problem.shared) + max(byte_count(one.state), one.loop_bytes)
 
 
 def forget_traces() -> None:
@@ -106,13 +116,13 @@ def forget_traces() -> None:
     _trace_once.cache_clear()
 
 
-def _check_swept_are_used(problem: Problem, runs: Runs, traces: Sequence[Any]) -> None:
+def _check_swept_are_used(problem: Problem, runs: Runs, one: TracedRun) -> None:
     """Checks that every hyper-parameter with several values is read somewhere.
 
     Raises:
       UserError: naming one that none of the task's functions reads.
     """
-    for name in _unread(problem, runs, traces):
+    for name in _unread(problem, runs, one):
         if len(np.unique(getattr(runs.hparams, name))) > 1:
             flag = flag_of(name)
             raise UserError(f"{flag}: nothing uses it under this config; give it one value")
@@ -120,24 +130,19 @@ def _check_swept_are_used(problem: Problem, runs: Runs, traces: Sequence[Any]) -
 
 def unread_hparams(problem: Problem, runs: Runs) -> set[str]:
     """Returns the names of the hyper-parameters that none of the task's functions reads."""
-    return set(_unread(problem, runs, trace_one_run(problem, runs).traces))
+    return set(_unread(problem, runs, trace_one_run(problem, runs)))
 
 
-def _unread(problem: Problem, runs: Runs, traces: Sequence[Any]) -> list[str]:
+def _unread(problem: Problem, runs: Runs, one: TracedRun) -> list[str]:
     before = len(jax.tree.leaves(problem.shared))
-    return [
-        name
-        for index, name in enumerate(vars(runs.hparams))
-        if not any(_reads(trace, before + index) for trace in traces)
-    ]
+    return [name for index, name in enumerate(vars(runs.hparams)) if before + index not in one.read]
 
 
-def _reads(traced: Any, argument: int) -> bool:
-    """Whether a traced function reads its argument of that number, counting leaves."""
+def _arguments_read(traced: Any) -> set[int]:
+    """The numbers of the arguments that a traced function reads, counting leaves."""
     jaxpr = traced.jaxpr.jaxpr
-    variable = jaxpr.invars[argument]
-    readers = (*jaxpr.outvars, *(given for eqn in jaxpr.eqns for given in eqn.invars))
-    return any(given is variable for given in readers)
+    read = {id(given) for eqn in jaxpr.eqns for given in eqn.invars} | set(map(id, jaxpr.outvars))
+    return {number for number, variable in enumerate(jaxpr.invars) if id(variable) in read}
 
 
 def with_run_axis(leaf: Any, runs: int, sharding: Any = None) -> jax.ShapeDtypeStruct:

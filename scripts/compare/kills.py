@@ -77,17 +77,19 @@ def compare_after_kills(
     words += ["--checkpoint-every", "0.002", "--keep-states"]
     make = [sys.executable, str(EXPERIMENTS / script), *words]
     _finish([*make, "--name", "whole"], folder)
-    subprocess.run([*make, "--name", "killed", "--prepare"], cwd=folder, check=True,
-                   stdout=subprocess.DEVNULL)  # fmt: skip
-    command = [*make[:2], "--resume", "runs/killed"]
+
+    def command() -> list[str]:
+        there = (folder / "runs" / "killed").exists()
+        return [*make[:2], "--resume", "runs/killed"] if there else [*make, "--name", "killed"]
+
     during_save = 0
     for number in range(kills):
-        if not _killed(command, folder, instants.uniform(0, seconds), number % 4 == 3):
+        if not _killed(command(), folder, instants.uniform(0, seconds), number % 4 == 3):
             raise UserError(f"{script} ended before it was killed {kills} times: make it longer")
         for partial in (folder / "runs/killed/checkpoints").glob("*/.*.partial"):
             during_save += 1
             shutil.rmtree(partial)  # not to be counted again
-    text = _finish(command, folder)
+    text = _finish(command(), folder)
     whole, killed = (_arrays(folder / "runs" / name) for name in ("whole", "killed"))
     differ = [name for name in {**whole, **killed} if not _same(whole.get(name), killed.get(name))]
     resumed = [line for line in text.splitlines() if "resuming from" in line]
@@ -111,11 +113,12 @@ def _finish(command: list[str], folder: Path) -> str:
 def _killed(command: list[str], folder: Path, after: float, starting: bool) -> bool:
     """Starts a process and kills it some time after its start, or after its first checkpoint.
     Returns whether it was still running."""
+    before = _checkpoints(folder)
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         if not starting:
             next((line for line in process.stdout if "compiled in" in line), None)
-            while process.poll() is None and not _checkpoints(folder):
+            while process.poll() is None and _checkpoints(folder) <= before:
                 time.sleep(0.05)
         time.sleep(after)
         if process.poll() is None:
@@ -126,8 +129,8 @@ def _killed(command: list[str], folder: Path, after: float, starting: bool) -> b
     return False
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    return list((folder / "runs" / "killed" / "checkpoints").glob("*/[0-9]*"))
+def _checkpoints(folder: Path) -> set[Path]:
+    return set((folder / "runs" / "killed" / "checkpoints").glob("*/[0-9]*"))
 
 
 def _arrays(folder: Path) -> dict[str, np.ndarray]:

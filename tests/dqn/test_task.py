@@ -125,7 +125,7 @@ def test_the_program_for_gpus_trains_as_that_for_cpus(variant, monkeypatch):
 def test_the_program_for_gpus_acts_and_learns_in_one_batch(variant, monkeypatch):
     """It does where all environments are stepped once a step; with more rows it acts first."""
     one_row = case(variant, train_every=CONFIG.num_envs)
-    contract.check_program_of_accelerators(one_row, monkeypatch)
+    contract.check_program_of_accelerators(one_row, monkeypatch, trained=False)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -374,7 +374,7 @@ def test_it_finds_the_values_of_the_diagnostic_environments(name, algorithm):
 def test_it_learns_cartpole():
     """Random play lasts about 20 steps."""
     config = Config(
-        env_steps=30_000, num_envs=8, train_every=8, learning_starts=800, buffer_size=32_000,
+        env_steps=29_600, num_envs=8, train_every=8, learning_starts=800, buffer_size=32_000,
         batch_size=64, target_update_every=8, hidden=(64, 64), n_step=3, double=True,
     )  # fmt: skip
     problem = make_problem(config)

@@ -130,23 +130,22 @@ def test_a_page_elsewhere_needs_no_room_in_the_run_folder(small_sweep, small_dis
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", [30_000, 60_000, 200_000])
-def test_a_disk_that_fills_while_it_trains_costs_lines_only(call, answer, small_disk, room):
+def test_a_disk_that_fills_while_it_trains_costs_lines_only(answer, small_disk, room):
     """Of a sweep of some 300 kB; whatever is missing in the end is made when there is room."""
     place, _ = small_disk
-    words = ["--data", "wine", "--hidden", "64x64", "--seeds", "3", "--steps", "300"]
-    words += ["--chunk-every", "10", "--log-every", "10", "--checkpoint-every", "1e-6"]
+    words = "--data wine --hidden 64x64 --seeds 3 --steps 300 --chunk-every 10 --log-every 10 "
+    words += f"--checkpoint-every 1e-6 --out {place} --name it"
     with open(place / "filler", "wb") as file:
         file.write(b"x" * (3 * 2**20 - room))
-    done = call("mlp.py", *words, "--out", str(place), "--name", "it", cwd=place.parent)
-    assert "Traceback" not in done.stdout + done.stderr
-    assert done.returncode in (0, 2)
-    assert len(done.stderr.splitlines()) == (1 if done.returncode else 0), done.stderr
+    status, out, error = answer("mlp.py", words)
+    assert "Traceback" not in out + error
+    assert status in (0, 2)
+    assert len(error.splitlines()) == (1 if status else 0), error
     assert not [path for path in place.rglob("*") if ".partial" in path.name]
     (place / "filler").unlink()
-    again = ["--resume", str(place / "it")] if (place / "it").exists() else words
-    again += [] if (place / "it").exists() else ["--out", str(place), "--name", "it"]
+    again = f"--resume {place / 'it'}" if (place / "it").exists() else words
     for _ in range(2):
-        status, _, error = answer("mlp.py", " ".join(again))
+        status, _, error = answer("mlp.py", again)
     assert status == 2
     assert "is finished and is not overwritten" in error
     assert (place / "it" / "ensembles.png").is_file()
@@ -155,15 +154,17 @@ def test_a_disk_that_fills_while_it_trains_costs_lines_only(call, answer, small_
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("tracker", "package"), [("tensorboard", "tensorboardX"), ("wandb",) * 2])
-def test_a_full_disk_of_a_tracker_costs_a_line(tracker, package, call, mount, tmp_path):
+def test_a_full_disk_of_a_tracker_costs_a_line(
+    tracker, package, call, answer, mount, tmp_path, monkeypatch
+):
     """W&B has a process and logs of its own, whose errors are no concern of the user's either."""
     pytest.importorskip(package)
-    words = ["--data", "wine", "--hidden", "8", "--seeds", "2", "--steps", "40", "--name", "it"]
-    words += [f"--{tracker}"]
-    call("mlp.py", *words, "--prepare", cwd=tmp_path)
+    words = f"--data wine --hidden 8 --seeds 1 --steps 40 --name it --{tracker}"
+    monkeypatch.chdir(tmp_path)
+    answer("mlp.py", f"{words} --prepare")
     folder = tmp_path / "runs" / "it"
     fill(mount(folder / tracker))
-    done = call("mlp.py", *words, cwd=tmp_path)
+    done = call("mlp.py", *words.split(), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Traceback" not in done.stdout
     assert done.stdout.count("mlp: tracking has ended, training continues: cannot write") == 1

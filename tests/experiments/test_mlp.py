@@ -33,10 +33,11 @@ def test_a_sweep_prints_a_table_and_draws_a_curve(small_sweep):
 
 
 def test_flags_reach_the_training_process(tmp_path, call):
-    done = call("mlp.py", *WINE.split(), "--name", "it", cwd=tmp_path)
+    words = "--data wine --hidden 8 --learning-rate 1e-2 --seeds 1 --steps 8 --name it"
+    done = call("mlp.py", *words.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert done.stdout.startswith("mlp: 6 runs = 2 settings x 3 seeds")
+    assert done.stdout.startswith("mlp: 1 run = 1 setting x 1 seed, 8 steps")
     manifest = json.loads((tmp_path / "runs" / "it" / "manifest.json").read_text())
     assert manifest["status"] == "finished"
 

@@ -20,16 +20,18 @@ from tests.runs.test_resume import ALWAYS, at, run  # noqa: F401
 pytestmark = pytest.mark.usefixtures("default_hangup")
 
 
+def peaked_score(shared, hparams, state, key):
+    """A score that is best where w is 8 above its start."""
+    metrics = toy.evaluate(shared, hparams, state, key)
+    return metrics | {"score": -abs(state.params["w"] - shared["start"] - 8)}
+
+
+PEAKED = toy.TASK._replace(evaluate=peaked_score, higher_is_better=True)  # one, compiled once
+
+
 def peaked(config):
-    """The toy problem with a score that is best where w is 8 above its start."""
-
-    def evaluate(shared, hparams, state, key):
-        metrics = toy.evaluate(shared, hparams, state, key)
-        return metrics | {"score": -abs(state.params["w"] - shared["start"] - 8)}
-
-    problem = toy.problem(config.start)
-    task = problem.task._replace(evaluate=evaluate, higher_is_better=True)
-    return problem._replace(task=task)
+    """The toy problem with that score."""
+    return toy.problem(config.start)._replace(task=PEAKED)
 
 
 KEEP = {

@@ -112,7 +112,7 @@ finally:
 
 @pytest.mark.slow
 def test_it_runs_on_a_cpu_and_leaves_the_device_to_its_processes(tmp_path):
-    words = "--minutes 0.8 --cases mlp-small --runs 1 2 --agents 1 --precisions float32 --no-tests"
+    words = "--minutes 0.3 --cases mlp-small --runs 1 2 --agents 1 --precisions float32 --no-tests"
     call = [sys.executable, "-c", WITHOUT_A_DEVICE, *words.split(), "--out", str(tmp_path / "new")]
     done = subprocess.run(call, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
