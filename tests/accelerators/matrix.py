@@ -17,8 +17,14 @@ from tests.accelerators.programs import PINNED, all_programs
 DEVICES = ("h100", "v5e")
 TABLE = Path(__file__).with_name("bounds.json")
 MATRIX = Path(__file__).parents[2] / "experiments" / "results" / "compiled.md"
-BOUNDS: dict[str, Any] = json.loads(TABLE.read_text("utf-8")) if TABLE.is_file() else {}
 
+
+def read_bounds() -> dict[str, Any]:
+    """The bounds as they are on disk: device -> case -> what it may need."""
+    return json.loads(TABLE.read_text("utf-8")) if TABLE.is_file() else {}
+
+
+BOUNDS = read_bounds()
 Found = Mapping[str, Any]  # what a program needs, as `programs.compile_one` gives it
 INTRODUCTION = """# What compiles for accelerators
 
@@ -40,7 +46,8 @@ def write_tables(found: Mapping[str, Mapping[str, Found]]) -> None:
       found: device -> program -> what it needs.
     """
     bounds = {device: bounds_of(device, by_name) for device, by_name in found.items()}
-    write_bounds({device: BOUNDS.get(device, {}) | bounds.get(device, {}) for device in DEVICES})
+    known = read_bounds()  # now, since other rows may have been rewritten meanwhile
+    write_bounds({device: known.get(device, {}) | bounds.get(device, {}) for device in DEVICES})
     rows = read_rows(MATRIX) | matrix_rows(found)
     if all(name in rows for name in all_programs()):
         MATRIX.write_text(markdown(rows), encoding="utf-8")
