@@ -148,8 +148,15 @@ def check_values(dataclass: Any) -> Any:
     """Returns a config or hparams dataclass with every value converted to the type of its field.
 
     Raises:
-      UserError: naming the flag and the value that does not fit.
+      UserError: naming the flag and the value that does not fit; for what is no dataclass.
     """
+    if isinstance(dataclass, type):
+        raise UserError(f"{dataclass.__name__} is a class: give an object of it, with its values")
+    if not dataclasses.is_dataclass(dataclass):
+        raise UserError(
+            f"a {type(dataclass).__name__} where a dataclass of fields and their values is needed: "
+            "a frozen one for a config, flax.struct's for hyper-parameters"
+        )
     return dataclasses.replace(dataclass, **fitted(dataclass))
 
 
@@ -171,6 +178,11 @@ def make_runs(
       UserError: for a value, seed or axis that does not fit, and for too many runs.
     """
     hparams, axes, seeds = check_values(hparams), check_axes(hparams, axes), check_seeds(seeds)
+    if jax.tree.structure(hparams) == jax.tree.structure(0):
+        raise UserError(
+            f"{type(hparams).__name__} is a leaf to JAX; hyper-parameters are a dataclass of "
+            "flax.struct (@struct.dataclass), whose fields can be traced one by one"
+        )
     count = math.prod(map(len, axes.values())) if search is None else search.settings
     if count * len(seeds) > MOST_RUNS:
         raise UserError(
