@@ -50,6 +50,7 @@ from research.report.statistics import iqm_interval
 from research.runs.params import load_params
 from research.task import OnlyWith
 
+PARTS = "{train,validation,test}"
 RULES = ("none", "sgd", "rms")
 LEARNS = OnlyWith(("dynamic",), lambda rule: rule != "none", "--dynamic sgd or rms")
 BY_LINE = OnlyWith(("by_line",), lambda path: path is not None, "--by-line")
@@ -65,10 +66,11 @@ class Arguments:
     ]
     params: WhichParams = "last"
     corpus: Annotated[
-        str | None, tyro.conf.arg(help="another text than that of training, if given")
+        str | None,
+        tyro.conf.arg(metavar="FILE", help="another text than that of training, if given"),
     ] = None
-    part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = (
-        flag_field("test", only_with=WHOLE)
+    part: Annotated[str, tyro.conf.arg(metavar=PARTS, help="part of the data")] = flag_field(
+        "test", only_with=WHOLE
     )
     by_line: Annotated[
         str | None,
@@ -91,7 +93,9 @@ class Arguments:
     context: Annotated[int, tyro.conf.arg(help="tokens that a piece reads before its own")] = (
         flag_field(64, only_with=OnlyWith(("streams",), lambda n: n > 1, "--streams above 1"))
     )
-    dynamic: Annotated[str, tyro.conf.arg(help="dynamic evaluation: " + ", ".join(RULES))] = "none"
+    dynamic: Annotated[
+        str, tyro.conf.arg(metavar="{none,sgd,rms}", help="rule of dynamic evaluation")
+    ] = "none"
     rate: Annotated[float, tyro.conf.arg(help="step size of dynamic evaluation")] = flag_field(
         2e-3, only_with=LEARNS
     )

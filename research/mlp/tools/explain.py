@@ -83,7 +83,9 @@ class Arguments:
             help="most rows of the part, from its first on; as many as intervals need if not given",
         ),
     ] = None
-    part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = "test"
+    part: Annotated[
+        str, tyro.conf.arg(metavar="{train,validation,test}", help="part of the data")
+    ] = "test"
     steps: Annotated[int, tyro.conf.arg(help="most steps of the integral")] = flag_field(
         4_096, usual=2**18
     )
