@@ -157,7 +157,8 @@ def check_values(dataclass: Any) -> Any:
             f"a {type(dataclass).__name__} where a dataclass of fields and their values is needed: "
             "a frozen one for a config, flax.struct's for hyper-parameters"
         )
-    return dataclasses.replace(dataclass, **fitted(dataclass))
+    given: Any = dataclass
+    return dataclasses.replace(given, **fitted(given))
 
 
 def product(axes: Axes) -> Iterator[dict[str, Any]]:

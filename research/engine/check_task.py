@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from research.errors import UserError, shortlist
 from research.task import Mean, Task
@@ -51,7 +52,7 @@ def check_state(state: Any) -> None:
             "field params"
         )
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             raise UserError(
                 f"init returns a state with a key, {_name(path)}; a state holds none: init, step "
                 "and evaluate are given a fresh one at every call"

@@ -176,7 +176,7 @@ def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
         words = prompt.split()
         known = set(tokenizer.symbols)
         if strange := [word for word in words if word not in known and word != UNKNOWN]:
-            raise UserError(f"{flag}: the model does not know the word {strange[0]!r}")
+            raise UserError(f"{flag}: the model does not know the word {strange[0]!r}; {UNKNOWN} stands for it")
     return np.concatenate([[tokenizer.start], tokens])
 
 
