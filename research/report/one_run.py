@@ -2,6 +2,9 @@
 
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
+
 from research.errors import UserError
 from research.report.population import values_now
 from research.report.problems import by_problem
@@ -28,6 +31,16 @@ class OneRun(NamedTuple):
     config: dict[str, Any]
     hparams: dict[str, Any]
     score: float
+
+
+def shown_briefly(trained: Any) -> str:
+    """The `repr` of what a workload gives of a trained run, with fields `run` and `params`: a line,
+    since a notebook shows it, and not all of the params."""
+    run, sizes = trained.run, [np.size(leaf) for leaf in jax.tree.leaves(trained.params)]
+    return (
+        f"<{type(trained).__name__}: run {run.number}, seed {run.seed}, score {run.score:.4g}, "
+        f"{sum(sizes):,} params>"
+    )
 
 
 def one_run(data: RunFolderData, number: int | None = None) -> OneRun:

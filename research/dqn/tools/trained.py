@@ -16,7 +16,7 @@ from research.dqn.env_params import PREFIX, add_env_params, with_env_params
 from research.dqn.environments import Environment, make_environment
 from research.dqn.own_environments import code_in
 from research.errors import UserError
-from research.report.one_run import OneRun
+from research.report.one_run import OneRun, shown_briefly
 from research.report.read import RunFolderData, workload_of
 from research.runs.experiment import Experiment, restore_config, restore_hparams
 from research.runs.params import load_params
@@ -44,6 +44,9 @@ class TrainedAgent:
     network: Any
     params: Any
     values: Callable[[jax.Array], jax.Array]
+
+    def __repr__(self) -> str:
+        return shown_briefly(self)
 
     def q_values(self, observation: Any) -> np.ndarray:
         """The value of every action, float32 [A]; of observations [N, ...], [N, A]."""
