@@ -99,7 +99,8 @@ def test_notes_are_printed_once_and_first(tmp_path):
 
     _, _, text = run(tmp_path, make_problem=make_problem)
     assert text.splitlines()[:5] == [
-        "toy: beware", "toy: start 0", "toy: start 100", "toy: it is so; or else", "toy: it; or else"
+        "toy: beware", "toy: start 0", "toy: start 100", "toy: it is so; or else",
+        "toy: it; or else",
     ]  # fmt: skip
     assert text.count("beware") == 1
 
