@@ -68,6 +68,14 @@ class TrainedAgent:
         return jax.jit(self.values)
 
 
+def changed_code(data: RunFolderData, agent: TrainedAgent) -> str:
+    """A line where the code of an agent's environment is not what it was trained on; else ""."""
+    facts = data.manifest["data"][agent.run.group]
+    if facts.get("source_sha256") in (None, agent.env.facts.get("source_sha256")):
+        return ""
+    return f"{agent.env.name} has changed since run {agent.run.number} was trained on it"
+
+
 def restore(
     data: RunFolderData,
     run: OneRun,
