@@ -174,8 +174,8 @@ def integrate(trained: Trained, members_CxF: np.ndarray, args: Arguments) -> tup
     whole = len(getattr(trained.shared, args.part).y)
     print_line(
         f"integrated gradients: {count_of(steps, 'step')}; completeness holds to "
-        f"{largest_gap:.1e}; over {taken} of {whole} {args.part} rows, means are known to "
-        f"{uncertain:.1%} of the largest (95%)"
+        f"{largest_gap:.1e}; over {taken} of {whole} {args.part} rows, means are within "
+        f"{uncertain:.1%} of the largest one (95%)"
     )
     return np.asarray(sums_RxC, np.float32) / taken, taken
 
