@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-from research.errors import UserError, shortlist
+from research.errors import UserError, did_you_mean, shortlist
 from research.limits import (
     MOST_RUNS,
     as_field,
@@ -135,7 +135,11 @@ def check_axes(kind: Any, axes: Axes) -> Axes:
     checked: Axes = {}
     for name, values in axes.items():
         if name not in fields:
-            raise UserError(f"no hyper-parameter {name!r}; there are {shortlist(fields, 20)}")
+            owner = (kind if isinstance(kind, type) else type(kind)).__name__
+            meant = did_you_mean(name, fields)
+            raise UserError(
+                f"{owner} has no field {name!r}; {meant or f'it has {shortlist(fields, 20)}'}"
+            )
         flag = flag_of(name)
         checked[name] = tuple(
             as_field(flag, value, fields[name]) for value in _as_list(flag, values)
