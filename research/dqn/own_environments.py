@@ -13,9 +13,7 @@ state, reward, done, info).
 
 import hashlib
 import importlib
-import os
 import re
-import traceback
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,16 +24,13 @@ import jax
 import jax.numpy as jnp
 
 from research.errors import UserError, did_you_mean, shortlist
-from research.own_modules import add_to_path, import_file
+from research.own_modules import add_to_path, describe_raised, import_file
 from research.task import make_key
 
 _WHERE = re.compile(r"(?P<place>[^():]+):(?P<name>[A-Za-z_]\w*)(?:\((?P<inner>.+)\))?")
 _TRUNCATED = ("truncated", "TimeLimit.truncated")  # what may tell of a time limit in `info`
 RESET, STEP = "reset(key, params)", "step(key, state, action, params)"
 _LAST_SEEN = ("final_observation", "terminal_observation")
-
-
-_HERE = str(Path(__file__).parents[1]) + os.sep  # this package
 
 
 class Own(NamedTuple):
@@ -260,32 +255,7 @@ def _told(where: str, what: str):
     except UserError:
         raise
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        frame = ([one for one in frames if _is_users(one.filename)] or frames)[-1]
-        # The place of the call itself, or of Python's importer, says nothing.
-        says_nothing = frame.filename.startswith((_HERE, "<"))
-        place = "" if says_nothing else f" at {frame.filename}:{frame.lineno}"
-        said = _first_line(error) or _source(frame, frames[-1])
-        raise UserError(
-            f"--env {where}: {what} failed: {type(error).__name__}{place}: {said}"
-        ) from error
-
-
-def _source(frame: traceback.FrameSummary, deepest: traceback.FrameSummary) -> str:
-    """What an exception without a message was raised by."""
-    return f"{frame.line}" + (f", in {deepest.name}" if deepest is not frame else "")
-
-
-def _is_users(file: str) -> bool:
-    return (
-        "site-packages" not in file
-        and not file.startswith((_HERE, "<"))
-        and (os.sep + "lib" + os.sep + "python" not in file)
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+        raise UserError(f"--env {where}: {what} failed: {describe_raised(error)}") from error
 
 
 def _check_start(where: str, start: Any) -> None:

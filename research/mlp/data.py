@@ -278,10 +278,11 @@ def _check_classes(table: Table, rows: Mapping[str, np.ndarray]) -> None:
     unseen = sorted(set(range(len(table.class_names))) - set(table.y[rows["train"]].tolist()))
     if unseen:
         names = shortlist(table.class_names[k] for k in unseen)
-        count = int(np.isin(table.y, unseen).sum())
+        others = count_of(count := int(np.isin(table.y, unseen).sum()), "other row")
         raise UserError(
-            f"{table.source}: no training row is of class {names} of the target, but {count} "
-            "other rows are: leave these out, or give another --split-seed"
+            f"{table.source}: no training row is of class {names} of the target, but "
+            f"{others} {'is' if count == 1 else 'are'}: delete what no net can predict, or add "
+            "rows to train on"
         )
 
 

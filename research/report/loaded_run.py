@@ -104,8 +104,8 @@ class LoadedRun:
           params: its last ones, or those of its best evaluation, which `keep_best` keeps.
 
         Returns:
-          `TrainedRun`, or what the workload gives: an agent with `policy` and `q_values`, a net
-          with `predict` and `probabilities`, a language model with `sample` and `perplexity`.
+          `TrainedRun`, or what the workload gives: an agent with `policy`, `q_values`, `returns`,
+          a net with `predict` and `probabilities`, a language model with `sample` and `perplexity`.
 
         Raises:
           UserError: if there is no such run, it diverged, or its params are not written yet; or the

@@ -253,7 +253,7 @@ def test_a_class_missing_from_training_is_an_error(tmp_path):
     path = csv(tmp_path, a=UP, b=COLORS)
     test = csv(tmp_path, "test.csv", a=[1, 2, 3], b=["red", "pink", "pink"])
     says = (
-        "no training row is of class pink of the target, but 2 other rows are: leave these out, or"
+        "no training row is of class pink of the target, but 2 other rows are: delete what no net"
     )
     with pytest.raises(UserError, match=says):
         load(path, "b", test_data=test)

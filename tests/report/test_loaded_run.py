@@ -95,6 +95,13 @@ def test_an_agent_acts(small_sweep):
     np.testing.assert_allclose(agent.q_values(observations[0]), values[0], rtol=1e-5)
     assert agent.policy(observations).tolist() == values.argmax(axis=1).tolist()
     assert agent.policy(observations[1]) == values[1].argmax()
+    returns = agent.returns(episodes=6, seed=1)
+    assert returns.shape == (6,)
+    assert ((returns >= 1) & (returns <= 500) & (returns % 1 == 0)).all()
+    np.testing.assert_array_equal(agent.returns(episodes=6, seed=1), returns)
+    assert (agent.returns(episodes=6, seed=2) != returns).any()
+    with pytest.raises(UserError, match="episodes 0: must be at least 1"):
+        agent.returns(episodes=0)
     with pytest.raises(UserError, match=r"an observation of CartPole-v1 is \[4\], not \[3\]"):
         agent.policy(observations[0, :3])
 
