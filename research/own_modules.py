@@ -46,7 +46,7 @@ def describe_raised(error: Exception) -> str:
     in its traceback, and its message, or without one what raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     frame = ([one for one in frames if _is_users(one.filename)] or frames)[-1]
-    # The place of the call itself, or of Python's importer, says nothing; a syntax error has its own.
+    # The place of the call itself, or of Python's importer, says nothing; a syntax error says its.
     says_nothing = frame.filename.startswith((_HERE, "<")) or isinstance(error, SyntaxError)
     place = "" if says_nothing else f" at {frame.filename}:{frame.lineno}"
     said = str(error).strip().partition("\n")[0]
