@@ -275,7 +275,10 @@ def read_heldout(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple
         raise UserError(f"{part}: {args.corpus or config.corpus} has none")
     encode = lambda text: np.concatenate([[tokenizer.start], tokenizer.encode(text)])
     layout = TextLayout(config.batch_size, args.window, args.streams, args.context)
-    tokens = encode(text)
+    try:
+        tokens = encode(text)
+    except UserError as error:
+        raise UserError(f"--corpus {one_line(args.corpus or config.corpus)}: {error}") from None
     if args.window >= len(tokens):
         raise UserError(f"--window {args.window}: the text has {len(tokens) - 1:,} tokens")
     heldout = lay_out_heldout(tokens, len(text), layout)

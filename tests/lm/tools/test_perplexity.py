@@ -134,7 +134,10 @@ def test_dynamic_evaluation_with_invalid_steps_gives_a_one_line_error():
         ({"dynamic": "adam"}, "--dynamic adam: there are none, sgd, rms"),
         ({"window": 0}, "--window 0: must be at least 1"),
         ({"decay": 2.0}, "--decay 2.0: must be between 0 and 1"),
-        ({"corpus": "strange.txt"}, "'!', character 1, does not occur in the training text"),
+        (
+            {"corpus": "strange.txt"},
+            "--corpus strange.txt: '!', character 1, does not occur in the training text",
+        ),
         ({"corpus": "none.txt"}, "--corpus none.txt: no such file"),
         ({"by_line": "none.txt"}, "cannot read none.txt: No such file"),
         ({"by_line": "strange.txt", "dynamic": "rms"}, "--dynamic rms --by-line strange.txt: choo"),
