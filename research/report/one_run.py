@@ -2,9 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-
 from research.errors import UserError
 from research.report.population import values_now
 from research.report.problems import by_problem
@@ -36,7 +33,9 @@ class OneRun(NamedTuple):
 def shown_briefly(trained: Any) -> str:
     """The `repr` of what a workload gives of a trained run, with fields `run` and `params`: a line,
     since a notebook shows it, and not all of the params."""
-    run, sizes = trained.run, [np.size(leaf) for leaf in jax.tree.leaves(trained.params)]
+    import jax  # which the flags of a tool are read without
+
+    run, sizes = trained.run, [leaf.size for leaf in jax.tree.leaves(trained.params)]
     return (
         f"<{type(trained).__name__}: run {run.number}, seed {run.seed}, score {run.score:.4g}, "
         f"{sum(sizes):,} params>"
