@@ -2,9 +2,13 @@
 
 import hashlib
 import importlib.util
+import os
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
+
+_HERE = str(Path(__file__).parent) + os.sep  # this package
 
 
 def import_file(path: str | Path) -> ModuleType:
@@ -35,3 +39,25 @@ def add_to_path(folder: str | Path) -> None:
     """Lets modules in a folder be imported, after those of all other places."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
+
+
+def describe_raised(error: Exception) -> str:
+    """What an exception of the user's code says, in a line: its kind, the last place of that code
+    in its traceback, and its message, or without one what raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = ([one for one in frames if _is_users(one.filename)] or frames)[-1]
+    # The place of the call itself, or of Python's importer, says nothing; a syntax error says its.
+    says_nothing = frame.filename.startswith((_HERE, "<")) or isinstance(error, SyntaxError)
+    place = "" if says_nothing else f" at {frame.filename}:{frame.lineno}"
+    said = str(error).strip().partition("\n")[0]
+    if not said:
+        said = f"{frame.line}" + (f", in {frames[-1].name}" if frames[-1] is not frame else "")
+    return f"{type(error).__name__}{place}: {said}"
+
+
+def _is_users(file: str) -> bool:
+    return (
+        "site-packages" not in file
+        and not file.startswith((_HERE, "<"))
+        and (os.sep + "lib" + os.sep + "python" not in file)
+    )

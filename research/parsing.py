@@ -35,6 +35,14 @@ WhichParams = Annotated[
 METAVARS = {int: "N", float: "NUMBER"}
 
 
+def _default_shown(label: str) -> str:
+    """What the help says of a default: nothing where it is none, whose meaning is in the text."""
+    return "" if label in ("None", "", "''") else f"(default: {label})"
+
+
+DEFAULT_SHOWN = tyro.conf.arg(help_behavior_hint=_default_shown)  # of every flag
+
+
 def parse(kind: Any, words: Sequence[str], flags: Mapping[str, bool], **options: Any) -> Any:
     """Returns an instance of a dataclass.
 
@@ -162,7 +170,11 @@ def number(flag: str, kind: Any, metavar: str | None = None) -> PrimitiveConstru
 def _with_numbers(kind: Any) -> Any:
     """A dataclass of the same fields, with numbers that are read by `number`."""
     fields = [
-        (field.name, _typed(field), dataclasses.field(default=field.default))
+        (
+            field.name,
+            Annotated[_typed(field), DEFAULT_SHOWN],
+            dataclasses.field(default=field.default),
+        )
         for field in dataclasses.fields(kind)
     ]
     return dataclasses.make_dataclass(kind.__name__, fields, frozen=True)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from research.cli import machine
@@ -41,6 +42,7 @@ CORRIDOR = CODE.pop("research/README.md:1")
 AGENT = CODE.pop("research/README.md:2")
 RECIPE = CODE.pop("research/README.md:3")  # it goes below WORKLOAD
 SCHEDULER = CODE.pop("research/README.md:4")
+PLAIN = CODE.pop("research/README.md:5")
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -65,6 +67,20 @@ def test_the_scheduler_of_the_guide_has_the_worst_run_go_on_from_the_best():
         metrics = names["metrics"]
         worst.append(metrics[metrics["step"] == 100]["validation_accuracy"].min())
     assert worst[0] > worst[1] + 0.1
+
+
+@pytest.mark.parametrize("name", ["dqn", "mlp", "lm"])
+def test_a_run_folder_is_read_without_this_package(small_sweep, tmp_path, monkeypatch, name):
+    assert "research" not in PLAIN
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(small_sweep(name).folder, "runs/NAME")
+    names = {}
+    exec(PLAIN, names)
+    run = load_run("runs/NAME")
+    jax.tree.map(np.testing.assert_array_equal, names["params"], run.trained(2).params["params"])
+    expected = run.scores.set_index("run")[run.key_metric]
+    found = names["scores"][names["metric"]][expected.index]
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_the_recipe_of_the_guide_trains_the_task_above_it(tmp_path, monkeypatch, capsys):

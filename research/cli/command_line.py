@@ -15,7 +15,7 @@ from research.cli import machine, own_code
 from research.errors import UserError, plain_exit
 from research.flags import check_path, check_words
 from research.limits import flag_of
-from research.parsing import flags_of, parse
+from research.parsing import DEFAULT_SHOWN, flags_of, parse
 from research.plain_text import one_line, shortened
 from research.runs.run_folder import RunFolder
 
@@ -111,7 +111,8 @@ def _in_groups(arguments: Any, preset: str, presets: tuple[str, ...]) -> Any:
     groups: dict[str, list[Any]] = {}
     for field in dataclasses.fields(arguments):
         value = dataclasses.field(default=getattr(arguments, field.name))
-        groups.setdefault(field.metadata["group"], []).append((field.name, field.type, value))
+        shown = Annotated[field.type, DEFAULT_SHOWN]
+        groups.setdefault(field.metadata["group"], []).append((field.name, shown, value))
     next(iter(groups.values())).insert(0, ("preset", choice, dataclasses.field(default=preset)))
     members = []
     for heading, fields in groups.items():

@@ -42,7 +42,9 @@ def axis_flag(field: dataclasses.Field, default: Any) -> tuple[Any, Any]:
 
 def _metavar(field: dataclasses.Field, kind: type) -> str:
     """What the help calls a value of a field."""
-    if kind is float and any(word in field.name for word in RATES):
+    named = any(word in field.name for word in RATES)
+    bounded = any(field.metadata.get(bound) is not None for bound in ("high", "below"))
+    if kind is float and named and (bounded or field.metadata.get("log")):  # not steps or epochs
         return "RATE"
     return ONE.get(kind, "NAME")
 

@@ -34,7 +34,7 @@ class Arguments:
     name: Annotated[
         str,
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="NAME", help="of the experiment: lower-case letters, figures and _"),
+        tyro.conf.arg(metavar="NAME", help="of the experiment: lower-case letters, digits and _"),
     ]
 
 
@@ -51,7 +51,7 @@ def main(arguments: Arguments, root: Path = ROOT) -> list[Path]:
     name = arguments.name
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or keyword.iskeyword(name):
         raise UserError(
-            f"{name}: a name is lower-case letters, figures and underscores, as in maze_walk"
+            f"{name}: a name is lower-case letters, digits and underscores, as in maze_walk"
         )
     written = {
         root / "experiments" / f"{name}.py": TEMPLATES / f"{EXAMPLE}.py",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from research.cli import own_code
 from research.errors import UserError
-from research.own_modules import import_file
+from research.own_modules import describe_raised, import_file
 from research.task import HParams, Problem
 
 
@@ -67,7 +67,7 @@ def _import(file: str, folder: Path) -> Any:
             '"__main__"'
         ) from None
     except Exception as error:  # of the user's code
-        raise UserError(f"{folder}: {file} failed: {type(error).__name__}: {error}") from error
+        raise UserError(f"{folder}: {file} failed: {describe_raised(error)}") from error
 
 
 def _find(module: Any, name: str, file: str, folder: Path) -> Any:

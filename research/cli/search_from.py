@@ -88,13 +88,19 @@ def _of_group(
 ) -> list[Told]:
     """What the sampler of one group is told: the settings of the same problem, and of the same
     config as far as both sweep it, which were trained to the end and are in what is searched."""
-    from research.report.problems import problem_of
+    from research.report.problems import algorithm_of, problem_of
     from research.report.settings import final_values
 
     problem = problem_name(part.problem.facts)
     same = [one for one in earlier if problem_of(data, one) == problem]
     if not same:
         raise UserError(f"{name}: it is of another problem than {problem or part.name or 'here'}")
+    algorithm = part.problem.facts.get("algorithm")
+    if others := {algorithm_of(data, one) for one in same} - {algorithm}:
+        raise UserError(
+            f"{name}: its settings were trained by {one_line(str(others.pop()))}, not by "
+            f"{algorithm}; what is good for one need not be for the other"
+        )
     metric, higher = data.manifest["key_metric"], part.problem.task.higher_is_better
     last = max(one.last_step for one in same)
     told, left_out = [], 0

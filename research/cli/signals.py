@@ -8,6 +8,9 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from research.console import print_text
+
+PATIENCE = 5.0  # seconds that a handler has to run in; it cannot while a device is waited for
 LAUNCHER = "SEEDBED_LAUNCHER"  # the variable that holds the number of that process
 
 
@@ -17,6 +20,7 @@ class StopRequest:
 
     def __init__(self):
         self.signum: int | None = None
+        self.interrupted = threading.Event()  # whether KeyboardInterrupt was raised
         self._launcher = os.environ.get(LAUNCHER)
 
     def __bool__(self) -> bool:
@@ -27,6 +31,7 @@ class StopRequest:
     def ask(self, signum: int, frame: FrameType | None = None) -> None:
         """The signal handler. Asked twice by the keyboard, it stops at once."""
         if self and signum == signal.SIGINT:
+            self.interrupted.set()
             raise KeyboardInterrupt
         self.signum = signum
 
@@ -45,7 +50,45 @@ def stop_request() -> Iterator[StopRequest]:
         asking.append(signal.SIGHUP)
     before = {signum: signal.signal(signum, request.ask) for signum in asking}
     try:
-        yield request
+        with _end_of_a_deaf_process(request):
+            yield request
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def _end_of_a_deaf_process(request: StopRequest) -> Iterator[None]:
+    """Ends the process, while open, if it is asked to stop at once and its handler cannot run: the
+    main thread waits for a device, say for an episode that never ends.
+
+    Nothing is lost but the work since the last checkpoint, as if it were killed.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    others = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    if others != -1:  # an event loop is told of signals, as in a notebook
+        signal.set_wakeup_fd(others, warn_on_full_buffer=False)
+        os.close(reader)
+    else:
+        threading.Thread(target=_watch, args=(reader, request), daemon=True).start()
+    try:
+        yield
+    finally:
+        request.interrupted.set()
+        if others == -1:
+            signal.set_wakeup_fd(-1)
+        os.close(writer)  # which ends the thread
+
+
+def _watch(reader: int, request: StopRequest) -> None:
+    """Reads the numbers of signals as they come, by a handler in C that always runs."""
+    asked = False
+    with os.fdopen(reader, "rb", buffering=0) as signals:
+        while numbers := signals.read(64):
+            for signum in numbers:
+                if asked and signum == signal.SIGINT and not request.interrupted.wait(PATIENCE):
+                    line = "interrupted while a device was waited for; --resume RUN resumes"
+                    print_text(f"error: {line}", error=True)
+                    os._exit(128 + signal.SIGINT)
+                asked = asked or signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

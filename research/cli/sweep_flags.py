@@ -56,7 +56,8 @@ class UsualFlags:
     parallel: Annotated[
         str,
         tyro.conf.arg(
-            metavar="auto|N", help="most runs trained together; auto: as many as fit the memory"
+            metavar="auto|N",
+            help="how many runs to train at once, at most; auto: as many as fit the memory",
         ),
     ] = "auto"
 
@@ -77,8 +78,8 @@ class RunningFlags:
     init_states: Annotated[
         bool,
         tyro.conf.arg(
-            help="with --init-from, take whole states (optimizer, replay, environments) and go on "
-            "at their step"
+            help="with --init-from, take whole states (optimizer, replay, environments), not only "
+            "params, and continue at their step"
         ),
     ] = flag_field(False, only_with=OnlyWith(("init_from",), _is_given, "--init-from"))
     log_every: Annotated[
@@ -89,7 +90,10 @@ class RunningFlags:
     ] = None
     chunk_every: Annotated[
         int | None,
-        tyro.conf.arg(help="most {unit} between returns to the host; about 1% of all if not given"),
+        tyro.conf.arg(
+            help="{unit} of one call of the program, at most, before the host may log, save or "
+            "stop; about 1% of all if not given"
+        ),
     ] = None
     checkpoint_every: Annotated[
         float, tyro.conf.arg(metavar="MINUTES", help="minutes between checkpoints; inf: none")
@@ -113,7 +117,10 @@ class RunningFlags:
     ] = ()
     lanes: Annotated[
         int | None,
-        tyro.conf.arg(help="most runs in lockstep on one device; the engine chooses if not given"),
+        tyro.conf.arg(
+            help="how many runs one device advances in lockstep, at most; the engine chooses if "
+            "not given"
+        ),
     ] = None
     memory_limit: Annotated[
         str | None,

@@ -55,7 +55,7 @@ class LearningPart:
         "mean", "mean returns, or their distribution: categorical (C51), quantile (QR-DQN) or iqn"
     )
     atoms: int = field(
-        51, "numbers that a distribution of returns has for each action", low=2,
+        51, "atoms, or quantiles, of the distribution of returns of an action", low=2,
         only_with=OnlyWith(("values",), lambda kind: kind != "mean", "--values other than mean"),
     )  # fmt: skip
     loss: str = field("squared", "squared or huber, with --values mean")

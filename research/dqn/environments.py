@@ -23,7 +23,8 @@ from research.task import make_key
 
 PROTOCOLS = ("gymnax", "original")
 STICKY_ACTIONS = 0.1  # Young and Tian (2019), section 2
-# Their games have no time limit but Freeway's, 2,500 frames; evaluation needs one.
+# Steps of an episode. The games of Young and Tian have no time limit but Freeway's, 2,500 frames,
+# and an environment of the user may have none; evaluation needs one.
 LONG_LIMIT = 10_000
 
 # Observations whose numbers are all 0 or 1, whatever type they come in; MinAtar's are, too.
@@ -73,6 +74,8 @@ class Environment(NamedTuple):
       step_drawn: `step` with what was drawn in place of the key.
       raw: the gymnax environment.
       facts: what a run folder records of an environment that gymnax does not know; JSON types.
+      longest: the steps after which an evaluation leaves an episode that has not ended, unless its
+        parameter `max_steps_in_episode` is larger; None where every episode ends by itself.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Environment(NamedTuple):
     step_drawn: Callable[[Any, Any, Any, jax.Array], tuple[Any, Outcome]]
     raw: Any
     facts: Any
+    longest: int | None = None
 
 
 @cache
@@ -133,6 +137,7 @@ def make_environment(name: str, protocol: str = "gymnax") -> Environment:
         step_drawn=step,
         raw=raw,
         facts=facts,
+        longest=LONG_LIMIT if is_own(name) else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Environments that gymnax does not know: loaded by the place of their code, and checked.
 
-    FILE.py:NAME                 a class, a function that makes one, or an object
+    FILE.py:NAME                 a class, an object, or a function that makes an environment, or an
+                                 environment and its parameters, as `gymnax.make` does
     package.module:NAME
     FILE.py:NAME(CartPole-v1)    a wrapper, called with an environment of any kind
 
@@ -12,9 +13,7 @@ state, reward, done, info).
 
 import hashlib
 import importlib
-import os
 import re
-import traceback
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,12 +23,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from research.errors import UserError
-from research.own_modules import add_to_path, import_file
+from research.errors import UserError, did_you_mean, shortlist
+from research.own_modules import add_to_path, describe_raised, import_file
 from research.task import make_key
 
 _WHERE = re.compile(r"(?P<place>[^():]+):(?P<name>[A-Za-z_]\w*)(?:\((?P<inner>.+)\))?")
 _TRUNCATED = ("truncated", "TimeLimit.truncated")  # what may tell of a time limit in `info`
+RESET, STEP = "reset(key, params)", "step(key, state, action, params)"
 _LAST_SEEN = ("final_observation", "terminal_observation")
 
 
@@ -67,19 +67,18 @@ def load_own(where: str, make_known: Callable[[str], Any]) -> Own:
     Raises:
       UserError: if there is no such code, it fails, or what it makes is no environment.
     """
-    raw = _make(where, make_known)
+    raw, params = _with_params(_make(where, make_known))
     for name in ("reset", "step"):
         if not callable(getattr(raw, name, None)):
             raise UserError(
-                f"--env {where}: {type(raw).__name__} has no {name}; an environment has reset(key, "
-                "params) and step(key, state, action, params)"
+                f"--env {where}: {type(raw).__name__} has no {name}; an environment has {RESET} "
+                f"and {STEP}"
             )
-    params = getattr(raw, "default_params", ())
-    with _told(where, "reset"):
+    with _told(where, RESET):
         start = jax.eval_shape(raw.reset, _key(), params)
     _check_start(where, start)
     _check_actions(where, raw, params)
-    with _told(where, "step"):
+    with _told(where, STEP):
         result = jax.eval_shape(raw.step, _key(), start[1], jnp.int32(0), params)
     _check_result(where, raw, start, result)
     _check_pure(where, raw, start[1], params)
@@ -197,13 +196,33 @@ def _make(where: str, make_known: Callable[[str], Any]) -> Any:
     place, name, inner = found["place"], found["name"], found["inner"]
     module = _load(where, place)
     if not hasattr(module, name):
-        public = [one for one in vars(module) if not one.startswith("_")]
-        raise UserError(f"--env {where}: {place} has no {name}; it has {', '.join(public[:20])}")
+        raise UserError(f"--env {where}: {place} has no {name}; {_names_in(module, name)}")
     made = getattr(module, name)
-    with _told(where, name):
-        if inner is not None:
-            return made(_make(inner, make_known) if is_own(inner) else make_known(inner))
+    if inner is not None:
+        inside = _with_params(_make(inner, make_known))[0] if is_own(inner) else make_known(inner)
+        with _told(where, f"{name}(environment)"):
+            return made(inside)
+    with _told(where, f"{name}()"):
         return made() if isinstance(made, type) or not hasattr(made, "step") else made
+
+
+def _with_params(made: Any) -> tuple[Any, Any]:
+    """An environment and its default parameters, which may have been made together."""
+    if isinstance(made, tuple) and len(made) == 2 and not hasattr(made, "step"):
+        return made
+    return made, getattr(made, "default_params", ())
+
+
+def _names_in(module: ModuleType, name: str) -> str:
+    """What else a module has, of what is written there, for the end of an error line."""
+    own = [
+        one
+        for one, value in vars(module).items()
+        if not one.startswith("_")
+        and not isinstance(value, ModuleType)
+        and getattr(value, "__module__", module.__name__) == module.__name__
+    ]
+    return did_you_mean(name, own) or f"it has {shortlist(own, 20) or 'no class or function'}"
 
 
 def _load(where: str, place: str) -> ModuleType:
@@ -236,26 +255,7 @@ def _told(where: str, what: str):
     except UserError:
         raise
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        frame = ([one for one in frames if _is_users(one.filename)] or frames)[-1]
-        kind = type(error).__name__
-        raise UserError(
-            f"--env {where}: {what} failed: {kind} at {frame.filename}:{frame.lineno}: "
-            f"{_first_line(error)}"
-        ) from error
-
-
-def _is_users(file: str) -> bool:
-    here = str(Path(__file__).parents[2])
-    return (
-        "site-packages" not in file
-        and not file.startswith((here, "<"))
-        and (os.sep + "lib" + os.sep + "python" not in file)
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+        raise UserError(f"--env {where}: {what} failed: {describe_raised(error)}") from error
 
 
 def _check_start(where: str, start: Any) -> None:
@@ -322,7 +322,7 @@ def _check_pure(where: str, raw: Any, state: Any, params: Any) -> None:
     before = dict(getattr(raw, "__dict__", {}))
     traced = []
     for _ in range(2):
-        with _told(where, "step"):
+        with _told(where, STEP):
             fresh = lambda key, state, action, params: step(key, state, action, params)
             traced.append(jax.make_jaxpr(fresh)(_key(), state, jnp.int32(0), params))
     after = dict(getattr(raw, "__dict__", {}))

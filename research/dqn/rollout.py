@@ -310,7 +310,8 @@ def play_episodes(
     key: jax.Array,
     episodes: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Undiscounted returns float32 [episodes] and lengths int32 [episodes] of whole episodes.
+    """Undiscounted returns float32 [episodes] and lengths int32 [episodes] of whole episodes, or of
+    their beginnings, where an environment of the user does not end them; see `Environment.longest`.
 
     Args:
       env, params: the environment and its parameters.
@@ -324,6 +325,10 @@ def play_episodes(
         params, jax.random.split(start_key, episodes)
     )
 
+    longest = env.longest and jnp.maximum(
+        env.longest, getattr(params, "max_steps_in_episode", 0)
+    ).astype(jnp.int32)
+
     def one_step(carry, t):
         env_state, observation, alive, returns, lengths = carry
         act_key, step_key = jax.random.split(jax.random.fold_in(play_key, t))
@@ -333,6 +338,8 @@ def play_episodes(
         returns = returns + jnp.where(alive, outcome.reward, 0)
         lengths = lengths + alive.astype(jnp.int32)
         alive = alive & ~outcome.terminated & ~outcome.truncated
+        if longest is not None:
+            alive = alive & (t + 1 < longest)
         return (env_state, outcome.observation, alive, returns, lengths), None
 
     def one_block(carry):

@@ -82,7 +82,7 @@ def check_drawn(env: Environment) -> None:
         return
     if is_own(env.name):
         raise UserError(
-            f"{env.name} cannot be drawn: it has no draw(state, params) that returns a picture, "
+            f"{env.name} cannot be drawn: it has no draw(state, params) that returns an image, "
             "uint8 [H, W, 3]"
         )
     raise UserError(f"{env.name} cannot be drawn; gymnax draws {shortlist(DRAWN, 20)}")
@@ -138,17 +138,16 @@ def _own_frames(env: Environment, params: Any, episode: Episode) -> Iterator[Ima
     """Yields the frames that an environment draws itself.
 
     Raises:
-      UserError: if they are no pictures.
+      UserError: if they are no images.
     """
     for state in episode.states:
-        picture = np.asarray(env.raw.draw(state, params))
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            shape = list(picture.shape)
+        image = np.asarray(env.raw.draw(state, params))
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            shape = list(image.shape)
             raise UserError(
-                f"{env.name}: its draw gives {picture.dtype} {shape}, not a picture, uint8 "
-                "[H, W, 3]"
+                f"{env.name}: its draw gives {image.dtype} {shape}, not an image, uint8 [H, W, 3]"
             )
-        yield Image.fromarray(picture)
+        yield Image.fromarray(image)
 
 
 def _save_gif(frames: Iterator[Image.Image], milliseconds: int, path: Path) -> None:

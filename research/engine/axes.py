@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-from research.errors import UserError, shortlist
+from research.errors import UserError, did_you_mean, shortlist
 from research.limits import (
     MOST_RUNS,
     as_field,
@@ -135,7 +135,11 @@ def check_axes(kind: Any, axes: Axes) -> Axes:
     checked: Axes = {}
     for name, values in axes.items():
         if name not in fields:
-            raise UserError(f"no hyper-parameter {name!r}; there are {shortlist(fields, 20)}")
+            owner = (kind if isinstance(kind, type) else type(kind)).__name__
+            meant = did_you_mean(name, fields)
+            raise UserError(
+                f"{owner} has no field {name!r}; {meant or f'it has {shortlist(fields, 20)}'}"
+            )
         flag = flag_of(name)
         checked[name] = tuple(
             as_field(flag, value, fields[name]) for value in _as_list(flag, values)
@@ -148,9 +152,17 @@ def check_values(dataclass: Any) -> Any:
     """Returns a config or hparams dataclass with every value converted to the type of its field.
 
     Raises:
-      UserError: naming the flag and the value that does not fit.
+      UserError: naming the flag and the value that does not fit; for what is no dataclass.
     """
-    return dataclasses.replace(dataclass, **fitted(dataclass))
+    if isinstance(dataclass, type):
+        raise UserError(f"{dataclass.__name__} is a class: give an object of it, with its values")
+    if not dataclasses.is_dataclass(dataclass):
+        raise UserError(
+            f"a {type(dataclass).__name__} where a dataclass of fields and their values is needed: "
+            "a frozen one for a config, flax.struct's for hyper-parameters"
+        )
+    given: Any = dataclass
+    return dataclasses.replace(given, **fitted(given))
 
 
 def product(axes: Axes) -> Iterator[dict[str, Any]]:
@@ -171,6 +183,11 @@ def make_runs(
       UserError: for a value, seed or axis that does not fit, and for too many runs.
     """
     hparams, axes, seeds = check_values(hparams), check_axes(hparams, axes), check_seeds(seeds)
+    if jax.tree.structure(hparams) == jax.tree.structure(0):
+        raise UserError(
+            f"{type(hparams).__name__} is a leaf to JAX; hyper-parameters are a dataclass of "
+            "flax.struct (@struct.dataclass), whose fields can be traced one by one"
+        )
     count = math.prod(map(len, axes.values())) if search is None else search.settings
     if count * len(seeds) > MOST_RUNS:
         raise UserError(

@@ -8,10 +8,17 @@ import numpy as np
 
 from research.engine.axes import Runs
 from research.engine.best import Kept, start_best
+from research.engine.check_task import (
+    check_evaluation,
+    check_metric_names,
+    check_signatures,
+    check_state,
+    check_step,
+)
 from research.engine.compiling import jax_settings
 from research.engine.flops import count_flops
 from research.engine.memory import byte_count, loop_bytes
-from research.errors import UserError, shortlist
+from research.errors import UserError
 from research.limits import flag_of
 from research.task import Problem, Task, make_key
 
@@ -35,8 +42,9 @@ def metric_names(problem: Problem, runs: Runs) -> tuple[tuple[str, ...], tuple[s
     """Returns the names that `step` and `evaluate` report, without compiling.
 
     Raises:
-      UserError: if they overlap, the key metric is not among the evaluated ones, or a
-        hyper-parameter that takes several values is used nowhere.
+      UserError: if they overlap, the key metric is not among the evaluated ones, a
+        hyper-parameter that takes several values is used nowhere, or a function of the task does
+        not take or return what `research.task` says.
     """
     one = trace_one_run(problem, runs)
     return tuple(one.step_metrics), tuple(one.evaluate_metrics)
@@ -87,16 +95,16 @@ def _trace_once(task: Task, treedef: Any, leaves: tuple[Any, ...], settings: Any
     shared, hparams = jax.tree.unflatten(treedef, leaves)
     key = jax.eval_shape(lambda: make_key(0))
     t = jax.ShapeDtypeStruct((), np.int32)
+    check_signatures(task)
     init = jax.jit(task.init).trace(shared, hparams, key)
     state = init.out_info
+    check_state(state)
     step = jax.jit(task.step).trace(shared, hparams, state, key, t)
+    check_step(state, step.out_info)
     evaluate = jax.jit(task.evaluate).trace(shared, hparams, state, key)
+    check_evaluation(evaluate.out_info)
     step_metrics, evaluate_metrics = step.out_info[1], evaluate.out_info
-    if both := sorted(set(step_metrics) & set(evaluate_metrics)):
-        raise UserError(f"step and evaluate both report {shortlist(both)}: rename one")
-    if task.key_metric not in evaluate_metrics:
-        known = shortlist(evaluate_metrics)
-        raise UserError(f"the key metric {task.key_metric!r} is not evaluated; there are {known}")
+    check_metric_names(task, step_metrics, evaluate_metrics)
     flops = count_flops(step.jaxpr, task.steps or USUAL_STEPS)
     traces = init, step, evaluate
     largest = max(loop_bytes(traced.jaxpr.jaxpr) for traced in traces)

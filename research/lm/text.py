@@ -5,6 +5,7 @@ The vocabulary of a tokenizer is made from the training part alone.
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
@@ -149,10 +150,18 @@ class Characters:
             tokens = np.where(tokens < 0, self.symbols.index(UNKNOWN_CHARACTER), tokens)
         if (strange := np.flatnonzero(tokens < 0)).size:
             raise UserError(
-                f"{text[strange[0]]!r} at place {strange[0]} does not occur in the training text, "
-                f"which has {len(self)} characters"
+                f"{text[strange[0]]!r}, character {strange[0] + 1}, does not occur in the training "
+                f"text, which has {len(self)} different ones{self._in_another_form(text)}"
             )
         return tokens.astype(np.int32)
+
+    def _in_another_form(self, text: str) -> str:
+        """Which of Unicode's forms has only known characters, where that is what is wrong: an
+        accented letter is one character, or a letter and a combining accent."""
+        for form in ("NFC", "NFD"):
+            if set(unicodedata.normalize(form, text)) <= set(self.symbols):
+                return f"; in Unicode's form {form} all of them do: convert the text to it"
+        return ""
 
     def decode(self, tokens: Iterable[int]) -> str:
         return "".join(self.symbols[token] for token in tokens)
@@ -248,7 +257,7 @@ class BytePairs:
             text.encode()
         except UnicodeEncodeError as error:
             shown = text[error.start]
-            raise UserError(f"{shown!r} at place {error.start} is not UTF-8") from None
+            raise UserError(f"{shown!r}, character {error.start + 1}, is not UTF-8") from None
         lines = self._inner.encode_batch(text.splitlines(keepends=True))
         return np.array([token for line in lines for token in line.ids], np.int32)
 

@@ -123,7 +123,8 @@ def _load_table(choice: DataChoice) -> tuple[Dataset, dict[str, Any]]:
         "target_mean": y_mean,
         "target_scale": y_scale,
     }
-    facts["notes"] = [*_notes(table, choice.target), *facts["notes"]]
+    untested = _describe_untested(table, rows)
+    facts["notes"] = [*_notes(table, choice.target), *untested, *facts["notes"]]
     return dataset, facts
 
 
@@ -151,6 +152,15 @@ def _notes(table: Table, target: str) -> list[str]:
     if told := [line for column in unchosen if (line := column_notes.describe(column))]:
         lines += [*told, "--categorical COLUMN takes the cells of a column for categories instead"]
     return [f"{table.source}: {line}" for line in lines]
+
+
+def _describe_untested(table: Table, rows: Mapping[str, np.ndarray]) -> list[str]:
+    """A note on classes that are too rare for any score to tell how well they are predicted."""
+    measured = table.y[np.concatenate([rows["validation"], rows["test"]])]
+    rare = [name for k, name in enumerate(table.class_names) if k not in measured]
+    if not rare:
+        return []
+    return [f"{table.source}: no row of {shortlist(rare)} is in the validation or test part"]
 
 
 def _describe_missing(table: Table) -> str:
@@ -234,7 +244,11 @@ def _sha256(*arrays: np.ndarray) -> str:
 def _split_rows(
     y: np.ndarray, classifies: bool, test_rows: int, validation: float, split_seed: int
 ) -> dict[str, np.ndarray]:
-    """The row indices of each part, stratified unless a class is too small to be in every part."""
+    """The row indices of each part, stratified unless a class is too small to be in every part.
+
+    All rows of a class that would have none in training are trained on: a net cannot predict a
+    class that it has not seen.
+    """
     drawn, test = np.split(np.arange(len(y)), [len(y) - test_rows])
     counts = np.unique(y[drawn], return_counts=True)[1]
     stratify = classifies and counts.min() >= 5
@@ -245,7 +259,14 @@ def _split_rows(
 
     rest, test = (drawn, test) if test_rows else split(drawn, 0.2)
     train, validation_rows = split(rest, validation)
-    return {"train": train, "validation": validation_rows, "test": test}
+    parts = {"train": train, "validation": validation_rows, "test": test}
+    if not classifies or stratify:
+        return parts
+    moved = drawn[~np.isin(y[drawn], y[train])]
+    kept = {part: which[~np.isin(which, moved)] for part, which in parts.items()}
+    if not (len(kept["validation"]) and len(kept["test"])):
+        return parts
+    return {**kept, "train": np.concatenate([train, moved])}
 
 
 def _check_classes(table: Table, rows: Mapping[str, np.ndarray]) -> None:
@@ -257,10 +278,11 @@ def _check_classes(table: Table, rows: Mapping[str, np.ndarray]) -> None:
     unseen = sorted(set(range(len(table.class_names))) - set(table.y[rows["train"]].tolist()))
     if unseen:
         names = shortlist(table.class_names[k] for k in unseen)
-        count = int(np.isin(table.y, unseen).sum())
+        others = count_of(count := int(np.isin(table.y, unseen).sum()), "other row")
         raise UserError(
-            f"{table.source}: no training row is of class {names} of the target, but {count} "
-            "other rows are: leave these out, or give another --split-seed"
+            f"{table.source}: no training row is of class {names} of the target, but "
+            f"{others} {'is' if count == 1 else 'are'}: delete what no net can predict, or add "
+            "rows to train on"
         )
 
 

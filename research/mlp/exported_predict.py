@@ -212,7 +212,8 @@ def read_lines(path):
     Blank lines are skipped, and cells are stripped.
 
     Raises:
-      BadTable: if it cannot be read, is empty, or a row is not as long as the header.
+      BadTable: if it cannot be read, is empty, or a row is not as long as the header; or if its
+        cells are separated by semicolons.
     """
     delimiter = "\t" if str(path).lower().endswith(".tsv") else ","
     try:
@@ -230,6 +231,12 @@ def read_lines(path):
         for number, row in rows
         if len(row) != len(names)
     ]
+    if len(names) == 1 and ";" in names[0]:
+        raise BadTable(
+            f"{path}: its header has one name, with semicolons; cells are separated by commas, or "
+            "in a .tsv file by tabs, and decimals by points: convert it, such as by "
+            "pandas.read_csv(FILE, sep=';', decimal=',').to_csv(...)"
+        )
     if ragged:
         raise BadTable(*ragged)
     return names, [row for _, row in rows], [number for number, _ in rows]

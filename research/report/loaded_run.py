@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from research.errors import UserError, shortlist
+from research.errors import UserError
 from research.folders import files_in, read_file
 from research.limits import as_stored, plain
 from research.report.comparison import Comparison, compare
 from research.report.metrics import common_metric
-from research.report.one_run import OneRun, one_run
+from research.report.one_run import OneRun, one_run, shown_briefly
 from research.report.problems import key_of, problem_of, problems
 from research.report.ranking import counting_diverged, final_scores
 from research.report.read import (
@@ -44,6 +44,9 @@ class TrainedRun(NamedTuple):
 
     run: OneRun
     params: Any
+
+    def __repr__(self) -> str:
+        return shown_briefly(self)
 
 
 class LoadedRun:
@@ -101,8 +104,8 @@ class LoadedRun:
           params: its last ones, or those of its best evaluation, which `keep_best` keeps.
 
         Returns:
-          `TrainedRun`, or what the workload gives: an agent with `policy` and `q_values`, a net
-          with `predict` and `probabilities`, a language model with `sample` and `perplexity`.
+          `TrainedRun`, or what the workload gives: an agent with `policy`, `q_values`, `returns`,
+          a net with `predict` and `probabilities`, a language model with `sample` and `perplexity`.
 
         Raises:
           UserError: if there is no such run, it diverged, or its params are not written yet; or the
@@ -148,8 +151,10 @@ class LoadedRun:
         )
         found = list(filter(have, every := list(settings(self.data))))
         if len(found) != 1:
-            known = shortlist([setting.label for setting in every], 20)
-            raise UserError(f"{dict(values)}: {len(found)} settings are so; there are {known}")
+            labels = [setting.label for setting in found or every]
+            known = "; ".join(labels[:20]) + (" and more" if len(labels) > 20 else "")
+            what = "several settings have these" if found else "no setting has these; there are"
+            raise UserError(f"{dict(values)}: {what}: {known}")
         return found[0]
 
     def _number(self, run: Any) -> int | None:

@@ -30,6 +30,18 @@ class OneRun(NamedTuple):
     score: float
 
 
+def shown_briefly(trained: Any) -> str:
+    """The `repr` of what a workload gives of a trained run, with fields `run` and `params`: a line,
+    since a notebook shows it, and not all of the params."""
+    import jax  # which the flags of a tool are read without
+
+    run, sizes = trained.run, [leaf.size for leaf in jax.tree.leaves(trained.params)]
+    return (
+        f"<{type(trained).__name__}: run {run.number}, seed {run.seed}, score {run.score:.4g}, "
+        f"{sum(sizes):,} params>"
+    )
+
+
 def one_run(data: RunFolderData, number: int | None = None) -> OneRun:
     """The run of that number; the one with the best key metric at the last step if not given.
 

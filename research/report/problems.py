@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from research.errors import UserError
 from research.report.ranking import final_scores, order
@@ -18,10 +19,18 @@ def problems(runs: Sequence[RunFolderData]) -> list[str]:
 
 
 def problem_of(run: RunFolderData, setting: Setting) -> str:
-    """The problem of a setting: all text that its workload recorded of the data, but checksums."""
+    """The problem of a setting, by what its workload recorded of the data; see `problem_name`."""
+    return problem_name(_facts_of(run, setting))
+
+
+def algorithm_of(run: RunFolderData, setting: Setting) -> str | None:
+    """The algorithm that trained a setting, where its workload has several."""
+    return _facts_of(run, setting).get("algorithm")
+
+
+def _facts_of(run: RunFolderData, setting: Setting) -> dict[str, Any]:
     data, group = run.manifest.get("data") or [], _group_of(run, setting)
-    known = data[group] if group is not None and group < len(data) else {}
-    return problem_name(known)
+    return data[group] if group is not None and group < len(data) else {}
 
 
 def by_problem(run: RunFolderData) -> dict[str, list[Setting]]:

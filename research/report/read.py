@@ -118,7 +118,10 @@ def read_run_of(path: str | Path, *workloads: str) -> RunFolderData:
     """
     run = read_run_folder(path)
     if (found := workload_of(run.manifest)) not in workloads:
-        raise UserError(f"{run.path} is a run folder of {found}, not of {workloads[0]}")
+        raise UserError(
+            f"{run.path} is a run folder of {found}, not of {workloads[0]}; "
+            "scripts/README.md says which tools take it"
+        )
     return run
 
 

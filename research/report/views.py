@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from research.errors import UserError
 from research.folders import files_in, read_file
+from research.own_modules import describe_raised
 from research.report.one_run import OneRun
 from research.report.page.chart import Chart
 from research.report.read import RunFolderData, workload_of
@@ -147,7 +148,7 @@ def _load(entry: metadata.EntryPoint) -> Views:
     try:
         views = entry.load()
     except Exception as error:  # of somebody else's package
-        raise UserError(f"{where} cannot be loaded: {error}") from error
+        raise UserError(f"{where} cannot be loaded: {describe_raised(error)}") from error
     if not isinstance(views, Views):
         raise UserError(f"{where} are no research.report.views.Views")
     return views

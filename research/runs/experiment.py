@@ -161,6 +161,11 @@ def make_parts(experiment: Experiment, paced_for: Sequence[int] = ()) -> list[Pa
         labels = {name: cell(getattr(group.config, name)) for name in experiment.config_axes}
         first_run = index * len(group.runs)
         problem = experiment.make_problem(group.config)
+        if not isinstance(problem, Problem):
+            kind = type(problem).__name__
+            raise UserError(
+                f"make_problem returns a {kind}; it has to return a Problem(task, shared)"
+            )
         group = _searched(experiment, group, problem.task)
         pace = paced_for[index] if index < len(paced_for) else None
         schedule = make_schedule(experiment, problem.task, pace)

@@ -33,7 +33,8 @@ class InitFrom(NamedTuple):
       asked: as the user gave it.
       folder: the other run folder.
       choose: seeds -> the number of a run of that folder for each.
-      states: whether they take whole states, and go on at their step; else params, and begin at 0.
+      states: whether they take whole states, and continue at their step; else params, from step
+        0 on.
     """
 
     asked: str

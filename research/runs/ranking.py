@@ -47,6 +47,10 @@ def rank(scores: Sequence[float | None], diverged: int, higher_is_better: bool) 
 
 def problem_name(facts: Mapping[str, Any]) -> str:
     """The name of what runs are trained on, such as an environment: all text among the recorded
-    facts but checksums. Scores on different problems are never ranked together."""
-    words = [text for name, text in facts.items() if isinstance(text, str) and "sha" not in name]
-    return " ".join(words)
+    facts but checksums, and the algorithm, since two algorithms are compared on one environment.
+    Scores on different problems are never ranked together."""
+    return " ".join(
+        text
+        for name, text in facts.items()
+        if isinstance(text, str) and "sha" not in name and name != "algorithm"
+    )

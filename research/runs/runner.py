@@ -94,8 +94,11 @@ def run_experiment(
 
 
 def _notes(parts: Sequence[Part]) -> Iterator[str]:
-    for part in parts:
-        yield from part.problem.notes
+    """The notes of all parts, without those that another one says and more, after a semicolon."""
+    notes = [note for part in parts for note in part.problem.notes]
+    for note in notes:
+        if not any(other.startswith(f"{note};") for other in notes):
+            yield note
 
 
 def _train_jobs(

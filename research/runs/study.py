@@ -27,6 +27,7 @@ from research.engine.metrics import Record, diverged_runs, value
 from research.engine.program import Program, compile_program
 from research.errors import UserError, shortlist
 from research.limits import as_int, as_seed
+from research.plain_text import count_of
 from research.runs.proposals import loss_of
 from research.runs.ranking import rank
 from research.runs.samplers import SAMPLERS, Told, batch_seed, check_installed, propose
@@ -99,7 +100,8 @@ class Study:
         seed = batch_seed(self.seed, self._asked)
         found = propose(self.sampler, self.space, self._told, count, seed, allowed)
         if len(found) < count:
-            raise UserError(f"ask {count}: no more than {len(found)} settings are left")
+            left = count_of(len(found), "setting")
+            raise UserError(f"ask {count}: at most {left} can be asked for now")
         self._asked += 1
         return found
 

@@ -56,6 +56,9 @@ def test_help_begins_with_the_preset_and_has_a_box_for_each_group(capsys):
     places = [text.index(f" {heading} options ") for heading in headings]
     assert places == sorted(places)
     assert "(default: 64)" in text  # batch, of the preset
+    flat = " ".join(text.replace("│", " ").split())
+    assert "(default: None)" not in flat  # of --name, whose text says what none means
+    assert "(default: )" not in flat  # of --compile-for
 
 
 def test_group_headings_are_not_part_of_flag_names():

@@ -1,8 +1,12 @@
 """Tests of flags made from dataclass fields, which take lists of values."""
 
+import dataclasses
+
 import pytest
 
+from research.cli.flag_types import axis_flag
 from research.errors import UserError
+from research.task import field
 from tests.cli.flags import parse
 
 
@@ -44,3 +48,19 @@ def test_a_value_of_the_wrong_type_gives_a_one_line_error(line, says):
 def test_an_optional_flag_has_a_word_for_none():
     assert parse("--log-every None --lanes 3").log_every is None
     assert parse("--preset large --steps None").steps is None
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "metavar"),
+    [
+        ("epsilon_end", {"low": 0, "high": 1}, "RATE"),
+        ("learning_rate", {"low": 0, "log": True}, "RATE"),
+        ("epsilon_steps", {"low": 0}, "NUMBER"),  # of steps
+        ("decay_after", {"low": 0}, "NUMBER"),  # epochs
+        ("tau", {"high": 1}, "NUMBER"),
+    ],
+)
+def test_a_rate_is_called_one_and_a_count_is_not(name, limits, metavar):
+    kind = dataclasses.make_dataclass("HParams", [(name, float, field(0.5, "help", **limits))])
+    flag, _ = axis_flag(dataclasses.fields(kind)[0], 0.5)
+    assert flag.__metadata__[-1].metavar == f"{metavar}..."

@@ -91,6 +91,16 @@ def test_a_folder_of_something_else_is_refused(make_sweep, tell, given, says):
         tell(folder, **given)
 
 
+def test_the_scores_of_another_algorithm_are_not_told(make_sweep, tell):
+    """They are of the same problem, but a learning rate that is good there may be bad here."""
+    of = lambda algorithm: {"algorithm": algorithm, "env": "A"}
+    folder = make_sweep(SCORES, axes=AXES, data=[of("pqn")])
+    with pytest.raises(UserError, match="its settings were trained by pqn, not by dqn; what is"):
+        tell(folder, facts=of("dqn"))
+    (told,), _ = tell(folder, facts=of("pqn"))
+    assert len(told) == 4
+
+
 def test_what_is_no_run_folder_is_refused(tmp_path, tell):
     with pytest.raises(UserError, match=r"^--search-from: .* is no run folder"):
         tell(tmp_path)

@@ -68,6 +68,15 @@ def test_help_shows_the_name_a_tool_was_called_by(name, capsys):
     assert f"scripts/{name}" not in text
 
 
+@pytest.mark.parametrize("name", sorted(TOOLS))
+def test_help_names_what_a_flag_takes_and_no_default_that_is_none(name, capsys):
+    """Neither a Python type, nor `(default: None)` beside what happens if it is not given."""
+    with pytest.raises(SystemExit):
+        seedbed.main([name, "--help"])
+    text = " ".join(re.sub("[│\n]", " ", capsys.readouterr().out).split())
+    assert not re.findall(r"\bSTR\b|\{None\}|\(default: (?:None|'')?\)", text)
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -104,3 +106,49 @@ def test_the_death_of_the_launcher_requests_a_stop(monkeypatch):
     with stop_request() as request:
         assert request
         assert request.signum == signal.SIGHUP
+
+
+DEAF = """
+import hashlib
+from research.cli import signals
+signals.PATIENCE = 0.1
+with signals.stop_request():
+    print("ready", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # in C, as when a device is waited for
+"""
+
+
+def test_a_second_ctrl_c_ends_a_process_whose_handler_cannot_run():
+    command = [sys.executable, "-c", DEAF]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)  # two signals at once would be one
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 128 + signal.SIGINT
+    assert said == b"error: interrupted while a device was waited for; --resume RUN resumes\n"
+
+
+def test_whoever_else_is_told_of_signals_still_is():
+    """Such as the event loop of a notebook."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer)
+    try:
+        with stop_request() as request:
+            ask(signal.SIGTERM, lambda: bool(request))
+        assert os.read(reader, 64) == bytes([signal.SIGTERM])
+        assert signal.set_wakeup_fd(before) == writer
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reader)
+        os.close(writer)
+    with stop_request():
+        pass
+    assert signal.set_wakeup_fd(-1) == -1

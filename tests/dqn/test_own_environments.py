@@ -12,12 +12,14 @@ import pytest
 from research.cli import own_code
 from research.dqn.environments import make_environment
 from research.dqn.own_environments import code_in
+from research.dqn.rollout import play_episodes
 from research.errors import UserError
 
 HEAD = """
 import random
 from typing import NamedTuple
 import jax
+from gymnax.environments.environment import Environment
 import jax.numpy as jnp
 import numpy as np
 ONE = jnp.float32(1) * 2 - 1
@@ -123,6 +125,28 @@ def test_five_values_may_tell_of_a_time_limit(write):
     assert "tells of time limits" in env.facts["notes"][0]
 
 
+def test_a_function_may_make_the_parameters_too(write):
+    """As `gymnax.make` does; in a wrapper the environment alone is meant."""
+    code = f"{SIX}\nmake = lambda: (Walk(), {{'wind': 0.5}})\ndef wrap(env): return env"
+    where = write(code, "make")
+    assert make_environment(where).params["wind"] == 0.5
+    assert make_environment(where.replace(":make", f":wrap({where})")).params == ()
+
+
+@pytest.mark.parametrize("steps", [None, 30_000])
+def test_an_evaluation_leaves_an_episode_that_never_ends(write, steps):
+    """After 10,000 steps, or where the environment itself would end it, if that is later."""
+    code = SIX.replace("after.place >= 3, after.time >= 5", "jnp.bool_(False), jnp.bool_(False)")
+    params = "Params = NamedTuple('Params', [('max_steps_in_episode', int)])"
+    given = f"\n{params}\nWalk.default_params = Params({steps})" if steps else ""
+    env = make_environment(write(code + given))
+    always = lambda seen: jnp.tile(jnp.array([[0.0, 1.0]]), (len(seen), 1))
+    play = jax.jit(lambda key: play_episodes(env, env.params, always, 0.0, key, 2))
+    returns, lengths = play(jax.random.key(0))
+    assert lengths.tolist() == [steps or 10_000] * 2
+    assert returns.tolist() == [steps or 10_000] * 2
+
+
 @pytest.mark.parametrize(
     "made", ["make = lambda: Walk()", "make = Walk()", "def make(): return Walk()"]
 )
@@ -198,9 +222,18 @@ def test_wrappers_take_gymnax_environments_and_own_ones(write):
         (SIX.replace(", info\n", "\n"), r"the last value of step is bool \[\], not a dict"),
         (SIX.replace(", truncated, info\n", "\n"), "step gives 4 values; it has to give"),
         (SIX.replace('"final_observation"', '"last"'), "info has no final_observation"),
-        (SIX.replace("key, state, action, params):", "key, state):"), "step failed: TypeError"),
+        (SIX.replace("key, state, action, params):", "key, state):"),
+         r"step\(key, state, action, params\) failed: TypeError: Walk.step\(\) takes 3 positional"),
+        (SIX.replace("after = self", "assert action.shape == (2,)\n        after = self"),
+         r"params\) failed: AssertionError at .*own_.*\.py:\d+: assert action.shape == \(2,\)$"),
+        (SIX.replace("after = self", "self.unfinished()\n        after = self")
+         + "    def unfinished(self):\n        raise NotImplementedError\n",
+         r"params\) failed: NotImplementedError at .*own_.*\.py:\d+: raise NotImplementedError$"),
+        (SIX.replace("after = self", "Environment().is_terminated(0, 0)\n        after = self"),
+         r"NotImplementedError at .*own_.*\.py:\d+: Environment\(\).is_terminated\(0, 0\), "
+         "in is_terminated$"),
         (SIX.replace("after = self", "if action > 0: pass\n        after = self"),
-         r"step failed: Tracer.* at .*own_.*\.py:\d+: "),
+         r"params\) failed: Tracer.* at .*own_.*\.py:\d+: "),
         (SIX.replace("after = self", "self.last = state.place\n        after = self"),
          "step is no pure function: it changes its own last"),
         (SIX.replace("ONE,", "ONE * random.random(),"), "no pure function: it is another one"),
@@ -217,8 +250,10 @@ def test_wrappers_take_gymnax_environments_and_own_ones(write):
          r"its observation is float32 \[2\] after reset and float32 \[1\] after step"),
         ("    def reset(self, key, params):\n        return 1, 2, 3\n" + SIX,
          r"reset gives 3 values, not \(observation, state\)"),
+        (" x = 1", r"own_.*py failed: IndentationError: unindent does not match .*line \d+\)"),
         ("\nraise OSError('gone')", r"own_.*py failed: OSError at .*own_.*\.py:\d+: gone"),
-        ("    def __init__(self, size):\n        pass\n" + SIX, "Walk failed: TypeError"),
+        ("    def __init__(self, size):\n        pass\n" + SIX,
+         r"Walk\(\) failed: TypeError: Walk.__init__\(\) missing 1"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_told_in_a_line(write, code, says):
@@ -231,7 +266,8 @@ def test_what_does_not_fit_is_told_in_a_line(write, code, says):
     [
         ("nothing.py:Walk", "no file nothing.py"),
         ("no_such_module:Walk", "no_such_module failed: ModuleNotFoundError"),
-        ("json:Walk", "json has no Walk; it has "),
+        ("json:Walk", "json has no Walk; it has dump, dumps, "),
+        ("json:load_", "json has no load_; did you mean load\\?"),
         ("a:b:c", "give FILE.py:NAME or package.module:NAME"),
         (":", "give FILE.py:NAME"),
         ("json:loads(", "give FILE.py:NAME"),

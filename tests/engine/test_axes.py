@@ -79,7 +79,8 @@ def test_config_values_make_groups_with_the_whole_grid_each():
 @pytest.mark.parametrize(
     ("axes", "says"),
     [
-        ({"rat": [1.0]}, "'rat'.*rate, fail_at"),
+        ({"rat": [1.0]}, r"ToyHParams has no field 'rat'; did you mean rate\?"),
+        ({"size": [1]}, "ToyHParams has no field 'size'; it has rate, fail_at"),
         ({"rate": []}, "--rate: give at least one"),
         ({"rate": [0.1, 0.1]}, "--rate 0.1 0.1: a value is given twice"),
         ({"rate": [-1.0]}, "--rate -1.0: must be at least 0"),

@@ -125,7 +125,7 @@ def test_a_page_elsewhere_needs_no_room_in_the_run_folder(small_sweep, small_dis
     page = place.parent / "page.html"
     report.run([str(folder), "--out", str(page)])
     assert page.stat().st_size > 100_000
-    assert "nothing to show of" in capsys.readouterr().out
+    assert "the page has no example of" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Tests of tokenizers: text to tokens and back."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -63,14 +64,24 @@ def test_held_out_characters_become_unknown():
 
 
 def test_an_unknown_character_is_named():
-    with pytest.raises(UserError, match="'é' at place 1 does not occur in the training text"):
+    with pytest.raises(UserError, match="'é', character 2, does not occur in the training text"):
         make_tokenizer("character", "abc\n").encode("aéx")
+
+
+def test_an_accent_that_is_written_another_way_is_told():
+    """An accented letter may be one character, or a letter and a combining accent."""
+    one, two = (unicodedata.normalize(form, "cả né\n") for form in ("NFC", "NFD"))
+    for known, given, form in ((one, two, "NFC"), (two, one, "NFD")):
+        with pytest.raises(UserError, match=f"; in Unicode's form {form} all of them do: convert"):
+            make_tokenizer("character", known).encode(given)
+    with pytest.raises(UserError, match=r"which has 6 different ones$"):
+        make_tokenizer("character", one).encode("cả xa")
 
 
 @pytest.mark.parametrize("level", ["character", "bpe"])
 def test_invalid_utf8_from_a_terminal_is_named(level):
     tokenizer = make_tokenizer(level, TEXT, 300 if level == "bpe" else 0)
-    with pytest.raises(UserError, match=r"'\\udce9' at place 3 "):
+    with pytest.raises(UserError, match=r"'\\udce9', character 4, "):
         tokenizer.encode("caf\udce9")
 
 

@@ -154,6 +154,30 @@ def test_a_class_too_small_for_every_part_is_not_stratified(tmp_path):
     assert load(path, "b")[0].classes == 2
 
 
+@pytest.mark.parametrize("rare", [1, 2, 3])
+@pytest.mark.parametrize("split_seed", range(8))
+def test_a_class_of_few_rows_is_trained_on_wherever_they_fall(tmp_path, rare, split_seed):
+    labels = ["rare"] * rare + ["a", "b"] * 20
+    path = csv(tmp_path, a=range(len(labels)), b=labels)
+    dataset, facts = load(path, "b", split_seed=split_seed)
+    parts = {part: np.asarray(getattr(dataset, part).y) for part in PARTS}
+    assert sum(map(len, parts.values())) == len(labels)  # every row once
+    assert len({row for rows in facts["rows"].values() for row in rows}) == len(labels)
+    place = facts["classes"].index("rare")
+    assert place in parts["train"]
+    measured = place in np.concatenate([parts["validation"], parts["test"]])
+    note = f"{path}: no row of rare is in the validation or test part"
+    assert (note in facts["notes"]) == (not measured)
+
+
+def test_cells_between_semicolons_are_told(tmp_path):
+    """As spreadsheets write them where the decimal is a comma."""
+    path = tmp_path / "table.csv"
+    path.write_text("a;b\n1,5;x\n2;y\n" * 9)
+    with pytest.raises(UserError, match=r"its header has one name, with semicolons; .* sep=';'"):
+        load(str(path), "b")
+
+
 def test_rows_without_a_target_are_left_out_and_noted(tmp_path):
     path = csv(tmp_path, a=UP, b=["" if i < 4 else i / 2 for i in ROWS])
     dataset, facts = load(path, "b")
@@ -229,7 +253,7 @@ def test_a_class_missing_from_training_is_an_error(tmp_path):
     path = csv(tmp_path, a=UP, b=COLORS)
     test = csv(tmp_path, "test.csv", a=[1, 2, 3], b=["red", "pink", "pink"])
     says = (
-        "no training row is of class pink of the target, but 2 other rows are: leave these out, or"
+        "no training row is of class pink of the target, but 2 other rows are: delete what no net"
     )
     with pytest.raises(UserError, match=says):
         load(path, "b", test_data=test)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from research.errors import UserError
-from research.report import load_run
+from research.report import TrainedRun, load_run
 
 GROUPS = [{"first_run": 0, "runs": 8, "goal": None}]
 
@@ -30,8 +30,10 @@ def test_two_settings_are_compared_seed_by_seed(make_sweep):
     found = run.compare({"rate": 0.2}, {"rate": 0.1})
     assert (found.verdict, found.pairs, float(found.difference.estimate)) == ("better", 6, 6)
     assert run.compare({"rate": 0.2}, {"rate": 0.1}, "loss").verdict == "better"  # lower
-    with pytest.raises(UserError, match=r"'rate': 0.3.*: 0 settings are so; there are rate 0.1"):
+    with pytest.raises(UserError, match=r"'rate': 0.3.*: no setting has these; there are: rate 0"):
         run.compare({"rate": 0.3}, {"rate": 0.1})
+    with pytest.raises(UserError, match=r"{}: several settings have these: rate 0.1; rate 0.2$"):
+        run.compare({}, {"rate": 0.1})
 
 
 def test_a_run_that_diverged_counts_as_the_worst_in_comparisons(make_run):
@@ -93,6 +95,13 @@ def test_an_agent_acts(small_sweep):
     np.testing.assert_allclose(agent.q_values(observations[0]), values[0], rtol=1e-5)
     assert agent.policy(observations).tolist() == values.argmax(axis=1).tolist()
     assert agent.policy(observations[1]) == values[1].argmax()
+    returns = agent.returns(episodes=6, seed=1)
+    assert returns.shape == (6,)
+    assert ((returns >= 1) & (returns <= 500) & (returns % 1 == 0)).all()
+    np.testing.assert_array_equal(agent.returns(episodes=6, seed=1), returns)
+    assert (agent.returns(episodes=6, seed=2) != returns).any()
+    with pytest.raises(UserError, match="episodes 0: must be at least 1"):
+        agent.returns(episodes=0)
     with pytest.raises(UserError, match=r"an observation of CartPole-v1 is \[4\], not \[3\]"):
         agent.policy(observations[0, :3])
 
@@ -112,6 +121,13 @@ def test_a_net_predicts_the_rows_of_a_table_as_it_was_evaluated(small_sweep):
     np.testing.assert_allclose(jax.nn.softmax(logits), net.probabilities(rows), atol=1e-5)
     with pytest.raises(UserError, match="the table has no column alcohol"):
         net.predict(rows.drop(columns="alcohol"))
+    with pytest.raises(UserError, match=r"object \[2, 13\]: give a DataFrame or column -> values,"):
+        net.predict(rows.head(2).astype(object).to_numpy())
+    with pytest.raises(
+        UserError, match=r"float64 \[13\]: give .* or encoded rows: numbers \[rows, 13"
+    ):
+        net.predict(rows.iloc[0].to_numpy())
+    assert (net.predict(net.encode(rows)) == net.predict(rows)).all()
 
 
 def test_a_regression_predicts_in_the_unit_of_its_target(small_sweep):
@@ -141,3 +157,14 @@ def test_a_language_model_writes_and_predicts(small_sweep):
     assert bits == pytest.approx(np.log2(known))  # a character is a token
     with pytest.raises(UserError, match="the text is empty"):
         model.perplexity("")
+
+
+@pytest.mark.parametrize("name", ["dqn", "mlp", "lm"])
+def test_a_notebook_shows_a_trained_run_in_a_line(small_sweep, name):
+    trained = load_run(small_sweep(name).folder).trained("best")
+    params = sum(map(np.size, jax.tree.leaves(trained.params)))
+    run, shown = trained.run, repr(trained)
+    assert shown.startswith(f"<{type(trained).__name__}: run {run.number}, seed {run.seed}, score ")
+    assert shown.endswith(f", {params:,} params>")
+    other = TrainedRun(run, trained.params)
+    assert repr(other) == shown.replace(type(trained).__name__, "TrainedRun")

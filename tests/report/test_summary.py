@@ -5,6 +5,7 @@ import pytest
 
 from research.errors import UserError
 from research.report.findings import findings
+from research.report.problems import problems
 from research.report.read import read_run_folder
 from research.report.statistics import mean_interval
 from research.report.summary import summarize
@@ -269,3 +270,14 @@ def test_the_correlation_of_pairs_is_reported_only_for_a_single_comparison(make_
     (sentence,) = (text for text in findings(summary_of(one, several)) if "against one" in text)
     assert "compared seed by seed:" in sentence
     assert "correlation" not in sentence
+
+
+def test_two_algorithms_are_compared_on_one_environment_and_never_on_two(make_sweep):
+    """The algorithm is recorded beside the environment, but what is trained on is the latter."""
+    of = lambda algorithm, env: [{"algorithm": algorithm, "environment": env, "file_sha256": env}]
+    first = make_sweep(scores([1, 2]), "first", data=of("dqn", "A"))
+    second = make_sweep(scores([3, 4]), "second", data=of("pqn", "A"))
+    other = make_sweep(scores([9, 9]), "other", data=of("pqn", "B"))
+    labels = [line.label for line in summary_of(first, second).lines]
+    assert labels == ["second: rate 0.2", "second: rate 0.1", "first: rate 0.2", "first: rate 0.1"]
+    assert problems([read_run_folder(path) for path in (first, second, other)]) == ["A", "B"]

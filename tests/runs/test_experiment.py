@@ -45,6 +45,13 @@ def test_run_numbers_continue_across_groups():
     assert float(parts[2].problem.shared["start"]) == 2
 
 
+@pytest.mark.parametrize("made", [toy.TASK, None])
+def test_what_is_no_problem_is_named(made):
+    says = f"make_problem returns a {type(made).__name__}; it has to return a Problem"
+    with pytest.raises(UserError, match=says):
+        make_parts(experiment(make_problem=lambda config: made))
+
+
 def test_steps_that_contradict_the_schedules_are_refused():
     """A task that names its number of steps has schedules with that horizon."""
 

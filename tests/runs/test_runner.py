@@ -93,10 +93,15 @@ def test_params_of_several_runs_are_read_together_in_the_order_asked_for(tmp_pat
 
 def test_notes_are_printed_once_and_first(tmp_path):
     def make_problem(config):
-        return toy.problem(config.start)._replace(notes=["beware", f"start {config.start:g}"])
+        more = "; or else" if config.start else ""
+        notes = ["beware", f"start {config.start:g}", f"it is so{more}", f"it{more}"]
+        return toy.problem(config.start)._replace(notes=notes)
 
     _, _, text = run(tmp_path, make_problem=make_problem)
-    assert text.splitlines()[:3] == ["toy: beware", "toy: start 0", "toy: start 100"]
+    assert text.splitlines()[:5] == [
+        "toy: beware", "toy: start 0", "toy: start 100", "toy: it is so; or else",
+        "toy: it; or else",
+    ]  # fmt: skip
     assert text.count("beware") == 1
 
 

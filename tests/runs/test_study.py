@@ -66,7 +66,7 @@ def test_a_study_that_is_told_the_same_asks_the_same_and_never_twice(make_study)
     exhausted = make_study("random", rate=(1.0, 2.0, 3.0))
     exhausted.tell(exhausted.ask(2), [1.0, 2.0])
     assert len(exhausted.ask(1)) == 1
-    with pytest.raises(UserError, match="ask 2: no more than 1 settings are left"):
+    with pytest.raises(UserError, match="ask 2: at most 1 setting can be asked"):
         exhausted.ask(2)
 
 

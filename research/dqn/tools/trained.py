@@ -15,8 +15,10 @@ from research.dqn.algorithms import algorithm_of
 from research.dqn.env_params import PREFIX, add_env_params, with_env_params
 from research.dqn.environments import Environment, make_environment
 from research.dqn.own_environments import code_in
+from research.dqn.rollout import play_episodes
 from research.errors import UserError
-from research.report.one_run import OneRun
+from research.limits import as_int, as_seed
+from research.report.one_run import OneRun, shown_briefly
 from research.report.read import RunFolderData, workload_of
 from research.runs.experiment import Experiment, restore_config, restore_hparams
 from research.runs.params import load_params
@@ -45,6 +47,9 @@ class TrainedAgent:
     params: Any
     values: Callable[[jax.Array], jax.Array]
 
+    def __repr__(self) -> str:
+        return shown_briefly(self)
+
     def q_values(self, observation: Any) -> np.ndarray:
         """The value of every action, float32 [A]; of observations [N, ...], [N, A]."""
         given = jnp.asarray(observation, self.env.observation_dtype)
@@ -60,9 +65,33 @@ class TrainedAgent:
         best = self.q_values(observation).argmax(axis=-1)
         return int(best) if best.ndim == 0 else best
 
+    def returns(self, episodes: int = 100, seed: int = 0) -> np.ndarray:
+        """The undiscounted returns of whole episodes, float32 [episodes], played as an evaluation
+        plays them, with its share of random actions."""
+        key = make_key(as_seed("seed", seed))
+        return np.asarray(self._play(as_int("episodes", episodes, low=1), key))
+
     @cached_property
     def _jitted(self) -> Any:
         return jax.jit(self.values)
+
+    @cached_property
+    def _play(self) -> Any:
+        epsilon = getattr(self.hparams, "eval_epsilon", 0.0)
+
+        def play(episodes: int, key: jax.Array) -> jax.Array:
+            played = play_episodes(self.env, self.env_params, self.values, epsilon, key, episodes)
+            return played[0]
+
+        return jax.jit(play, static_argnums=0)
+
+
+def changed_code(data: RunFolderData, agent: TrainedAgent) -> str:
+    """A line where the code of an agent's environment is not what it was trained on; else ""."""
+    facts = data.manifest["data"][agent.run.group]
+    if facts.get("source_sha256") in (None, agent.env.facts.get("source_sha256")):
+        return ""
+    return f"{agent.env.name} has changed since run {agent.run.number} was trained on it"
 
 
 def restore(

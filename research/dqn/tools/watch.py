@@ -14,7 +14,7 @@ import tyro
 
 from research.cli.tool import run_tool
 from research.console import print_line
-from research.dqn.tools.trained import restore
+from research.dqn.tools.trained import changed_code, restore
 from research.dqn.watching import check_drawn, draw, play_one
 from research.effects import flag_field
 from research.errors import UserError
@@ -76,6 +76,8 @@ def _watch(data: RunFolderData, run: OneRun, arguments: Arguments) -> Path:
     path = data.path / f"run-{run.number}.gif"
     check_writable(path)
     agent = restore(data, run, env_name=arguments.env, check=check_drawn)
+    if line := changed_code(data, agent):
+        print_line(line)
     env, params = agent.env, agent.env_params
     epsilon = getattr(agent.hparams, "eval_epsilon", 0.0)
     key = make_key(arguments.seed)

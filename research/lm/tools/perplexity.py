@@ -1,7 +1,7 @@
 """Computes the perplexity of trained language models on a text: of each, and of their ensemble.
 
     scripts/perplexity RUN                         the test part of what they were trained on
-    scripts/perplexity RUN --corpus other.txt      another text, in the words that they know
+    scripts/perplexity RUN --corpus other.txt      all of another text, in the words that they know
     scripts/perplexity RUN --dynamic rms           while they keep learning from it
     scripts/perplexity RUN --by-line FILE          each line of a file, by the best run
 
@@ -16,6 +16,7 @@ tokens are words that the model does not know, which count as <unk>.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,7 +35,7 @@ from research.flags import check_path, check_writable
 from research.limits import as_float, as_int
 from research.lm import Config
 from research.lm.by_line import encode_lines, line_nlls, read_lines, unknown_tokens
-from research.lm.corpora import load_corpus
+from research.lm.corpora import is_one_file, load_corpus, read_text
 from research.lm.data import Heldout, TextLayout, lay_out_heldout, lay_out_train
 from research.lm.dynamic import Rule, dynamic_nlls, gradient_rms
 from research.lm.evaluation import ensemble_nll, token_nlls
@@ -42,6 +43,7 @@ from research.lm.task import make_model, param_shapes
 from research.lm.text import PER_CHARACTER, Tokenizer
 from research.lm.tools.trained import restore, restore_parts
 from research.parsing import WhichParams
+from research.plain_text import one_line
 from research.report.one_run import OneRun, one_run
 from research.report.problems import by_problem
 from research.report.read import RunFolderData, read_run_of
@@ -50,6 +52,7 @@ from research.report.statistics import iqm_interval
 from research.runs.params import load_params
 from research.task import OnlyWith
 
+PARTS = "{train,validation,test}"
 RULES = ("none", "sgd", "rms")
 LEARNS = OnlyWith(("dynamic",), lambda rule: rule != "none", "--dynamic sgd or rms")
 BY_LINE = OnlyWith(("by_line",), lambda path: path is not None, "--by-line")
@@ -65,11 +68,17 @@ class Arguments:
     ]
     params: WhichParams = "last"
     corpus: Annotated[
-        str | None, tyro.conf.arg(help="another text than that of training, if given")
+        str | None,
+        tyro.conf.arg(
+            metavar="FILE", help="another text than that of training: a file, a folder or a name"
+        ),
     ] = None
-    part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = (
-        flag_field("test", only_with=WHOLE)
-    )
+    part: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar=PARTS, help="part of the data; if not given, test, or all of a --corpus FILE"
+        ),
+    ] = flag_field(None, only_with=WHOLE)
     by_line: Annotated[
         str | None,
         tyro.conf.arg(metavar="FILE", help="a file: a perplexity for each of its lines, as CSV"),
@@ -91,7 +100,9 @@ class Arguments:
     context: Annotated[int, tyro.conf.arg(help="tokens that a piece reads before its own")] = (
         flag_field(64, only_with=OnlyWith(("streams",), lambda n: n > 1, "--streams above 1"))
     )
-    dynamic: Annotated[str, tyro.conf.arg(help="dynamic evaluation: " + ", ".join(RULES))] = "none"
+    dynamic: Annotated[
+        str, tyro.conf.arg(metavar="{none,sgd,rms}", help="rule of dynamic evaluation")
+    ] = "none"
     rate: Annotated[float, tyro.conf.arg(help="step size of dynamic evaluation")] = flag_field(
         2e-3, only_with=LEARNS
     )
@@ -112,7 +123,7 @@ class Arguments:
         """
         if self.dynamic not in RULES:
             raise UserError(f"--dynamic {self.dynamic}: there are {', '.join(RULES)}")
-        if self.part not in ("train", "validation", "test"):
+        if self.part not in (None, "train", "validation", "test"):
             raise UserError(f"--part {self.part}: there are train, validation, test")
         for name, lowest in {"window": 1, "streams": 1, "context": 0}.items():
             as_int(f"--{name}", getattr(self, name), low=lowest)
@@ -151,8 +162,10 @@ def main(args: Arguments) -> None:
     names = ("setting", "runs", "measure", "each alone\nmedian IQM [95%]", "ensemble")
     for corpus, some in by_problem(data).items():
         rows = [_row(data, setting, args) for setting in some]
-        title = ": ".join(filter(None, [corpus, data.path.name, args.part]))
+        title = ": ".join(filter(None, [corpus, data.path.name, _text_name(args)]))
         print_table(Console(), names, rows, title=title)
+        if args.corpus is not None and (line := _unknown_line(data, some, args)):
+            print_line(line)
     print_line("IQM: interquartile mean over seeds, its 95% bootstrap interval.")
 
 
@@ -201,6 +214,37 @@ def _row(data: RunFolderData, setting: Setting, args: Arguments) -> tuple[str, .
     return setting.label, str(len(runs)), measure, cell, f"{together:.4g}"
 
 
+def _text_name(args: Arguments) -> str:
+    """What is predicted, for the title."""
+    part = args.part or ("" if _is_whole_file(args) else "test")
+    return " ".join(filter(None, [args.corpus and one_line(args.corpus), part]))
+
+
+def _is_whole_file(args: Arguments) -> bool:
+    """Whether all of one file is predicted: only a text to train on has parts."""
+    if args.corpus is None or args.part is not None:
+        return False
+    try:
+        return is_one_file(args.corpus) and Path(args.corpus).is_file()
+    except OSError:  # the name is longer than names may be
+        return False
+
+
+def _unknown_line(data: RunFolderData, some: Iterable[Setting], args: Arguments) -> str:
+    """How many words of a text the models do not know; "" if they know all, or read characters."""
+    numbers = [int(number) for setting in some for number in setting.rows["run"].unique()[:1]]
+    if not numbers:
+        return ""
+    config, tokenizer = restore_parts(data, one_run(data, numbers[0]))
+    tokens = tokenizer.encode(read_text_to_predict(config, args)[0])
+    if not (strange := unknown_tokens(tokenizer, tokens)):
+        return ""
+    return (
+        f"{strange:,} of the {len(tokens):,} tokens ({strange / len(tokens):.1%}) are words that "
+        "the models do not know; they count as <unk>"
+    )
+
+
 def evaluate_runs(data: RunFolderData, runs: list[OneRun], args: Arguments) -> Any:
     """Returns the name of the measure and its value for each run of a setting, float64 [R], and for
     their ensemble."""
@@ -225,21 +269,39 @@ def read_heldout(config: Config, tokenizer: Tokenizer, args: Arguments) -> tuple
     Raises:
       UserError: if it cannot be read, has symbols that the models do not know, or is empty.
     """
-    load = partial(load_corpus, split=config.split, level=config.level)
-    parts = load(args.corpus or config.corpus)
-    text = getattr(parts, args.part)
+    text, parts = read_text_to_predict(config, args)
     if not text.strip():
-        raise UserError(f"--part {args.part}: {args.corpus or config.corpus} has none")
+        part = f"--part {args.part or 'test'}" if parts else "--corpus"
+        raise UserError(f"{part}: {args.corpus or config.corpus} has none")
     encode = lambda text: np.concatenate([[tokenizer.start], tokenizer.encode(text)])
     layout = TextLayout(config.batch_size, args.window, args.streams, args.context)
-    tokens = encode(text)
+    try:
+        tokens = encode(text)
+    except UserError as error:
+        raise UserError(f"--corpus {one_line(args.corpus or config.corpus)}: {error}") from None
     if args.window >= len(tokens):
         raise UserError(f"--window {args.window}: the text has {len(tokens) - 1:,} tokens")
     heldout = lay_out_heldout(tokens, len(text), layout)
     if args.dynamic != "rms":
         return heldout, None
-    trained_on = parts if args.corpus is None else load(config.corpus)
+    trained_on = parts if args.corpus is None else _load(config.corpus, config)
     return heldout, lay_out_train(encode(trained_on.train), layout)
+
+
+def read_text_to_predict(config: Config, args: Arguments) -> tuple[str, Any]:
+    """Returns the text to predict, and the parts of the corpus that it is of, if it has any.
+
+    Raises:
+      UserError: if it cannot be read.
+    """
+    if _is_whole_file(args):
+        return read_text(Path(args.corpus or ""), config.level == "byte"), None
+    parts = _load(args.corpus or config.corpus, config)
+    return getattr(parts, args.part or "test"), parts
+
+
+def _load(corpus: str, config: Config) -> Any:
+    return load_corpus(corpus, split=config.split, level=config.level)
 
 
 @cache

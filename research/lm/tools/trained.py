@@ -22,7 +22,7 @@ from research.lm.task import make_model, param_shapes
 from research.lm.text import UNKNOWN, Bytes, Tokenizer, Words, load_tokenizer
 from research.plain_text import one_line, shortened
 from research.recorded import Recorded
-from research.report.one_run import OneRun
+from research.report.one_run import OneRun, shown_briefly
 from research.report.read import RunFolderData
 from research.runs.experiment import Experiment, restore_config
 from research.runs.params import load_params
@@ -49,6 +49,9 @@ class TrainedModel:
     tokenizer: Tokenizer
     model: LanguageModel
     params: Any
+
+    def __repr__(self) -> str:
+        return shown_briefly(self)
 
     def sample(
         self,
@@ -176,7 +179,9 @@ def read_prompt(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
         words = prompt.split()
         known = set(tokenizer.symbols)
         if strange := [word for word in words if word not in known and word != UNKNOWN]:
-            raise UserError(f"{flag}: the model does not know the word {strange[0]!r}")
+            raise UserError(
+                f"{flag}: the model does not know the word {strange[0]!r}; {UNKNOWN} stands for it"
+            )
     return np.concatenate([[tokenizer.start], tokens])
 
 

@@ -68,7 +68,9 @@ class Arguments:
         flag_field(20, usual=10_000)
     )
     rows: Annotated[int, tyro.conf.arg(help="most rows of the part, from its first on")] = 1_000
-    part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = "test"
+    part: Annotated[
+        str, tyro.conf.arg(metavar="{train,validation,test}", help="part of the data")
+    ] = "test"
     seed: Annotated[int, tyro.conf.arg(help="seed of PGD's random starts")] = 0
     unbounded: Unbounded = False
 

@@ -64,8 +64,12 @@ class Arguments:
         str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="a run folder of mlp")
     ]
     params: WhichParams = "last"
-    settings: Annotated[str, tyro.conf.arg(help="settings to evaluate: all or best")] = "all"
-    part: Annotated[str, tyro.conf.arg(help="part to print and draw: validation or test")] = "test"
+    settings: Annotated[str, tyro.conf.arg(metavar="{all,best}", help="settings to evaluate")] = (
+        "all"
+    )
+    part: Annotated[
+        str, tyro.conf.arg(metavar="{validation,test}", help="part to print and draw")
+    ] = "test"
     by_class: Annotated[bool, tyro.conf.arg(help="print the metrics of each class as well")] = False
 
 

@@ -83,7 +83,9 @@ class Arguments:
             help="most rows of the part, from its first on; as many as intervals need if not given",
         ),
     ] = None
-    part: Annotated[str, tyro.conf.arg(help="part of the data: train, validation or test")] = "test"
+    part: Annotated[
+        str, tyro.conf.arg(metavar="{train,validation,test}", help="part of the data")
+    ] = "test"
     steps: Annotated[int, tyro.conf.arg(help="most steps of the integral")] = flag_field(
         4_096, usual=2**18
     )
@@ -172,8 +174,8 @@ def integrate(trained: Trained, members_CxF: np.ndarray, args: Arguments) -> tup
     whole = len(getattr(trained.shared, args.part).y)
     print_line(
         f"integrated gradients: {count_of(steps, 'step')}; completeness holds to "
-        f"{largest_gap:.1e}; over {taken} of {whole} {args.part} rows, means are known to "
-        f"{uncertain:.1%} of the largest (95%)"
+        f"{largest_gap:.1e}; over {taken} of {whole} {args.part} rows, means are within "
+        f"{uncertain:.1%} of the largest one (95%)"
     )
     return np.asarray(sums_RxC, np.float32) / taken, taken
 

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from research.errors import UserError
@@ -15,7 +14,7 @@ from research.mlp.export import SCRIPT, make_schema
 from research.mlp.model import MLP
 from research.mlp.task import make_model, predictions
 from research.mlp.tools.trained import Trained, load_one
-from research.report.one_run import OneRun
+from research.report.one_run import OneRun, shown_briefly
 from research.report.read import RunFolderData
 from research.runs.experiment import Experiment
 
@@ -36,6 +35,9 @@ class TrainedNet:
     trained: Trained
     model: MLP
     params: Any
+
+    def __repr__(self) -> str:
+        return shown_briefly(self)
 
     @property
     def classes(self) -> list[str]:
@@ -82,7 +84,11 @@ class TrainedNet:
 
     def _outputs(self, rows: Any) -> np.ndarray:
         is_table = isinstance(rows, Mapping) or hasattr(rows, "to_dict")
-        x = self.encode(rows) if is_table else jnp.asarray(rows)
+        x = (
+            self.encode(rows)
+            if is_table
+            else _as_encoded(rows, self.trained.shared.test.x.shape[1])
+        )
         return np.asarray(self._predictions(self.trained.shared, self.params["params"], x))
 
     @cached_property
@@ -98,6 +104,21 @@ class TrainedNet:
         encode = runpy.run_path(str(SCRIPT))["encode"]
         encode.__globals__["schema"] = lambda: schema  # else it reads that of an exported folder
         return encode
+
+
+def _as_encoded(rows: Any, features: int) -> np.ndarray:
+    """Rows that are encoded already, [rows, features].
+
+    Raises:
+      UserError: for anything else.
+    """
+    x = np.asarray(rows)
+    if x.ndim != 2 or x.shape[1] != features or x.dtype.kind not in "fiub":
+        raise UserError(
+            f"{x.dtype} {list(x.shape)}: give a DataFrame or column -> values, with the columns of "
+            f"the table, or encoded rows: numbers [rows, {features}]"
+        )
+    return x
 
 
 def restore(data: RunFolderData, run: OneRun, experiment: Experiment | None = None) -> TrainedNet:

@@ -40,13 +40,15 @@ def facts(run: RunFolderData) -> list[tuple[str, str]]:
 
 
 def given(run: RunFolderData) -> list[tuple[str, str]]:
-    """Every config field and hyper-parameter; of those that are swept, all values."""
+    """Every config field and hyper-parameter that the user can give; of those that are swept, all
+    values."""
     manifest = run.manifest
     axes = manifest["config_axes"] | manifest["hparams_axes"]
     fields = (manifest.get("config") or {}) | (manifest.get("hparams") or {})
     return [
         (name, ", ".join(show(one) for one in axes[name]) if name in axes else _value(value))
         for name, value in fields.items()
+        if name != "off"  # which the experiment fills in, see `research.task.off_field`
     ]
 
 
@@ -129,5 +131,6 @@ def _shown(value: Any) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, list):
-        return "x".join(map(str, value)) or "none"
+        between = ", " if any(isinstance(one, str) for one in value) else "x"  # names, or widths
+        return between.join(map(str, value)) or "none"
     return show(value)

@@ -137,9 +137,9 @@ def make_examples(run: RunFolderData) -> None:
         try:
             views.make_examples(run)
         except UserError as error:
-            print_line(f"nothing to show of {run.path}: {error}")
+            print_line(f"the page has no example of {run.path}: {error}")
         except OSError as error:
-            print_line(f"nothing to show of {run.path}: {describe_os_error(error)}")
+            print_line(f"the page has no example of {run.path}: {describe_os_error(error)}")
 
 
 def report(

@@ -48,6 +48,18 @@ def test_a_chosen_run_is_the_one_that_acts(folder, monkeypatch, capsys):
     assert (row["seed"], row["env_gravity"]) == (1, 20)
 
 
+def test_code_that_has_changed_since_the_training_is_told(folder, monkeypatch, capsys):
+    monkeypatch.setattr(watch, "draw", lambda *_: None)
+    watch.main(watch.Arguments(str(folder), steps=1, run=1))
+    assert "has changed" not in capsys.readouterr().out
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for facts in manifest["data"]:
+        facts["source_sha256"] = "0" * 64  # as of a file that was another then
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    watch.main(watch.Arguments(str(folder), steps=1, run=1))
+    assert "CartPole-v1 has changed since run 1 was trained on it" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "preset", "changes"),

@@ -62,6 +62,33 @@ def test_lines_are_predicted_apart_or_in_one_text(trained, tmp_path, capsys):
         perplexity.main(perplexity.Arguments(str(folder), by_line=str(file), out=str(out)))
 
 
+def test_all_of_another_file_is_predicted_and_its_unknown_words_are_counted(
+    trained, tmp_path, capsys
+):
+    """It is no text to train on, so that it has no parts unless one is asked for."""
+    folder, file = trained(**WORDS), tmp_path / "held.txt"
+    file.write_text("the cat sat on the mat\n" * 20 + "the zebra saw a zebu\n")
+
+    def read(by_line=None, **changes):
+        capsys.readouterr()
+        given = {"by_line": str(file)} if by_line else {"corpus": str(file)}
+        perplexity.main(perplexity.Arguments(str(folder), window=8, **given, **changes))
+        return capsys.readouterr().out
+
+    lines = pd.read_csv(io.StringIO(read(by_line=True, carry_state=True, run=1)))
+    (whole,) = [line for line in read().splitlines() if " all " in line]
+    best = np.exp(lines["nll"].sum() / lines["tokens"].sum())
+    low, high = (float(word.strip("[],")) for word in whole.split()[5:7])
+    assert low * 0.999 <= best <= high * 1.001
+    text = read()
+    assert f": {file}" in text.replace("\n", "")
+    assert f"2 of the {lines['tokens'].sum()} tokens (1.4%) are words that the models do not" in (
+        " ".join(text.split())
+    )
+    with pytest.raises(UserError, match="--window 8: the text has 6 tokens"):
+        read(part="test")
+
+
 def test_the_lines_of_a_text_add_up_to_its_loss():
     """Whatever the lengths of lines, every token is predicted once, after the right ones."""
     tokenizer = make_tokenizer("character", TEXT)
@@ -81,7 +108,7 @@ def test_the_lines_of_a_text_add_up_to_its_loss():
     found = line_nlls(judge, None, tokenizer, encoded, 4, carried=True)
     assert found.sum() == pairs(np.concatenate(encoded)).sum()
     assert seen == [sum(map(len, encoded))] * 2
-    with pytest.raises(UserError, match="t, line 2: '!' at place 0 does not occur"):
+    with pytest.raises(UserError, match="t, line 2: '!', character 1, does not occur"):
         encode_lines(tokenizer, "t", ["the", "!"])
 
 
@@ -107,7 +134,10 @@ def test_dynamic_evaluation_with_invalid_steps_gives_a_one_line_error():
         ({"dynamic": "adam"}, "--dynamic adam: there are none, sgd, rms"),
         ({"window": 0}, "--window 0: must be at least 1"),
         ({"decay": 2.0}, "--decay 2.0: must be between 0 and 1"),
-        ({"corpus": "strange.txt"}, "'!' at place 0 does not occur in the training text"),
+        (
+            {"corpus": "strange.txt"},
+            "--corpus strange.txt: '!', character 1, does not occur in the training text",
+        ),
         ({"corpus": "none.txt"}, "--corpus none.txt: no such file"),
         ({"by_line": "none.txt"}, "cannot read none.txt: No such file"),
         ({"by_line": "strange.txt", "dynamic": "rms"}, "--dynamic rms --by-line strange.txt: choo"),

@@ -92,7 +92,7 @@ def test_the_unknown_word_is_written_only_if_asked_for(trained):
         (
             "character",
             {"prompt": "naïve"},
-            "--prompt naïve: .ï. at place 2 does not occur",
+            "--prompt naïve: .ï., character 3, does not occur",
         ),
         (
             "word",

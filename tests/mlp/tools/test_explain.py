@@ -14,7 +14,7 @@ def test_explanations_name_the_columns(folder, capsys):
     table = pd.read_parquet(explain.main(given))
     text = capsys.readouterr().out
     assert "integrated gradients: 256 steps" in text
-    assert "over 20 of 36 test rows, means are known to" in text
+    assert "over 20 of 36 test rows, means are within" in text
     assert "accuracy lost when shuffled, " in text
     assert text.count(": 3 runs, 20 test rows") == 2
     assert "in the top 3 of all 3 runs" in text

@@ -31,10 +31,11 @@ def test_the_page_shows_command_machine_and_speed(make_sweep):
 
 
 def test_swept_fields_are_shown_with_all_their_values(make_sweep):
-    manifest = {"config": {"hidden": [64, 32], "tied": []}, "hparams": {"rate": 0.1, "decay": 0.5}}
+    config = {"hidden": [64, 32], "tied": [], "drop": ["x", "y z"], "off": ["decay"]}
+    manifest = {"config": config, "hparams": {"rate": 0.1, "decay": 0.5}}
     run = read_run_folder(make_sweep(np.zeros((2, 2, 2)), **manifest))
     assert dict(given(run)) == {
-        "hidden": "64x32", "tied": "none", "rate": "0.1, 0.2", "decay": "0.5",
+        "hidden": "64x32", "tied": "none", "drop": "x, y z", "rate": "0.1, 0.2", "decay": "0.5",
     }  # fmt: skip
 
 
