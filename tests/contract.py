@@ -198,18 +198,18 @@ def check_program_of_accelerators(
     split = task.step if isinstance(task.step, SplitStep) else whole_step(task.step)
     runs = make_runs(case.hparams, case.axes, SEEDS)
 
-    def train_chunk_of(few_kernels, hparams, seeds):
+    def train_chunk_of(platform, hparams, seeds):
         begun, keys = init_runs(task, shared, hparams, seeds), make_keys(seeds).step
         args: Any = shared, hparams, begun, start_status(len(seeds)), keys, np.int32(0)
         # One log, within which it draws ahead.
-        states, logged = train_chunk(task, 1, CHUNK, *args, few_kernels=few_kernels)
+        states, logged = train_chunk(task, 1, CHUNK, *args, platform=platform)
         metrics = jax.tree.map(lambda leaf_1xR: leaf_1xR[0], logged.metrics)
         fixed = split.fixed_of(begun), split.fixed_of(states)
         return (states.params, logged._replace(metrics=metrics)), fixed
 
-    def after_a_chunk(few_kernels):  # traced anew, or `jit` would take the other's trace
+    def after_a_chunk(platform):  # traced anew, or `jit` would take the other's trace
         forget_steps()
-        train = jax.jit(partial(train_chunk_of, few_kernels))
+        train = jax.jit(partial(train_chunk_of, platform))
         after, (before, now) = jax.device_get(train(runs.hparams, runs.seeds))
         chex.assert_trees_all_equal(now, before)  # or what is drawn ahead would be of the past
         return after
@@ -218,10 +218,10 @@ def check_program_of_accelerators(
         taken.append(by_platform.get(platform))
         return by_platform.get(platform, default)(*args)
 
-    here = _after_a_chunk(case) if trained else after_a_chunk(few_kernels=False)
+    here = _after_a_chunk(case) if trained else after_a_chunk("cpu")
     with monkeypatch.context() as patch:
         patch.setattr(lax, "platform_dependent", as_elsewhere)
-        there = after_a_chunk(few_kernels=True)
+        there = after_a_chunk(platform)
     forget_steps()
     assert any(taken)
     chex.assert_trees_all_close(there, here, rtol=1e-4, atol=1e-5)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax, vmap
 
-from research.engine.few_kernels import in_few_kernels
+from research.engine.few_kernels import ahead_on, in_few_kernels, steps_ahead
 from research.task import HParams, Mean, Shared, SplitStep, State, Task, make_key, whole_step
 
 NEVER = jnp.iinfo(jnp.int32).max  # the status of a run that has not diverged
@@ -74,10 +74,10 @@ def train_chunk(
     diverged: jax.Array,
     keys: jax.Array,
     start: jax.Array,
-    few_kernels: bool = False,
+    platform: str = "cpu",
 ) -> tuple[State, Logged]:
     """Trains R runs for `logs` x `log_every` steps from step `start`, an int32 scalar, at which
-    their status is `diverged`; by the loop that suits an accelerator if `few_kernels`."""
+    their status is `diverged`; by the loop that suits the platform."""
     single = len(keys) == 1
     split = task.step if isinstance(task.step, SplitStep) else whole_step(task.step)
     run_draw = _traced_once(split.draw, (None, 0, 0, 0, None), batched=not single)
@@ -87,8 +87,8 @@ def train_chunk(
     fixed = split.fixed_of(states)
     draw = lambda key, t: run_draw(shared, hparams, fixed, key, t)
     step = lambda states, drawn, t: run_step(shared, hparams, states, drawn, t)
-    packed = split.packed if few_kernels and split is task.step else None
-    states, logged = _train(draw, step, packed, logs, log_every, states, diverged, keys, start)
+    ahead = ahead_on(platform, task.step)
+    states, logged = _train(draw, step, ahead, logs, log_every, states, diverged, keys, start)
     if single:
         return _only(states), jax.tree.map(lambda leaf: leaf[..., None], logged)
     return states, logged
@@ -109,9 +109,8 @@ def forget_steps() -> None:
     _traced_once.cache_clear()
 
 
-def _train(draw, step, packed, logs, log_every, states, diverged, keys, start):
-    """As `train_chunk`, without axes [R] where `draw` and `step` take one run. `packed` is None for
-    the loop of CPUs."""
+def _train(draw, step, ahead, logs, log_every, states, diverged, keys, start):
+    """As `train_chunk`, without axes [R] where `draw` and `step` take one run."""
     over_runs = vmap if keys.ndim else lambda function, in_axes: function
     fold_in = vmap(over_runs(jax.random.fold_in, in_axes=(0, None)), in_axes=(None, 0))
 
@@ -127,23 +126,26 @@ def _train(draw, step, packed, logs, log_every, states, diverged, keys, start):
         return one_step(carry, t, draw(key, t)), None
 
     def one_by_one(carry, ts):
-        ahead = fold_in(keys, ts) if log_every <= KEYS_AHEAD else None
-        return lax.scan(draw_and_step, carry, (ts, ahead))[0]
+        keys_ahead = fold_in(keys, ts) if log_every <= KEYS_AHEAD else None
+        return lax.scan(draw_and_step, carry, (ts, keys_ahead))[0]
 
     def draw_all(ts):
         return vmap(draw)(fold_in(keys, ts), ts)
 
     def few_kernels(carry, ts):
-        return in_few_kernels(one_step, draw_all, packed, keys.ndim, carry, ts)
+        return in_few_kernels(one_step, draw_all, ahead.packed, keys.ndim, carry, ts)
 
     def one_log(carry, first):
         states, diverged = carry
         ts = first + jnp.arange(log_every, dtype=jnp.int32)
         carry = states, no_sums, diverged
-        states, sums, diverged = (one_by_one if packed is None else few_kernels)(carry, ts)
+        states, sums, diverged = (few_kernels if draws_ahead else one_by_one)(carry, ts)
         finite = _all_finite((states.params, _values(sums)), keys.ndim)
         return (states, _first_step(diverged, finite, ts[-1])), sums
 
+    draws_ahead = ahead is not None and (
+        steps_ahead(draw_all, log_every) >= min(ahead.least, log_every)
+    )
     _, metrics = jax.eval_shape(lambda: step(states, draw(keys, start), start))
     zero = jnp.zeros(keys.shape, jnp.float32)
     no_sums = {name: Mean(zero, zero) for name in metrics}

@@ -1,7 +1,7 @@
 """The loop over steps as an accelerator wants it, where every small kernel costs microseconds.
 
-What steps draw at random is drawn for many of them at once, and small arrays of the carry are kept
-in one array, whose update is one kernel.
+What steps draw at random is drawn for many of them at once. On a GPU, small arrays of the carry are
+kept in one array besides, whose update is one kernel; a TPU would re-lay it in every step.
 """
 
 import math
@@ -13,14 +13,37 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from research.task import SplitStep
+
 AHEAD_BYTES = 2**23  # that may be drawn ahead
+LEAST_ON_TPUS = 50  # steps ahead: a TPU that needs more bytes for them is quicker one by one
 _WORDS = (jnp.bool_, jnp.uint8, jnp.int32, jnp.uint32, jnp.float32)  # types that fit uint32
+
+
+class Ahead(NamedTuple):
+    """How a platform draws ahead.
+
+    Attributes:
+      packed: the fields of the states that are kept in one array, with all single numbers; None if
+        nothing is.
+      least: for how many steps at once, or it is not worth it.
+    """
+
+    packed: Sequence[str] | None
+    least: int
+
+
+def ahead_on(platform: str, step: Any) -> Ahead | None:
+    """How the steps of a task are drawn ahead on a platform; None if one by one."""
+    if platform == "cpu" or not isinstance(step, SplitStep):
+        return None
+    return Ahead(None, LEAST_ON_TPUS) if platform == "tpu" else Ahead(step.packed, 1)
 
 
 def in_few_kernels(
     one_step: Callable[..., Any],
     draw_all: Callable[..., Any],
-    fields: Sequence[str],
+    fields: Sequence[str] | None,
     first: int,
     carry: tuple[Any, ...],
     ts: jax.Array,
@@ -30,7 +53,7 @@ def in_few_kernels(
     Args:
       one_step: `(carry, t, drawn) -> carry`.
       draw_all: `steps int32 [K] -> drawn`, leaves [K, ...].
-      fields: of the states, the arrays of which are kept in one.
+      fields: of the states, the arrays of which are kept in one, as in `Packing`.
       first: the first axis of these arrays that is not of runs: 1, or 0 in a lone run.
       carry: begins with the states.
       ts: int32 [T].
@@ -73,21 +96,23 @@ class Packed(NamedTuple):
 
 
 class Packing:
-    """How a carry is packed: the leaves of some fields of the states, and single numbers.
+    """How a carry is packed: the leaves of some fields of the states, and all single numbers.
 
     Args:
       like: the carry, or its shapes: leaves [R, ...], or without the axis R.
-      fields: of `like[0]`, the states.
+      fields: of `like[0]`, the states; None if nothing is packed.
       first: the axis after R: 1 or 0.
     """
 
-    def __init__(self, like: Any, fields: Sequence[str], first: int):
+    def __init__(self, like: Any, fields: Sequence[str] | None, first: int):
         with_paths, self._treedef = jax.tree.flatten_with_path(like)
         self._shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for _, leaf in with_paths]
         self._first = first
-        names = {f"[0].{name}" for name in fields}
+        names = {f"[0].{name}" for name in fields or ()}
         self._packed = [
-            leaf.dtype in _WORDS and (leaf.ndim == first or jax.tree_util.keystr(path[:2]) in names)
+            fields is not None
+            and leaf.dtype in _WORDS
+            and (leaf.ndim == first or jax.tree_util.keystr(path[:2]) in names)
             for path, leaf in with_paths
         ]
 

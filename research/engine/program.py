@@ -251,7 +251,7 @@ def compile_training(
     """
     shared, hparams, _, states, diverged, t = shapes
     args = shared, hparams, states, diverged, keys.step, t
-    call = _train_by_run, task, logs, log_every, mesh.devices.flat[0].platform != "cpu"
+    call = _train_by_run, task, logs, log_every, mesh.devices.flat[0].platform
     places = state_formats and (_places(args, state_formats), (state_formats, None))
     return compile_sharded(mesh, call, _SPECS, args, donate=(2,), places=places)[0]
 
@@ -367,8 +367,8 @@ def _places(args: tuple[Any, ...], state_formats: Any, index: int = 2) -> tuple[
     return tuple(places)
 
 
-def _train_by_run(task, logs, log_every, few_kernels, *args):
+def _train_by_run(task, logs, log_every, platform, *args):
     """`train_chunk` with the run axis first in everything it returns, as `shard_map` cuts it."""
-    states, logged = train_chunk(task, logs, log_every, *args, few_kernels=few_kernels)
+    states, logged = train_chunk(task, logs, log_every, *args, platform=platform)
     by_run = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), logged.metrics)
     return states, logged._replace(metrics=by_run)

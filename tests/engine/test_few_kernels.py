@@ -1,5 +1,7 @@
 """The loop over steps for GPUs, computed here: packed carries and what is drawn ahead."""
 
+import re
+from functools import partial
 from typing import Any, NamedTuple
 
 import chex
@@ -72,9 +74,12 @@ def test_without_fields_single_numbers_are_packed():
     chex.assert_trees_all_equal(packing.unpack(packed), carry)
 
 
-def test_without_single_numbers_either_nothing_is_packed():
+@pytest.mark.parametrize("fields", [None, []])
+def test_without_single_numbers_either_nothing_is_packed(fields):
     carry = (jnp.ones((6, 2)), jnp.ones((6, 3), jnp.int32))
-    packed = Packing(carry, [], 1).pack(carry)
+    if fields is None:  # then they are not packed, either
+        carry = (*carry, jnp.ones(6))
+    packed = Packing(carry, fields, 1).pack(carry)
     assert packed.words is None
     chex.assert_trees_all_equal(packed.rest, list(carry))
 
@@ -153,23 +158,43 @@ def test_a_split_step_trains_as_a_whole_one_in_both_loops(seeds, packed, monkeyp
     split = SplitStep(draw_drift, drift, fixed=("drift",), packed=packed)
     runs, shared = make_runs(toy.ToyHParams(), {}, seeds), {"start": np.float32(0)}
 
-    def trained(step, few_kernels=False):
+    def trained(step, platform="cpu"):
         task = toy.TASK._replace(init=start_drifting, step=step)
 
         @jax.jit
         def train(hparams, seeds):
             states, keys = init_runs(task, shared, hparams, seeds), make_keys(seeds).step
             args: Any = shared, hparams, states, start_status(len(seeds)), keys, np.int32(4)
-            return train_chunk(task, 2, 6, *args, few_kernels=few_kernels)
+            return train_chunk(task, 2, 6, *args, platform=platform)
 
         return jax.device_get(train(runs.hparams, runs.seeds))
 
     whole = trained(drift_in_one)
     assert len({float(drift) for drift in whole[0].drift}) == len(seeds)
     chex.assert_trees_all_equal(trained(split), whole)
-    for most in (few_kernels.AHEAD_BYTES, 50):
-        monkeypatch.setattr(few_kernels, "AHEAD_BYTES", most)
-        chex.assert_trees_all_equal(trained(split, few_kernels=True), whole)
+    for platform in ("cuda", "tpu"):
+        chex.assert_trees_all_equal(trained(split, platform), whole)
+    monkeypatch.setattr(few_kernels, "AHEAD_BYTES", 50)  # not even for all steps of one log
+    chex.assert_trees_all_equal(trained(split, "cuda"), whole)
+
+
+@pytest.mark.parametrize(
+    ("platform", "words", "steps"),
+    [("cpu", 2, 200), ("cuda", 2, 100), ("tpu", 2, 100), ("cuda", 5, 40), ("tpu", 5, 200)],
+)
+def test_a_tpu_draws_ahead_what_is_small_and_a_cpu_nothing(platform, words, steps, monkeypatch):
+    """Of 200 steps, 100 that draw two words each fit in what may be drawn ahead, or 40 of five."""
+    monkeypatch.setattr(few_kernels, "AHEAD_BYTES", 800)
+    split = SplitStep(
+        lambda *args: jnp.zeros(words, jnp.int32),
+        lambda shared, hparams, state, drawn, t: (state, {"loss": drawn[0].astype(jnp.float32)}),
+    )
+    one, run = jnp.zeros(1), make_runs(toy.ToyHParams(), {}, 1)
+    args: Any = {}, run.hparams, Drifting({"w": one}, one, one), start_status(1)
+    keys = make_keys(run.seeds).step
+    train = partial(train_chunk, toy.TASK._replace(step=split), 1, 200, platform=platform)
+    lengths = set(re.findall(r"length=(\d+)", str(jax.make_jaxpr(train)(*args, keys, np.int32(0)))))
+    assert lengths == {"1", str(steps), str(200 // steps)}
 
 
 def test_a_split_step_is_called_as_a_whole():
