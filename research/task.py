@@ -91,9 +91,9 @@ class SplitStep:
         return self.step_drawn(shared, hparams, state, drawn, t)
 
 
-def whole_step(step: Callable[..., Any]) -> SplitStep:
-    """A step that takes its key, as a `SplitStep`."""
-    return SplitStep(_only_key, step)
+def as_split(step: Callable[..., Any]) -> SplitStep:
+    """A step as a `SplitStep`; one that is none draws its key alone."""
+    return step if isinstance(step, SplitStep) else SplitStep(_only_key, step)
 
 
 def _only_key(shared, hparams, fixed, key, t):

@@ -22,7 +22,7 @@ from research.engine.chunk import forget_steps, init_runs, make_keys, start_stat
 from research.engine.loop import train
 from research.engine.program import Program, compile_program
 from research.runs.tensors import load_tree, save_tree
-from research.task import Problem, SplitStep, whole_step
+from research.task import Problem, as_split
 
 SEEDS = 5  # times two settings is more than the eight devices, and no multiple of them
 CHUNK = 5
@@ -195,7 +195,7 @@ def check_program_of_accelerators(
       trained: whether other checks train the case, so that the program for CPUs is compiled.
     """
     task, shared, taken = case.problem.task, case.problem.shared, []
-    split = task.step if isinstance(task.step, SplitStep) else whole_step(task.step)
+    split = as_split(task.step)
     runs = make_runs(case.hparams, case.axes, SEEDS)
 
     def train_chunk_of(platform, hparams, seeds):

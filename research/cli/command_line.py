@@ -173,7 +173,7 @@ def _resume(
 
 
 def _recorded_words(recorded: Mapping[str, Any], path: Path) -> tuple[str, list[str]]:
-    """The script that made a run folder, and the words that it was given.
+    """The script that made a run folder, and its command-line arguments.
 
     Raises:
       UserError: if the manifest holds something else.

@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax, vmap
 
 from research.engine.few_kernels import ahead_on, in_few_kernels, steps_ahead
-from research.task import HParams, Mean, Shared, SplitStep, State, Task, make_key, whole_step
+from research.task import HParams, Mean, Shared, State, Task, as_split, make_key
 
 NEVER = jnp.iinfo(jnp.int32).max  # the status of a run that has not diverged
 KEYS_AHEAD = 4_096  # steps whose keys are made at once, one kernel for all, 8 bytes each
@@ -79,7 +79,7 @@ def train_chunk(
     """Trains R runs for `logs` x `log_every` steps from step `start`, an int32 scalar, at which
     their status is `diverged`; by the loop that suits the platform."""
     single = len(keys) == 1
-    split = task.step if isinstance(task.step, SplitStep) else whole_step(task.step)
+    split = as_split(task.step)
     run_draw = _traced_once(split.draw, (None, 0, 0, 0, None), batched=not single)
     run_step = _traced_once(split.step_drawn, (None, 0, 0, 0, None), batched=not single)
     if single:  # an axis of size 1 would cost copies
@@ -133,7 +133,7 @@ def _train(draw, step, ahead, logs, log_every, states, diverged, keys, start):
         return vmap(draw)(fold_in(keys, ts), ts)
 
     def few_kernels(carry, ts):
-        return in_few_kernels(one_step, draw_all, ahead.packed, keys.ndim, carry, ts)
+        return in_few_kernels(one_step, draw_all, ahead.packed, keys.ndim, carry, ts, at_once)
 
     def one_log(carry, first):
         states, diverged = carry
@@ -143,9 +143,8 @@ def _train(draw, step, ahead, logs, log_every, states, diverged, keys, start):
         finite = _all_finite((states.params, _values(sums)), keys.ndim)
         return (states, _first_step(diverged, finite, ts[-1])), sums
 
-    draws_ahead = ahead is not None and (
-        steps_ahead(draw_all, log_every) >= min(ahead.least, log_every)
-    )
+    at_once = 0 if ahead is None else steps_ahead(draw_all, log_every)
+    draws_ahead = ahead is not None and at_once >= min(ahead.least, log_every)
     _, metrics = jax.eval_shape(lambda: step(states, draw(keys, start), start))
     zero = jnp.zeros(keys.shape, jnp.float32)
     no_sums = {name: Mean(zero, zero) for name in metrics}

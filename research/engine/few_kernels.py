@@ -47,6 +47,7 @@ def in_few_kernels(
     first: int,
     carry: tuple[Any, ...],
     ts: jax.Array,
+    at_once: int,
 ) -> tuple[Any, ...]:
     """The carry after steps `ts`.
 
@@ -57,6 +58,7 @@ def in_few_kernels(
       first: the first axis of these arrays that is not of runs: 1, or 0 in a lone run.
       carry: begins with the states.
       ts: int32 [T].
+      at_once: for how many steps to draw at once, from `steps_ahead`.
     """
     packing = Packing(carry, fields, first)
 
@@ -66,7 +68,7 @@ def in_few_kernels(
     def block(packed, ts):
         return lax.scan(step, packed, (ts, draw_all(ts)))
 
-    blocks = ts.reshape(-1, steps_ahead(draw_all, len(ts)))
+    blocks = ts.reshape(-1, at_once)
     return packing.unpack(lax.scan(block, packing.pack(carry), blocks)[0])
 
 
@@ -84,7 +86,7 @@ def _bytes(leaf: Any) -> int:
 
 
 class Packed(NamedTuple):
-    """A tree of arrays, some of them in one.
+    """A tree of which some leaves are joined in one array.
 
     Attributes:
       words: uint32 [R, W], the bits of the packed leaves; None if there are none.

@@ -95,8 +95,7 @@ def test_as_many_steps_are_drawn_as_fit_and_divide_all(most, steps, ahead, monke
     assert steps_ahead(draw_all, steps) == ahead
 
 
-def test_a_step_sees_what_was_drawn_for_it_and_the_carry_before_it(monkeypatch):
-    monkeypatch.setattr(few_kernels, "AHEAD_BYTES", 12)  # three steps
+def test_a_step_sees_what_was_drawn_for_it_and_the_carry_before_it():
     carry = (
         State(jnp.zeros((2, 3)), jnp.zeros((2, 4)), jnp.zeros(2, jnp.int32)),
         jnp.zeros(2, jnp.int32),
@@ -110,7 +109,7 @@ def test_a_step_sees_what_was_drawn_for_it_and_the_carry_before_it(monkeypatch):
     given = jnp.arange(5, 11)
     state, count = jax.jit(
         lambda carry: in_few_kernels(
-            one_step, lambda ts: 0.5 * ts.astype(jnp.float32), ["small"], 1, carry, given
+            one_step, lambda ts: 0.5 * ts.astype(jnp.float32), ["small"], 1, carry, given, 3
         )
     )(carry)
     expected = 0.0
